@@ -1,0 +1,203 @@
+"""Every rejection.  What passes here is safe for compiled code, which checks nothing itself.
+
+Each function takes an argument as the user gave it and returns it in its one canonical form, or
+raises TypeError or ValueError with the argument's name, what came and what was expected.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import sys
+
+import numpy as np
+
+from .geometry import Geometry, Pair, extent, output_size, resolve_padding
+
+ACTIVATIONS = (None, "relu", "relu6")
+DATA_FORMATS = {
+    "NHWC": "NHWC",
+    "NCHW": "NCHW",
+    "channels_last": "NHWC",
+    "channels_first": "NCHW",
+}
+PADDINGS = ("valid", "same", "same_lower")
+
+
+def array(name: str, value) -> np.ndarray:
+    """`value` as an ndarray of a numeric dtype; not copied where it already is one."""
+    if not isinstance(value, np.ndarray):
+        if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+            value = np.from_dlpack(value)
+        else:
+            value = np.asarray(value)
+    if value.dtype.kind not in "iufc":
+        raise TypeError(
+            f"{name} must be an array of integers, floats or complex numbers, got dtype {value.dtype}"
+        )
+    return value.view(np.ndarray) if type(value) is not np.ndarray else value
+
+
+def images_array(value) -> np.ndarray:
+    images = array("images", value)
+    if images.ndim not in (3, 4):
+        raise ValueError(
+            "images must have 4 axes, or 3 for one image, "
+            f"got {images.ndim} axes of shape {images.shape}"
+        )
+    return images
+
+
+def shape(name: str, value) -> tuple[int, ...]:
+    """The sizes of the axes of images, 3 or 4 of them."""
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+        raise TypeError(f"{name} must be a tuple of integers, got {value!r}")
+    sizes = tuple(integer(name, size, 0) for size in value)
+    if len(sizes) not in (3, 4):
+        raise ValueError(f"{name} must have 4 axes, or 3 for one image, got {sizes}")
+    return sizes
+
+
+def filters_array(value) -> np.ndarray:
+    filters = array("filters", value)
+    if filters.ndim != 4:
+        raise ValueError(
+            "filters must have 4 axes (height, width, channels / groups, filters), "
+            f"got {filters.ndim} axes of shape {filters.shape}"
+        )
+    if not all(filters.shape[:2]):
+        raise ValueError(
+            f"filters must have at least one row and one column, got shape {filters.shape}"
+        )
+    return filters
+
+
+def bias_array(value, n_filters: int) -> np.ndarray | None:
+    if value is None:
+        return None
+    bias = array("bias", value)
+    if bias.shape != (n_filters,):
+        raise ValueError(
+            f"bias must have one value for each of the {n_filters} filters, shape ({n_filters},), "
+            f"got shape {bias.shape}"
+        )
+    return bias
+
+
+def integer(name: str, value, minimum: int) -> int:
+    """`value` as an int of at least `minimum`; floats and booleans are no integers."""
+    if isinstance(value, (bool, np.bool_)) or not hasattr(type(value), "__index__"):
+        raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}")
+    value = operator.index(value)
+    if value < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {value}")
+    if value > sys.maxsize:
+        raise ValueError(f"{name} must be at most {sys.maxsize}, got {value}")
+    return value
+
+
+def pair(name: str, value, minimum: int) -> Pair:
+    """An integer, meant for both axes, or two of them, as two."""
+    if hasattr(type(value), "__index__") and not isinstance(value, np.ndarray):
+        value = (value, value)
+    first, second = _two(name, value, "an integer or a pair of integers")
+    return integer(name, first, minimum), integer(name, second, minimum)
+
+
+def _two(name: str, value, expected: str):
+    try:
+        if isinstance(value, (str, bytes, dict, set, frozenset)):
+            raise TypeError
+        items = tuple(value)
+    except TypeError:
+        raise TypeError(
+            f"{name} must be {expected}, got {value!r} of type {type(value).__name__}"
+        ) from None
+    if len(items) != 2:
+        raise ValueError(f"{name} must be {expected}, got {value!r} of length {len(items)}")
+    return items
+
+
+def padding(value):
+    """One of PADDINGS, or ``((top, bottom), (left, right))``."""
+    forms = f"one of {PADDINGS}, an integer, (rows, columns) or ((top, bottom), (left, right))"
+    if isinstance(value, str):
+        if value.lower() not in PADDINGS:
+            raise ValueError(f"padding must be {forms}, got {value!r}")
+        return value.lower()
+    if hasattr(type(value), "__index__") and not isinstance(value, np.ndarray):
+        value = (value, value)
+    rows, columns = _two("padding", value, forms)
+    return pair("padding", rows, 0), pair("padding", columns, 0)
+
+
+def data_format(value) -> str:
+    """'NHWC' or 'NCHW'."""
+    return DATA_FORMATS[_one_of("data_format", value, tuple(DATA_FORMATS))]
+
+
+def activation(value) -> str | None:
+    return _one_of("activation", value, ACTIVATIONS)
+
+
+def _one_of(name: str, value, choices):
+    if value is not None and not isinstance(value, str):
+        raise TypeError(
+            f"{name} must be one of {choices}, got {value!r} of type {type(value).__name__}"
+        )
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {choices}, got {value!r}")
+    return value
+
+
+def filter_groups(value, n_filters: int) -> int:
+    groups = integer("groups", value, 1)
+    if n_filters % groups:
+        raise ValueError(f"groups must divide the number of filters, {n_filters}, got {groups}")
+    return groups
+
+
+def geometry(images_shape, filters_shape, strides, padding, dilations, groups) -> Geometry:
+    """The sizes of a convolution; images (N, H, W, C), every other argument checked already."""
+    n, h, w, c = images_shape
+    kh, kw, group_channels, o = filters_shape
+    if c % groups:
+        raise ValueError(f"groups must divide the channels of images, {c}, got {groups}")
+    if c != group_channels * groups:
+        raise ValueError(
+            f"images and filters must agree in channels: images have {c} in {groups} group(s), "
+            f"filters of shape {tuple(filters_shape)} expect {group_channels} a group"
+        )
+    pads = resolve_padding(padding, (h, w), (kh, kw), strides, dilations)
+    out = []
+    for axis, size, kernel, stride, dilation, ends in zip(
+        ("height", "width"), (h, w), (kh, kw), strides, dilations, pads, strict=True
+    ):
+        pixels = output_size(size, kernel, stride, dilation, ends)
+        if pixels < 1 and padding not in ("same", "same_lower"):
+            spans = f"{kernel}, dilated to {extent(kernel, dilation)}," if dilation > 1 else kernel
+            raise ValueError(
+                f"filters must fit into the padded images: their {axis} {spans} is more than "
+                f"the images' {axis} {size} with padding {ends[0]} + {ends[1]}"
+            )
+        out.append(pixels)
+    sizes = ((n, h + sum(pads[0]), w + sum(pads[1]), c), (n, *out, o))
+    for name, shape in zip(("the padded images", "the result"), sizes, strict=True):
+        if math.prod(max(size, 1) for size in shape) > sys.maxsize // 16:
+            raise ValueError(f"{name} would be too large to address: shape {shape}")
+    return Geometry(
+        n, h, w, c, kh, kw, o, *strides, *dilations, groups, *pads[0], *pads[1], out[0], out[1]
+    )
+
+
+def out_array(value, shape, dtype) -> np.ndarray:
+    """`value` itself, if a result of that shape and dtype can be written into it."""
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"out must be a NumPy array, got {type(value).__name__}")
+    if value.shape != tuple(shape):
+        raise ValueError(f"out must have the result's shape {tuple(shape)}, got {value.shape}")
+    if value.dtype != dtype:
+        raise TypeError(f"out must have the result's dtype {dtype}, got {value.dtype}")
+    if not value.flags.writeable:
+        raise ValueError("out must be writeable, got a read-only array")
+    return value

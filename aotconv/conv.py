@@ -1,0 +1,304 @@
+"""The front door: `conv2d` and `Conv2D`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import check, fallback, implementations, plan, run
+from .geometry import Geometry
+from .implementations import Rung
+from .threads import team
+
+
+Padding = str | int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]]
+
+
+class _Convolution:
+    """Checked filters and options, and the weights packed for each kernel that asked for them."""
+
+    def __init__(
+        self, filters, bias, strides, padding, dilations, groups, data_format, activation
+    ) -> None:
+        self._filters = check.filters_array(filters)
+        n_filters = self._filters.shape[3]
+        self._bias = check.bias_array(bias, n_filters)
+        self._strides = check.pair("strides", strides, 1)
+        self._padding = check.padding(padding)
+        self._dilations = check.pair("dilations", dilations, 1)
+        self._groups = check.filter_groups(groups, n_filters)
+        self._data_format = check.data_format(data_format)
+        self._activation = check.activation(activation)
+        self._weights_dtype = self._filters.dtype
+        if self._bias is not None:
+            self._weights_dtype = np.result_type(self._weights_dtype, self._bias.dtype)
+        if self._activation is not None and self._weights_dtype.kind == "c":
+            raise TypeError(f"activation {self._activation!r} is not defined for complex filters")
+        self._kernels: dict[tuple[Rung, str], run.Kernel] = {}
+
+    def _geometry(self, shape: tuple[int, ...]) -> Geometry:
+        """The sizes for images of a shape of 4 axes, in this layer's data format."""
+        if self._data_format == "NCHW":
+            shape = (shape[0], *shape[2:], shape[1])
+        return check.geometry(
+            shape,
+            self._filters.shape,
+            self._strides,
+            self._padding,
+            self._dilations,
+            self._groups,
+        )
+
+    def _result_shape(self, geometry: Geometry, ndim: int) -> tuple[int, ...]:
+        g = geometry
+        nhwc = (g.n, g.oh, g.ow, g.o)
+        shape = (g.n, g.o, g.oh, g.ow) if self._data_format == "NCHW" else nhwc
+        return shape[4 - ndim :]
+
+    def _run(self, images, out, threads) -> np.ndarray:
+        images = check.images_array(images)
+        ndim = images.ndim
+        if ndim == 3:
+            images = images[np.newaxis]
+        geometry = self._geometry(images.shape)
+        shape = self._result_shape(geometry, ndim)
+        dtype = np.result_type(images.dtype, self._weights_dtype)
+        if dtype.kind == "c" and self._activation is not None:
+            raise TypeError(f"activation {self._activation!r} is not defined for complex images")
+        if threads is not None:
+            threads = check.integer("threads", threads, 1)
+
+        result = np.empty(shape, dtype) if out is None else check.out_array(out, shape, dtype)
+        target = result
+        if out is not None and np.may_share_memory(out, images):
+            target = np.empty(shape, dtype)
+        nhwc = target if ndim == 4 else target[np.newaxis]
+        if self._data_format == "NCHW":
+            images, nhwc = images.transpose(0, 2, 3, 1), nhwc.transpose(0, 2, 3, 1)
+        if result.size:
+            self._compute(geometry, images, nhwc, threads)
+        if target is not result:
+            result[...] = target
+        return result
+
+    def _compute(self, geometry: Geometry, images, out, threads: int | None) -> None:
+        """Convolve images (N, H, W, C) into `out` (N, OH, OW, O), neither of them empty."""
+        dtype = out.dtype.newbyteorder("=")
+        if dtype == np.float16:
+            dtype = np.dtype(np.float32)
+        if geometry.depth == 0:
+            out[...] = 0 if self._bias is None else self._bias
+            _activate(out, self._activation)
+            return
+        rung = implementations.rung(dtype.name)
+        if rung.level is None:
+            filters = self._filters.astype(dtype)
+            bias = None if self._bias is None else self._bias.astype(dtype)
+            fallback.convolve(geometry, images, filters, bias, out)
+            _activate(out, self._activation)
+            return
+        kernel = self._kernels.get((rung, dtype.name)) or self._kernel(rung, dtype.name)
+        run.convolve(kernel, geometry, images, out, team(threads, geometry.multiply_adds))
+        if kernel.row.family == "loop":
+            _activate(out, self._activation)
+
+    def _kernel(self, rung: Rung, dtype: str) -> run.Kernel:
+        """The kernel for a dtype, with the weights packed for it; kept."""
+        weights = plan.Weights(*self._filters.shape, self._groups)
+        row = plan.select(weights, dtype, rung.level)
+        packed = plan.pack(row, self._filters, self._bias, self._groups)
+        kernel = run.Kernel(row, rung.kernel(row), packed, self._activation, {})
+        self._kernels[rung, dtype] = kernel
+        return kernel
+
+
+def _activate(out: np.ndarray, activation: str | None) -> None:
+    if activation is not None:
+        np.maximum(out, 0, out=out)
+    if activation == "relu6":
+        np.minimum(out, 6, out=out)
+
+
+class Conv2D(_Convolution):
+    """A convolution whose weights are packed once and that is called many times.
+
+    The arguments are those of `conv2d`; the arrays are copied, so changing them later does not
+    change the layer.  A layer may be called from several threads at once.
+
+    Parameters
+    ----------
+    filters : array_like, shape (KH, KW, C / groups, O)
+    bias : array_like, shape (O,), optional
+    strides, padding, dilations, groups, data_format, activation
+        As in `conv2d`.
+    threads : int, optional
+        The default of the layer's calls.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import aotconv
+    >>> layer = aotconv.Conv2D(np.ones((3, 3, 1, 8), np.float32), padding="same")
+    >>> layer(np.ones((2, 5, 5, 1), np.float32)).shape
+    (2, 5, 5, 8)
+    >>> layer.output_shape((1, 100, 50, 1))
+    (1, 100, 50, 8)
+    """
+
+    def __init__(
+        self,
+        filters: ArrayLike,
+        bias: ArrayLike | None = None,
+        strides: int | tuple[int, int] = 1,
+        padding: Padding = "valid",
+        *,
+        dilations: int | tuple[int, int] = 1,
+        groups: int = 1,
+        data_format: str = "NHWC",
+        activation: str | None = None,
+        threads: int | None = None,
+    ) -> None:
+        filters = check.filters_array(filters).copy()
+        bias = None if bias is None else check.array("bias", bias).copy()
+        super().__init__(
+            filters, bias, strides, padding, dilations, groups, data_format, activation
+        )
+        self._threads = None if threads is None else check.integer("threads", threads, 1)
+
+    def __call__(
+        self, images: ArrayLike, out: NDArray[Any] | None = None, threads: int | None = None
+    ) -> NDArray[Any]:
+        """Convolve `images`, as `conv2d` does.
+
+        Parameters
+        ----------
+        images : array_like, shape (N, H, W, C) or (H, W, C)
+            In the layer's data format.
+        out : ndarray, optional
+        threads : int, optional
+
+        Returns
+        -------
+        ndarray
+            `out` if it was given.
+        """
+        return self._run(images, out, self._threads if threads is None else threads)
+
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of the result for images of a shape.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Of 4 axes, or 3 for one image, in the layer's data format.
+
+        Returns
+        -------
+        tuple of int
+        """
+        shape = check.shape("shape", shape)
+        batch = shape if len(shape) == 4 else (1, *shape)
+        return self._result_shape(self._geometry(batch), len(shape))
+
+    def __repr__(self) -> str:
+        parts = [f"filters {self._filters.shape} {self._filters.dtype}"]
+        if self._bias is not None:
+            parts.append("bias")
+        parts += [f"strides={self._strides}", f"padding={self._padding!r}"]
+        parts += [f"dilations={self._dilations}", f"groups={self._groups}"]
+        parts += [f"data_format={self._data_format!r}", f"activation={self._activation!r}"]
+        return f"Conv2D({', '.join(parts)})"
+
+
+def conv2d(
+    images: ArrayLike,
+    filters: ArrayLike,
+    bias: ArrayLike | None = None,
+    strides: int | tuple[int, int] = 1,
+    padding: Padding = "valid",
+    *,
+    dilations: int | tuple[int, int] = 1,
+    groups: int = 1,
+    data_format: str = "NHWC",
+    activation: str | None = None,
+    out: NDArray[Any] | None = None,
+    threads: int | None = None,
+) -> NDArray[Any]:
+    """Convolve images with filters.
+
+    As in neural networks, the filters are not flipped:
+
+    .. math::
+
+        out[n, y, x, o] = act(bias[o] + \\sum_{i, j, c}
+            images[n, y s_h + i d_h, x s_w + j d_w, c] \\cdot filters[i, j, c, o])
+
+    where the images are surrounded with zeros as `padding` says, and c runs over the channels of
+    o's group.
+
+    Parameters
+    ----------
+    images : array_like, shape (N, H, W, C) or (H, W, C)
+        A batch, or one image.  With `data_format` "NCHW": (N, C, H, W) or (C, H, W).
+    filters : array_like, shape (KH, KW, C / groups, O)
+        In both data formats.
+    bias : array_like, shape (O,), optional
+        Added to each pixel of the result.
+    strides : int or pair of int
+        Pixels from one window to the next, down and to the right.
+    padding : {"valid", "same", "same_lower"}, int, (int, int) or ((int, int), (int, int))
+        Zeros around the images: none; as many as give ``ceil(size / stride)`` pixels by
+        TensorFlow's rule, an odd one behind or (``same_lower``) in front; on all sides;
+        (top and bottom, left and right); ((top, bottom), (left, right)).  Case does not matter.
+    dilations : int or pair of int
+        Pixels from one tap of a filter to the next, down and to the right.
+    groups : int
+        The channels are cut into this many groups and the filters too; each group of filters sees
+        its own group of channels.  With as many groups as channels: depthwise convolution.
+    data_format : {"NHWC", "NCHW", "channels_last", "channels_first"}
+        The order of the axes of `images` and of the result.
+    activation : {None, "relu", "relu6"}
+        What is done to each value of the result: nothing, ``max(x, 0)``, ``min(max(x, 0), 6)``.
+    out : ndarray, optional
+        Where the result is written: of its shape and dtype, with any strides.  It may overlap
+        `images`, `filters` or `bias`.
+    threads : int, optional
+        How many threads compute; by default as many as the work is worth, `get_num_threads` at
+        most.  The result does not depend on it.
+
+    Returns
+    -------
+    ndarray, shape (N, OH, OW, O), or without N, or with channels first as `images` are
+        Its dtype is NumPy's common one of images, filters and bias.  float16 is computed in
+        float32.
+
+    Raises
+    ------
+    TypeError
+        An argument of the wrong type, or arrays of booleans, objects or strings.
+    ValueError
+        Sizes that do not fit together.  Nothing has been written into `out` then.
+
+    See Also
+    --------
+    Conv2D : keeps the packed weights for many calls.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import aotconv
+    >>> images = np.ones((32, 28, 28, 3), np.float32)
+    >>> filters = np.ones((4, 4, 3, 4), np.float32)
+    >>> biases = np.arange(4, dtype=np.float32)
+    >>> result = aotconv.conv2d(images, filters, biases, (1, 1))
+    >>> result.shape
+    (32, 25, 25, 4)
+    >>> result[0, 0, 0]
+    array([48., 49., 50., 51.], dtype=float32)
+    """
+    convolution = _Convolution(
+        filters, bias, strides, padding, dilations, groups, data_format, activation
+    )
+    return convolution._run(images, out, threads)

@@ -1,0 +1,40 @@
+"""From a registry row to the function that numba compiles, ahead of time or just in time."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from pathlib import Path
+
+import numba
+
+from .registry import Row
+from .runtime import run_tasks
+
+# kernel(plan, images, weights, out, threads, team): addresses and a count; see `run_tasks`.
+SIGNATURE = "void(int64, int64, int64, int64, int64, int64)"
+
+
+def python_kernel(row: Row):
+    """The Python function of a row, to be compiled with SIGNATURE."""
+
+    def kernel(plan, images, weights, out, threads, team):
+        run_tasks(row, plan, images, weights, out, threads, team)
+
+    kernel.__name__ = kernel.__qualname__ = f"{row.name}_{row.level}"
+    return kernel
+
+
+@functools.cache
+def _sources_digest() -> str:
+    """Eight digits that change with any file of this folder: numba's cache looks at one alone."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:8]
+
+
+@functools.cache
+def jit_kernel(row: Row):
+    """A row compiled for this machine by numba; the result is cached on disk."""
+    kernel = python_kernel(row)
+    kernel.__qualname__ += "_" + _sources_digest()
+    return numba.njit(SIGNATURE, cache=True, error_model="numpy")(kernel)

@@ -1,0 +1,76 @@
+"""Plain loops for the dtypes that have no vector kernel: integers and complex numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import from_dtype, types
+from numba.extending import intrinsic
+
+
+def _element_type(row_type):
+    return from_dtype(np.dtype(row_type.row.dtype))
+
+
+@intrinsic
+def element(typingctx, row, address):
+    """The element at `address`, of the row's dtype."""
+    item = _element_type(row)
+
+    def emit(context, builder, sig, args):
+        pointer = builder.inttoptr(args[1], context.get_data_type(item).as_pointer())
+        return context.unpack_value(builder, item, pointer)
+
+    return item(row, types.int64), emit
+
+
+@intrinsic
+def set_element(typingctx, row, address, value):
+    """Store `value`, cast to the row's dtype, at `address`."""
+    item = _element_type(row)
+
+    def emit(context, builder, sig, args):
+        pointer = builder.inttoptr(args[1], context.get_data_type(item).as_pointer())
+        stored = context.cast(builder, args[2], value, item)
+        context.pack_value(builder, item, stored, pointer)
+        return context.get_dummy_value()
+
+    return types.none(row, types.int64, value), emit
+
+
+def task(row, plan, images, weights, out, scratch, index):
+    """Compute one output row of one image.
+
+    images, out : addresses of the first element; element strides of channels are 1, the others
+        are the plan's, in bytes.
+    weights : address of ``groups * group_filters`` biases and behind them the filters, HWIO,
+        contiguous.
+    Sums are formed in numba's 64-bit integers, or in the dtype of complex numbers, and cast to
+    the dtype when stored: integers wrap as NumPy's do.  The activation is not applied.
+    """
+    itemsize = row.itemsize
+    n = index // plan.oh
+    y = index - n * plan.oh
+    filters = plan.groups * plan.group_filters
+    first_weight = weights + filters * itemsize
+    top = y * plan.sh - plan.top
+    for x in range(plan.ow):
+        left = x * plan.sw - plan.left
+        target = out + n * plan.out_n + y * plan.out_y + x * plan.out_x
+        for o in range(filters):
+            first_channel = o // plan.group_filters * plan.group_channels
+            total = element(row, weights + o * itemsize)
+            for ky in range(plan.kh):
+                iy = top + ky * plan.dh
+                if iy < 0 or iy >= plan.h:
+                    continue
+                for kx in range(plan.kw):
+                    ix = left + kx * plan.dw
+                    if ix < 0 or ix >= plan.w:
+                        continue
+                    pixel = images + n * plan.image_n + iy * plan.image_y + ix * plan.image_x
+                    pixel += first_channel * itemsize
+                    tap = (ky * plan.kw + kx) * plan.group_channels
+                    for c in range(plan.group_channels):
+                        weight = first_weight + ((tap + c) * filters + o) * itemsize
+                        total += element(row, pixel + c * itemsize) * element(row, weight)
+            set_element(row, target + o * itemsize, total)

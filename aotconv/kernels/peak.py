@@ -1,0 +1,40 @@
+"""Not a convolution: multiply-adds on registers alone, the rate that every kernel is held against."""
+
+from __future__ import annotations
+
+from numba import types
+from numba.extending import intrinsic
+
+from .simd import emit_function
+
+
+def tile(v, row, vectors, iterations, out):
+    """Repeat ``s = s * a + b`` on MR sums, `iterations` times; store their total.
+
+    vectors : address of three vectors, the first value of the sums, a and b.
+    out : address of one vector.
+    """
+    start, a, b = (v.load(v.pointer(vectors), i * row.lanes) for i in range(3))
+    sums = [v.cell(start) for _ in range(row.pixels)]
+    for _ in v.loop(iterations):
+        for total in sums:
+            total.set(v.fma(total.get(), a, b))
+    one = v.constant(1.0)
+    result = start
+    for total in sums:
+        result = v.fma(total.get(), one, result)
+    v.store(result, v.pointer(out))
+
+
+@intrinsic
+def compute_tile(typingctx, row, vectors, iterations, out):
+    def emit(context, builder, sig, args):
+        emit_function(builder, row.row, tile, args[1:])
+        return context.get_dummy_value()
+
+    return types.none(row, types.int64, types.int64, types.int64), emit
+
+
+def task(row, plan, images, weights, out, scratch, index):
+    """Run plan.pixels iterations of ``MR * lanes`` multiply-adds; each task has its own output."""
+    compute_tile(row, weights, plan.pixels, out + index * row.lanes * row.itemsize)

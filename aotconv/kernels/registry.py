@@ -1,0 +1,147 @@
+"""The one table: CPU levels and a row for each compiled kernel.
+
+The build, the JIT rung, the dispatch, the tests and the benchmark all derive from these rows.
+Nothing here imports numba: the table is read on the AOT path too.
+"""
+
+from __future__ import annotations
+
+import platform
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Level(NamedTuple):
+    """A CPU level: what its module may use, and what a CPU needs to run it."""
+
+    name: str
+    cpu: str  # LLVM's name of it
+    vector_bytes: int
+    fma: bool
+    features: frozenset[str]  # names in `aotconv.kernels.cpu.FEATURES`
+    default: bool  # built without being asked for
+
+    @property
+    def module(self) -> str:
+        return "_" + self.name.replace("-", "_")
+
+
+class Row(NamedTuple):
+    """A compiled kernel: its family at one dtype, level and tile."""
+
+    family: str
+    dtype: str
+    level: str
+    pixels: int  # MR: output pixels of a tile
+    vectors: int  # NR: vectors of output channels of a tile
+
+    @property
+    def name(self) -> str:
+        """The export of the level's module, and what tests and benchmarks print."""
+        return f"{self.family}_{self.dtype}_{self.pixels}x{self.vectors}"
+
+    @property
+    def itemsize(self) -> int:
+        return np.dtype(self.dtype).itemsize
+
+    @property
+    def lanes(self) -> int:
+        """Elements of one vector."""
+        return LEVELS[self.level].vector_bytes // self.itemsize
+
+    @property
+    def fma(self) -> bool:
+        return LEVELS[self.level].fma
+
+    @property
+    def channels(self) -> int:
+        """Output channels of a tile: the width of a panel."""
+        return self.vectors * self.lanes
+
+
+IS_X86_64 = platform.machine().lower() in ("x86_64", "amd64")
+
+_V2 = frozenset("sse3 ssse3 sse4_1 sse4_2 popcnt cx16 lahf".split())
+_V3 = _V2 | frozenset("avx avx2 bmi1 bmi2 f16c fma lzcnt movbe".split())
+_V4 = _V3 | frozenset("avx512f avx512bw avx512cd avx512dq avx512vl".split())
+
+CPU_MODULE = "_cpu"  # the module of `aotconv.kernels.cpu`, for the baseline
+
+# Best first.  A machine that is not x86-64 has the one generic level; AArch64's baseline has FMA.
+_X86_64_LEVELS = (
+    Level("x86-64-v4", "x86-64-v4", 64, True, _V4, default=True),
+    Level("x86-64-v3", "x86-64-v3", 32, True, _V3, default=True),
+    Level("x86-64-v2", "x86-64-v2", 16, False, _V2, default=True),
+)
+_GENERIC_LEVELS = (
+    Level("generic", "", 16, platform.machine() in ("aarch64", "arm64"), frozenset(), default=True),
+)
+LEVELS = {level.name: level for level in (_X86_64_LEVELS if IS_X86_64 else _GENERIC_LEVELS)}
+
+# Tiles (pixels, vectors) by vector width.  16 vector registers below 64 bytes, 32 at 64:
+# accumulators, one row of weights, one broadcast pixel, and at v2 a product (no FMA).
+_DENSE_TILES = {16: ((4, 2), (6, 1)), 32: ((6, 2), (8, 1)), 64: ((8, 2), (8, 1))}
+_DEPTHWISE_TILES = {16: ((4, 1),), 32: ((4, 2),), 64: ((4, 2),)}
+
+_PEAK_TILES = dict.fromkeys((16, 32, 64), ((12, 1),))
+
+AOT_DTYPES = ("float32", "float64")
+# Compiled in the user's process alone: a plain loop, exact for integers.
+LOOP_DTYPES = (
+    *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
+    "complex64",
+    "complex128",
+)
+
+ROWS = tuple(
+    Row(family, dtype, level.name, pixels, vectors)
+    for level in LEVELS.values()
+    for dtype in AOT_DTYPES
+    for family, tiles in (
+        ("dense", _DENSE_TILES),
+        ("depthwise", _DEPTHWISE_TILES),
+        ("peak", _PEAK_TILES),
+    )
+    for pixels, vectors in tiles[level.vector_bytes]
+)
+
+LOOP_ROWS = tuple(Row("loop", dtype, level, 1, 1) for level in LEVELS for dtype in LOOP_DTYPES)
+
+# What a plan tells its kernel: one int64 word each, in this order.
+# Sizes in elements; `image_*` and `out_*` strides and `zeros` in bytes.
+FIELDS = (
+    "tasks",
+    "h",
+    "w",
+    "kh",
+    "kw",
+    "sh",
+    "sw",
+    "dh",
+    "dw",
+    "top",
+    "left",
+    "oh",
+    "ow",
+    "pixels",  # n * oh * ow
+    "group_channels",
+    "group_filters",
+    "groups",
+    "image_n",
+    "image_y",
+    "image_x",
+    "out_n",
+    "out_y",
+    "out_x",
+    "activation",  # 0 none, 1 relu, 2 relu6
+    "block_tiles",  # tiles of pixels in a task
+    "block_panels",  # panels in a task
+    "block_taps",  # taps in a block of the reduction
+    "block_channels",  # channels in a block of the reduction
+    "channelwise",  # 1: output channel o reads image channel o; 0: all channels of its group
+    "merge_rows",  # whether the taps of one kernel row lie side by side in memory
+    "panels",  # from the start of the packed weights to the first panel, in bytes
+)
+# int64 words of scratch on the stack of each thread, for tables of addresses.
+SCRATCH_WORDS = 4096

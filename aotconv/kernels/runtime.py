@@ -1,0 +1,198 @@
+"""What a kernel needs around its tiles: its row as a compile-time constant, its plan's fields,
+words of memory, and tasks that run without the GIL on a team of OpenMP threads.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.compiler import Flags
+from numba.core.imputils import lower_constant, lower_getattr_generic
+from numba.core.typing import signature
+from numba.core.typing.templates import AttributeTemplate
+from numba.extending import infer_getattr, intrinsic, models, register_model, typeof_impl
+
+from .registry import FIELDS, SCRATCH_WORDS, Row
+
+WORD = ir.IntType(64)
+VOID_POINTER = ir.IntType(8).as_pointer()
+
+
+class RowType(types.Type):
+    """A registry row as a type of its own: `row.pixels` and the like are constants in a kernel,
+    and intrinsics that get it read the values while they emit code."""
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+        super().__init__(f"Row({row.level} {row.name})")
+
+
+register_model(RowType)(models.OpaqueModel)
+
+
+@typeof_impl.register(Row)
+def _typeof_row(row, context):
+    return RowType(row)
+
+
+@lower_constant(RowType)
+def _constant_row(context, builder, row_type, row):
+    return context.get_dummy_value()
+
+
+@infer_getattr
+class _RowAttributes(AttributeTemplate):
+    key = RowType
+
+    def generic_resolve(self, row_type, name):
+        return types.int64
+
+
+@lower_getattr_generic(RowType)
+def _row_attribute(context, builder, row_type, value, name):
+    return ir.Constant(WORD, getattr(row_type.row, name))
+
+
+class PlanType(types.Type):
+    """The address of a plan's words; `plan.kh` loads the word of that name in FIELDS."""
+
+    def __init__(self) -> None:
+        super().__init__("Plan")
+
+
+PLAN = PlanType()
+register_model(PlanType)(models.OpaqueModel)
+
+
+@infer_getattr
+class _PlanAttributes(AttributeTemplate):
+    key = PlanType
+
+    def generic_resolve(self, plan_type, name):
+        return types.int64
+
+
+@lower_getattr_generic(PlanType)
+def _plan_attribute(context, builder, plan_type, plan, name):
+    words = builder.bitcast(plan, WORD.as_pointer())
+    return builder.load(cgutils.gep_inbounds(builder, words, FIELDS.index(name)))
+
+
+@intrinsic
+def word(typingctx, address, index):
+    """The int64 at `address` (in bytes) plus `index` words."""
+
+    def emit(context, builder, sig, args):
+        words = builder.inttoptr(args[0], WORD.as_pointer())
+        return builder.load(builder.gep(words, [args[1]]))
+
+    return types.int64(types.int64, types.int64), emit
+
+
+@intrinsic
+def set_word(typingctx, address, index, value):
+    """Store the int64 `value` at `address` (in bytes) plus `index` words."""
+
+    def emit(context, builder, sig, args):
+        words = builder.inttoptr(args[0], WORD.as_pointer())
+        builder.store(args[2], builder.gep(words, [args[1]]))
+        return context.get_dummy_value()
+
+    return types.none(types.int64, types.int64, types.int64), emit
+
+
+def _emit_task(context, builder, row_type, task):
+    """Compile `task` for one row and declare it where `builder` stands; return how to call it."""
+    sig = signature(types.none, row_type, PLAN, *[types.int64] * 5)
+    flags = Flags()
+    flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
+    flags.error_model = "numpy"  # an integer division needs no check for zero
+    compiled = context.compile_subroutine(builder, task, sig, flags=flags)
+
+    def call(builder, plan, *words):
+        row = context.get_dummy_value()
+        args = [row, plan, *words]
+        context.call_internal_no_propagate(builder, compiled.fndesc, sig, args)
+
+    return call
+
+
+def _emit_body(context, module, call_task):
+    """Emit ``void body(shared)``: what each thread of a team runs.
+
+    `shared` is an array of words: the number of the next task, the number of tasks, and a plan's
+    addresses.  A thread takes the next task until none is left, so no thread waits for a slower
+    one, and whatever number of threads came, all the work is done.
+    """
+    body_type = ir.FunctionType(ir.VoidType(), [WORD.as_pointer()])
+    body = ir.Function(module, body_type, module.get_unique_name("team_body"))
+    body.linkage = "internal"
+    builder = ir.IRBuilder(body.append_basic_block("entry"))
+    (shared,) = body.args
+    scratch = builder.alloca(ir.ArrayType(WORD, SCRATCH_WORDS))
+    scratch.align = 64
+    tasks, plan, images, weights, out = (
+        builder.load(cgutils.gep_inbounds(builder, shared, i)) for i in range(1, 6)
+    )
+    loop, work, done = (body.append_basic_block(name) for name in ("next", "work", "done"))
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    task = builder.atomic_rmw("add", shared, WORD(1), "monotonic")
+    builder.cbranch(builder.icmp_signed("<", task, tasks), work, done)
+    builder.position_at_end(work)
+    call_task(
+        builder,
+        builder.inttoptr(plan, VOID_POINTER),
+        images,
+        weights,
+        out,
+        builder.ptrtoint(scratch, WORD),
+        task,
+    )
+    builder.branch(loop)
+    builder.position_at_end(done)
+    builder.ret_void()
+    return body
+
+
+@intrinsic
+def run_tasks(typingctx, row, plan, images, weights, out, threads, team):
+    """Run tasks 0 to plan.tasks - 1 of the row's family, without the GIL.
+
+    A family is the module of that name beside this one; its function `task` computes one task.
+    `team` is the address of ``GOMP_parallel(body, data, threads, flags)``, the entry that GNU's
+    and LLVM's OpenMP runtimes share; with `threads` 1 it is not called.
+    """
+    task = import_module(f".{row.row.family}", __package__).task
+
+    def emit(context, builder, sig, args):
+        _, plan, images, weights, out, threads, team = args
+        module = builder.module
+        body = _emit_body(context, module, _emit_task(context, builder, row, task))
+
+        shared = cgutils.alloca_once(builder, WORD, size=6)
+        tasks = builder.load(builder.inttoptr(plan, WORD.as_pointer()))
+        for i, value in enumerate((WORD(0), tasks, plan, images, weights, out)):
+            builder.store(value, cgutils.gep_inbounds(builder, shared, i))
+
+        save_type = ir.FunctionType(VOID_POINTER, [])
+        restore_type = ir.FunctionType(ir.VoidType(), [VOID_POINTER])
+        save = cgutils.get_or_insert_function(module, save_type, "PyEval_SaveThread")
+        restore = cgutils.get_or_insert_function(module, restore_type, "PyEval_RestoreThread")
+        state = builder.call(save, [])
+        with builder.if_else(builder.icmp_signed("<=", threads, WORD(1))) as (alone, together):
+            with alone:
+                builder.call(body, [shared])
+            with together:
+                int32 = ir.IntType(32)
+                parameters = [body.type, shared.type, int32, int32]
+                start_type = ir.FunctionType(ir.VoidType(), parameters)
+                start = builder.inttoptr(team, start_type.as_pointer())
+                builder.call(start, [body, shared, builder.trunc(threads, int32), int32(0)])
+        builder.call(restore, [state])
+        return context.get_dummy_value()
+
+    return types.none(row, *[types.int64] * 6), emit

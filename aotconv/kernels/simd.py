@@ -1,0 +1,195 @@
+"""The vector vocabulary that kernels are written in: load, store, splat, fma, loops.
+
+A tile function is ordinary Python over a vocabulary object `v`.  Called with `Vectors` it emits
+LLVM vector IR: Python's own loops unroll, ``for i in v.loop(n)`` becomes a loop of the kernel.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+
+WORD = ir.IntType(64)
+
+
+class Cell:
+    """A value that changes inside loops; LLVM keeps it in a register."""
+
+    def __init__(self, builder, value) -> None:
+        self._builder = builder
+        with builder.goto_entry_block():
+            self._slot = builder.alloca(value.type)
+        self.set(value)
+
+    def get(self):
+        return self._builder.load(self._slot)
+
+    def set(self, value) -> None:
+        self._builder.store(value, self._slot)
+
+
+class Vectors:
+    """Emit LLVM IR for vectors of one element type.
+
+    Addresses are turned into pointers once, by `pointer`; all further addressing is by
+    getelementptr from that base, in elements, which leaves x86's addressing modes to LLVM
+    (sums of integers cost a register each).
+    """
+
+    def __init__(self, builder, row) -> None:
+        self._builder = builder
+        self._element = ir.FloatType() if row.dtype == "float32" else ir.DoubleType()
+        self._vector = ir.VectorType(self._element, row.lanes)
+        self._itemsize = row.itemsize
+        self._lanes = row.lanes
+        self._fma = row.fma
+
+    # Integers and control
+
+    def word(self, value):
+        return WORD(value) if isinstance(value, int) else value
+
+    def add(self, a, b):
+        return self._builder.add(self.word(a), self.word(b))
+
+    def mul(self, a, b):
+        return self._builder.mul(self.word(a), self.word(b))
+
+    def floor(self, a, step: int):
+        """`a`, not negative, rounded down to a multiple of `step`, a power of two."""
+        return self._builder.and_(a, WORD(-step))
+
+    def less(self, a, b):
+        return self._builder.icmp_signed("<", self.word(a), self.word(b))
+
+    def equal(self, a, b):
+        return self._builder.icmp_signed("==", self.word(a), self.word(b))
+
+    def cell(self, value) -> Cell:
+        return Cell(self._builder, value)
+
+    def loop(self, stop, start=0, step=1):
+        """Yield the index of a kernel's loop, once: the body emitted meanwhile is the loop's."""
+        b = self._builder
+        start, stop = self.word(start), self.word(stop)
+        before = b.block
+        body, after = b.append_basic_block("loop"), b.append_basic_block("end")
+        b.cbranch(self.less(self.add(start, step - 1), stop), body, after)
+        b.position_at_end(body)
+        index = b.phi(WORD)
+        index.add_incoming(start, before)
+        yield index
+        following = self.add(index, step)
+        index.add_incoming(following, b.block)
+        b.cbranch(self.less(self.add(following, step - 1), stop), body, after)
+        b.position_at_end(after)
+
+    def when(self, condition):
+        """Yield once: the code emitted meanwhile runs where `condition` holds."""
+        with self._builder.if_then(condition):
+            yield
+
+    def choose(self, condition):
+        """Yield True, then False: the code emitted in between is either branch."""
+        with self._builder.if_else(condition) as (then, otherwise):
+            with then:
+                yield True
+            with otherwise:
+                yield False
+
+    # Memory
+
+    def pointer(self, address):
+        return self._builder.inttoptr(address, self._element.as_pointer())
+
+    def load_pointer(self, table, index, offset):
+        """The pointer that stands at word `index` of `table` (an address), plus `offset` bytes."""
+        b = self._builder
+        words = b.inttoptr(table, WORD.as_pointer())
+        return self.pointer(b.add(b.load(b.gep(words, [self.word(index)])), offset))
+
+    def at(self, pointer, index):
+        return self._builder.gep(pointer, [self.word(index)])
+
+    def _at_vector(self, pointer, index):
+        return self._builder.bitcast(self.at(pointer, index), self._vector.as_pointer())
+
+    def load(self, pointer, index=0, *, aligned=False):
+        align = self._itemsize * (self._lanes if aligned else 1)
+        return self._builder.load(self._at_vector(pointer, index), align=align)
+
+    def store(self, value, pointer, index=0):
+        self._builder.store(value, self._at_vector(pointer, index), align=self._itemsize)
+
+    def load_first(self, count, pointer, index=0):
+        """A vector of the first `count` elements; the others are zero and not read."""
+        return self._masked("load", pointer, index, count, ir.Constant(self._vector, None))
+
+    def store_first(self, count, value, pointer, index=0):
+        """Store the first `count` elements."""
+        self._masked("store", pointer, index, count, value)
+
+    def _masked(self, verb, pointer, index, count, value):
+        b = self._builder
+        target = self._at_vector(pointer, index)
+        lane_type = ir.IntType(32)
+        lanes = ir.Constant(ir.VectorType(lane_type, self._lanes), list(range(self._lanes)))
+        limit = self._splat_value(b.trunc(self.word(count), lane_type))
+        mask = b.icmp_signed("<", lanes, limit)
+        align = ir.IntType(32)(self._itemsize)
+        if verb == "load":
+            return self._llvm("masked.load", ".p0", self._vector, target, align, mask, value)
+        return self._llvm("masked.store", ".p0", ir.VoidType(), value, target, align, mask)
+
+    def _llvm(self, name, suffix, result, *args):
+        """Call the LLVM intrinsic `name` of this vector type."""
+        name = f"llvm.{name}.v{self._lanes}f{8 * self._itemsize}{suffix}"
+        module = self._builder.module
+        function = module.globals.get(name)
+        if function is None:
+            function_type = ir.FunctionType(result, [arg.type for arg in args])
+            function = ir.Function(module, function_type, name)
+        return self._builder.call(function, args)
+
+    # Arithmetic
+
+    def _splat_value(self, scalar):
+        b = self._builder
+        vector = ir.VectorType(scalar.type, self._lanes)
+        one = b.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.IntType(32)(0))
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), self._lanes), None)
+        return b.shuffle_vector(one, ir.Constant(vector, ir.Undefined), zeros)
+
+    def splat(self, pointer, index=0):
+        """The element at `pointer` plus `index`, in every lane."""
+        return self._splat_value(self._builder.load(self.at(pointer, index), align=self._itemsize))
+
+    def constant(self, value: float):
+        return ir.Constant(self._vector, [value] * self._lanes)
+
+    def select(self, condition, a, b):
+        return self._builder.select(condition, a, b)
+
+    def fma(self, a, b, c):
+        """a * b + c: rounded once where the level has FMA, else twice."""
+        if self._fma:
+            return self._llvm("fma", "", self._vector, a, b, c)
+        return self._builder.fadd(self._builder.fmul(a, b), c)
+
+    def clamp(self, value, lower, upper):
+        """`value` between `lower` and `upper`; NaN stays NaN, and -0.0 stays -0.0."""
+        b = self._builder
+        value = b.select(b.fcmp_ordered("<", value, lower), lower, value)
+        return b.select(b.fcmp_ordered(">", value, upper), upper, value)
+
+
+def emit_function(builder, row, tile, args):
+    """Emit `tile(v, *args)` as a function of its own and call it with the int64 values `args`."""
+    module = builder.module
+    function_type = ir.FunctionType(ir.VoidType(), [WORD] * len(args))
+    function = ir.Function(module, function_type, module.get_unique_name(f"{row.name}_tile"))
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    inner = ir.IRBuilder(function.append_basic_block("entry"))
+    tile(Vectors(inner, row), row, *function.args)
+    inner.ret_void()
+    builder.call(function, args)

@@ -1,0 +1,132 @@
+"""Convolution from first principles: the slow versions that the fast ones are checked against.
+
+``filter_image`` and ``filter_images_v1`` to ``filter_images_v3`` follow the notebook "Speeding up
+Convolution", from which this library began: valid padding, NHWC images, HWIO filters, a bias per
+filter and a pair of strides.  ``conv2d_reference`` is the oracle of the tests: every option of
+`aotconv.conv2d`, computed in float64, short enough to trust by eye.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .geometry import resolve_padding
+
+__all__ = [
+    "conv2d_reference",
+    "filter_image",
+    "filter_images_v1",
+    "filter_images_v2",
+    "filter_images_v3",
+]
+
+
+def filter_image(image, filters, biases, strides):
+    """Convolve one image (H, W, C) with filters (KH, KW, C, O), one output pixel at a time."""
+    height, width, _ = image.shape
+    kernel_height, kernel_width, _, n_filters = filters.shape
+    stride_height, stride_width = strides
+    out_height = (height - kernel_height) // stride_height + 1
+    out_width = (width - kernel_width) // stride_width + 1
+    out = np.empty((out_height, out_width, n_filters), np.result_type(image, filters))
+    for y in range(out_height):
+        for x in range(out_width):
+            top, left = y * stride_height, x * stride_width
+            window = image[top : top + kernel_height, left : left + kernel_width, :, np.newaxis]
+            out[y, x] = (window * filters).sum(axis=(0, 1, 2)) + biases
+    return out
+
+
+def filter_images_v1(images, filters, biases, strides):
+    """Convolve images (N, H, W, C), one image at a time."""
+    return np.stack([filter_image(image, filters, biases, strides) for image in images])
+
+
+def filter_images_v2(images, filters, biases, strides):
+    """Convolve images (N, H, W, C), the same output pixel of all images at a time."""
+    n_images, height, width, _ = images.shape
+    kernel_height, kernel_width, _, n_filters = filters.shape
+    stride_height, stride_width = strides
+    out_height = (height - kernel_height) // stride_height + 1
+    out_width = (width - kernel_width) // stride_width + 1
+    out = np.empty((n_images, out_height, out_width, n_filters), np.result_type(images, filters))
+    for y in range(out_height):
+        for x in range(out_width):
+            top, left = y * stride_height, x * stride_width
+            windows = images[:, top : top + kernel_height, left : left + kernel_width, :]
+            out[:, y, x] = np.tensordot(windows, filters, axes=3) + biases
+    return out
+
+
+def filter_images_v3(images, filters, biases, strides):
+    """Convolve images (N, H, W, C) with seven nested loops, written for ``numba.jit``."""
+    n_images, height, width, n_channels = images.shape
+    kernel_height, kernel_width, _, n_filters = filters.shape
+    stride_height, stride_width = strides
+    out_height = (height - kernel_height) // stride_height + 1
+    out_width = (width - kernel_width) // stride_width + 1
+    out = np.empty((n_images, out_height, out_width, n_filters), images.dtype)
+    for n in range(n_images):
+        for y in range(out_height):
+            for x in range(out_width):
+                for o in range(n_filters):
+                    total = biases[o]
+                    for ky in range(kernel_height):
+                        for kx in range(kernel_width):
+                            for c in range(n_channels):
+                                pixel = images[n, y * stride_height + ky, x * stride_width + kx, c]
+                                total += pixel * filters[ky, kx, c, o]
+                    out[n, y, x, o] = total
+    return out
+
+
+def conv2d_reference(
+    images,
+    filters,
+    bias=None,
+    strides=1,
+    padding="valid",
+    *,
+    dilations=1,
+    groups=1,
+    data_format="NHWC",
+    activation=None,
+):
+    """Convolve as `aotconv.conv2d` does, in float64 (complex128 for complex input).
+
+    Every option of `aotconv.conv2d` is here, with the same meaning.  The sum runs over the filter
+    taps; each tap multiplies a strided view of the zero-padded images with one (C, O) matrix.
+    """
+    kind = np.result_type(np.asarray(images).dtype, np.asarray(filters).dtype, np.float64)
+    images, filters = np.asarray(images, kind), np.asarray(filters, kind)
+    channels_first = data_format in ("NCHW", "channels_first")
+    single = images.ndim == 3
+    if single:
+        images = images[np.newaxis]
+    if channels_first:
+        images = images.transpose(0, 2, 3, 1)
+
+    (sh, sw), (dh, dw) = np.broadcast_to(strides, 2), np.broadcast_to(dilations, 2)
+    kh, kw, _, n_filters = filters.shape
+    pads = resolve_padding(padding, images.shape[1:3], (kh, kw), (sh, sw), (dh, dw))
+    images = np.pad(images, ((0, 0), *pads, (0, 0)))
+    n_images, height, width, n_channels = images.shape
+    out_height = (height - ((kh - 1) * dh + 1)) // sh + 1
+    out_width = (width - ((kw - 1) * dw + 1)) // sw + 1
+
+    out = np.zeros((n_images, out_height, out_width, n_filters), kind)
+    for g in range(groups):
+        ins = slice(g * n_channels // groups, (g + 1) * n_channels // groups)
+        outs = slice(g * n_filters // groups, (g + 1) * n_filters // groups)
+        for ky in range(kh):
+            for kx in range(kw):
+                rows = slice(ky * dh, ky * dh + (out_height - 1) * sh + 1, sh)
+                columns = slice(kx * dw, kx * dw + (out_width - 1) * sw + 1, sw)
+                out[..., outs] += images[:, rows, columns, ins] @ filters[ky, kx, :, outs]
+    if bias is not None:
+        out += np.asarray(bias, kind)
+    if activation is not None:
+        out = np.clip(out, 0, {"relu": np.inf, "relu6": 6}[activation])
+    if channels_first:
+        out = out.transpose(0, 3, 1, 2)
+    return out[0] if single else out

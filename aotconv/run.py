@@ -1,0 +1,71 @@
+"""Run a kernel on arrays: in place where their layout allows it, else block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from . import plan, threads as team
+from .blocks import split
+from .geometry import Geometry
+from .kernels.registry import Row
+
+_KEPT_PLANS = 64
+
+
+class Kernel(NamedTuple):
+    """A compiled kernel, its weights, and its plans for the shapes it has met."""
+
+    row: Row
+    function: Callable[[int, int, int, int, int, int], None]
+    packed: plan.Packed
+    activation: str | None
+    plans: dict[tuple, np.ndarray]
+
+
+def convolve(
+    kernel: Kernel, geometry: Geometry, images: np.ndarray, out: np.ndarray, threads: int
+) -> None:
+    """Convolve images (N, H, W, C) of any layout into `out` (N, OH, OW, O) of any layout.
+
+    Neither the images nor `out` are copied where the kernel can use them as they are; otherwise no
+    more than a block of them is, at a time.
+    """
+    dtype = np.dtype(kernel.row.dtype)
+    copy_in, copy_out = not _usable(images, dtype), not _usable(out, dtype)
+    if not copy_in and not copy_out:
+        _call(kernel, geometry, images, out, threads)
+        return
+    for block in split(geometry, dtype.itemsize):
+        source, target = images[block.images], out[block.out]
+        block_images = source.astype(dtype, order="C") if copy_in else source
+        block_out = np.empty(target.shape, dtype) if copy_out else target
+        _call(kernel, block.geometry, block_images, block_out, threads)
+        if copy_out:
+            np.copyto(target, block_out, casting="same_kind")
+
+
+def _usable(array: np.ndarray, dtype: np.dtype) -> bool:
+    """Whether a kernel can address the array: its dtype, aligned, channels side by side."""
+    channels_contiguous = array.shape[3] <= 1 or array.strides[3] == dtype.itemsize
+    return channels_contiguous and array.dtype == dtype and array.flags.aligned
+
+
+def _call(kernel: Kernel, geometry: Geometry, images, out, threads: int) -> None:
+    key = geometry, images.strides[:3], out.strides[:3], threads
+    words = kernel.plans.get(key)
+    if words is None:
+        if len(kernel.plans) >= _KEPT_PLANS:
+            kernel.plans.clear()
+        words = plan.words(kernel.row, kernel.packed, *key[:3], kernel.activation, threads)
+        kernel.plans[key] = words
+    kernel.function(
+        words.ctypes.data,
+        images.ctypes.data,
+        kernel.packed.address,
+        out.ctypes.data,
+        threads,
+        team.entry(threads),
+    )

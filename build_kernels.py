@@ -1,0 +1,153 @@
+"""Compile the kernels ahead of time: one extension module for each CPU level.
+
+The only file that knows `numba.pycc`.  ``python build_kernels.py`` builds in place; `setup.py`
+builds through `BuildKernels`.  Each module is compiled in a process of its own, because numba
+optimises called functions for one CPU per process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from setuptools import Extension
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT))  # a build backend does not put the project's root there
+
+from aotconv.kernels.registry import CPU_MODULE, IS_X86_64, LEVELS, ROWS  # noqa: E402
+
+BASELINE = "x86-64" if IS_X86_64 else ""
+
+
+def modules(levels: list[str] | None = None) -> dict[str, str]:
+    """Name -> LLVM's CPU name, of the modules to build for `levels` (default: the usual ones)."""
+    if levels is None:
+        levels = [level.name for level in LEVELS.values() if level.default]
+    chosen = {LEVELS[name].module: LEVELS[name].cpu for name in levels}
+    return {CPU_MODULE: BASELINE, **chosen} if IS_X86_64 else chosen
+
+
+def require_compiler() -> None:
+    """Raise SystemExit unless the C compiler that CPython names can be run."""
+    command = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
+    if os.name != "nt" and shutil.which(command) is None:
+        raise SystemExit(
+            f"aotconv: no C compiler: {command!r} was not found, and linking the compiled kernels "
+            "needs one. Install it (Debian, Ubuntu: apt-get install gcc libc6-dev; Fedora: dnf "
+            "install gcc; macOS: xcode-select --install) or name another one in the environment "
+            "variable CC. To install without compiled kernels, on the slower fallback: "
+            "AOTCONV_NO_AOT=1 pip install ."
+        )
+
+
+def build(module: str, cpu: str, target: Path, assembly: Path | None = None) -> None:
+    """Build one module into the file `target`, in a process of its own."""
+    started = time.perf_counter()
+    environment = {**os.environ, "NUMBA_CPU_NAME": cpu or "generic", "NUMBA_CPU_FEATURES": ""}
+    command = [sys.executable, str(ROOT / "build_kernels.py"), "--compile", module, str(target)]
+    if assembly is not None:
+        command += ["--assembly", str(assembly)]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if result.returncode:
+        raise SystemExit(f"aotconv: building {module} failed:\n{result.stdout}{result.stderr}")
+    size, seconds = target.stat().st_size >> 10, time.perf_counter() - started
+    print(
+        f"aotconv: built {module} for {cpu or 'generic'}: {size} KiB in {seconds:.0f} s", flush=True
+    )
+
+
+def compile_module(module: str, target: Path, assembly: Path | None) -> None:
+    """Compile one module here.  The process must have been started by `build`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pycc's pending deprecation: nothing a user can act on
+        from numba.pycc import CC
+        from numba.pycc.compiler import ModuleCompiler
+
+    from aotconv.kernels import cpu
+    from aotconv.kernels.compile import SIGNATURE, python_kernel
+
+    class KernelModule(CC):
+        def _get_extra_ldflags(self):
+            return [*super()._get_extra_ldflags(), *(["-s"] if sys.platform == "linux" else [])]
+
+    cc = KernelModule(module, source_module=sys.modules[__name__])
+    cc.output_dir, cc.output_file = str(target.parent), target.name
+    cc.use_nrt = False
+    cc.target_cpu = os.environ["NUMBA_CPU_NAME"]
+    if module == CPU_MODULE:
+        for name, (function, signature) in cpu.EXPORTS.items():
+            cc.export(name, signature)(function)
+    else:
+        for row in ROWS:
+            if LEVELS[row.level].module == module:
+                cc.export(row.name, SIGNATURE)(python_kernel(row))
+    if assembly is not None:
+        compiler = ModuleCompiler(cc._export_entries, cc.name, False, cpu_name=cc.target_cpu)
+        compiler.export_python_wrap = True
+        (assembly / f"{module}.s").write_text(compiler._cull_exports().get_asm_str())
+    else:
+        cc.compile()
+
+
+class BuildKernels(build_ext):
+    """setuptools' build_ext, for extensions that `build` makes instead of a C compiler."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
+
+    def run(self) -> None:
+        require_compiler()
+        super().run()
+
+    def build_extension(self, ext: Extension) -> None:
+        module = ext.name.rpartition(".")[2]
+        build(
+            module, modules(list(LEVELS))[module], Path(self.get_ext_fullpath(ext.name)).resolve()
+        )
+
+
+def extensions() -> list[Extension]:
+    """What `setup.py` asks setuptools to build; AOTCONV_LEVELS names levels, comma-separated."""
+    levels = os.environ.get("AOTCONV_LEVELS")
+    return [Extension(f"aotconv.{name}", []) for name in modules(levels and levels.split(","))]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--levels", help=f"comma-separated, of {', '.join(LEVELS)}")
+    parser.add_argument("--output", type=Path, default=ROOT / "aotconv", help="folder (in place)")
+    parser.add_argument("--assembly", type=Path, help="write the modules' assembly to this folder")
+    parser.add_argument("--compile", nargs=2, metavar=("MODULE", "TARGET"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.compile:
+        module, target = options.compile
+        compile_module(module, Path(target), options.assembly)
+        return
+
+    require_compiler()
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    if options.assembly:
+        options.assembly.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        jobs = [
+            pool.submit(build, name, cpu, options.output / f"{name}{suffix}", options.assembly)
+            for name, cpu in modules(options.levels and options.levels.split(",")).items()
+        ]
+        for job in jobs:
+            job.result()
+
+
+if __name__ == "__main__":
+    main()

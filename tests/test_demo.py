@@ -1,0 +1,341 @@
+"""The command line, and the demo behind it."""
+
+import contextlib
+import importlib.util
+import io
+import re
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import aotconv
+from aotconv import demo
+from aotconv.__main__ import main
+from aotconv.reference import conv2d_reference
+
+SMALL = (2, 9, 8, 3)  # images of the race; plain v3 needs a second for the notebook's batch
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory):
+    """A small picture of random pixels."""
+    path = tmp_path_factory.mktemp("photo") / "photo.png"
+    pixels = np.random.default_rng(1).integers(0, 256, (20, 24, 3), np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(photo, tmp_path_factory):
+    """What one run of ``aotconv demo`` printed and wrote."""
+    folder = tmp_path_factory.mktemp("demo") / "new" / "folder"
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "IMAGE_SHAPE", SMALL)
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            status = main(["demo", "--image", str(photo), "--out", str(folder)])
+    return SimpleNamespace(status=status, folder=folder, out=out.getvalue(), err=err.getvalue())
+
+
+def row(output, name):
+    (line,) = [line for line in output.splitlines() if line.startswith(f"{name}  ")]
+    return line.removeprefix(name).strip()
+
+
+def wrong_by_a_little(filters, biases):
+    return demo.v3(filters, biases + np.float32(1e-3))
+
+
+def broken(filters, biases):
+    raise AttributeError("as a package raises that was built for another NumPy")
+
+
+# --- aotconv demo ----------------------------------------------------------------------------
+
+
+def test_demo_succeeds(finished):
+    assert finished.status == 0
+
+
+@pytest.mark.parametrize("name", ["features.png", "comparison.png"])
+def test_demo_writes_both_pictures_and_prints_their_paths(finished, name):
+    with Image.open(finished.folder / name) as picture:
+        assert picture.format == "PNG"
+        assert 600 < picture.width < 4000 and 300 < picture.height < 4000
+        assert np.asarray(picture.convert("L")).std() > 10  # something is drawn
+    assert str(finished.folder / name) in finished.out.splitlines()
+
+
+def test_demo_writes_nothing_else(finished):
+    assert {path.name for path in finished.folder.iterdir()} == {"features.png", "comparison.png"}
+
+
+def test_demo_says_which_implementation_and_how_many_threads_ran(finished):
+    line = f"implementation {aotconv.active().name}, threads {aotconv.get_num_threads()}"
+    assert line in finished.out.splitlines()
+
+
+@pytest.mark.parametrize("name", [name for name in demo.CONTENDERS if name not in demo.OPTIONAL])
+def test_table_has_first_call_later_calls_and_speed_up(finished, name):
+    assert re.fullmatch(r"[\d,.]+ ms +[\d,.]+ ms +[\d,.]+ x", row(finished.out, name))
+
+
+@pytest.mark.parametrize("name, package", [("v3, numba.jit", "numba"), ("Keras Conv2D", "keras")])
+def test_table_says_which_package_is_not_installed(finished, name, package):
+    found = row(finished.out, name)
+    if importlib.util.find_spec(package):
+        assert found.endswith(" x")
+    else:
+        assert found == f"{package} is not installed"
+
+
+def test_speed_up_is_against_plain_v3(finished):
+    assert row(finished.out, demo.BASELINE).endswith(" 1.00 x")
+
+
+def test_progress_goes_to_stderr_and_only_there(finished):
+    for step in ("feature maps", *demo.CONTENDERS, "chart"):
+        assert f"{step}: " in finished.err
+    assert "%|" in finished.err and "%|" not in finished.out
+
+
+# --- what can go wrong -----------------------------------------------------------------------
+
+
+def one_error_line(capsys):
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"aotconv: error: .+\n", err)
+    return err
+
+
+@pytest.mark.parametrize(
+    "content, complaint",
+    [
+        (None, "No such file"),
+        (b"", "not an image"),
+        (b"this is text\n", "not an image"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 50, "cannot read"),
+    ],
+    ids=["missing", "empty", "text", "broken"],
+)
+def test_picture_that_cannot_be_read_is_one_line_and_status_2(content, complaint, tmp_path, capsys):
+    path, out = tmp_path / "photo.png", tmp_path / "out"
+    if content is not None:
+        path.write_bytes(content)
+    assert main(["demo", "--image", str(path), "--out", str(out)]) == 2
+    line = one_error_line(capsys)
+    assert complaint in line and repr(str(path)) in line
+    assert not out.exists()
+
+
+def test_truncated_picture_is_one_line_and_status_2(photo, tmp_path, capsys):
+    path = tmp_path / "photo.png"
+    path.write_bytes(photo.read_bytes()[:-200])
+    assert main(["demo", "--image", str(path), "--out", str(tmp_path / "out")]) == 2
+    assert repr(str(path)) in one_error_line(capsys)
+
+
+def test_folder_given_as_picture_is_one_line_and_status_2(tmp_path, capsys):
+    assert main(["demo", "--image", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert repr(str(tmp_path)) in one_error_line(capsys)
+
+
+@pytest.mark.parametrize("below", ["", "below"])
+def test_folder_that_cannot_be_written_is_one_line_and_status_2(below, photo, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    out = str(tmp_path / "file" / below)
+    assert main(["demo", "--image", str(photo), "--out", out]) == 2
+    assert repr(out) in one_error_line(capsys)
+
+
+@pytest.mark.parametrize("extra", ["matplotlib", "tqdm"])
+def test_missing_extra_is_one_line_and_status_2(extra, photo, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, extra, None)  # as if it were not installed
+    assert main(["demo", "--image", str(photo), "--out", str(tmp_path)]) == 2
+    line = one_error_line(capsys)
+    assert extra in line and 'pip install "aotconv[demo]"' in line
+
+
+def test_disagreement_is_an_error_line_and_status_1(photo, tmp_path, monkeypatch, capsys):
+    wrong = {demo.BASELINE: demo.v3, "right": demo.v2, "wrong": wrong_by_a_little}
+    monkeypatch.setattr(demo, "CONTENDERS", wrong)
+    monkeypatch.setattr(demo, "IMAGE_SHAPE", SMALL)
+    assert main(["demo", "--image", str(photo), "--out", str(tmp_path)]) == 1
+    line = capsys.readouterr().err.splitlines()[-1].rpartition("\r")[-1].strip()
+    assert re.fullmatch(r"aotconv: error: .*np.isclose\(atol=1e-6\): wrong", line)
+    assert not (tmp_path / "comparison.png").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["dome"], ["demo", "--imag"], ["--out", "x"]])
+def test_wrong_arguments_are_status_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert "aotconv" in capsys.readouterr().err
+
+
+# --- the other commands ----------------------------------------------------------------------
+
+
+def test_version_is_that_of_the_package(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"aotconv {aotconv.__version__}\n"
+
+
+def test_info_prints_the_configuration(capsys):
+    assert main(["info"]) == 0
+    printed = capsys.readouterr().out
+    aotconv.show_config()
+    assert printed == capsys.readouterr().out != ""
+
+
+def test_info_loads_nothing_that_only_the_demo_needs():
+    code = (
+        "import sys; from aotconv.__main__ import main; main(['info'])\n"
+        "sys.exit(str({'aotconv.demo', 'matplotlib', 'PIL', 'tqdm'} & set(sys.modules) or ''))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr.strip() == "" and done.stdout != ""
+
+
+def test_python_m_is_the_same_command():
+    command = [sys.executable, "-m", "aotconv", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, f"aotconv {aotconv.__version__}\n")
+
+
+# --- the parts -------------------------------------------------------------------------------
+
+
+def test_default_photo_is_the_sample_photo_of_matplotlib():
+    photo = demo.load_photo()
+    assert photo.shape == (600, 512, 3) and photo.dtype == np.float32
+    assert photo.min() >= 0 and 0.9 < photo.max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16", "F"])
+def test_any_kind_of_picture_becomes_rgb_between_0_and_1(mode, tmp_path):
+    levels = np.linspace(0, 255, 400).reshape(20, 20)
+    if mode == "I;16":
+        picture = Image.fromarray((levels * 257).astype(np.uint16))
+    else:
+        picture = Image.fromarray(levels.astype(np.uint8)).convert(mode)
+    picture.save(tmp_path / "photo.tif")
+    photo = demo.load_photo(str(tmp_path / "photo.tif"))
+    assert photo.shape == (20, 20, 3) and photo.dtype == np.float32
+    np.testing.assert_allclose(photo[[0, -1], [0, -1]], [[0] * 3, [1] * 3], atol=0.01)
+    if mode != "1":
+        np.testing.assert_allclose(photo.mean(), 0.5, atol=0.02)
+
+
+def test_large_picture_is_scaled_down(tmp_path):
+    Image.new("RGB", (3000, 1500), "white").save(tmp_path / "photo.png")
+    assert demo.load_photo(str(tmp_path / "photo.png")).shape == (512, 1024, 3)
+
+
+def test_filter_bank_is_a_dozen_named_filters():
+    names, filters = demo.filter_bank()
+    assert len(set(names)) == len(names) == 12
+    assert filters.shape == (7, 7, 3, 12) and filters.dtype == np.float32
+
+
+def test_filters_keep_the_mean_or_ignore_it():
+    names, filters = demo.filter_bank()
+    sums = dict(zip(names, filters.sum(axis=(0, 1, 2)), strict=True))
+    for name, total in sums.items():
+        assert total == pytest.approx(1 if name in ("blur", "emboss") else 0, abs=1e-6)
+
+
+@pytest.mark.parametrize("degrees", [0, 45, 90, 135])
+def test_edge_filter_responds_most_to_the_slope_in_its_direction(degrees):
+    names, filters = demo.filter_bank()
+    y, x = np.mgrid[-3:4, -3:4]
+    slope = x * np.cos(np.radians(degrees)) + y * np.sin(np.radians(degrees))
+    responses = np.einsum("yx,yxco->o", slope, filters)
+    edges = {name: responses[i] for i, name in enumerate(names) if name.startswith("edge")}
+    assert max(edges, key=edges.__getitem__) == f"edge {degrees}°"
+
+
+def test_feature_maps_are_one_call_of_conv2d(monkeypatch):
+    shapes = []
+    real = aotconv.conv2d
+
+    def counted(images, filters, *args, **kwargs):
+        shapes.append((images.shape, filters.shape))
+        return real(images, filters, *args, **kwargs)
+
+    monkeypatch.setattr(aotconv, "conv2d", counted)
+    photo = np.random.default_rng(2).random((11, 13, 3), np.float32)
+    maps = demo.feature_maps(photo, demo.filter_bank()[1])
+    assert maps.shape == (11, 13, 12)
+    assert shapes == [((1, 11, 13, 3), (7, 7, 3, 12))]
+
+
+def test_feature_maps_agree_with_the_oracle():
+    photo = np.random.default_rng(3).random((11, 13, 3), np.float32)
+    _, filters = demo.filter_bank()
+    expected = conv2d_reference(photo - 0.5, filters, padding="same")
+    np.testing.assert_allclose(demo.feature_maps(photo, filters), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 400), (400, 3)])
+def test_features_of_an_odd_shape_can_be_drawn(shape):
+    photo = np.zeros((*shape, 3), np.float32)
+    names, filters = demo.filter_bank()
+    figure = demo.draw_features(photo, names, demo.feature_maps(photo, filters))
+    assert [axes.get_title() for axes in figure.axes] == ["input", *names]
+    figure.savefig(io.BytesIO())
+
+
+@pytest.mark.parametrize(
+    "output, agrees",
+    [
+        (np.zeros(3), True),
+        (np.full(3, 0.9e-6), True),
+        (np.full(3, 1.1e-6), False),
+        (np.array([0, 0, np.nan]), False),
+        (np.zeros(1), False),
+    ],
+    ids=["same", "within", "beyond", "nan", "shape"],
+)
+def test_agreement_is_isclose_with_atol_1e_6(output, agrees):
+    expectation = contextlib.nullcontext() if agrees else pytest.raises(demo.DisagreementError)
+    with expectation:
+        demo.check_agreement({demo.BASELINE: np.zeros(3), "other": output})
+
+
+def test_compare_counts_its_calls_and_announces_each_contender(monkeypatch):
+    monkeypatch.setattr(demo, "CONTENDERS", {demo.BASELINE: demo.v3, "v2": demo.v2})
+    names = []
+    results = demo.compare(SMALL, (3, 2, 3, 5), calls=1, seconds=0, announce=names.append)
+    assert names == list(results) == [demo.BASELINE, "v2"]
+    assert all(result.output.shape == (2, 7, 7, 5) for result in results.values())
+    assert all(result.first > 0 and result.later > 0 for result in results.values())
+
+
+def test_broken_peer_is_named_in_its_row(monkeypatch):
+    monkeypatch.setattr(demo, "CONTENDERS", {demo.BASELINE: demo.v3, "Keras Conv2D": broken})
+    results = demo.compare(SMALL, calls=1, seconds=0)
+    assert row(demo.format_table(results), "Keras Conv2D") == "failed: AttributeError"
+    demo.draw_comparison(results, "title").savefig(io.BytesIO())
+
+
+def test_broken_aotconv_is_not_hidden(monkeypatch):
+    monkeypatch.setattr(demo, "CONTENDERS", {demo.BASELINE: demo.v3, "aotconv": broken})
+    with pytest.raises(AttributeError):
+        demo.compare(SMALL, calls=1, seconds=0)
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [(0.1444, "0.144"), (1.444, "1.44"), (14.44, "14.4"), (144.4, "144"), (14443.7, "14,444")],
+)
+def test_numbers_have_three_digits_and_no_exponent(value, text):
+    assert demo.three_digits(value) == text

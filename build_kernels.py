@@ -96,8 +96,7 @@ def compile_module(module: str, target: Path, assembly: Path | None) -> None:
         compiler = ModuleCompiler(cc._export_entries, cc.name, False, cpu_name=cc.target_cpu)
         compiler.export_python_wrap = True
         (assembly / f"{module}.s").write_text(compiler._cull_exports().get_asm_str())
-    else:
-        cc.compile()
+    cc.compile()
 
 
 class BuildKernels(build_ext):
@@ -105,7 +104,7 @@ class BuildKernels(build_ext):
 
     def finalize_options(self) -> None:
         super().finalize_options()
-        self.parallel = self.parallel or os.cpu_count()
+        self.parallel = getattr(self, "parallel", None) or os.cpu_count()
 
     def run(self) -> None:
         require_compiler()
@@ -120,8 +119,17 @@ class BuildKernels(build_ext):
 
 def extensions() -> list[Extension]:
     """What `setup.py` asks setuptools to build; AOTCONV_LEVELS names levels, comma-separated."""
-    levels = os.environ.get("AOTCONV_LEVELS")
-    return [Extension(f"aotconv.{name}", []) for name in modules(levels and levels.split(","))]
+    chosen = modules(_names(os.environ.get("AOTCONV_LEVELS")))
+    return [Extension(f"aotconv.{name}", []) for name in chosen]
+
+
+def _names(text: str | None) -> list[str] | None:
+    """The level names in a comma-separated text; None where there is none."""
+    names = text.split(",") if text else None
+    unknown = set(names or ()) - set(LEVELS)
+    if unknown:
+        raise SystemExit(f"aotconv: {', '.join(sorted(unknown))}: not among {', '.join(LEVELS)}")
+    return names
 
 
 def main() -> None:
@@ -143,7 +151,7 @@ def main() -> None:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         jobs = [
             pool.submit(build, name, cpu, options.output / f"{name}{suffix}", options.assembly)
-            for name, cpu in modules(options.levels and options.levels.split(",")).items()
+            for name, cpu in modules(_names(options.levels)).items()
         ]
         for job in jobs:
             job.result()

@@ -33,7 +33,7 @@ def array(name: str, value) -> np.ndarray:
             value = np.asarray(value)
     if value.dtype.kind not in "iufc":
         raise TypeError(
-            f"{name} must be an array of integers, floats or complex numbers, got dtype {value.dtype}"
+            f"{name} must hold integers, floats or complex numbers, got dtype {value.dtype}"
         )
     return value.view(np.ndarray) if type(value) is not np.ndarray else value
 
@@ -185,9 +185,10 @@ def geometry(images_shape, filters_shape, strides, padding, dilations, groups) -
     for name, shape in zip(("the padded images", "the result"), sizes, strict=True):
         if math.prod(max(size, 1) for size in shape) > sys.maxsize // 16:
             raise ValueError(f"{name} would be too large to address: shape {shape}")
-    return Geometry(
-        n, h, w, c, kh, kw, o, *strides, *dilations, groups, *pads[0], *pads[1], out[0], out[1]
-    )
+    (sh, sw), (dh, dw) = strides, dilations
+    (top, bottom), (left, right) = pads
+    oh, ow = out
+    return Geometry(n, h, w, c, kh, kw, o, sh, sw, dh, dw, groups, top, bottom, left, right, oh, ow)
 
 
 def out_array(value, shape, dtype) -> np.ndarray:

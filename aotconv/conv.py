@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from . import check, fallback, implementations, plan, run
+from . import check, fallback, implementations, plan, run, threads
 from .geometry import Geometry
 from .implementations import Rung
-from .threads import team
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 
 Padding = str | int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]]
@@ -57,7 +58,7 @@ class _Convolution:
         shape = (g.n, g.o, g.oh, g.ow) if self._data_format == "NCHW" else nhwc
         return shape[4 - ndim :]
 
-    def _run(self, images, out, threads) -> np.ndarray:
+    def _run(self, images, out, n_threads) -> np.ndarray:
         images = check.images_array(images)
         ndim = images.ndim
         if ndim == 3:
@@ -67,8 +68,8 @@ class _Convolution:
         dtype = np.result_type(images.dtype, self._weights_dtype)
         if dtype.kind == "c" and self._activation is not None:
             raise TypeError(f"activation {self._activation!r} is not defined for complex images")
-        if threads is not None:
-            threads = check.integer("threads", threads, 1)
+        if n_threads is not None:
+            n_threads = check.integer("threads", n_threads, 1)
 
         result = np.empty(shape, dtype) if out is None else check.out_array(out, shape, dtype)
         target = result
@@ -78,12 +79,12 @@ class _Convolution:
         if self._data_format == "NCHW":
             images, nhwc = images.transpose(0, 2, 3, 1), nhwc.transpose(0, 2, 3, 1)
         if result.size:
-            self._compute(geometry, images, nhwc, threads)
+            self._compute(geometry, images, nhwc, n_threads)
         if target is not result:
             result[...] = target
         return result
 
-    def _compute(self, geometry: Geometry, images, out, threads: int | None) -> None:
+    def _compute(self, geometry: Geometry, images, out, n_threads: int | None) -> None:
         """Convolve images (N, H, W, C) into `out` (N, OH, OW, O), neither of them empty."""
         dtype = out.dtype.newbyteorder("=")
         if dtype == np.float16:
@@ -93,20 +94,21 @@ class _Convolution:
             _activate(out, self._activation)
             return
         rung = implementations.rung(dtype.name)
-        if rung.level is None:
+        if rung is None:
             filters = self._filters.astype(dtype)
             bias = None if self._bias is None else self._bias.astype(dtype)
             fallback.convolve(geometry, images, filters, bias, out)
             _activate(out, self._activation)
             return
         kernel = self._kernels.get((rung, dtype.name)) or self._kernel(rung, dtype.name)
-        run.convolve(kernel, geometry, images, out, team(threads, geometry.multiply_adds))
+        team = threads.team(n_threads, plan.estimate(geometry, dtype.itemsize))
+        run.convolve(kernel, geometry, images, out, team)
         if kernel.row.family == "loop":
             _activate(out, self._activation)
 
     def _kernel(self, rung: Rung, dtype: str) -> run.Kernel:
         """The kernel for a dtype, with the weights packed for it; kept."""
-        weights = plan.Weights(*self._filters.shape, self._groups)
+        weights = plan.Weights.of(self._filters, self._groups)
         row = plan.select(weights, dtype, rung.level)
         packed = plan.pack(row, self._filters, self._bias, self._groups)
         kernel = run.Kernel(row, rung.kernel(row), packed, self._activation, {})
@@ -165,7 +167,7 @@ class Conv2D(_Convolution):
         super().__init__(
             filters, bias, strides, padding, dilations, groups, data_format, activation
         )
-        self._threads = None if threads is None else check.integer("threads", threads, 1)
+        self._n_threads = None if threads is None else check.integer("threads", threads, 1)
 
     def __call__(
         self, images: ArrayLike, out: NDArray[Any] | None = None, threads: int | None = None
@@ -184,7 +186,7 @@ class Conv2D(_Convolution):
         ndarray
             `out` if it was given.
         """
-        return self._run(images, out, self._threads if threads is None else threads)
+        return self._run(images, out, self._n_threads if threads is None else threads)
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of the result for images of a shape.

@@ -184,7 +184,7 @@ def aotconv_conv2d(filters: Array, biases: Array) -> Convolution:
 
 def keras_conv2d(filters: Array, biases: Array) -> Convolution:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow talks over the progress bar
-    import keras  # type: ignore[import-not-found]
+    import keras
 
     layer = keras.layers.Conv2D(biases.size, filters.shape[:2], STRIDES, padding="valid")
     layer.build((None, None, None, filters.shape[2]))
@@ -411,7 +411,7 @@ def run(image: str | None, out: str) -> None:
     missing = [name for name in ("matplotlib", "tqdm") if importlib.util.find_spec(name) is None]
     if missing:
         raise DemoError(f'the demo needs {" and ".join(missing)}: pip install "aotconv[demo]"')
-    from tqdm import tqdm  # type: ignore[import-untyped]
+    from tqdm import tqdm
 
     photo = load_photo(image)
     folder = Path(out)

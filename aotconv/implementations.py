@@ -44,8 +44,8 @@ _FEATURES = {
 }
 # Features whose registers the operating system must save, and the bits of XCR0 that say so.
 _SAVED_STATE = {
-    0b110: frozenset("avx avx2 f16c fma".split()),
-    0b11100110: frozenset("avx512f avx512bw avx512cd avx512dq avx512vl".split()),
+    0b110: frozenset(["avx", "avx2", "f16c", "fma"]),
+    0b11100110: frozenset(["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"]),
 }
 
 
@@ -244,9 +244,9 @@ def use(name: str):
 
 
 class Rung(NamedTuple):
-    """What an implementation means to a plan: a level's rows, and who compiled them."""
+    """What a compiled implementation means to a plan: a level's rows, and who compiles them."""
 
-    level: str | None  # None: NumPy
+    level: str
     jit: bool
 
     def kernel(self, row: Row):
@@ -258,24 +258,24 @@ class Rung(NamedTuple):
         return getattr(_module(LEVELS[row.level]), row.name)
 
 
-def rung(dtype: str) -> Rung:
-    """The rung for a dtype: that of `active`, or a slower one if it has no kernel for it."""
+def rung(dtype: str) -> Rung | None:
+    """The rung for a dtype: that of `active`, or a slower one if it has no kernel for it.
+
+    None is NumPy's.
+    """
     chosen = active()
     compiled = dtype in AOT_DTYPES
     jit_level = _jit_level() if compiled or dtype in LOOP_DTYPES else None
     if chosen.name in LEVELS and compiled:
-        result = Rung(chosen.name, False)
-    elif chosen.name != "numpy" and jit_level is not None and _has_numba():
-        result = Rung(jit_level.name, True)
-    else:
-        result = Rung(None, False)
-    if result.jit or result.level is None:
-        _warn_of_fall(chosen, result, dtype)
-    return result
+        return Rung(chosen.name, jit=False)
+    if chosen.name != "numpy" and jit_level is not None and _has_numba():
+        _warn_of_fall(chosen, "numba's JIT compiler", dtype)
+        return Rung(jit_level.name, jit=True)
+    _warn_of_fall(chosen, "NumPy", dtype)
+    return None
 
 
-def _warn_of_fall(chosen: Implementation, result: Rung, dtype: str) -> None:
-    slower = "numba's JIT compiler" if result.jit else "NumPy"
+def _warn_of_fall(chosen: Implementation, slower: str, dtype: str) -> None:
     if chosen.name in LEVELS:
         _warn_once(
             f"aotconv has no compiled kernel for {dtype}: {slower} computes instead, which is "

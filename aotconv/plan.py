@@ -12,10 +12,9 @@ import numpy as np
 from .geometry import Geometry
 from .kernels.registry import FIELDS, LOOP_ROWS, ROWS, SCRATCH_WORDS, Row
 
-_ROWS = {
-    (level, dtype): [row for row in ROWS + LOOP_ROWS if (row.level, row.dtype) == (level, dtype)]
-    for level, dtype in {(row.level, row.dtype) for row in ROWS + LOOP_ROWS}
-}
+_ROWS: dict[tuple[str, str], list[Row]] = {}
+for _row in ROWS + LOOP_ROWS:
+    _ROWS.setdefault((_row.level, _row.dtype), []).append(_row)
 
 ALIGNMENT = 64  # of packed weights, in bytes: a cache line, and the widest vector
 PANEL_SLICE_BYTES = 32 << 10  # of a panel, in one block of the reduction: the first-level cache
@@ -31,6 +30,11 @@ class Weights(NamedTuple):
     group_channels: int
     filters: int
     groups: int
+
+    @classmethod
+    def of(cls, filters: np.ndarray, groups: int) -> Weights:
+        kh, kw, group_channels, n_filters = filters.shape
+        return cls(kh, kw, group_channels, n_filters, groups)
 
     @property
     def channelwise(self) -> bool:
@@ -72,7 +76,7 @@ def pack(row: Row, filters: np.ndarray, bias: np.ndarray | None, groups: int) ->
     place of padding, a pixel's worth, then for each group its panels, each a row of biases and a
     row for each product of the reduction, as wide as the row's tile and filled up with zeros.
     """
-    weights = Weights(*filters.shape, groups)
+    weights = Weights.of(filters, groups)
     itemsize = row.itemsize
     if row.family == "loop":
         packed, first = _aligned(
@@ -82,7 +86,7 @@ def pack(row: Row, filters: np.ndarray, bias: np.ndarray | None, groups: int) ->
         packed[0] = 0 if bias is None else bias
         return Packed(first, 0, packed)
 
-    if weights.channelwise:
+    if row.family == "depthwise":
         depth, channels, blocks = weights.kh * weights.kw, weights.filters, 1
     else:
         depth = weights.kh * weights.kw * weights.group_channels
@@ -109,6 +113,13 @@ def _aligned(shape, row: Row) -> tuple[np.ndarray, int]:
     offset = -memory.ctypes.data % ALIGNMENT
     array = memory[offset : offset + size].view(row.dtype).reshape(shape)
     return array, memory.ctypes.data + offset
+
+
+def estimate(geometry: Geometry, itemsize: int) -> float:
+    """Microseconds that one thread needs, roughly: to say whether more are worth their start."""
+    g = geometry
+    memory = (g.n * g.h * g.w * g.c + g.n * g.oh * g.ow * g.o) * itemsize
+    return max(g.multiply_adds * itemsize / 200e3, memory / 10e3)
 
 
 def blocking(row: Row, geometry: Geometry, image_x: int, threads: int) -> dict[str, int]:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import plan, threads as team
+from . import plan
+from . import threads as openmp
 from .blocks import split
 from .geometry import Geometry
 from .kernels.registry import Row
@@ -67,5 +68,5 @@ def _call(kernel: Kernel, geometry: Geometry, images, out, threads: int) -> None
         kernel.packed.address,
         out.ctypes.data,
         threads,
-        team.entry(threads),
+        openmp.entry(threads),
     )

@@ -13,8 +13,9 @@ import sys
 
 from .check import integer
 
-# Below this, a second thread costs more than it brings (a team starts in 2 to 3 microseconds).
-MULTIPLY_ADDS_PER_THREAD = 250_000
+# Work that is worth a thread.  A team that runs already starts in 2 to 3 microseconds, but a new
+# one, or one whose threads have gone to sleep, can cost milliseconds.
+MICROSECONDS_PER_THREAD = 100
 
 _LIBRARIES = {
     "linux": ("libgomp.so.1", "libomp.so.5", "libomp.so"),
@@ -41,8 +42,10 @@ def openmp_runtime() -> ctypes.CDLL | None:
 @functools.cache
 def _team_entry() -> int:
     """The address of GOMP_parallel."""
-    entry = openmp_runtime().GOMP_parallel
-    return ctypes.cast(entry, ctypes.c_void_p).value or 0
+    runtime = openmp_runtime()
+    if runtime is None:
+        raise RuntimeError("a team of threads was asked for where no OpenMP runtime is")
+    return ctypes.cast(runtime.GOMP_parallel, ctypes.c_void_p).value or 0
 
 
 def get_num_threads() -> int:
@@ -74,15 +77,20 @@ def set_num_threads(threads: int | None) -> None:
     _limit = None if threads is None else integer("threads", threads, 1)
 
 
-def team(requested: int | None, multiply_adds: int) -> int:
-    """The number of threads for a call: `requested`, or as many as its work is worth."""
-    if requested is None and multiply_adds < 2 * MULTIPLY_ADDS_PER_THREAD:
+def team(requested: int | None, microseconds: float) -> int:
+    """The number of threads for a call: `requested`, or as many as its work is worth.
+
+    Parameters
+    ----------
+    microseconds : float
+        What the call takes on one thread, roughly.
+    """
+    worth = int(microseconds / MICROSECONDS_PER_THREAD)
+    if requested == 1 or (requested is None and worth < 2):
         return 1
-    available = get_num_threads()
-    if requested is None:
-        return min(available, multiply_adds // MULTIPLY_ADDS_PER_THREAD)
-    alone = openmp_runtime() is None or _team_process not in (None, os.getpid())
-    return 1 if alone else requested
+    if openmp_runtime() is None or _team_process not in (None, os.getpid()):
+        return 1
+    return requested if requested is not None else min(worth, get_num_threads())
 
 
 def entry(threads: int) -> int:

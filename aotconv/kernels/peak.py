@@ -1,4 +1,4 @@
-"""Not a convolution: multiply-adds on registers alone, the rate that every kernel is held against."""
+"""Multiply-adds on registers alone: no convolution, but the rate that all are held against."""
 
 from __future__ import annotations
 

@@ -62,9 +62,9 @@ class Row(NamedTuple):
 
 IS_X86_64 = platform.machine().lower() in ("x86_64", "amd64")
 
-_V2 = frozenset("sse3 ssse3 sse4_1 sse4_2 popcnt cx16 lahf".split())
-_V3 = _V2 | frozenset("avx avx2 bmi1 bmi2 f16c fma lzcnt movbe".split())
-_V4 = _V3 | frozenset("avx512f avx512bw avx512cd avx512dq avx512vl".split())
+_V2 = frozenset(["sse3", "ssse3", "sse4_1", "sse4_2", "popcnt", "cx16", "lahf"])
+_V3 = _V2 | frozenset(["avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "lzcnt", "movbe"])
+_V4 = _V3 | frozenset(["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"])
 
 CPU_MODULE = "_cpu"  # the module of `aotconv.kernels.cpu`, for the baseline
 

@@ -6,7 +6,7 @@
 
 from .config import __version__, show_config
 from .conv import Conv2D, conv2d
-from .implementations import FallbackWarning, Implementation, active, implementations, use
+from .ladder import FallbackWarning, Implementation, active, implementations, use
 from .threads import get_num_threads, set_num_threads
 
 __all__ = [

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 
 from . import threads
-from .implementations import active, implementations
+from .ladder import active, implementations
 
 __version__ = "0.1.0"
 

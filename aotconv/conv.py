@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import check, fallback, implementations, plan, run, threads
+from . import check, fallback, ladder, plan, run, threads
 from .geometry import Geometry
-from .implementations import Rung
+from .ladder import Rung
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -93,7 +93,7 @@ class _Convolution:
             out[...] = 0 if self._bias is None else self._bias
             _activate(out, self._activation)
             return
-        rung = implementations.rung(dtype.name)
+        rung = ladder.rung(dtype.name)
         if rung is None:
             filters = self._filters.astype(dtype)
             bias = None if self._bias is None else self._bias.astype(dtype)

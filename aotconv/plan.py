@@ -202,3 +202,9 @@ def words(
     for name, strides in (("image", image_strides), ("out", out_strides)):
         fields.update(zip((f"{name}_n", f"{name}_y", f"{name}_x"), strides, strict=False))
     return np.array([fields.get(name, 0) for name in FIELDS], np.int64)
+
+
+def peak_words(iterations: int, tasks: int) -> np.ndarray:
+    """The plan of a peak row, whose tasks multiply and add `iterations` times."""
+    fields = {"pixels": iterations, "tasks": tasks}
+    return np.array([fields.get(name, 0) for name in FIELDS], np.int64)

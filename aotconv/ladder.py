@@ -16,7 +16,16 @@ import os
 import warnings
 from typing import NamedTuple
 
-from .kernels.registry import AOT_DTYPES, CPU_MODULE, IS_X86_64, LEVELS, LOOP_DTYPES, Level, Row
+from .kernels.registry import (
+    AOT_DTYPES,
+    CPU_MODULE,
+    IS_X86_64,
+    LEVELS,
+    LOOP_DTYPES,
+    ROWS,
+    Level,
+    Row,
+)
 
 # cpuid's leaf, subleaf, register (eax, ebx, ecx, edx) and bit of each feature of a level.
 _FEATURES = {
@@ -120,11 +129,14 @@ def _module(level: Level):
     if reason:
         return reason
     try:
-        return importlib.import_module(f"{__package__}.{level.module}")
+        module = importlib.import_module(f"{__package__}.{level.module}")
     except ModuleNotFoundError:
         return "its compiled module is not installed for this Python"
     except ImportError as error:
         return f"its compiled module does not load: {error}"
+    if not all(hasattr(module, row.name) for row in ROWS if row.level == level.name):
+        return "its compiled module is older than this source: python build_kernels.py"
+    return module
 
 
 def _level_implementation(level: Level) -> Implementation:

@@ -1,0 +1,40 @@
+"""What all tests share: the rungs that can run here, and how hypothesis reports a failure."""
+
+from __future__ import annotations
+
+import os
+
+import hypothesis
+import pytest
+
+import aotconv
+from aotconv.kernels.registry import LEVELS
+
+# A failing example prints itself, its arrays' seed among the values, and a blob to run it again.
+# AOTCONV_EXAMPLES asks for a long run of the property tests.
+hypothesis.settings.register_profile(
+    "aotconv",
+    deadline=None,
+    max_examples=int(os.environ.get("AOTCONV_EXAMPLES", "150")),
+    print_blob=True,
+    derandomize=False,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("aotconv")
+
+AVAILABLE = [each.name for each in aotconv.implementations() if each.available]
+AOT_LEVELS = [name for name in AVAILABLE if name in LEVELS]
+
+
+@pytest.fixture(params=AVAILABLE)
+def rung(request):
+    """Each implementation that can run here, in use."""
+    with aotconv.use(request.param):
+        yield request.param
+
+
+def pytest_report_header(config):
+    return (
+        f"aotconv {aotconv.__version__}: {aotconv.active().name} computes; "
+        f"tested: {', '.join(AVAILABLE)}"
+    )

@@ -1,0 +1,48 @@
+"""How results are judged: exactly where arithmetic is exact, else by the derived bound."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aotconv.reference import conv2d_reference
+
+
+def error_bound(images, filters, bias, dtype) -> float:
+    """The error that each output may have: eps * (K + 1) * max|x| * max|w| * 2.
+
+    K products and a bias are summed; where the bias is larger than any product it takes the
+    product's place.  float16 is computed in float32 and rounded once more.
+    """
+    depth = int(np.prod(filters.shape[:3]))
+    largest = np.abs(images).max(initial=0.0) * np.abs(filters).max(initial=0.0)
+    if bias is not None:
+        largest = max(largest, np.abs(bias).max(initial=0.0))
+    compute = np.float32 if dtype == np.float16 else dtype
+    bound = np.finfo(compute).eps * (depth + 1) * float(largest) * 2
+    if dtype == np.float16:
+        bound += np.finfo(np.float16).eps * (depth + 1) * float(largest)
+    return float(bound)
+
+
+def wide(array):
+    """float64 or complex128 of the same values, integers as Python's own."""
+    if array is None:
+        return None
+    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+
+
+def assert_exact(result, images, filters, bias=None, *args, **options):
+    """`result` equals the oracle's, element for element; integers wrap to the dtype."""
+    expected = conv2d_reference(wide(images), wide(filters), wide(bias), *args, **options)
+    assert result.shape == expected.shape
+    if result.dtype.kind in "iu":
+        expected = expected.astype(np.int64)
+    np.testing.assert_array_equal(result, expected.astype(result.dtype))
+
+
+def assert_within_bound(result, images, filters, bias=None, *args, **options):
+    """`result` differs from the oracle's by no more than `error_bound`."""
+    expected = conv2d_reference(wide(images), wide(filters), wide(bias), *args, **options)
+    assert result.shape == expected.shape
+    error = np.abs(result.astype(expected.dtype) - expected).max(initial=0.0)
+    assert error <= error_bound(images, filters, bias, result.dtype)

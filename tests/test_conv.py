@@ -1,0 +1,292 @@
+"""The front door: literal results, shapes, dtypes, layouts, `out`, empty sizes, errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from oracle import assert_exact
+from strategies import integer_values
+
+import aotconv
+from aotconv import Conv2D, conv2d
+
+RNG = np.random.default_rng(0)
+
+
+def test_a_literal_convolution(rung):
+    images = np.arange(12, dtype=np.float32).reshape(1, 3, 4, 1)
+    filters = np.array([[1, 2], [3, 4]], np.float32).reshape(2, 2, 1, 1)
+    result = conv2d(images, filters, np.array([0.5], np.float32))
+    # 0*1 + 1*2 + 4*3 + 5*4 + 0.5, and so on
+    expected = [[34.5, 44.5, 54.5], [74.5, 84.5, 94.5]]
+    assert result.dtype == np.float32
+    assert result[0, :, :, 0].tolist() == expected
+
+
+def test_a_literal_same_padding_puts_the_odd_zero_behind_and_same_lower_in_front(rung):
+    images = np.array([1, 2, 3], np.float64).reshape(1, 1, 3, 1)
+    filters = np.array([10, 1], np.float64).reshape(1, 2, 1, 1)
+    assert conv2d(images, filters, padding="same").ravel().tolist() == [12, 23, 30]
+    assert conv2d(images, filters, padding="same_lower").ravel().tolist() == [1, 12, 23]
+
+
+def test_a_literal_depthwise_convolution_with_a_multiplier_orders_filters_by_channel(rung):
+    images = np.array([[[[2.0, 3.0]]]], np.float32)
+    filters = np.array([1, 10, 100, 1000], np.float32).reshape(1, 1, 1, 4)
+    assert conv2d(images, filters, groups=2).ravel().tolist() == [2, 20, 300, 3000]
+
+
+def test_a_literal_dilated_strided_convolution(rung):
+    images = np.arange(1, 8, dtype=np.float32).reshape(1, 1, 7, 1)
+    filters = np.array([1, 100], np.float32).reshape(1, 2, 1, 1)
+    result = conv2d(images, filters, strides=2, dilations=3)
+    assert result.ravel().tolist() == [1 + 400, 3 + 600]
+
+
+def test_relu6_keeps_nan_and_clips_both_ends(rung):
+    images = np.array([-1, 3, 9, np.nan], np.float32).reshape(1, 1, 4, 1)
+    result = conv2d(images, np.ones((1, 1, 1, 1), np.float32), activation="relu6")
+    np.testing.assert_array_equal(result.ravel(), [0, 3, 6, np.nan])
+
+
+def test_nan_in_one_pixel_reaches_its_receptive_field_alone(rung):
+    images = np.ones((1, 9, 9, 3), np.float32)
+    images[0, 4, 5, 1] = np.nan
+    result = conv2d(images, np.ones((3, 3, 3, 20), np.float32), padding="same")
+    reached = np.zeros((9, 9), bool)
+    reached[3:6, 4:7] = True
+    assert (np.isnan(result) == reached[None, :, :, None]).all()
+
+
+def test_called_as_the_seed_calls_it_results_are_the_seeds(rung):
+    images, filters = RNG.random((4, 28, 28, 3)), RNG.random((4, 4, 3, 4))
+    images, filters, biases = (a.astype(np.float32) for a in (images, filters, RNG.random(4)))
+    from aotconv import reference
+
+    for strides in ((1, 1), (2, 3)):
+        result = conv2d(images, filters, biases, strides)
+        for version in (reference.filter_images_v1, reference.filter_images_v2):
+            np.testing.assert_allclose(result, version(images, filters, biases, strides), rtol=2e-6)
+        v3 = reference.filter_images_v3(images[:1], filters, biases, strides)
+        np.testing.assert_allclose(result[:1], v3, rtol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "expected"),
+    [
+        (("float32", "float32"), "float32"),
+        (("float32", "float64"), "float64"),
+        (("float16", "float16"), "float16"),
+        (("float16", "float32"), "float32"),
+        (("uint8", "float32"), "float32"),
+        (("int64", "float32"), "float64"),
+        ((">f4", ">f4"), "float32"),
+    ],
+)
+def test_the_result_has_numpys_common_dtype(rung, dtypes, expected):
+    images, filters = np.ones((1, 4, 4, 2), dtypes[0]), np.ones((2, 2, 2, 3), dtypes[1])
+    result = conv2d(images, filters)
+    assert result.dtype == expected and (result == 8).all()
+
+
+def test_a_bias_of_float64_makes_the_result_float64_as_numpy_adds():
+    result = conv2d(np.ones((1, 2, 2, 1), "f4"), np.ones((1, 1, 1, 1), "f4"), np.ones(1))
+    assert result.dtype == np.float64
+
+
+def test_integers_wrap_as_numpys_do():
+    images = np.full((1, 1, 2, 1), 100, np.int8)
+    with aotconv.use("numpy"):
+        result = conv2d(images, np.ones((1, 2, 1, 1), np.int8))
+    assert result.dtype == np.int8 and result.item() == -56
+
+
+def test_longdouble_keeps_its_precision():
+    tiny = np.finfo(np.longdouble).eps
+    images = np.array([1, tiny], np.longdouble).reshape(1, 1, 2, 1)
+    with aotconv.use("numpy"):
+        result = conv2d(images, np.ones((1, 2, 1, 1), np.longdouble))
+    assert result.item() == 1 + tiny
+
+
+def test_one_image_gives_one_result_in_both_data_formats(rung):
+    images = integer_values(RNG, (5, 6, 2), "float32")
+    filters = integer_values(RNG, (2, 2, 2, 7), "float32")
+    expected = conv2d(images[None], filters)[0]
+    np.testing.assert_array_equal(conv2d(images, filters), expected)
+    first = conv2d(images.transpose(2, 0, 1), filters, data_format="NCHW")
+    np.testing.assert_array_equal(first, expected.transpose(2, 0, 1))
+
+
+class Exposes:
+    """An object that only offers one protocol for its array."""
+
+    def __init__(self, array, *names):
+        for name in names:
+            setattr(type(self), name, lambda self, *a, n=name, **k: getattr(array, n)(*a, **k))
+
+
+def test_objects_with_array_or_dlpack_protocols_are_read():
+    images, filters = np.ones((1, 3, 3, 1), np.float32), np.ones((2, 2, 1, 1), np.float32)
+
+    class Array(Exposes):
+        pass
+
+    class DLPack(Exposes):
+        pass
+
+    for wrapped in (Array(images, "__array__"), DLPack(images, "__dlpack__", "__dlpack_device__")):
+        np.testing.assert_array_equal(conv2d(wrapped, filters), np.full((1, 2, 2, 1), 4))
+    np.testing.assert_array_equal(conv2d(images.tolist(), filters), np.full((1, 2, 2, 1), 4))
+
+
+@pytest.mark.parametrize("shift", [0, 1, -1])
+def test_out_may_overlap_the_images(rung, shift):
+    memory = np.zeros(6 * 6 * 2 + 2, np.float32)
+    images = memory[1:-1].reshape(1, 6, 6, 2)
+    images[...] = integer_values(RNG, images.shape, "float32")
+    out = memory[1 + shift : memory.size - 1 + shift].reshape(images.shape)
+    filters = integer_values(RNG, (3, 3, 2, 2), "float32")
+    expected = conv2d(images.copy(), filters, padding="same")
+    assert conv2d(images, filters, padding="same", out=out) is out
+    np.testing.assert_array_equal(out, expected)
+
+
+def test_out_may_overlap_filters_and_bias(rung):
+    filters = integer_values(RNG, (2, 2, 1, 4), "float32")
+    bias = integer_values(RNG, (4,), "float32")
+    images = integer_values(RNG, (1, 2, 2, 1), "float32")
+    expected = conv2d(images, filters, bias)
+    out = filters[0, 0].reshape(1, 1, 1, 4)
+    np.testing.assert_array_equal(conv2d(images, filters, bias, out=out), expected)
+    filters = integer_values(RNG, (2, 2, 1, 4), "float32")
+    expected = conv2d(images, filters, bias)
+    np.testing.assert_array_equal(
+        conv2d(images, filters, bias, out=bias.reshape(1, 1, 1, 4)), expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("images", "filters", "options", "expected"),
+    [
+        ((0, 5, 5, 2), (3, 3, 2, 4), {}, (0, 3, 3, 4)),
+        ((2, 5, 5, 2), (3, 3, 2, 0), {}, (2, 3, 3, 0)),
+        ((2, 5, 5, 0), (3, 3, 0, 4), {}, (2, 3, 3, 4)),
+        ((2, 0, 5, 2), (3, 3, 2, 4), {"padding": "same"}, (2, 0, 5, 4)),
+        ((2, 0, 5, 2), (3, 3, 2, 4), {"padding": (2, 0)}, (2, 2, 3, 4)),
+        ((2, 5, 0, 2), (3, 3, 2, 4), {"padding": 3}, (2, 9, 4, 4)),
+        ((0, 0, 0, 0), (1, 1, 0, 0), {"padding": 1}, (0, 2, 2, 0)),
+    ],
+)
+def test_empty_sizes_give_the_bias_or_nothing(rung, images, filters, options, expected):
+    bias = np.arange(filters[3], dtype=np.float32)
+    result = conv2d(np.ones(images, "f4"), np.ones(filters, "f4"), bias, **options)
+    assert result.shape == expected
+    np.testing.assert_array_equal(result, np.broadcast_to(bias, expected))
+
+
+def test_a_layer_keeps_its_own_copy_of_the_weights():
+    filters, bias = np.ones((1, 1, 1, 1), np.float32), np.ones(1, np.float32)
+    layer = Conv2D(filters, bias)
+    filters[...] = bias[...] = 9
+    assert layer(np.ones((1, 1, 1, 1), np.float32)).item() == 2
+
+
+def test_a_layer_serves_images_of_many_shapes_and_dtypes(rung):
+    layer = Conv2D(integer_values(RNG, (3, 2, 3, 5), "float32"), padding="same", strides=(2, 1))
+    for dtype in ("float32", "float64", "float16"):
+        for size in range(1, 6):
+            images = integer_values(RNG, (2, size, 7 - size, 3), dtype)
+            result = layer(images)
+            assert result.shape == layer.output_shape(images.shape)
+            assert_exact(result, images, layer._filters, None, (2, 1), "same")
+
+
+def test_a_layer_calls_with_its_own_threads_by_default():
+    layer = Conv2D(np.ones((3, 3, 8, 8), np.float32), threads=2)
+    images = np.ones((1, 30, 30, 8), np.float32)
+    np.testing.assert_array_equal(layer(images), layer(images, threads=1))
+    assert "Conv2D(filters (3, 3, 8, 8) float32" in repr(layer)
+
+
+IMAGES, FILTERS = np.ones((2, 8, 8, 4), np.float32), np.ones((3, 3, 4, 6), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "change"),
+    [
+        (ValueError, "images must have 4 axes, or 3", {"images": np.ones((8, 8))}),
+        (ValueError, "images must have 4 axes, or 3", {"images": np.ones((1, 2, 8, 8, 4))}),
+        (TypeError, "images must hold integers, floats", {"images": IMAGES > 0}),
+        (TypeError, "images must hold integers, floats", {"images": IMAGES.astype(object)}),
+        (TypeError, "images must hold integers, floats", {"images": "photo"}),
+        (TypeError, "filters must hold integers, floats", {"filters": FILTERS.astype("U3")}),
+        (ValueError, "filters must have 4 axes", {"filters": np.ones((3, 3, 4))}),
+        (ValueError, "at least one row and one column", {"filters": np.ones((0, 3, 4, 6))}),
+        (ValueError, "must agree in channels: images have 4", {"filters": np.ones((3, 3, 5, 6))}),
+        (ValueError, r"bias must have one value .* shape \(6,\)", {"bias": np.ones(5)}),
+        (ValueError, r"bias must .* got shape \(1, 6\)", {"bias": np.ones((1, 6))}),
+        (ValueError, r"bias must .* got shape \(\)", {"bias": 1.0}),
+        (TypeError, "bias must hold", {"bias": ["a"] * 6}),
+        (ValueError, "strides must be at least 1, got 0", {"strides": 0}),
+        (ValueError, "strides must be at least 1, got -2", {"strides": (1, -2)}),
+        (ValueError, "strides must be .* of length 3", {"strides": (1, 1, 1)}),
+        (TypeError, "strides must be an integer, got 1.5", {"strides": (1, 1.5)}),
+        (TypeError, "strides must be an integer or a pair", {"strides": 2.0}),
+        (TypeError, "strides must be an integer, got True", {"strides": True}),
+        (ValueError, "strides must be at most", {"strides": 2**70}),
+        (ValueError, "dilations must be at least 1", {"dilations": 0}),
+        (TypeError, "dilations must be", {"dilations": None}),
+        (ValueError, "padding must be one of .* got 'full'", {"padding": "full"}),
+        (ValueError, "padding must be at least 0, got -1", {"padding": -1}),
+        (ValueError, "padding must be at least 0, got -1", {"padding": ((0, -1), (0, 0))}),
+        (TypeError, "padding must be", {"padding": None}),
+        (TypeError, "padding must be", {"padding": 1.0}),
+        (ValueError, "filters must fit into the padded images", {"images": np.ones((1, 2, 8, 4))}),
+        (ValueError, "their width 3, dilated to 9,", {"dilations": (1, 4)}),
+        (ValueError, "groups must divide the number of filters, 6, got 4", {"groups": 4}),
+        (ValueError, "groups must divide the channels of images, 4, got 3", {"groups": 3}),
+        (ValueError, "must agree in channels", {"groups": 2}),
+        (ValueError, "groups must be at least 1", {"groups": 0}),
+        (TypeError, "groups must be an integer", {"groups": 1.0}),
+        (ValueError, "data_format must be one of", {"data_format": "HWCN"}),
+        (TypeError, "data_format must be one of", {"data_format": 3}),
+        (ValueError, "data_format must be one of", {"data_format": None}),
+        (ValueError, "activation must be one of", {"activation": "tanh"}),
+        (TypeError, "activation must be one of", {"activation": np.tanh}),
+        (TypeError, "activation 'relu' is not", {"images": 1j * IMAGES, "activation": "relu"}),
+        (TypeError, "activation 'relu' is not", {"filters": 1j * FILTERS, "activation": "relu"}),
+        (ValueError, "threads must be at least 1", {"threads": 0}),
+        (TypeError, "threads must be an integer", {"threads": "2"}),
+        (ValueError, "too large to address", {"padding": 2**40}),
+        (TypeError, "out must be a NumPy array, got list", {"out": []}),
+        (ValueError, "out must have the result's shape", {"out": np.ones((2, 6, 6, 5), "f4")}),
+        (TypeError, "out must have the result's dtype", {"out": np.ones((2, 6, 6, 6))}),
+        (TypeError, "out must have the result's dtype", {"out": np.ones((2, 6, 6, 6), ">f4")}),
+    ],
+)
+def test_errors_name_the_argument_what_came_and_what_was_expected(error, message, change):
+    arguments = {"images": IMAGES, "filters": FILTERS, **change}
+    with pytest.raises(error, match=message):
+        conv2d(**arguments)
+    images, out, threads = (arguments.pop(name, None) for name in ("images", "out", "threads"))
+    with pytest.raises(error, match=message):
+        Conv2D(**arguments, threads=threads)(images, out)
+
+
+def test_a_read_only_out_is_refused_and_nothing_is_written_on_any_error():
+    out = np.full((2, 6, 6, 6), 7, np.float32)
+    out.flags.writeable = False
+    with pytest.raises(ValueError, match="out must be writeable"):
+        conv2d(IMAGES, FILTERS, out=out)
+    out.flags.writeable = True
+    for change in ({"bias": np.ones(5)}, {"strides": 0}, {"groups": 4}, {"threads": 0}):
+        with pytest.raises(ValueError):
+            conv2d(IMAGES, FILTERS, out=out, **change)
+    assert (out == 7).all()
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (1, 2, 8, 8, 4), (2, 8, 8, 5), (2, 2, 8, 4)])
+def test_output_shape_refuses_what_a_call_refuses(shape):
+    with pytest.raises(ValueError, match="must"):
+        Conv2D(FILTERS).output_shape(shape)

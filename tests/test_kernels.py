@@ -1,0 +1,158 @@
+"""Every row of the registry against the oracle, over the tails of its tile."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from conftest import AOT_LEVELS
+from oracle import assert_exact, assert_within_bound
+from strategies import integer_values, real_values
+
+from aotconv import check, ladder, plan, run
+from aotconv.kernels.registry import LEVELS, LOOP_ROWS, ROWS
+from aotconv.ladder import Rung
+
+JIT_LEVEL = AOT_LEVELS[0] if AOT_LEVELS else next(iter(LEVELS))
+CASES = [
+    *(pytest.param(row, False, id=f"{row.level}-{row.name}") for row in ROWS),
+    *(
+        pytest.param(row, True, id=f"jit-{row.name}")
+        for row in ROWS + LOOP_ROWS
+        if row.level == JIT_LEVEL
+    ),
+]
+CONVOLUTIONS = [case for case in CASES if case.values[0].family != "peak"]
+
+
+def kernel_function(row, jit):
+    if not jit and row.level not in AOT_LEVELS:
+        pytest.skip(f"this CPU does not run {row.level}")
+    return Rung(row.level, jit).kernel(row)
+
+
+def convolve(row, function, images, filters, bias, strides, padding, activation=None, **options):
+    """Run one row, whatever `plan.select` would have chosen."""
+    groups = options.get("groups", 1)
+    dilations = check.pair("dilations", options.get("dilations", 1), 1)
+    strides, padding = check.pair("strides", strides, 1), check.padding(padding)
+    geometry = check.geometry(images.shape, filters.shape, strides, padding, dilations, groups)
+    packed = plan.pack(row, filters, bias, groups)
+    kernel = run.Kernel(row, function, packed, activation, {})
+    out = np.full((geometry.n, geometry.oh, geometry.ow, geometry.o), 99, row.dtype)
+    run.convolve(kernel, geometry, images, out, threads=1)
+    return out
+
+
+def tails(row):
+    """Filter counts around one and two vectors and panels of the row."""
+    around = {1, row.lanes, row.channels, 2 * row.channels}
+    return sorted({max(1, size + more) for size in around for more in (-1, 0, 1)})
+
+
+@pytest.mark.parametrize(("row", "jit"), CONVOLUTIONS)
+def test_every_row_is_exact_over_the_tails_of_pixels_and_filters(row, jit):
+    function = kernel_function(row, jit)
+    rng = np.random.default_rng(1)
+    for n_filters, width in itertools.product(tails(row), range(1, 2 * row.pixels + 2)):
+        groups = n_filters if row.family == "depthwise" else 1
+        channels = n_filters if row.family == "depthwise" else 3
+        images = integer_values(rng, (2, 3, width, channels), row.dtype)
+        filters = integer_values(rng, (2, 3, channels // groups, n_filters), row.dtype)
+        bias = integer_values(rng, (n_filters,), row.dtype)
+        args = images, filters, bias, 1, "same"
+        assert_exact(convolve(row, function, *args, groups=groups), *args, groups=groups)
+
+
+@pytest.mark.parametrize(("row", "jit"), CONVOLUTIONS)
+@pytest.mark.parametrize("strides", [1, (2, 1), (1, 3)])
+@pytest.mark.parametrize("dilations", [1, (1, 2)])
+@pytest.mark.parametrize("padding", ["valid", "same", ((0, 3), (2, 1))])
+def test_every_row_is_exact_over_strides_dilations_and_padding(
+    row, jit, strides, dilations, padding
+):
+    function = kernel_function(row, jit)
+    rng = np.random.default_rng(2)
+    groups = {"depthwise": 5, "dense": 2, "loop": 2}[row.family]
+    group_channels = 1 if row.family == "depthwise" else 3
+    n_filters = 5 if row.family == "depthwise" else 8
+    images = integer_values(rng, (2, 9, 11, groups * group_channels), row.dtype)
+    filters = integer_values(rng, (3, 4, group_channels, n_filters), row.dtype)
+    args = images, filters, None, strides, padding
+    options = {"dilations": dilations, "groups": groups}
+    assert_exact(convolve(row, function, *args, **options), *args, **options)
+
+
+@pytest.mark.parametrize(("row", "jit"), CONVOLUTIONS)
+def test_every_row_stays_exact_where_the_reduction_is_cut_into_blocks(row, jit):
+    function = kernel_function(row, jit)
+    rng = np.random.default_rng(3)
+    shapes = {
+        "depthwise": [((1, 30, 30, 3), (25, 25, 1, 3), 3)],
+        "dense": [
+            ((1, 3, 5, 1030), (1, 1, 1030, 5), 1),  # channels in pieces
+            ((1, 5, 6, 300), (3, 3, 300, 5), 1),  # a few taps a block
+            ((1, 20, 20, 2), (17, 13, 2, 3), 1),  # kernel rows in blocks
+        ],
+        "loop": [((1, 5, 6, 30), (3, 3, 30, 5), 1)],
+    }
+    for images_shape, filters_shape, groups in shapes[row.family]:
+        images = integer_values(rng, images_shape, row.dtype)
+        filters = integer_values(rng, filters_shape, row.dtype)
+        args = images, filters, None, 1, "same"
+        assert_exact(convolve(row, function, *args, groups=groups), *args, groups=groups)
+
+
+@pytest.mark.parametrize(("row", "jit"), [c for c in CONVOLUTIONS if c.values[0].family != "loop"])
+@pytest.mark.parametrize("activation", [None, "relu", "relu6"])
+def test_every_row_applies_the_activation_after_the_bias(row, jit, activation):
+    function = kernel_function(row, jit)
+    rng = np.random.default_rng(4)
+    groups = 20 if row.family == "depthwise" else 1
+    images = real_values(rng, (1, 8, 8, 20), row.dtype)
+    filters = 3 * real_values(rng, (3, 3, 20 // groups, 20), row.dtype)
+    args = images, filters, real_values(rng, (20,), row.dtype), 1, 1
+    options = {"groups": groups, "activation": activation}
+    result = convolve(row, function, *args, **options)
+    assert_within_bound(result, *args, **options)
+    assert (result < 0).any() == (activation is None)
+
+
+@pytest.mark.parametrize(("row", "jit"), CONVOLUTIONS)
+def test_every_row_reads_no_pixel_and_writes_no_output_outside_its_arrays(row, jit):
+    function = kernel_function(row, jit)
+    rng = np.random.default_rng(5)
+    hostile = 99 if row.family == "loop" else np.nan
+    for channels, width in itertools.product((1, 3, row.lanes + 1), (1, 4, row.pixels + 1)):
+        groups = channels if row.family == "depthwise" else 1
+        surroundings = np.full((2, 6, width + 4, channels + 2), hostile).astype(row.dtype)
+        images = surroundings[:1, 2:5, 2 : 2 + width, 1 : 1 + channels]
+        images[...] = integer_values(rng, images.shape, row.dtype)
+        filters = integer_values(rng, (3, 2, channels // groups, channels), row.dtype)
+        canvas = np.full((1, 5, width + 2, channels + 2), 55, row.dtype)
+        out = canvas[:, 1:4, 1:-1, 1:-1]
+        pads = check.padding("same")
+        geometry = check.geometry(images.shape, filters.shape, (1, 1), pads, (1, 1), groups)
+        kernel = run.Kernel(row, function, plan.pack(row, filters, None, groups), None, {})
+        run.convolve(kernel, geometry, images, out, threads=1)
+        assert_exact(out.copy(), images, filters, None, 1, "same", groups=groups)
+        out[...] = 55
+        assert (canvas == 55).all()
+
+
+@pytest.mark.parametrize(("row", "jit"), [c for c in CASES if c.values[0].family == "peak"])
+def test_the_peak_kernel_multiplies_and_adds_as_often_as_asked(row, jit):
+    function = kernel_function(row, jit)
+    vectors = np.array([[1.0] * row.lanes, [2.0] * row.lanes, [1.0] * row.lanes], row.dtype)
+    out = np.zeros((2, row.lanes), row.dtype)
+    words = plan.peak_words(iterations=5, tasks=2)
+    function(words.ctypes.data, 0, vectors.ctypes.data, out.ctypes.data, 1, 0)
+    total = row.pixels * (2**6 - 1) + 1  # s -> 2 s + 1, five times, from 1; and the start again
+    np.testing.assert_array_equal(out, total)
+
+
+@pytest.mark.skipif(not ladder.cpu_features(), reason="features are those of x86-64")
+def test_the_levels_of_this_cpu_are_all_tested_compiled():
+    able = [name for name, level in LEVELS.items() if level.features <= ladder.cpu_features()]
+    assert able == AOT_LEVELS

@@ -13,6 +13,7 @@ import functools
 import importlib
 import importlib.util
 import os
+import sys
 import warnings
 from typing import NamedTuple
 
@@ -308,4 +309,8 @@ def _warn_of_fall(chosen: Implementation, slower: str, dtype: str) -> None:
 
 @functools.cache
 def _warn_once(message: str) -> None:
-    warnings.warn(message, FallbackWarning, stacklevel=2)
+    # Blame the first caller outside of this package.
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, FallbackWarning, stacklevel=level)

@@ -1,0 +1,191 @@
+"""Which implementation runs: detection, choice, fall and what is said about it."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from conftest import AOT_LEVELS, AVAILABLE
+from processes import output_of, run_python
+
+import aotconv
+from aotconv import ladder
+from aotconv.kernels.registry import IS_X86_64, LEVELS
+
+IMAGES, FILTERS = np.ones((1, 5, 5, 2), np.float32), np.ones((3, 3, 2, 4), np.float32)
+needs_x86_64 = pytest.mark.skipif(not IS_X86_64, reason="cpuid is x86's")
+
+
+class CPU:
+    """A made-up x86 CPU that has `features`, and an operating system that saves `saved`."""
+
+    def __init__(self, features, saved, highest=(7, 0x80000008)):
+        self.features, self.saved, self.highest = features, saved, highest
+        self.asked_xgetbv = False
+
+    def cpuid(self, leaf, subleaf, register):
+        if leaf in (0, 0x80000000):
+            return self.highest[leaf != 0] if register == 0 else 0
+        found = 0
+        for name, (its_leaf, its_subleaf, its_register, bit) in ladder._FEATURES.items():
+            if (its_leaf, its_subleaf, its_register) == (leaf, subleaf, register):
+                found |= (name in self.features) << bit
+        return found
+
+    def xgetbv(self):
+        self.asked_xgetbv = True
+        return self.saved
+
+    def best_level(self):
+        features = ladder.detect_features(self.cpuid, self.xgetbv)
+        return next((level.name for level in LEVELS.values() if level.features <= features), None)
+
+
+def features_of(level):
+    return LEVELS[level].features | {"osxsave"}
+
+
+@needs_x86_64
+@pytest.mark.parametrize("level", ["x86-64-v2", "x86-64-v3", "x86-64-v4"])
+def test_a_cpu_that_has_just_a_levels_features_gets_that_level(level):
+    assert CPU(features_of(level), 0b11100111).best_level() == level
+
+
+@needs_x86_64
+@pytest.mark.parametrize("level", ["x86-64-v2", "x86-64-v3", "x86-64-v4"])
+def test_a_cpu_that_lacks_one_feature_of_a_level_does_not_get_it(level):
+    for feature in LEVELS[level].features:
+        assert CPU(features_of(level) - {feature}, 0b11100111).best_level() != level
+
+
+@needs_x86_64
+def test_registers_that_the_operating_system_does_not_save_are_not_used():
+    assert CPU(features_of("x86-64-v4"), 0b00000111).best_level() == "x86-64-v3"
+    assert CPU(features_of("x86-64-v4"), 0b01100111).best_level() == "x86-64-v3"
+    assert CPU(features_of("x86-64-v4"), 0b00000011).best_level() == "x86-64-v2"
+
+
+@needs_x86_64
+def test_xgetbv_is_not_run_on_a_cpu_without_it():
+    cpu = CPU(LEVELS["x86-64-v2"].features, 0)
+    assert cpu.best_level() == "x86-64-v2" and not cpu.asked_xgetbv
+
+
+@needs_x86_64
+def test_leaves_that_an_old_cpu_does_not_have_are_not_believed():
+    assert CPU(features_of("x86-64-v3"), 0b111, highest=(1, 0x80000008)).best_level() == "x86-64-v2"
+    assert CPU(features_of("x86-64-v2"), 0b111, highest=(7, 0x80000000)).best_level() is None
+
+
+def test_the_compiled_kernels_are_what_runs_here():
+    assert AOT_LEVELS, [each.reason for each in aotconv.implementations()]
+    assert aotconv.active().name == AOT_LEVELS[0]
+    assert ladder.rung("float32") == ladder.Rung(AOT_LEVELS[0], jit=False)
+    assert ladder.rung("float64") == ladder.Rung(AOT_LEVELS[0], jit=False)
+
+
+def test_use_forces_each_implementation_and_goes_back():
+    before = aotconv.active()
+    for name in AVAILABLE:
+        with aotconv.use(name):
+            assert aotconv.active().name == name
+            assert (aotconv.conv2d(IMAGES, FILTERS) == 18).all()
+    with pytest.raises(RuntimeError), aotconv.use(AVAILABLE[-1]):
+        raise RuntimeError
+    assert aotconv.active() == before
+
+
+def test_use_of_an_unknown_name_lists_the_possible_ones():
+    with pytest.raises(ValueError, match=r"'sse9' is no implementation; possible here: .*numpy"):
+        aotconv.use("sse9").__enter__()
+
+
+def test_the_environment_variable_forces_an_implementation():
+    code = "import aotconv; print(aotconv.active().name)"
+    for name in AVAILABLE:
+        assert output_of(code, AOTCONV_IMPLEMENTATION=name) == name
+
+
+def test_the_environment_variable_with_an_unknown_name_is_an_error_that_lists_the_possible():
+    result = run_python("import aotconv", AOTCONV_IMPLEMENTATION="avx3")
+    assert result.returncode == 1
+    assert "AOTCONV_IMPLEMENTATION: 'avx3' is no implementation; possible here:" in result.stderr
+
+
+BLOCKED = """
+import importlib.abc, sys, warnings
+class Block(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {blocked} or name.startswith("aotconv._x86") or (
+            name in ("aotconv._cpu", "aotconv._generic")
+        ):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Block())
+import importlib.util
+find_spec = importlib.util.find_spec
+importlib.util.find_spec = lambda name: None if name in {blocked} else find_spec(name)
+import numpy as np, aotconv
+images, filters = np.ones((1, 5, 5, 2), np.float32), np.ones((3, 3, 2, 4), np.float32)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    for _ in range(3):
+        assert (aotconv.conv2d(images, filters) == 18).all()
+print(aotconv.active().name, len(caught), *(w.category.__name__ for w in caught), caught[0].message)
+"""
+
+
+def test_without_compiled_modules_numba_computes_and_one_warning_names_reason_and_cure():
+    said = output_of(BLOCKED.format(blocked=set()))
+    assert said.startswith("jit 1 FallbackWarning aotconv runs without its compiled kernels")
+    assert "not installed for this Python" in said and "pip install" in said
+
+
+def test_without_compiled_modules_and_numba_numpy_computes_and_one_warning_says_so():
+    said = output_of(BLOCKED.format(blocked={"numba"}))
+    assert said.startswith("numpy 1 FallbackWarning aotconv runs without its compiled kernels")
+    assert "NumPy computes instead" in said
+
+
+def test_a_fallback_that_was_chosen_does_not_warn():
+    code = BLOCKED.format(blocked={"numba"}).replace("caught[0].message", "'-'")
+    assert output_of(code, AOTCONV_IMPLEMENTATION="numpy") == "numpy 0 -"
+
+
+def test_a_dtype_without_compiled_kernel_warns_once():
+    ladder._warn_once.cache_clear()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            aotconv.conv2d(IMAGES.astype(np.int16), FILTERS.astype(np.int16))
+    assert [each.category for each in caught] == [aotconv.FallbackWarning]
+    assert "no compiled kernel for int16" in str(caught[0].message)
+    assert caught[0].filename == __file__
+
+
+def test_the_aot_path_imports_neither_numba_nor_the_kernels_source():
+    code = """
+import sys, numpy as np, aotconv
+aotconv.conv2d(np.ones((1, 5, 5, 2), "f4"), np.ones((3, 3, 2, 4), "f4"))
+print(sorted(name for name in sys.modules if "numba" in name or "llvm" in name
+    or name.startswith("aotconv.kernels")))
+"""
+    assert output_of(code) == "['aotconv.kernels', 'aotconv.kernels.registry']"
+
+
+def test_import_starts_no_thread_and_changes_no_environment():
+    code = """
+import os, threading, numpy
+before = dict(os.environ), len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self") else 0
+import aotconv
+assert before[0] == dict(os.environ) and threading.active_count() == 1
+assert not before[1] or before[1] == len(os.listdir("/proc/self/task"))
+"""
+    output_of(code)
+
+
+def test_show_config_prints_versions_levels_and_threads(capsys):
+    aotconv.show_config()
+    said = capsys.readouterr().out
+    for expected in (aotconv.__version__, np.__version__, "threads", *LEVELS, "jit", "[active]"):
+        assert expected in said

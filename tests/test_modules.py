@@ -1,0 +1,96 @@
+"""The compiled modules as files: no instruction above their level, and nothing left in them."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shutil
+import subprocess
+
+import pytest
+from conftest import AOT_LEVELS
+
+from aotconv.kernels.registry import CPU_MODULE, IS_X86_64, LEVELS, ROWS
+
+pytestmark = [
+    pytest.mark.skipif(not IS_X86_64, reason="the patterns are x86-64's"),
+    pytest.mark.skipif(shutil.which("objdump") is None, reason="needs binutils' objdump"),
+]
+
+# What may not be in a module, beyond the baseline: VEX and EVEX names begin with a v, opmasks are
+# k registers.  `rep`-prefixed and legacy SSE instructions do not.
+VEX = re.compile(r"^v[a-z]")
+WIDE = {"ymm": re.compile(r"%ymm"), "zmm": re.compile(r"%zmm"), "mask": re.compile(r"%k[0-7]\b")}
+EVEX_REGISTERS = re.compile(r"%[xyz]mm(1[6-9]|2\d|3[01])\b")
+AVX2_AND_LATER = re.compile(r"^(vfn?m(add|sub)|vperm[dq]\b|vpbroadcast|bzhi|pdep|pext|shlx|andn)")
+SSE4 = re.compile(r"^(p(blend|insr|extr|min|max)|blendv?p|insertps|ptest|round|popcnt|dpp)")
+
+
+def disassemble(name):
+    """(mnemonic, operands) of every instruction of a module."""
+    path = importlib.util.find_spec(f"aotconv.{name}").origin
+    command = ["objdump", "-d", "--no-show-raw-insn", path]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = []
+    for line in text.splitlines():
+        match = re.match(
+            r"\s+[0-9a-f]+:\s+(?:(?:rep\w*|lock|notrack|bnd|data16) )*(\S+)\s*(.*)", line
+        )
+        if match:
+            found.append(match.groups())
+    return found
+
+
+@pytest.fixture(scope="module")
+def instructions():
+    names = [CPU_MODULE, *(level.module for level in LEVELS.values())]
+    return {
+        name: disassemble(name) for name in names if importlib.util.find_spec(f"aotconv.{name}")
+    }
+
+
+def offenders(found, *patterns):
+    return [
+        (mnemonic, operands)
+        for mnemonic, operands in found
+        if any(p.search(mnemonic) or p.search(operands) for p in patterns)
+    ]
+
+
+def test_the_detection_module_holds_nothing_beyond_the_baseline(instructions):
+    found = instructions[CPU_MODULE]
+    assert ("cpuid", "") in found
+    assert not offenders(found, VEX, *WIDE.values(), EVEX_REGISTERS, SSE4)
+
+
+def test_v2_holds_no_avx(instructions):
+    found = instructions["_x86_64_v2"]
+    assert any(mnemonic == "mulps" for mnemonic, _ in found)
+    assert not offenders(found, VEX, *WIDE.values(), EVEX_REGISTERS, AVX2_AND_LATER)
+
+
+def test_v3_uses_fma_on_256_bits_and_holds_no_avx512(instructions):
+    found = instructions["_x86_64_v3"]
+    assert offenders(found, re.compile("^vfmadd...ps$"))
+    assert offenders(found, WIDE["ymm"])
+    assert not offenders(found, WIDE["zmm"], WIDE["mask"], EVEX_REGISTERS)
+
+
+def test_v4_uses_fma_on_512_bits(instructions):
+    if "_x86_64_v4" not in instructions:
+        pytest.skip("x86-64-v4 was not built")
+    multiply_adds = [ops for name, ops in instructions["_x86_64_v4"] if name.startswith("vfmadd")]
+    assert sum("%zmm" in operands for operands in multiply_adds) > len(multiply_adds) / 2
+
+
+def test_no_kernel_calls_a_library_for_its_arithmetic(instructions):
+    for name, found in instructions.items():
+        calls = [operands for mnemonic, operands in found if mnemonic == "call"]
+        assert not [call for call in calls if "fma" in call], name
+
+
+@pytest.mark.parametrize("level", AOT_LEVELS)
+def test_a_module_exports_its_rows_and_nothing_else(level):
+    module = importlib.import_module(f"aotconv.{LEVELS[level].module}")
+    exported = {name for name in vars(module) if not name.startswith("__")}
+    assert exported == {row.name for row in ROWS if row.level == level}

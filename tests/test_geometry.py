@@ -28,7 +28,7 @@ small = st.integers(1, 9)
         (7, 3, 1, 3, (3, 3)),
         (7, 3, 2, 3, (3, 3)),
         (8, 3, 2, 3, (2, 3)),
-        (0, 3, 1, 1, (0, 0)),
+        (0, 3, 1, 1, (1, 1)),
     ],
 )
 def test_same_padding_by_hand(size, kernel, stride, dilation, expected):

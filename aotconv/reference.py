@@ -95,7 +95,7 @@ def conv2d_reference(
     """Convolve as `aotconv.conv2d` does, in float64 (complex128 for complex input).
 
     Every option of `aotconv.conv2d` is here, with the same meaning.  The sum runs over the filter
-    taps; each tap multiplies a strided view of the zero-padded images with one (C, O) matrix.
+    taps; each tap multiplies one pixel of every window of the padded images with a (C, O) matrix.
     """
     kind = np.result_type(np.asarray(images).dtype, np.asarray(filters).dtype, np.float64)
     images, filters = np.asarray(images, kind), np.asarray(filters, kind)
@@ -120,9 +120,9 @@ def conv2d_reference(
         outs = slice(g * n_filters // groups, (g + 1) * n_filters // groups)
         for ky in range(kh):
             for kx in range(kw):
-                rows = slice(ky * dh, ky * dh + (out_height - 1) * sh + 1, sh)
-                columns = slice(kx * dw, kx * dw + (out_width - 1) * sw + 1, sw)
-                out[..., outs] += images[:, rows, columns, ins] @ filters[ky, kx, :, outs]
+                rows = np.arange(out_height) * sh + ky * dh
+                columns = np.arange(out_width) * sw + kx * dw
+                out[..., outs] += images[:, rows][:, :, columns, ins] @ filters[ky, kx, :, outs]
     if bias is not None:
         out += np.asarray(bias, kind)
     if activation is not None:

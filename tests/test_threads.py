@@ -52,7 +52,7 @@ def test_the_gil_is_released_while_a_kernel_runs():
     # With the GIL held by a call of a tenth of a second, nothing is counted from its start to its
     # end but one switch interval's worth before it; without, thousands are.
     interval = sys.getswitchinterval()
-    sys.setswitchinterval(10)  # a thread gives up the GIL only by releasing it
+    sys.setswitchinterval(1)  # a thread gives up the GIL only by releasing it
     try:
         worker = threading.Thread(target=convolve)
         worker.start()

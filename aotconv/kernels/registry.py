@@ -84,7 +84,7 @@ LEVELS = {level.name: level for level in (_X86_64_LEVELS if IS_X86_64 else _GENE
 _DENSE_TILES = {16: ((4, 2), (6, 1)), 32: ((6, 2), (8, 1)), 64: ((8, 2), (8, 1))}
 _DEPTHWISE_TILES = {16: ((4, 1),), 32: ((4, 2),), 64: ((4, 2),)}
 
-_PEAK_TILES = dict.fromkeys((16, 32, 64), ((12, 1),))
+_PEAK_TILES = {16: ((14, 1),), 32: ((12, 1),), 64: ((12, 1),)}
 
 AOT_DTYPES = ("float32", "float64")
 # Compiled in the user's process alone: a plain loop, exact for integers.

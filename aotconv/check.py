@@ -13,8 +13,8 @@ import sys
 import numpy as np
 
 from .geometry import Geometry, Pair, extent, output_size, resolve_padding
+from .kernels.registry import ACTIVATIONS
 
-ACTIVATIONS = (None, "relu", "relu6")
 DATA_FORMATS = {
     "NHWC": "NHWC",
     "NCHW": "NCHW",

@@ -108,8 +108,8 @@ class _Convolution:
 
     def _kernel(self, rung: Rung, dtype: str) -> run.Kernel:
         """The kernel for a dtype, with the weights packed for it; kept."""
-        weights = plan.Weights.of(self._filters, self._groups)
-        row = plan.select(weights, dtype, rung.level)
+        layer = plan.Layer.of(self._filters, self._groups, self._strides, self._dilations)
+        row = plan.select(layer, dtype, rung.level)
         packed = plan.pack(row, self._filters, self._bias, self._groups)
         kernel = run.Kernel(row, rung.kernel(row), packed, self._activation, {})
         self._kernels[rung, dtype] = kernel

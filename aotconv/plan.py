@@ -9,51 +9,53 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .geometry import Geometry
-from .kernels.registry import FIELDS, LOOP_ROWS, ROWS, SCRATCH_WORDS, Row
+from .geometry import Geometry, Pair
+from .kernels.registry import ACTIVATIONS, BLOCKING, FIELDS, LOOP_ROWS, ROWS, SCRATCH_WORDS, Row
 
 _ROWS: dict[tuple[str, str], list[Row]] = {}
 for _row in ROWS + LOOP_ROWS:
     _ROWS.setdefault((_row.level, _row.dtype), []).append(_row)
 
+UNROLL = 4  # products that the dense kernel multiplies at a time
+DEPTHWISE_RUN = 1024  # elements of a strip
+LARGEST_DEPTHWISE_WINDOW = 1024  # taps; a table of their addresses fits into the scratch words
 ALIGNMENT = 64  # of packed weights, in bytes: a cache line, and the widest vector
 PANEL_SLICE_BYTES = 32 << 10  # of a panel, in one block of the reduction: the first-level cache
 BLOCK_TILES = 16
 TASKS_PER_THREAD = 4
 
 
-class Weights(NamedTuple):
+class Layer(NamedTuple):
     """The sizes of a convolution that do not depend on the images."""
 
     kh: int
     kw: int
     group_channels: int
-    filters: int
+    n_filters: int
     groups: int
+    strides: Pair = (1, 1)
+    dilations: Pair = (1, 1)
 
     @classmethod
-    def of(cls, filters: np.ndarray, groups: int) -> Weights:
-        kh, kw, group_channels, n_filters = filters.shape
-        return cls(kh, kw, group_channels, n_filters, groups)
-
-    @property
-    def channelwise(self) -> bool:
-        """Whether each channel has one filter of its own."""
-        return self.group_channels == 1 and self.groups == self.filters > 1
+    def of(cls, filters: np.ndarray, groups: int, strides: Pair, dilations: Pair) -> Layer:
+        return cls(*filters.shape, groups, strides, dilations)  # type: ignore[call-arg]
 
 
-def select(weights: Weights, dtype: str, level: str) -> Row:
-    """The registry row that computes a convolution, by its weights' sizes alone.
+def select(layer: Layer, dtype: str, level: str) -> Row:
+    """The registry row that computes a layer.
 
     The images' sizes have no say, so that parts of a batch or of an image take the same path.
     """
     rows = _ROWS[level, dtype]
     if rows[0].family == "loop":
         return rows[0]
-    if weights.channelwise:
-        return next(row for row in rows if row.family == "depthwise")
+    channelwise = layer.group_channels == 1 and layer.groups == layer.n_filters
+    if channelwise and layer.kh * layer.kw <= LARGEST_DEPTHWISE_WINDOW:
+        unit = layer.strides[0] == layer.dilations[0] == 1
+        rows_served = layer.kh if unit else 1  # output rows that an input row may serve
+        return next(r for r in rows if r.family == "depthwise" and r.pixels <= rows_served)
     dense = [row for row in rows if row.family == "dense"]
-    group_filters = weights.filters // weights.groups
+    group_filters = layer.n_filters // layer.groups
     return min(dense, key=lambda row: (_padded(group_filters, row.channels), -row.channels))
 
 
@@ -70,48 +72,54 @@ class Packed(NamedTuple):
 
 
 def pack(row: Row, filters: np.ndarray, bias: np.ndarray | None, groups: int) -> Packed:
-    """Pack filters (KH, KW, C / groups, O) and bias (O,) for `row`, converted to its dtype.
-
-    For the loop family: the bias and the filters behind it.  For the others: zeros to read in
-    place of padding, a pixel's worth, then for each group its panels, each a row of biases and a
-    row for each product of the reduction, as wide as the row's tile and filled up with zeros.
-    """
-    weights = Weights.of(filters, groups)
-    itemsize = row.itemsize
-    if row.family == "loop":
-        packed, first = _aligned(
-            (1 + filters.size // max(weights.filters, 1), weights.filters), row
-        )
-        packed[1:] = filters.reshape(-1, weights.filters)
-        packed[0] = 0 if bias is None else bias
-        return Packed(first, 0, packed)
-
-    if row.family == "depthwise":
-        depth, channels, blocks = weights.kh * weights.kw, weights.filters, 1
-    else:
-        depth = weights.kh * weights.kw * weights.group_channels
-        channels, blocks = weights.group_channels * groups, groups
-    zeros = _padded(channels * itemsize, ALIGNMENT)
-    width = weights.filters // blocks
-    panels = -(-width // row.channels)
-    lead = zeros // itemsize
-    memory, first = _aligned((lead + blocks * panels * (1 + depth) * row.channels,), row)
-    memory[:lead] = 0
-    packed = memory[lead:].reshape(blocks, panels, 1 + depth, row.channels)
-    rows = np.zeros((1 + depth, blocks, panels * row.channels), row.dtype)
-    rows[1:, :, :width] = filters.reshape(depth, blocks, width)
+    """Pack filters (KH, KW, C / groups, O) and bias (O,) for `row`, converted to its dtype."""
+    n_filters = filters.shape[3]
+    rows = np.zeros((1 + filters[..., 0].size, n_filters), row.dtype)
+    rows[1:] = filters.reshape(-1, n_filters)
     if bias is not None:
-        rows[0, :, :width] = bias.reshape(blocks, width)
-    packed[:] = rows.reshape(1 + depth, blocks, panels, row.channels).transpose(1, 2, 0, 3)
-    return Packed(first, zeros, memory)
+        rows[0] = bias
+    return _PACKERS[row.family](row, rows, filters.shape[2] * groups, groups)
 
 
-def _aligned(shape, row: Row) -> tuple[np.ndarray, int]:
+def _pack_dense(row: Row, rows: np.ndarray, channels: int, groups: int) -> Packed:
+    """A pixel of zeros; then for each group its panels, as wide as the tile, filled with zeros."""
+    depth, n_filters = rows.shape
+    width = n_filters // groups
+    panels = -(-width // row.channels)
+    lead = _padded(channels * row.itemsize, ALIGNMENT) // row.itemsize
+    memory, address = _aligned(lead + groups * panels * depth * row.channels, row)
+    memory[:lead] = 0
+    filled = np.zeros((depth, groups, panels * row.channels), row.dtype)
+    filled[:, :, :width] = rows.reshape(depth, groups, width)
+    packed = memory[lead:].reshape(groups, panels, depth, row.channels)
+    packed[:] = filled.reshape(depth, groups, panels, row.channels).transpose(1, 2, 0, 3)
+    return Packed(address, lead * row.itemsize, memory)
+
+
+def _pack_depthwise(row: Row, rows: np.ndarray, channels: int, groups: int) -> Packed:
+    """Zeros for a strip; then the rows, their period repeated for a tile's width more."""
+    lead = DEPTHWISE_RUN + row.channels
+    width = channels + row.channels
+    memory, address = _aligned(lead + len(rows) * width, row)
+    memory[:lead] = 0
+    memory[lead:].reshape(-1, width)[:] = rows[:, np.arange(width) % channels]
+    return Packed(address, lead * row.itemsize, memory)
+
+
+def _pack_loop(row: Row, rows: np.ndarray, channels: int, groups: int) -> Packed:
+    memory, address = _aligned(rows.size, row)
+    memory[:] = rows.ravel()
+    return Packed(address, 0, memory)
+
+
+_PACKERS = {"dense": _pack_dense, "depthwise": _pack_depthwise, "loop": _pack_loop}
+
+
+def _aligned(size: int, row: Row) -> tuple[np.ndarray, int]:
     """An uninitialised array that begins at a multiple of ALIGNMENT, and its address."""
-    size = int(np.prod(shape)) * row.itemsize
-    memory = np.empty(size + ALIGNMENT, np.uint8)
+    memory = np.empty(size * row.itemsize + ALIGNMENT, np.uint8)
     offset = -memory.ctypes.data % ALIGNMENT
-    array = memory[offset : offset + size].view(row.dtype).reshape(shape)
+    array = memory[offset : offset + size * row.itemsize].view(row.dtype)
     return array, memory.ctypes.data + offset
 
 
@@ -122,42 +130,47 @@ def estimate(geometry: Geometry, itemsize: int) -> float:
     return max(g.multiply_adds * itemsize / 200e3, memory / 10e3)
 
 
-def blocking(row: Row, geometry: Geometry, image_x: int, threads: int) -> dict[str, int]:
-    """How a problem is cut into tasks and a task's reduction into blocks.
+def blocking(
+    row: Row, geometry: Geometry, image_x: int, out_x: int, threads: int
+) -> dict[str, int]:
+    """How a problem is cut into tasks, and a task into what its tiles take at a time.
 
     Results do not depend on it: an output element is always summed in the same order.
 
     Parameters
     ----------
-    image_x : int
-        Bytes from a pixel of the images to its right neighbour.
+    image_x, out_x : int
+        Bytes from a pixel to its right neighbour.
     """
     g = geometry
-    taps = g.kh * g.kw
-    if row.family == "loop":
-        return {"tasks": g.n * g.oh}
-    channelwise = row.family == "depthwise"
-    channels = 1 if channelwise else g.group_channels
-    depth = max(1, PANEL_SLICE_BYTES // (row.channels * row.itemsize))
+    if row.family == "dense":
+        return _dense_blocking(row, g, image_x, threads)
+    merge = g.sw == 1 and image_x == g.c * row.itemsize and out_x == g.o * row.itemsize
+    return {
+        "tasks": g.n * -(-g.oh // row.pixels),
+        "block_run": DEPTHWISE_RUN,
+        "merge_rows": int(merge),
+    }
 
-    pieces = -(-channels // depth)
-    block_channels = _padded(-(-channels // pieces), 4)
-    if block_channels < channels:
-        block_taps = 1
+
+def _dense_blocking(row: Row, g: Geometry, image_x: int, threads: int) -> dict[str, int]:
+    channels, taps = g.group_channels, g.kh * g.kw
+    depth = PANEL_SLICE_BYTES // (row.channels * row.itemsize)
+    if channels > depth:
+        pieces = -(-channels // depth)
+        block_channels, block_taps = _padded(-(-channels // pieces), UNROLL), 1
     else:
         block_channels = channels
-        block_taps = min(taps, max(1, depth // channels), SCRATCH_WORDS // (4 * row.pixels))
-    packed_pixels = image_x == channels * row.itemsize and g.groups == 1 and g.dw == 1
-    merge_rows = not channelwise and packed_pixels and block_taps >= g.kw > 1
+        block_taps = min(taps, depth // channels, SCRATCH_WORDS // (4 * row.pixels))
+    adjacent = image_x == channels * row.itemsize and g.groups == 1 and g.dw == 1
+    merge_rows = adjacent and block_taps >= g.kw > 1
     if merge_rows:
         block_taps -= block_taps % g.kw
 
-    pixels = g.n * g.oh * g.ow
-    tiles = -(-pixels // row.pixels)
+    tiles = -(-g.n * g.oh * g.ow // row.pixels)
     tile_words = row.pixels * (4 + block_taps) + 1
     block_tiles = min(BLOCK_TILES, SCRATCH_WORDS // tile_words)
-    blocks = 1 if channelwise else g.groups
-    panels = blocks * -(-(g.o // blocks) // row.channels)
+    panels = g.groups * -(-g.group_filters // row.channels)
     pixel_tasks = -(-tiles // block_tiles)
     wanted = TASKS_PER_THREAD * threads if threads > 1 else 1
     block_panels = -(-panels // min(panels, -(-wanted // pixel_tasks)))
@@ -187,21 +200,19 @@ def words(
     image_strides, out_strides : tuple of int
         Of NHWC arrays whose channels are contiguous, in bytes.
     """
-    channelwise = row.family == "depthwise"
     fields: dict[str, Any] = {
+        **dict.fromkeys(BLOCKING, 0),
         **geometry._asdict(),
-        **blocking(row, geometry, image_strides[2], threads),
+        **blocking(row, geometry, image_strides[2], out_strides[2], threads),
         "pixels": geometry.n * geometry.oh * geometry.ow,
-        "group_channels": 1 if channelwise else geometry.group_channels,
-        "group_filters": geometry.o if channelwise else geometry.group_filters,
-        "groups": 1 if channelwise else geometry.groups,
-        "channelwise": int(channelwise),
-        "activation": (None, "relu", "relu6").index(activation),
+        "group_channels": geometry.group_channels,
+        "group_filters": geometry.group_filters,
+        "activation": ACTIVATIONS.index(activation),
         "panels": packed.panels,
     }
     for name, strides in (("image", image_strides), ("out", out_strides)):
         fields.update(zip((f"{name}_n", f"{name}_y", f"{name}_x"), strides, strict=False))
-    return np.array([fields.get(name, 0) for name in FIELDS], np.int64)
+    return np.array([fields[name] for name in FIELDS], np.int64)
 
 
 def peak_words(iterations: int, tasks: int) -> np.ndarray:

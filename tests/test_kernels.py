@@ -58,8 +58,9 @@ def test_every_row_is_exact_over_the_tails_of_pixels_and_filters(row, jit):
     for n_filters, width in itertools.product(tails(row), range(1, 2 * row.pixels + 2)):
         groups = n_filters if row.family == "depthwise" else 1
         channels = n_filters if row.family == "depthwise" else 3
+        kh = max(2, row.pixels) if row.family == "depthwise" else 2
         images = integer_values(rng, (2, 3, width, channels), row.dtype)
-        filters = integer_values(rng, (2, 3, channels // groups, n_filters), row.dtype)
+        filters = integer_values(rng, (kh, 3, channels // groups, n_filters), row.dtype)
         bias = integer_values(rng, (n_filters,), row.dtype)
         args = images, filters, bias, 1, "same"
         assert_exact(convolve(row, function, *args, groups=groups), *args, groups=groups)
@@ -77,8 +78,10 @@ def test_every_row_is_exact_over_strides_dilations_and_padding(
     groups = {"depthwise": 5, "dense": 2, "loop": 2}[row.family]
     group_channels = 1 if row.family == "depthwise" else 3
     n_filters = 5 if row.family == "depthwise" else 8
+    if row.family == "depthwise" and row.pixels > 1:  # its rows assume so
+        strides, dilations = (1, np.max(strides)), (1, np.max(dilations))
     images = integer_values(rng, (2, 9, 11, groups * group_channels), row.dtype)
-    filters = integer_values(rng, (3, 4, group_channels, n_filters), row.dtype)
+    filters = integer_values(rng, (4, 3, group_channels, n_filters), row.dtype)
     args = images, filters, None, strides, padding
     options = {"dilations": dilations, "groups": groups}
     assert_exact(convolve(row, function, *args, **options), *args, **options)
@@ -89,7 +92,11 @@ def test_every_row_stays_exact_where_the_reduction_is_cut_into_blocks(row, jit):
     function = kernel_function(row, jit)
     rng = np.random.default_rng(3)
     shapes = {
-        "depthwise": [((1, 30, 30, 3), (25, 25, 1, 3), 3)],
+        "depthwise": [
+            ((1, 30, 30, 3), (25, 25, 1, 3), 3),
+            ((1, 5, 400, 3), (4, 3, 1, 3), 3),  # several strips a row
+            ((1, 5, 3, 1100), (4, 3, 1, 1100), 1100),  # several strips a pixel
+        ],
         "dense": [
             ((1, 3, 5, 1030), (1, 1, 1030, 5), 1),  # channels in pieces
             ((1, 5, 6, 300), (3, 3, 300, 5), 1),  # a few taps a block
@@ -111,7 +118,7 @@ def test_every_row_applies_the_activation_after_the_bias(row, jit, activation):
     rng = np.random.default_rng(4)
     groups = 20 if row.family == "depthwise" else 1
     images = real_values(rng, (1, 8, 8, 20), row.dtype)
-    filters = 3 * real_values(rng, (3, 3, 20 // groups, 20), row.dtype)
+    filters = 3 * real_values(rng, (4, 3, 20 // groups, 20), row.dtype)
     args = images, filters, real_values(rng, (20,), row.dtype), 1, 1
     options = {"groups": groups, "activation": activation}
     result = convolve(row, function, *args, **options)
@@ -129,7 +136,7 @@ def test_every_row_reads_no_pixel_and_writes_no_output_outside_its_arrays(row, j
         surroundings = np.full((2, 6, width + 4, channels + 2), hostile).astype(row.dtype)
         images = surroundings[:1, 2:5, 2 : 2 + width, 1 : 1 + channels]
         images[...] = integer_values(rng, images.shape, row.dtype)
-        filters = integer_values(rng, (3, 2, channels // groups, channels), row.dtype)
+        filters = integer_values(rng, (4, 2, channels // groups, channels), row.dtype)
         canvas = np.full((1, 5, width + 2, channels + 2), 55, row.dtype)
         out = canvas[:, 1:4, 1:-1, 1:-1]
         pads = check.padding("same")

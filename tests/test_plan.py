@@ -33,9 +33,7 @@ pytestmark = pytest.mark.skipif(not IS_X86_64, reason="the rows named here are x
     ],
 )
 def test_select_names_the_kernel(filters, groups, dtype, level, expected):
-    kh, kw, group_channels, n_filters = filters
-    weights = plan.Weights(kh, kw, group_channels, n_filters, groups)
-    row = plan.select(weights, dtype, level)
+    row = plan.select(plan.Layer(*filters, groups, *more), dtype, level)
     assert (row.name, row.level, row.dtype) == (expected, level, dtype)
 
 

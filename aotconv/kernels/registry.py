@@ -82,7 +82,7 @@ LEVELS = {level.name: level for level in (_X86_64_LEVELS if IS_X86_64 else _GENE
 # Tiles (pixels, vectors) by vector width.  16 vector registers below 64 bytes, 32 at 64:
 # accumulators, one row of weights, one broadcast pixel, and at v2 a product (no FMA).
 _DENSE_TILES = {16: ((4, 2), (6, 1)), 32: ((6, 2), (8, 1)), 64: ((8, 2), (8, 1))}
-_DEPTHWISE_TILES = {16: ((4, 1),), 32: ((4, 2),), 64: ((4, 2),)}
+_DEPTHWISE_TILES = dict.fromkeys((16, 32, 64), ((4, 3), (3, 4), (1, 4)))
 
 _PEAK_TILES = {16: ((14, 1),), 32: ((12, 1),), 64: ((12, 1),)}
 
@@ -139,9 +139,13 @@ FIELDS = (
     "block_panels",  # panels in a task
     "block_taps",  # taps in a block of the reduction
     "block_channels",  # channels in a block of the reduction
-    "channelwise",  # 1: output channel o reads image channel o; 0: all channels of its group
-    "merge_rows",  # whether the taps of one kernel row lie side by side in memory
+    "block_run",  # elements of an output row in a strip
+    "merge_rows",  # whether neighbouring pixels lie side by side in memory
     "panels",  # from the start of the packed weights to the first panel, in bytes
 )
+# The fields of which a family uses only its own.
+BLOCKING = ("block_tiles", "block_panels", "block_taps", "block_channels", "block_run")
+ACTIVATIONS = (None, "relu", "relu6")
+
 # int64 words of scratch on the stack of each thread, for tables of addresses.
 SCRATCH_WORDS = 4096

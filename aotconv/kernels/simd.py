@@ -54,6 +54,13 @@ class Vectors:
     def mul(self, a, b):
         return self._builder.mul(self.word(a), self.word(b))
 
+    def remainder(self, a, b):
+        """`a` modulo `b`, both not negative."""
+        return self._builder.urem(self.word(a), self.word(b))
+
+    def minimum(self, a, b):
+        return self._builder.select(self.less(a, b), self.word(a), self.word(b))
+
     def floor(self, a, step: int):
         """`a`, not negative, rounded down to a multiple of `step`, a power of two."""
         return self._builder.and_(a, WORD(-step))
@@ -101,11 +108,21 @@ class Vectors:
     def pointer(self, address):
         return self._builder.inttoptr(address, self._element.as_pointer())
 
-    def load_pointer(self, table, index, offset):
-        """The pointer that stands at word `index` of `table` (an address), plus `offset` bytes."""
+    def load_word(self, table, index):
+        """The word at `index` of `table`, an address."""
         b = self._builder
         words = b.inttoptr(table, WORD.as_pointer())
-        return self.pointer(b.add(b.load(b.gep(words, [self.word(index)])), offset))
+        return b.load(b.gep(words, [self.word(index)]))
+
+    def load_pointer(self, table, index, offset):
+        """The pointer that stands at word `index` of `table` (an address), plus `offset` bytes."""
+        return self.pointer(self.add(self.load_word(table, index), offset))
+
+    def offset(self, pointer, size):
+        """`pointer` plus `size` bytes."""
+        b = self._builder
+        raw = b.gep(b.bitcast(pointer, ir.IntType(8).as_pointer()), [self.word(size)])
+        return b.bitcast(raw, pointer.type)
 
     def at(self, pointer, index):
         return self._builder.gep(pointer, [self.word(index)])

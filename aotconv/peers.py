@@ -1,0 +1,335 @@
+"""Other libraries' convolutions, each called the way it is fastest, for the benchmark.
+
+A peer gets a `Problem` and prepares whatever needs to be done once: weights are constants of its
+model or packed, images and output lie ready in its own layout.  What is left to time is one call.
+Each peer is imported in its own function, by the process that times it.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from .bench import Problem
+
+
+class Contender(NamedTuple):
+    """One way to compute a problem.
+
+    Attributes
+    ----------
+    problem : Problem
+        What it computes.
+    call : callable
+        Computes it; this is what is timed.
+    nhwc : callable
+        Makes an array (N, OH, OW, O) of what `call` returned.
+    """
+
+    problem: Problem
+    call: Callable[[], Any]
+    nhwc: Callable[[Any], NDArray[Any]] = np.asarray
+
+
+class Setting(NamedTuple):
+    """What peers are told beside the problem: threads, and the folder of LiteRT's models."""
+
+    threads: int
+    tflite: str | None = None
+
+
+Prepare = Callable[["Problem", Setting], dict[str, Contender]]
+
+
+class Peer(NamedTuple):
+    """A library that convolves: the packages it needs, and what prepares its variants by name."""
+
+    packages: tuple[str, ...]
+    prepare: Prepare
+
+
+class Unsuitable(Exception):
+    """The peer cannot compute this problem; the message says why."""
+
+
+def channels_first(array: NDArray[Any]) -> NDArray[Any]:
+    """NCHW of NHWC."""
+    return np.ascontiguousarray(array.transpose(0, 3, 1, 2))
+
+
+def channels_last(array: Any) -> NDArray[Any]:
+    """NHWC of NCHW."""
+    return np.asarray(array).transpose(0, 2, 3, 1)
+
+
+def oihw(filters: NDArray[Any]) -> NDArray[Any]:
+    return np.ascontiguousarray(filters.transpose(3, 2, 0, 1))
+
+
+@functools.cache
+def torch_inference_mode() -> Any:
+    """Enter it for the life of this process: entering it in each call takes microseconds."""
+    import torch
+
+    mode = torch.inference_mode()
+    mode.__enter__()
+    return mode  # kept, because it ends with this object
+
+
+def torch_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
+    import torch
+
+    torch_inference_mode()
+    torch.set_num_threads(setting.threads)
+    layer, bias = problem.layer, torch.from_numpy(problem.bias)
+    (top, _), (left, _) = layer.pads
+    strides, pads, dilations = (layer.strides, layer.strides), (top, left), (1, 1)
+
+    def contender(convolve: Callable[..., Any], *arrays: Any) -> Contender:
+        return Contender(problem, lambda: convolve(*arrays), lambda out: channels_last(out.numpy()))
+
+    def conv2d(images: Any, filters: Any) -> Any:
+        return torch.conv2d(images, filters, bias, strides, pads, dilations, layer.groups)
+
+    images = torch.from_numpy(channels_first(problem.images))
+    filters = torch.from_numpy(oihw(problem.filters))
+    images_last = images.contiguous(memory_format=torch.channels_last)
+    filters_last = filters.contiguous(memory_format=torch.channels_last)
+    contenders = {
+        "torch NCHW": contender(conv2d, images, filters),
+        "torch channels_last": contender(conv2d, images_last, filters_last),
+    }
+    try:  # private: what torch.compile calls where weights are frozen
+        pack = torch._C._nn.mkldnn_reorder_conv2d_weight
+        pointwise = torch.ops.mkldnn._convolution_pointwise.default
+        geometry = (pads, strides, dilations, layer.groups)
+        packed = pack(filters.to_mkldnn(), *geometry, list(images.shape))
+    except (AttributeError, RuntimeError):
+        return contenders
+    arguments = (images_last, packed, bias, *geometry, "none", [], "")
+    contenders["torch prepacked"] = contender(pointwise, *arguments)
+    return contenders
+
+
+def onnxruntime_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+
+    layer = problem.layer
+    (top, bottom), (left, right) = layer.pads
+    images = channels_first(problem.images)
+    n, height, width, channels = layer.out
+    out = np.empty((n, channels, height, width), np.float32)
+    node = helper.make_node(
+        "Conv",
+        ["images", "filters", "bias"],
+        ["out"],
+        strides=[layer.strides] * 2,
+        pads=[top, left, bottom, right],
+        group=layer.groups,
+    )
+    graph = helper.make_graph(
+        [node],
+        layer.name,
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, images.shape)],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, out.shape)],
+        [
+            numpy_helper.from_array(oihw(problem.filters), "filters"),
+            numpy_helper.from_array(problem.bias, "bias"),
+        ],
+    )
+    # Old enough for any runtime that is in use; newer versions do not change Conv.
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = setting.threads
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    binding = session.io_binding()  # session.run would copy the result
+    binding.bind_cpu_input("images", images)
+    binding.bind_output("out", "cpu", 0, np.float32, out.shape, out.ctypes.data)
+
+    def call() -> NDArray[Any]:
+        session.run_with_iobinding(binding)
+        return out
+
+    return {"onnxruntime": Contender(problem, call, channels_last)}
+
+
+def openvino_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
+    import openvino
+    from openvino import opset8 as ops
+
+    layer = problem.layer
+    begin, end = zip(*layer.pads, strict=True)
+    geometry = ([layer.strides] * 2, list(begin), list(end), [1, 1])
+    filters, bias = oihw(problem.filters), problem.bias.reshape(1, -1, 1, 1)
+    options = {
+        "INFERENCE_NUM_THREADS": setting.threads,
+        "INFERENCE_PRECISION_HINT": "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+
+    def contender(nhwc: bool) -> Contender:
+        """The model's convolution is NCHW; the plugin merges transpositions around it into it."""
+        images = problem.images if nhwc else channels_first(problem.images)
+        parameter = ops.parameter(list(images.shape), np.float32)
+        node = ops.transpose(parameter, np.array([0, 3, 1, 2])) if nhwc else parameter
+        if layer.groups == 1:
+            node = ops.convolution(node, filters, *geometry)
+        else:
+            grouped = filters.reshape(layer.groups, -1, *filters.shape[1:])
+            node = ops.group_convolution(node, grouped, *geometry)
+        node = ops.add(node, bias)
+        if nhwc:
+            node = ops.transpose(node, np.array([0, 2, 3, 1]))
+        model = openvino.Model([node], [parameter], layer.name)
+        request = openvino.Core().compile_model(model, "CPU", options).create_infer_request()
+        out = np.empty(tuple(model.output().shape), np.float32)
+        request.set_input_tensor(openvino.Tensor(images, shared_memory=True))
+        request.set_output_tensor(openvino.Tensor(out, shared_memory=True))
+
+        def call() -> NDArray[Any]:
+            request.infer(share_outputs=True)
+            return out
+
+        return Contender(problem, call, np.asarray if nhwc else channels_last)
+
+    return {"openvino NHWC": contender(True), "openvino NCHW": contender(False)}
+
+
+def litert_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
+    """Run a model file, which brings its own weights: they become those of the problem."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    layer = problem.layer
+    path = Path(setting.tflite or "") / f"{layer.name}.tflite"
+    if not path.is_file():
+        raise Unsuitable("there is no model of it in the folder")
+    interpreter = Interpreter(model_path=str(path), num_threads=setting.threads)
+    interpreter.allocate_tensors()
+    (images,), (out,) = interpreter.get_input_details(), interpreter.get_output_details()
+    shapes = tuple(images["shape"]), tuple(out["shape"])
+    if shapes != (layer.images, layer.out):
+        raise Unsuitable(f"its model has images and result of shapes {shapes}")
+
+    kh, kw, group_channels, n_filters = layer.filters
+    axes = {  # what the shape of a weight tensor means -> HWIO
+        (n_filters,): (0,),
+        (n_filters, kh, kw, group_channels): (1, 2, 3, 0),
+        (1, kh, kw, n_filters): (1, 2, 0, 3),  # depthwise
+    }
+    constants: dict[int, NDArray[Any]] = {}
+    for tensor in interpreter.get_tensor_details():
+        shape = tuple(tensor["shape"])
+        if tensor["index"] not in (images["index"], out["index"]) and shape in axes:
+            array = interpreter.get_tensor(tensor["index"]).transpose(axes[shape])
+            constants[array.ndim] = np.ascontiguousarray(array)
+    if set(constants) != {1, 4} or constants[4].shape != layer.filters:
+        raise Unsuitable("the weights of its model cannot be read, so nor its result be checked")
+    # Such models know TensorFlow's padding alone, which with strides differs from the layer's in
+    # where the zeros are, but not in the work.
+    own = problem._replace(
+        layer=layer._replace(padding="same" if layer.padding else 0),
+        filters=constants[4],
+        bias=constants[1],
+    )
+    interpreter.set_tensor(images["index"], problem.images)
+
+    def call() -> Any:
+        interpreter.invoke()
+        return interpreter
+
+    return {"litert": Contender(own, call, lambda done: done.get_tensor(out["index"]))}
+
+
+def opencv_filter2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
+    import cv2
+
+    layer = problem.layer
+    n, height, width, channels = layer.images
+    if not (n == 1 and layer.groups == channels == layer.filters[3]):
+        raise Unsuitable("it convolves one image, each channel by itself")
+    kernel, delta = problem.filters[:, :, 0, 0].copy(), float(problem.bias[0])
+    if (problem.filters != kernel[:, :, None, None]).any() or (problem.bias != delta).any():
+        raise Unsuitable("it convolves all channels with the same filter")
+    _, out_height, out_width, _ = layer.out
+    if layer.strides != 1 or out_height > height or out_width > width:
+        raise Unsuitable("its result has as many pixels as the image")
+    cv2.setNumThreads(setting.threads)
+    (top, _), (left, _) = layer.pads
+    image, out = problem.images[0], np.empty((height, width, channels), np.float32)
+    border = cv2.BORDER_CONSTANT
+
+    def call() -> NDArray[Any]:
+        cv2.filter2D(image, -1, kernel, out, (left, top), delta, border)
+        return out
+
+    # Without padding, windows that reach beyond the image are computed too, and cut off here.
+    return {"opencv": Contender(problem, call, lambda out: out[None, :out_height, :out_width])}
+
+
+def jax_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
+    """XLA has as many threads as CPUs may be used: the process must have been confined."""
+    import jax
+
+    layer, filters, bias = problem.layer, problem.filters, problem.bias
+
+    @jax.jit
+    def convolve(images: Any) -> Any:
+        out = jax.lax.conv_general_dilated(
+            images,
+            filters,
+            (layer.strides, layer.strides),
+            layer.pads,
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=layer.groups,
+        )
+        return out + bias
+
+    images = jax.device_put(problem.images, jax.devices("cpu")[0])
+    return {"jax": Contender(problem, lambda: convolve(images).block_until_ready())}
+
+
+def tensorflow_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(setting.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    layer = problem.layer
+    kh, kw, group_channels, n_filters = layer.filters
+    strides, padding = [1, layer.strides, layer.strides, 1], [[0, 0], *layer.pads, [0, 0]]
+    images, filters, bias = map(tf.constant, (problem.images, problem.filters, problem.bias))
+    if layer.groups > 1:
+        if group_channels > 1:
+            raise Unsuitable("it has no groups of several channels")
+        filters = tf.reshape(filters, (kh, kw, layer.groups, n_filters // layer.groups))
+
+    def convolve(images: Any) -> Any:
+        convolution = tf.nn.conv2d if layer.groups == 1 else tf.nn.depthwise_conv2d
+        return tf.nn.bias_add(convolution(images, filters, strides, padding), bias)
+
+    graph = tf.function(convolve)
+    return {
+        "tensorflow function": Contender(problem, lambda: graph(images)),
+        "tensorflow eager": Contender(problem, lambda: convolve(images)),
+    }
+
+
+PEERS = {
+    "torch": Peer(("torch",), torch_conv2d),
+    "onnxruntime": Peer(("onnxruntime", "onnx"), onnxruntime_conv2d),
+    "openvino": Peer(("openvino",), openvino_conv2d),
+    "litert": Peer(("ai_edge_litert",), litert_conv2d),
+    "opencv": Peer(("cv2",), opencv_filter2d),
+    "jax": Peer(("jax",), jax_conv2d),
+    "tensorflow": Peer(("tensorflow",), tensorflow_conv2d),
+}

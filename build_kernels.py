@@ -24,17 +24,13 @@ from setuptools.command.build_ext import build_ext
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))  # a build backend does not put the project's root there
 
-from aotconv.kernels.registry import CPU_MODULE, IS_X86_64, LEVELS, ROWS  # noqa: E402
-
-BASELINE = "x86-64" if IS_X86_64 else ""
+from aotconv.kernels.registry import ABI, CPU_MODULE, IS_X86_64, LEVELS, ROWS  # noqa: E402
 
 
 def modules(levels: list[str] | None = None) -> dict[str, str]:
-    """Name -> LLVM's CPU name, of the modules to build for `levels` (default: the usual ones)."""
-    if levels is None:
-        levels = [level.name for level in LEVELS.values() if level.default]
-    chosen = {LEVELS[name].module: LEVELS[name].cpu for name in levels}
-    return {CPU_MODULE: BASELINE, **chosen} if IS_X86_64 else chosen
+    """Name -> LLVM's CPU name, of the modules to build for `levels` (default: all)."""
+    chosen = {LEVELS[name].module: LEVELS[name].cpu for name in levels or LEVELS}
+    return {CPU_MODULE: "x86-64", **chosen} if IS_X86_64 else chosen
 
 
 def require_compiler() -> None:
@@ -53,7 +49,7 @@ def require_compiler() -> None:
 def build(module: str, cpu: str, target: Path, assembly: Path | None = None) -> None:
     """Build one module into the file `target`, in a process of its own."""
     started = time.perf_counter()
-    environment = {**os.environ, "NUMBA_CPU_NAME": cpu or "generic", "NUMBA_CPU_FEATURES": ""}
+    environment = {**os.environ, "NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": ""}
     command = [sys.executable, str(ROOT / "build_kernels.py"), "--compile", module, str(target)]
     if assembly is not None:
         command += ["--assembly", str(assembly)]
@@ -62,9 +58,7 @@ def build(module: str, cpu: str, target: Path, assembly: Path | None = None) -> 
     if result.returncode:
         raise SystemExit(f"aotconv: building {module} failed:\n{result.stdout}{result.stderr}")
     size, seconds = target.stat().st_size >> 10, time.perf_counter() - started
-    print(
-        f"aotconv: built {module} for {cpu or 'generic'}: {size} KiB in {seconds:.0f} s", flush=True
-    )
+    print(f"aotconv: built {module} for {cpu}: {size} KiB in {seconds:.0f} s", flush=True)
 
 
 def compile_module(module: str, target: Path, assembly: Path | None) -> None:
@@ -75,7 +69,7 @@ def compile_module(module: str, target: Path, assembly: Path | None) -> None:
         from numba.pycc.compiler import ModuleCompiler
 
     from aotconv.kernels import cpu
-    from aotconv.kernels.compile import SIGNATURE, python_kernel
+    from aotconv.kernels.compile import SIGNATURE, abi, python_kernel
 
     class KernelModule(CC):
         def _get_extra_ldflags(self):
@@ -89,6 +83,7 @@ def compile_module(module: str, target: Path, assembly: Path | None) -> None:
         for name, (function, signature) in cpu.EXPORTS.items():
             cc.export(name, signature)(function)
     else:
+        cc.export(ABI, "void()")(abi)
         for row in ROWS:
             if LEVELS[row.level].module == module:
                 cc.export(row.name, SIGNATURE)(python_kernel(row))
@@ -108,6 +103,9 @@ class BuildKernels(build_ext):
 
     def run(self) -> None:
         require_compiler()
+        # Modules of an earlier build that were not asked for now would get into the wheel.
+        for stale in Path(self.build_lib, "aotconv").glob("_*.so"):
+            stale.unlink()
         super().run()
 
     def build_extension(self, ext: Extension) -> None:

@@ -29,6 +29,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     demo_parser.add_argument(
         "--out", metavar="DIR", default="aotconv-demo", help="where to write (default: %(default)s)"
     )
+    bench_parser = commands.add_parser(
+        "bench",
+        help="time aotconv beside what this machine can do and beside other libraries",
+        description="Time twenty layers of networks and image filters, beside multiply-adds on "
+        "registers, copies and other libraries. LIST is names with commas between them.",
+    )
+    bench_parser.add_argument(
+        "--layers", type=names, metavar="LIST", help="layers of the board (default: all)"
+    )
+    bench_parser.add_argument(
+        "--peers",
+        type=names,
+        default=(),
+        metavar="LIST",
+        help="libraries to compare with, where they are installed: torch, onnxruntime, openvino, "
+        "litert, opencv, jax, tensorflow (default: none)",
+    )
+    bench_parser.add_argument(
+        "--tflite", metavar="DIR", help="the models for litert, one LAYER.tflite for each layer"
+    )
+    bench_parser.add_argument(
+        "--threads", type=names, metavar="LIST", help="numbers of threads (default: 1 and all)"
+    )
+    bench_parser.add_argument(
+        "--dtype", choices=("float32", "float64"), default="float32", help="(default: %(default)s)"
+    )
+    bench_parser.add_argument(
+        "--seconds",
+        type=float,
+        default=0.02,
+        metavar="S",
+        help="what each contender computes in each round, at least (default: %(default)s)",
+    )
+    bench_parser.add_argument("--json", metavar="FILE", help="write everything that was measured")
+    bench_parser.add_argument("--plot", metavar="FILE", help="draw a chart")
     args = parser.parse_args(argv)
     if args.command == "info":
         show_config()
@@ -37,11 +72,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     from . import demo  # here, so that the other commands load none of it
 
     try:
-        demo.run(args.image, args.out)
+        if args.command == "demo":
+            demo.run(args.image, args.out)
+        else:
+            from . import bench
+
+            bench.run(
+                args.layers,
+                args.peers,
+                args.threads,
+                dtype=args.dtype,
+                tflite=args.tflite,
+                seconds=args.seconds,
+                json_file=args.json,
+                plot=args.plot,
+            )
     except demo.DemoError as error:
         print(f"aotconv: error: {error}", file=sys.stderr)
         return error.status
     return 0
+
+
+def names(text: str) -> list[str]:
+    return text.split(",")
 
 
 if __name__ == "__main__":

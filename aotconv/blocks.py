@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from .geometry import Geometry, extent
 
-BLOCK_BYTES = 256 << 10  # of inputs and outputs together, as far as one output pixel allows
+BLOCK_BYTES = 512 << 10  # of inputs and outputs together
+ROW_BYTES = 8 << 20  # what one row of outputs may need before it is cut: cuts copy their overlap
 
 
 class Block(NamedTuple):
@@ -63,7 +64,9 @@ def split(geometry: Geometry, itemsize: int, limit: int = BLOCK_BYTES) -> Iterat
 
     step_n = min(g.n, max(1, limit // size(g.oh, g.ow)))
     step_y = _largest(g.oh, lambda oh: size(oh, g.ow) <= limit)
-    step_x = g.ow if step_y > 1 else _largest(g.ow, lambda ow: size(1, ow) <= limit)
+    step_x = g.ow
+    if size(1, g.ow) > max(limit, ROW_BYTES):
+        step_x = _largest(g.ow, lambda ow: size(1, ow) <= max(limit, ROW_BYTES))
     for n in _steps(g.n, step_n):
         for y in _steps(g.oh, step_y):
             for x in _steps(g.ow, step_x):

@@ -21,21 +21,33 @@ DATA_FORMATS = {
     "channels_last": "NHWC",
     "channels_first": "NCHW",
 }
+LARGEST_ITEM = np.dtype(np.clongdouble).itemsize
 PADDINGS = ("valid", "same", "same_lower")
 
 
 def array(name: str, value) -> np.ndarray:
-    """`value` as an ndarray of a numeric dtype; not copied where it already is one."""
+    """`value` as a plain ndarray of a numeric dtype, not copied where it is an array already.
+
+    The ndarray is a view of its own: neither a subclass nor another holder of `value` can change
+    its shape behind our back.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be without a mask, got a masked array: fill it first")
     if not isinstance(value, np.ndarray):
-        if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
-            value = np.from_dlpack(value)
-        else:
-            value = np.asarray(value)
+        try:
+            if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+                value = np.from_dlpack(value)
+            else:
+                value = np.asarray(value)
+        except (BufferError, ValueError) as error:
+            kind = type(value).__name__
+            raise TypeError(f"{name} must be an array, got {kind}: {error}") from error
+    value = np.ndarray.view(value, np.ndarray)
     if value.dtype.kind not in "iufc":
         raise TypeError(
             f"{name} must hold integers, floats or complex numbers, got dtype {value.dtype}"
         )
-    return value.view(np.ndarray) if type(value) is not np.ndarray else value
+    return value
 
 
 def images_array(value) -> np.ndarray:
@@ -86,9 +98,14 @@ def bias_array(value, n_filters: int) -> np.ndarray | None:
 
 def integer(name: str, value, minimum: int) -> int:
     """`value` as an int of at least `minimum`; floats and booleans are no integers."""
-    if isinstance(value, (bool, np.bool_)) or not hasattr(type(value), "__index__"):
-        raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}")
-    value = operator.index(value)
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        value = operator.index(value)
+    except TypeError:
+        raise TypeError(
+            f"{name} must be an integer, got {value!r} of type {type(value).__name__}"
+        ) from None
     if value < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {value}")
     if value > sys.maxsize:
@@ -98,10 +115,14 @@ def integer(name: str, value, minimum: int) -> int:
 
 def pair(name: str, value, minimum: int) -> Pair:
     """An integer, meant for both axes, or two of them, as two."""
-    if hasattr(type(value), "__index__") and not isinstance(value, np.ndarray):
+    if _is_scalar(value):
         value = (value, value)
     first, second = _two(name, value, "an integer or a pair of integers")
     return integer(name, first, minimum), integer(name, second, minimum)
+
+
+def _is_scalar(value) -> bool:
+    return hasattr(type(value), "__index__") and np.ndim(value) == 0
 
 
 def _two(name: str, value, expected: str):
@@ -122,10 +143,11 @@ def padding(value):
     """One of PADDINGS, or ``((top, bottom), (left, right))``."""
     forms = f"one of {PADDINGS}, an integer, (rows, columns) or ((top, bottom), (left, right))"
     if isinstance(value, str):
-        if value.lower() not in PADDINGS:
+        rule = str.lower(value)
+        if rule not in PADDINGS:
             raise ValueError(f"padding must be {forms}, got {value!r}")
-        return value.lower()
-    if hasattr(type(value), "__index__") and not isinstance(value, np.ndarray):
+        return rule
+    if _is_scalar(value):
         value = (value, value)
     rows, columns = _two("padding", value, forms)
     return pair("padding", rows, 0), pair("padding", columns, 0)
@@ -183,7 +205,7 @@ def geometry(images_shape, filters_shape, strides, padding, dilations, groups) -
         out.append(pixels)
     sizes = ((n, h + sum(pads[0]), w + sum(pads[1]), c), (n, *out, o))
     for name, shape in zip(("the padded images", "the result"), sizes, strict=True):
-        if math.prod(max(size, 1) for size in shape) > sys.maxsize // 16:
+        if math.prod(max(size, 1) for size in shape) > sys.maxsize // LARGEST_ITEM:
             raise ValueError(f"{name} would be too large to address: shape {shape}")
     (sh, sw), (dh, dw) = strides, dilations
     (top, bottom), (left, right) = pads
@@ -192,13 +214,27 @@ def geometry(images_shape, filters_shape, strides, padding, dilations, groups) -
 
 
 def out_array(value, shape, dtype) -> np.ndarray:
-    """`value` itself, if a result of that shape and dtype can be written into it."""
-    if not isinstance(value, np.ndarray):
+    """A plain view of `value`, if a result of that shape and dtype can be written into it."""
+    if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"out must be a NumPy array, got {type(value).__name__}")
-    if value.shape != tuple(shape):
-        raise ValueError(f"out must have the result's shape {tuple(shape)}, got {value.shape}")
-    if value.dtype != dtype:
-        raise TypeError(f"out must have the result's dtype {dtype}, got {value.dtype}")
-    if not value.flags.writeable:
+    out = np.ndarray.view(value, np.ndarray)
+    if out.shape != tuple(shape):
+        raise ValueError(f"out must have the result's shape {tuple(shape)}, got {out.shape}")
+    if out.dtype != dtype:
+        raise TypeError(f"out must have the result's dtype {dtype}, got {out.dtype}")
+    if not out.flags.writeable:
         raise ValueError("out must be writeable, got a read-only array")
-    return value
+    return out
+
+
+def may_overlap_itself(array: np.ndarray) -> bool:
+    """Whether two elements of an array may lie on the same memory."""
+    if array.flags.c_contiguous:
+        return False
+    axes = zip(array.strides, array.shape, strict=True)
+    span = array.itemsize
+    for stride, size in sorted((abs(stride), size) for stride, size in axes if size > 1):
+        if stride < span:
+            return True
+        span = stride * (size - 1) + span
+    return False

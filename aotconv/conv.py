@@ -32,12 +32,17 @@ class _Convolution:
         self._groups = check.filter_groups(groups, n_filters)
         self._data_format = check.data_format(data_format)
         self._activation = check.activation(activation)
-        self._weights_dtype = self._filters.dtype
-        if self._bias is not None:
-            self._weights_dtype = np.result_type(self._weights_dtype, self._bias.dtype)
-        if self._activation is not None and self._weights_dtype.kind == "c":
-            raise TypeError(f"activation {self._activation!r} is not defined for complex filters")
+        self._dtypes = [each.dtype for each in (self._filters, self._bias) if each is not None]
+        self._refuse_complex(self._dtypes, "filters or bias")
         self._kernels: dict[tuple[Rung, str], run.Kernel] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Packed weights are known by their address, which belongs to this object alone.
+        return {**self.__dict__, "_kernels": {}}
+
+    def _refuse_complex(self, dtypes, names: str) -> None:
+        if self._activation is not None and any(dtype.kind == "c" for dtype in dtypes):
+            raise TypeError(f"activation {self._activation!r} is not defined for complex {names}")
 
     def _geometry(self, shape: tuple[int, ...]) -> Geometry:
         """The sizes for images of a shape of 4 axes, in this layer's data format."""
@@ -59,22 +64,22 @@ class _Convolution:
         return shape[4 - ndim :]
 
     def _run(self, images, out, n_threads) -> np.ndarray:
+        if n_threads is not None:
+            n_threads = check.integer("threads", n_threads, 1)
         images = check.images_array(images)
+        self._refuse_complex([images.dtype], "images")
         ndim = images.ndim
         if ndim == 3:
             images = images[np.newaxis]
         geometry = self._geometry(images.shape)
         shape = self._result_shape(geometry, ndim)
-        dtype = np.result_type(images.dtype, self._weights_dtype)
-        if dtype.kind == "c" and self._activation is not None:
-            raise TypeError(f"activation {self._activation!r} is not defined for complex images")
-        if n_threads is not None:
-            n_threads = check.integer("threads", n_threads, 1)
-
+        dtype = np.result_type(images.dtype, *self._dtypes)
         result = np.empty(shape, dtype) if out is None else check.out_array(out, shape, dtype)
-        target = result
-        if out is not None and np.may_share_memory(out, images):
-            target = np.empty(shape, dtype)
+        overlaps = out is not None and (
+            np.may_share_memory(result, images) or check.may_overlap_itself(result)
+        )
+        target = np.empty(shape, dtype) if overlaps else result
+
         nhwc = target if ndim == 4 else target[np.newaxis]
         if self._data_format == "NCHW":
             images, nhwc = images.transpose(0, 2, 3, 1), nhwc.transpose(0, 2, 3, 1)
@@ -82,29 +87,24 @@ class _Convolution:
             self._compute(geometry, images, nhwc, n_threads)
         if target is not result:
             result[...] = target
-        return result
+        return result if out is None else out
 
     def _compute(self, geometry: Geometry, images, out, n_threads: int | None) -> None:
-        """Convolve images (N, H, W, C) into `out` (N, OH, OW, O), neither of them empty."""
+        """Convolve images (N, H, W, C) into `out` (N, OH, OW, O), which is not empty."""
         dtype = out.dtype.newbyteorder("=")
         if dtype == np.float16:
             dtype = np.dtype(np.float32)
         if geometry.depth == 0:
-            out[...] = 0 if self._bias is None else self._bias
-            _activate(out, self._activation)
+            fallback.fill(self._bias, out, self._activation)
             return
         rung = ladder.rung(dtype.name)
         if rung is None:
             filters = self._filters.astype(dtype)
-            bias = None if self._bias is None else self._bias.astype(dtype)
-            fallback.convolve(geometry, images, filters, bias, out)
-            _activate(out, self._activation)
+            fallback.convolve(geometry, images, filters, self._bias, out, self._activation)
             return
         kernel = self._kernels.get((rung, dtype.name)) or self._kernel(rung, dtype.name)
-        team = threads.team(n_threads, plan.estimate(geometry, dtype.itemsize))
+        team = threads.count(n_threads, plan.estimate(kernel.row, geometry))
         run.convolve(kernel, geometry, images, out, team)
-        if kernel.row.family == "loop":
-            _activate(out, self._activation)
 
     def _kernel(self, rung: Rung, dtype: str) -> run.Kernel:
         """The kernel for a dtype, with the weights packed for it; kept."""
@@ -114,13 +114,6 @@ class _Convolution:
         kernel = run.Kernel(row, rung.kernel(row), packed, self._activation, {})
         self._kernels[rung, dtype] = kernel
         return kernel
-
-
-def _activate(out: np.ndarray, activation: str | None) -> None:
-    if activation is not None:
-        np.maximum(out, 0, out=out)
-    if activation == "relu6":
-        np.minimum(out, 6, out=out)
 
 
 class Conv2D(_Convolution):

@@ -15,6 +15,7 @@ def convolve(
     filters: np.ndarray,
     bias: np.ndarray | None,
     out: np.ndarray,
+    activation: str | None,
 ) -> None:
     """Convolve images (N, H, W, C) into `out` (N, OH, OW, O), in the dtype of `filters`.
 
@@ -32,8 +33,24 @@ def convolve(
         windows = windows[:, :: g.sh, :: g.sw, :, :: g.dh, :: g.dw]
         windows = windows.reshape(b.n, b.oh, b.ow, g.groups, g.group_channels, g.kh, g.kw)
         rows = windows.transpose(3, 0, 1, 2, 5, 6, 4).reshape(g.groups, -1, g.depth)
-        result = np.matmul(rows, matrices)
-        result = result.transpose(1, 0, 2).reshape(b.n, b.oh, b.ow, g.o)
-        if bias is not None:
-            result += bias
-        out[block.out] = result
+        with np.errstate(over="ignore", invalid="ignore"):
+            result = np.matmul(rows, matrices)
+            result = result.transpose(1, 0, 2).reshape(b.n, b.oh, b.ow, g.o)
+            if bias is not None:
+                result += bias.astype(dtype)
+            out[block.out] = activate(result, activation)
+
+
+def fill(bias: np.ndarray | None, out: np.ndarray, activation: str | None) -> None:
+    """What a convolution without channels gives: the bias, or zeros."""
+    out[...] = 0 if bias is None else bias
+    activate(out, activation)
+
+
+def activate(array: np.ndarray, activation: str | None) -> np.ndarray:
+    """Apply an activation in place."""
+    if activation is not None:
+        np.maximum(array, 0, out=array)
+    if activation == "relu6":
+        np.minimum(array, 6, out=array)
+    return array

@@ -69,18 +69,16 @@ def same_padding(size: int, kernel: int, stride: int, dilation: int, *, lower: b
     return (large, small) if lower else (small, large)
 
 
-def resolve_padding(padding, size, kernel, strides, dilations) -> Pads:
-    """``((top, bottom), (left, right))`` of any accepted form of `padding`, assumed valid."""
-    if isinstance(padding, str):
-        rule = padding.lower()
-        if rule == "valid":
-            return (0, 0), (0, 0)
-        rows, columns = (
-            same_padding(*axis, lower=rule == "same_lower")
-            for axis in zip(size, kernel, strides, dilations, strict=True)
-        )
-        return rows, columns
-    if isinstance(padding, int):
-        padding = (padding, padding)
-    rows, columns = ((p, p) if isinstance(p, int) else tuple(p) for p in padding)
+def resolve_padding(
+    padding: str | Pads, size: Pair, kernel: Pair, strides: Pair, dilations: Pair
+) -> Pads:
+    """Zeros around the images, ``((top, bottom), (left, right))``, for checked `padding`."""
+    if not isinstance(padding, str):
+        return padding
+    if padding == "valid":
+        return (0, 0), (0, 0)
+    rows, columns = (
+        same_padding(*axis, lower=padding == "same_lower")
+        for axis in zip(size, kernel, strides, dilations, strict=True)
+    )
     return rows, columns

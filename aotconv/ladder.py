@@ -15,48 +15,12 @@ import importlib.util
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from types import ModuleType
 from typing import NamedTuple
 
-from .kernels.registry import (
-    AOT_DTYPES,
-    CPU_MODULE,
-    IS_X86_64,
-    LEVELS,
-    LOOP_DTYPES,
-    ROWS,
-    Level,
-    Row,
-)
-
-# cpuid's leaf, subleaf, register (eax, ebx, ecx, edx) and bit of each feature of a level.
-_FEATURES = {
-    "sse3": (1, 0, 2, 0),
-    "ssse3": (1, 0, 2, 9),
-    "fma": (1, 0, 2, 12),
-    "cx16": (1, 0, 2, 13),
-    "sse4_1": (1, 0, 2, 19),
-    "sse4_2": (1, 0, 2, 20),
-    "movbe": (1, 0, 2, 22),
-    "popcnt": (1, 0, 2, 23),
-    "osxsave": (1, 0, 2, 27),
-    "avx": (1, 0, 2, 28),
-    "f16c": (1, 0, 2, 29),
-    "bmi1": (7, 0, 1, 3),
-    "avx2": (7, 0, 1, 5),
-    "bmi2": (7, 0, 1, 8),
-    "avx512f": (7, 0, 1, 16),
-    "avx512dq": (7, 0, 1, 17),
-    "avx512cd": (7, 0, 1, 28),
-    "avx512bw": (7, 0, 1, 30),
-    "avx512vl": (7, 0, 1, 31),
-    "lahf": (0x80000001, 0, 2, 0),
-    "lzcnt": (0x80000001, 0, 2, 5),
-}
-# Features whose registers the operating system must save, and the bits of XCR0 that say so.
-_SAVED_STATE = {
-    0b110: frozenset(["avx", "avx2", "f16c", "fma"]),
-    0b11100110: frozenset(["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"]),
-}
+from . import cpu
+from .kernels.registry import ABI, AOT_DTYPES, LEVELS, LOOP_DTYPES, Level, Row
 
 
 class FallbackWarning(RuntimeWarning):
@@ -86,63 +50,31 @@ class Implementation(NamedTuple):
     reason: str
 
 
-def detect_features(cpuid, xgetbv) -> frozenset[str]:
-    """This CPU's features, less those whose registers the operating system does not save."""
-    found = set()
-    for name, (leaf, subleaf, register, bit) in _FEATURES.items():
-        if cpuid(leaf & 0x80000000, 0, 0) >= leaf and cpuid(leaf, subleaf, register) >> bit & 1:
-            found.add(name)
-    saved = xgetbv() if "osxsave" in found else 0
-    for mask, features in _SAVED_STATE.items():
-        if saved & mask != mask:
-            found -= features
-    return frozenset(found)
-
-
-@functools.cache
-def cpu_features() -> frozenset[str]:
-    """This CPU's features, by cpuid; none are known where no code that asks can be compiled."""
-    if not IS_X86_64:
-        return frozenset()
-    with contextlib.suppress(ImportError):
-        module = importlib.import_module(f"{__package__}.{CPU_MODULE}")
-        return detect_features(module.cpuid, module.xgetbv)
-    if not _has_numba():
-        return frozenset()
-    from .kernels.cpu import jit_exports
-
-    return detect_features(**jit_exports())
-
-
-def _has_numba() -> bool:
-    return importlib.util.find_spec("numba") is not None
-
-
 def _missing_features(level: Level) -> str:
-    missing = sorted(level.features - cpu_features())
+    missing = sorted(level.features - cpu.features())
     return f"this CPU or operating system lacks {', '.join(missing)}" if missing else ""
 
 
 @functools.cache
-def _module(level: Level):
-    """The compiled module of a level, or the reason why there is none."""
+def _module(level: Level) -> tuple[ModuleType | None, str]:
+    """The compiled module of a level, or None and the reason why there is none."""
+    name = f"{__package__}.{level.module}"
+    if importlib.util.find_spec(name) is None:
+        return None, "its compiled module is not installed for this Python"
     reason = _missing_features(level)
     if reason:
-        return reason
+        return None, reason
     try:
-        module = importlib.import_module(f"{__package__}.{level.module}")
-    except ModuleNotFoundError:
-        return "its compiled module is not installed for this Python"
+        module = importlib.import_module(name)
     except ImportError as error:
-        return f"its compiled module does not load: {error}"
-    if not all(hasattr(module, row.name) for row in ROWS if row.level == level.name):
-        return "its compiled module is older than this source: python build_kernels.py"
-    return module
+        return None, f"its compiled module does not load: {error}"
+    if getattr(module, ABI, None) is None:
+        return None, "its compiled module was built from another source: build it again"
+    return module, ""
 
 
 def _level_implementation(level: Level) -> Implementation:
-    module = _module(level)
-    reason = module if isinstance(module, str) else ""
+    _, reason = _module(level)
     needs = " ".join(sorted(level.features)) or "any CPU of this kind"
     description = f"kernels compiled ahead of time for {level.name}"
     return Implementation(level.name, description, needs, not reason, reason)
@@ -155,7 +87,7 @@ def _jit_level() -> Level | None:
 
 def _jit_implementation() -> Implementation:
     reason = ""
-    if not _has_numba():
+    if not cpu.has_numba():
         reason = 'numba is not installed: pip install "aotconv[jit]"'
     elif _jit_level() is None:
         reason = f"this CPU has none of the levels {', '.join(LEVELS)}"
@@ -208,8 +140,15 @@ _forced: contextvars.ContextVar[Implementation | None] = contextvars.ContextVar(
     "aotconv_implementation", default=None
 )
 _name = os.environ.get("AOTCONV_IMPLEMENTATION")
-_default = _find(_name, "AOTCONV_IMPLEMENTATION") if _name else _best()
-_chosen_by_user = bool(_name)
+
+
+@functools.cache
+def _default() -> Implementation:
+    return _find(_name, "AOTCONV_IMPLEMENTATION") if _name else _best()
+
+
+if not _name:
+    _default()  # load the module now, so that the first call is as fast as later ones
 
 
 def active() -> Implementation:
@@ -219,18 +158,24 @@ def active() -> Implementation:
     -------
     Implementation
 
+    Raises
+    ------
+    ValueError
+        Where AOTCONV_IMPLEMENTATION names none that can run.
+
     Examples
     --------
     >>> import aotconv
     >>> aotconv.active() in aotconv.implementations()
     True
     """
-    return _forced.get() or _default
+    return _forced.get() or _default()
 
 
-@contextlib.contextmanager
-def use(name: str):
+def use(name: str) -> contextlib.AbstractContextManager[None]:
     """Compute with another implementation inside a ``with`` block, in this thread or task.
+
+    Threads that are started inside of the block do not inherit the choice.
 
     Parameters
     ----------
@@ -249,7 +194,12 @@ def use(name: str):
     ...     aotconv.active().name
     'numpy'
     """
-    token = _forced.set(_find(name, "use"))
+    return _use(_find(name, "use"))
+
+
+@contextlib.contextmanager
+def _use(implementation: Implementation) -> Iterator[None]:
+    token = _forced.set(implementation)
     try:
         yield
     finally:
@@ -268,7 +218,7 @@ class Rung(NamedTuple):
             from .kernels.compile import jit_kernel
 
             return jit_kernel(row)
-        return getattr(_module(LEVELS[row.level]), row.name)
+        return getattr(_module(LEVELS[row.level])[0], row.name)
 
 
 def rung(dtype: str) -> Rung | None:
@@ -277,24 +227,25 @@ def rung(dtype: str) -> Rung | None:
     None is NumPy's.
     """
     chosen = active()
-    compiled = dtype in AOT_DTYPES
-    jit_level = _jit_level() if compiled or dtype in LOOP_DTYPES else None
-    if chosen.name in LEVELS and compiled:
+    if chosen.name in LEVELS and dtype in AOT_DTYPES:
         return Rung(chosen.name, jit=False)
-    if chosen.name != "numpy" and jit_level is not None and _has_numba():
-        _warn_of_fall(chosen, "numba's JIT compiler", dtype)
-        return Rung(jit_level.name, jit=True)
-    _warn_of_fall(chosen, "NumPy", dtype)
+    level = _jit_level() if dtype in AOT_DTYPES + LOOP_DTYPES else None
+    if chosen.name != "numpy" and level is not None and cpu.has_numba():
+        _warn_of_fall(chosen, "jit", dtype)
+        return Rung(level.name, jit=True)
+    _warn_of_fall(chosen, "numpy", dtype)
     return None
 
 
-def _warn_of_fall(chosen: Implementation, slower: str, dtype: str) -> None:
-    if chosen.name in LEVELS:
+def _warn_of_fall(chosen: Implementation, computes: str, dtype: str) -> None:
+    slower = {"jit": "numba's JIT compiler", "numpy": "NumPy"}[computes]
+    if chosen.name != computes:
         _warn_once(
-            f"aotconv has no compiled kernel for {dtype}: {slower} computes instead, which is "
-            "slower. Convert to float32 or float64 for the compiled kernels."
+            f"aotconv's {chosen.name} has no kernel for {dtype}: {slower} computes instead, which "
+            "is slower; sums of integers wrap as NumPy's do. Convert to float32 or float64 for "
+            "the compiled kernels."
         )
-    elif not _chosen_by_user and _forced.get() is None:
+    elif not _name and _forced.get() is None:
         reasons = "; ".join(
             f"{each.name}: {each.reason}" for each in implementations() if not each.available
         )
@@ -303,7 +254,7 @@ def _warn_of_fall(chosen: Implementation, slower: str, dtype: str) -> None:
             f"slower ({reasons}). Install a wheel for this Python and CPU, or build one where a C "
             "compiler is: pip install . (in a clone: pip install -e . or python "
             "build_kernels.py). To silence this, choose it: "
-            f"AOTCONV_IMPLEMENTATION={chosen.name}"
+            f"AOTCONV_IMPLEMENTATION={computes}"
         )
 
 

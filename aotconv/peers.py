@@ -31,11 +31,14 @@ class Contender(NamedTuple):
         Computes it; this is what is timed.
     nhwc : callable
         Makes an array (N, OH, OW, O) of what `call` returned.
+    kept : object
+        What the peer knows by its address alone, and must live as long.
     """
 
     problem: Problem
     call: Callable[[], Any]
     nhwc: Callable[[Any], NDArray[Any]] = np.asarray
+    kept: object = None
 
 
 class Setting(NamedTuple):
@@ -67,6 +70,15 @@ def channels_first(array: NDArray[Any]) -> NDArray[Any]:
 def channels_last(array: Any) -> NDArray[Any]:
     """NHWC of NCHW."""
     return np.asarray(array).transpose(0, 2, 3, 1)
+
+
+def padded_as_tensorflow(problem: Problem) -> Problem:
+    """The problem by the one rule that TensorFlow's models know.
+
+    It makes the same work; the zeros lie elsewhere where there are strides.
+    """
+    layer = problem.layer
+    return problem._replace(layer=layer._replace(padding="same" if layer.padding else "valid"))
 
 
 def oihw(filters: NDArray[Any]) -> NDArray[Any]:
@@ -113,8 +125,9 @@ def torch_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
         packed = pack(filters.to_mkldnn(), *geometry, list(images.shape))
     except (AttributeError, RuntimeError):
         return contenders
-    arguments = (images_last, packed, bias, *geometry, "none", [], "")
-    contenders["torch prepacked"] = contender(pointwise, *arguments)
+    contenders["torch prepacked"] = contender(
+        pointwise, images_last, packed, bias, *geometry, "none", [], ""
+    )
     return contenders
 
 
@@ -160,7 +173,7 @@ def onnxruntime_conv2d(problem: Problem, setting: Setting) -> dict[str, Contende
         session.run_with_iobinding(binding)
         return out
 
-    return {"onnxruntime": Contender(problem, call, channels_last)}
+    return {"onnxruntime": Contender(problem, call, channels_last, images)}
 
 
 def openvino_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
@@ -200,7 +213,7 @@ def openvino_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
             request.infer(share_outputs=True)
             return out
 
-        return Contender(problem, call, np.asarray if nhwc else channels_last)
+        return Contender(problem, call, np.asarray if nhwc else channels_last, images)
 
     return {"openvino NHWC": contender(True), "openvino NCHW": contender(False)}
 
@@ -234,13 +247,7 @@ def litert_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
             constants[array.ndim] = np.ascontiguousarray(array)
     if set(constants) != {1, 4} or constants[4].shape != layer.filters:
         raise Unsuitable("the weights of its model cannot be read, so nor its result be checked")
-    # Such models know TensorFlow's padding alone, which with strides differs from the layer's in
-    # where the zeros are, but not in the work.
-    own = problem._replace(
-        layer=layer._replace(padding="same" if layer.padding else 0),
-        filters=constants[4],
-        bias=constants[1],
-    )
+    own = padded_as_tensorflow(problem)._replace(filters=constants[4], bias=constants[1])
     interpreter.set_tensor(images["index"], problem.images)
 
     def call() -> Any:
@@ -304,9 +311,10 @@ def tensorflow_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender
 
     tf.config.threading.set_intra_op_parallelism_threads(setting.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
+    problem = padded_as_tensorflow(problem)
     layer = problem.layer
     kh, kw, group_channels, n_filters = layer.filters
-    strides, padding = [1, layer.strides, layer.strides, 1], [[0, 0], *layer.pads, [0, 0]]
+    strides, padding = [1, layer.strides, layer.strides, 1], str(layer.padding).upper()
     images, filters, bias = map(tf.constant, (problem.images, problem.filters, problem.bias))
     if layer.groups > 1:
         if group_channels > 1:

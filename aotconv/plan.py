@@ -19,6 +19,8 @@ for _row in ROWS + LOOP_ROWS:
 UNROLL = 4  # products that the dense kernel multiplies at a time
 DEPTHWISE_RUN = 1024  # elements of a strip
 LARGEST_DEPTHWISE_WINDOW = 1024  # taps; a table of their addresses fits into the scratch words
+# Of one thread, roughly: multiply-adds, and bytes, in a microsecond.
+VECTOR_RATE, LOOP_RATE, COPY_RATE = 200_000, 500, 10_000
 ALIGNMENT = 64  # of packed weights, in bytes: a cache line, and the widest vector
 PANEL_SLICE_BYTES = 32 << 10  # of a panel, in one block of the reduction: the first-level cache
 BLOCK_TILES = 16
@@ -67,7 +69,7 @@ class Packed(NamedTuple):
     """Weights in a kernel's own order."""
 
     address: int  # aligned to ALIGNMENT
-    panels: int  # bytes from there to the first panel
+    offset: int  # bytes from there, where the zeros are, to the weights
     memory: np.ndarray  # keeps them alive
 
 
@@ -107,9 +109,11 @@ def _pack_depthwise(row: Row, rows: np.ndarray, channels: int, groups: int) -> P
 
 
 def _pack_loop(row: Row, rows: np.ndarray, channels: int, groups: int) -> Packed:
-    memory, address = _aligned(rows.size, row)
-    memory[:] = rows.ravel()
-    return Packed(address, 0, memory)
+    """A zero, then the rows."""
+    memory, address = _aligned(1 + rows.size, row)
+    memory[0] = 0
+    memory[1:] = rows.ravel()
+    return Packed(address, row.itemsize, memory)
 
 
 _PACKERS = {"dense": _pack_dense, "depthwise": _pack_depthwise, "loop": _pack_loop}
@@ -123,11 +127,12 @@ def _aligned(size: int, row: Row) -> tuple[np.ndarray, int]:
     return array, memory.ctypes.data + offset
 
 
-def estimate(geometry: Geometry, itemsize: int) -> float:
+def estimate(row: Row, geometry: Geometry) -> float:
     """Microseconds that one thread needs, roughly: to say whether more are worth their start."""
     g = geometry
-    memory = (g.n * g.h * g.w * g.c + g.n * g.oh * g.ow * g.o) * itemsize
-    return max(g.multiply_adds * itemsize / 200e3, memory / 10e3)
+    elements = g.n * g.h * g.w * g.c + g.n * g.oh * g.ow * g.o
+    rate = LOOP_RATE if row.family == "loop" else VECTOR_RATE / row.itemsize
+    return max(g.multiply_adds / rate, elements * row.itemsize / COPY_RATE)
 
 
 def blocking(
@@ -169,15 +174,15 @@ def _dense_blocking(row: Row, g: Geometry, image_x: int, threads: int) -> dict[s
 
     tiles = -(-g.n * g.oh * g.ow // row.pixels)
     tile_words = row.pixels * (4 + block_taps) + 1
-    block_tiles = min(BLOCK_TILES, SCRATCH_WORDS // tile_words)
+    task_tiles = min(BLOCK_TILES, SCRATCH_WORDS // tile_words)
     panels = g.groups * -(-g.group_filters // row.channels)
-    pixel_tasks = -(-tiles // block_tiles)
+    pixel_tasks = -(-tiles // task_tiles)
     wanted = TASKS_PER_THREAD * threads if threads > 1 else 1
-    block_panels = -(-panels // min(panels, -(-wanted // pixel_tasks)))
+    task_panels = -(-panels // min(panels, -(-wanted // pixel_tasks)))
     return {
-        "tasks": pixel_tasks * -(-panels // block_panels),
-        "block_tiles": block_tiles,
-        "block_panels": block_panels,
+        "tasks": pixel_tasks * -(-panels // task_panels),
+        "task_tiles": task_tiles,
+        "task_panels": task_panels,
         "block_taps": block_taps,
         "block_channels": block_channels,
         "merge_rows": int(merge_rows),
@@ -208,7 +213,7 @@ def words(
         "group_channels": geometry.group_channels,
         "group_filters": geometry.group_filters,
         "activation": ACTIVATIONS.index(activation),
-        "panels": packed.panels,
+        "weights_offset": packed.offset,
     }
     for name, strides in (("image", image_strides), ("out", out_strides)):
         fields.update(zip((f"{name}_n", f"{name}_y", f"{name}_x"), strides, strict=False))

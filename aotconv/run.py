@@ -10,10 +10,12 @@ import numpy as np
 from . import plan
 from . import threads as openmp
 from .blocks import split
+from .fallback import activate
 from .geometry import Geometry
-from .kernels.registry import Row
+from .kernels.registry import FIELDS, Row
 
-_KEPT_PLANS = 64
+_KEPT_PLANS = 64  # a layer meets few shapes; what meets many forgets them
+_TASKS = FIELDS.index("tasks")
 
 
 class Kernel(NamedTuple):
@@ -45,7 +47,8 @@ def convolve(
         block_out = np.empty(target.shape, dtype) if copy_out else target
         _call(kernel, block.geometry, block_images, block_out, threads)
         if copy_out:
-            np.copyto(target, block_out, casting="same_kind")
+            with np.errstate(over="ignore"):  # to float16
+                np.copyto(target, block_out, casting="same_kind")
 
 
 def _usable(array: np.ndarray, dtype: np.dtype) -> bool:
@@ -55,6 +58,7 @@ def _usable(array: np.ndarray, dtype: np.dtype) -> bool:
 
 
 def _call(kernel: Kernel, geometry: Geometry, images, out, threads: int) -> None:
+    """Run the kernel on arrays that it can address."""
     key = geometry, images.strides[:3], out.strides[:3], threads
     words = kernel.plans.get(key)
     if words is None:
@@ -62,11 +66,14 @@ def _call(kernel: Kernel, geometry: Geometry, images, out, threads: int) -> None
             kernel.plans.clear()
         words = plan.words(kernel.row, kernel.packed, *key[:3], kernel.activation, threads)
         kernel.plans[key] = words
+    threads = min(threads, int(words[_TASKS]))
     kernel.function(
         words.ctypes.data,
         images.ctypes.data,
         kernel.packed.address,
         out.ctypes.data,
         threads,
-        openmp.entry(threads),
+        openmp.gomp_parallel(threads),
     )
+    if kernel.row.family == "loop":
+        activate(out, kernel.activation)

@@ -22,8 +22,14 @@ _LIBRARIES = {
     "darwin": ("libomp.dylib",),
 }
 
+# Threads of one call at most, for each CPU: more gain nothing, and OpenMP's runtime ends the
+# process where it cannot start as many as it is asked for.
+THREADS_PER_CPU = 4
+
 _limit: int | None = None  # set_num_threads
-_team_process: int | None = None  # the process whose OpenMP threads run
+# OpenMP's threads do not survive a fork, whoever started them: a child that asks for a team waits
+# for ever.
+_process = os.getpid()
 
 
 @functools.cache
@@ -40,7 +46,7 @@ def openmp_runtime() -> ctypes.CDLL | None:
 
 
 @functools.cache
-def _team_entry() -> int:
+def _gomp_parallel() -> int:
     """The address of GOMP_parallel."""
     runtime = openmp_runtime()
     if runtime is None:
@@ -52,15 +58,15 @@ def get_num_threads() -> int:
     """Threads that a call may use by default.
 
     What `set_num_threads` set, else what the OpenMP runtime says: it honours OMP_NUM_THREADS, the
-    CPUs that this process may run on, and threadpoolctl.  In a child of a fork of a process that
-    has computed on several threads it is 1, because OpenMP's threads do not survive a fork.
+    CPUs that this process may run on, and threadpoolctl.  It is 1 where no OpenMP runtime is
+    installed, and in the child of a fork, because OpenMP's threads do not survive one.
 
     Returns
     -------
     int
     """
     runtime = openmp_runtime()
-    if runtime is None or _team_process not in (None, os.getpid()):
+    if runtime is None or os.getpid() != _process:
         return 1
     return _limit if _limit is not None else max(1, runtime.omp_get_max_threads())
 
@@ -77,7 +83,7 @@ def set_num_threads(threads: int | None) -> None:
     _limit = None if threads is None else integer("threads", threads, 1)
 
 
-def team(requested: int | None, microseconds: float) -> int:
+def count(requested: int | None, microseconds: float) -> int:
     """The number of threads for a call: `requested`, or as many as its work is worth.
 
     Parameters
@@ -88,15 +94,12 @@ def team(requested: int | None, microseconds: float) -> int:
     worth = int(microseconds / MICROSECONDS_PER_THREAD)
     if requested == 1 or (requested is None and worth < 2):
         return 1
-    if openmp_runtime() is None or _team_process not in (None, os.getpid()):
+    if openmp_runtime() is None or os.getpid() != _process:
         return 1
-    return requested if requested is not None else min(worth, get_num_threads())
+    wanted = min(worth, get_num_threads()) if requested is None else requested
+    return min(wanted, THREADS_PER_CPU * (os.cpu_count() or 1))
 
 
-def entry(threads: int) -> int:
+def gomp_parallel(threads: int) -> int:
     """What a kernel needs to start a team of `threads`: GOMP_parallel's address; 0 for one."""
-    global _team_process
-    if threads <= 1:
-        return 0
-    _team_process = os.getpid()
-    return _team_entry()
+    return _gomp_parallel() if threads > 1 else 0

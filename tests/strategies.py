@@ -43,6 +43,14 @@ class Problem(NamedTuple):
         return function(*args, **self.options, **more)
 
 
+def wrapping_values(rng, shape, dtype):
+    """Values whose sums are beyond small integers but exact in float64."""
+    if np.dtype(dtype).kind == "c":
+        return integer_values(rng, shape, dtype)
+    limits = np.iinfo(dtype)
+    return rng.integers(max(limits.min, -(2**19)), min(limits.max, 2**19), shape).astype(dtype)
+
+
 def integer_values(rng, shape, dtype):
     """Values whose sums of a few hundred products are exact in every dtype (integers wrap)."""
     low = 0 if np.dtype(dtype).kind == "u" else -2
@@ -56,9 +64,10 @@ def real_values(rng, shape, dtype):
     return rng.standard_normal(shape).astype(dtype)
 
 
-def lay_out(array, layout):
+def lay_out(array, layout, hostile=None):
     """An array in memory of another layout, surrounded by what must not be read."""
-    hostile = 77 if array.dtype.kind in "iu" else np.nan
+    if hostile is None:
+        hostile = 77 if array.dtype.kind in "iu" else np.nan
     if layout == "F":
         return np.asfortranarray(array)
     if layout == "reversed":

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+import warnings
+
 import numpy as np
 import pytest
 from oracle import assert_exact
@@ -94,11 +98,36 @@ def test_a_bias_of_float64_makes_the_result_float64_as_numpy_adds():
     assert result.dtype == np.float64
 
 
-def test_integers_wrap_as_numpys_do():
+@pytest.mark.filterwarnings("ignore::aotconv.FallbackWarning")  # tested on its own
+def test_integers_wrap_as_numpys_do_and_are_activated_then(rung):
     images = np.full((1, 1, 2, 1), 100, np.int8)
-    with aotconv.use("numpy"):
-        result = conv2d(images, np.ones((1, 2, 1, 1), np.int8))
+    result = conv2d(images, np.ones((1, 2, 1, 1), np.int8))
     assert result.dtype == np.int8 and result.item() == -56
+    result = conv2d(
+        images.view(np.uint8) + np.uint8(30), np.ones((1, 2, 1, 1), np.uint8), activation="relu6"
+    )
+    assert result.dtype == np.uint8 and result.item() == 4
+
+
+@pytest.mark.filterwarnings("ignore::aotconv.FallbackWarning")
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+def test_padding_is_zeros_that_are_multiplied(rung, dtype):
+    images, filters = np.ones((1, 2, 2, 1), dtype), np.ones((3, 3, 1, 1), dtype)
+    filters[0, 0] = np.inf  # meets padding alone in the first pixel
+    result = conv2d(images, filters, padding="same")
+    assert np.isnan(result[0, 0, 0, 0])
+    assert dtype == "complex64" or np.isposinf(result[0, 1, 1, 0])
+
+
+def test_three_dtypes_promote_together():
+    arrays = [np.ones((1, 1, 1, 1), t) for t in ("f4", "u2")]
+    assert conv2d(*arrays, np.ones(1, "i2")).dtype == np.result_type("f4", "u2", "i2") == "f4"
+
+
+def test_an_overflow_to_float16_is_inf_and_says_nothing():
+    images = np.full((1, 1, 1, 1), 6e4, np.float16)
+    result = conv2d(images, np.full((1, 1, 1, 1), 2, np.float16))
+    assert np.isposinf(result.item())
 
 
 def test_longdouble_keeps_its_precision():
@@ -152,6 +181,13 @@ def test_out_may_overlap_the_images(rung, shift):
     np.testing.assert_array_equal(out, expected)
 
 
+def test_out_that_overlaps_itself_gets_values_of_single_pixels(rung):
+    images, filters = np.ones((1, 8, 8, 600), np.float32), np.ones((3, 3, 600, 4), np.float32)
+    out = np.lib.stride_tricks.as_strided(np.zeros(4, np.float32), (1, 6, 6, 4), (0, 0, 0, 4))
+    conv2d(images, filters, out=out)
+    assert (out == 5400).all()
+
+
 def test_out_may_overlap_filters_and_bias(rung):
     filters = integer_values(RNG, (2, 2, 1, 4), "float32")
     bias = integer_values(RNG, (4,), "float32")
@@ -202,6 +238,62 @@ def test_a_layer_serves_images_of_many_shapes_and_dtypes(rung):
             assert_exact(result, images, layer._filters, None, (2, 1), "same")
 
 
+@pytest.mark.parametrize(
+    "copy", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
+)
+def test_a_copied_layer_outlives_the_original(rung, copy):
+    layer = Conv2D(np.ones((3, 3, 64, 64), np.float32))
+    images = np.ones((1, 3, 3, 64), np.float32)
+    layer(images)
+    copied = copy(layer)
+    for kernel in layer._kernels.values():
+        kernel.packed.memory[:] = np.nan
+    del layer
+    assert (copied(images) == 576).all()
+
+
+class Lies(np.ndarray):
+    """A subclass that says of itself what is not so."""
+
+    shape = property(lambda self: (1, 2000, 2000, 8))
+    strides = property(lambda self: (2**40, 2**30, 2**20, 4))
+    flags = property(lambda self: Lies)
+    dtype = property(lambda self: np.dtype("float64"))
+    writeable = aligned = c_contiguous = True
+
+    def view(self, *args):
+        raise AssertionError("must not be asked")
+
+    def __array_function__(self, *args):
+        return False
+
+
+def test_what_a_subclass_says_of_itself_is_not_believed():
+    images, filters = np.ones((1, 6, 6, 8), np.float32), np.ones((3, 3, 8, 8), np.float32)
+    lying = np.ndarray.view(images, Lies)
+    assert (conv2d(lying, filters) == 72).all()
+    out = np.zeros((1, 4, 4, 8), np.float32)
+    result = conv2d(images, filters, out=np.ndarray.view(out, Lies))
+    assert type(result) is Lies and (out == 72).all()
+    frozen = np.frombuffer(bytes(4 * 4 * 8 * 4), np.float32).reshape(1, 4, 4, 8)
+    with pytest.raises(ValueError, match="read-only"):
+        conv2d(images, filters, out=np.ndarray.view(frozen, Lies))
+
+
+def test_an_array_reshaped_while_it_is_used_does_no_harm():
+    images, filters = np.ones((1, 64, 64, 16), np.float32), np.ones((1, 1, 16, 8), np.float32)
+
+    class Reshapes:
+        def __index__(self):
+            images.shape = (1, 1, 64 * 64, 16)
+            return 1
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # NumPy's, of setting the shape
+        result = conv2d(images, filters, threads=Reshapes())
+    assert result.size == 64 * 64 * 8 and (result == 16).all()
+
+
 def test_a_layer_calls_with_its_own_threads_by_default():
     layer = Conv2D(np.ones((3, 3, 8, 8), np.float32), threads=2)
     images = np.ones((1, 30, 30, 8), np.float32)
@@ -228,6 +320,9 @@ IMAGES, FILTERS = np.ones((2, 8, 8, 4), np.float32), np.ones((3, 3, 4, 6), np.fl
         (ValueError, r"bias must .* got shape \(1, 6\)", {"bias": np.ones((1, 6))}),
         (ValueError, r"bias must .* got shape \(\)", {"bias": 1.0}),
         (TypeError, "bias must hold", {"bias": ["a"] * 6}),
+        (TypeError, "images must be an array, got list", {"images": [[[1, 2], [3]]]}),
+        (TypeError, "images must be without a mask", {"images": np.ma.ones((2, 8, 8, 4))}),
+        (TypeError, "out must be a NumPy array, got Masked", {"out": np.ma.ones((2, 6, 6, 6))}),
         (ValueError, "strides must be at least 1, got 0", {"strides": 0}),
         (ValueError, "strides must be at least 1, got -2", {"strides": (1, -2)}),
         (ValueError, "strides must be .* of length 3", {"strides": (1, 1, 1)}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from aotconv import check
@@ -80,7 +80,7 @@ def test_parts_of_a_convolution_put_together_are_the_whole(shape, kernel, s, d, 
     images = np.arange(np.prod(shape) * 2.0).reshape(*shape, 2)
     filters = np.arange(np.prod(kernel) * 4.0).reshape(*kernel, 2, 2)
     if (kernel[0] - 1) * d[0] >= shape[1] + sum(pads[0]) or (kernel[1] - 1) * d[1] >= shape[2] + 7:
-        return
+        assume(False)
     geometry = check.geometry(images.shape, filters.shape, s, pads, d, 1)
     expected = conv2d_reference(images, filters, None, s, pads, dilations=d)
     result = np.full(expected.shape, np.nan)

@@ -10,7 +10,8 @@ from conftest import AOT_LEVELS
 from oracle import assert_exact, assert_within_bound
 from strategies import integer_values, real_values
 
-from aotconv import check, ladder, plan, run
+import aotconv
+from aotconv import check, cpu, plan, run
 from aotconv.kernels.registry import LEVELS, LOOP_ROWS, ROWS
 from aotconv.ladder import Rung
 
@@ -111,7 +112,10 @@ def test_every_row_stays_exact_where_the_reduction_is_cut_into_blocks(row, jit):
         assert_exact(convolve(row, function, *args, groups=groups), *args, groups=groups)
 
 
-@pytest.mark.parametrize(("row", "jit"), [c for c in CONVOLUTIONS if c.values[0].family != "loop"])
+REAL = [case for case in CONVOLUTIONS if case.values[0].family != "loop"]
+
+
+@pytest.mark.parametrize(("row", "jit"), REAL)
 @pytest.mark.parametrize("activation", [None, "relu", "relu6"])
 def test_every_row_applies_the_activation_after_the_bias(row, jit, activation):
     function = kernel_function(row, jit)
@@ -127,7 +131,7 @@ def test_every_row_applies_the_activation_after_the_bias(row, jit, activation):
 
 
 @pytest.mark.parametrize(("row", "jit"), CONVOLUTIONS)
-def test_every_row_reads_no_pixel_and_writes_no_output_outside_its_arrays(row, jit):
+def test_every_row_uses_no_pixel_and_writes_no_output_outside_its_arrays(row, jit):
     function = kernel_function(row, jit)
     rng = np.random.default_rng(5)
     hostile = 99 if row.family == "loop" else np.nan
@@ -159,7 +163,24 @@ def test_the_peak_kernel_multiplies_and_adds_as_often_as_asked(row, jit):
     np.testing.assert_array_equal(out, total)
 
 
-@pytest.mark.skipif(not ladder.cpu_features(), reason="features are those of x86-64")
+FMA_LEVELS = [name for name in AOT_LEVELS if LEVELS[name].fma]
+
+
+@pytest.mark.skipif(len(FMA_LEVELS) < 2, reason="this CPU has no two levels with FMA")
+@pytest.mark.parametrize(("dtype", "groups"), [("float32", 1), ("float64", 2), ("float32", 20)])
+def test_all_levels_with_fma_agree_to_the_bit(dtype, groups):
+    rng = np.random.default_rng(6)
+    images = real_values(rng, (2, 13, 14, 20), dtype)
+    filters = real_values(rng, (3, 4, 20 // groups, 40 if groups < 20 else 20), dtype)
+    results = []
+    for level in FMA_LEVELS:
+        with aotconv.use(level):
+            results.append(aotconv.conv2d(images, filters, padding="same", groups=groups))
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])
+
+
+@pytest.mark.skipif(not cpu.features(), reason="features are those of x86-64")
 def test_the_levels_of_this_cpu_are_all_tested_compiled():
-    able = [name for name, level in LEVELS.items() if level.features <= ladder.cpu_features()]
+    able = [name for name, level in LEVELS.items() if level.features <= cpu.features()]
     assert able == AOT_LEVELS

@@ -10,7 +10,7 @@ from conftest import AOT_LEVELS, AVAILABLE
 from processes import output_of, run_python
 
 import aotconv
-from aotconv import ladder
+from aotconv import cpu, ladder
 from aotconv.kernels.registry import IS_X86_64, LEVELS
 
 IMAGES, FILTERS = np.ones((1, 5, 5, 2), np.float32), np.ones((3, 3, 2, 4), np.float32)
@@ -28,7 +28,7 @@ class CPU:
         if leaf in (0, 0x80000000):
             return self.highest[leaf != 0] if register == 0 else 0
         found = 0
-        for name, (its_leaf, its_subleaf, its_register, bit) in ladder._FEATURES.items():
+        for name, (its_leaf, its_subleaf, its_register, bit) in cpu.FEATURES.items():
             if (its_leaf, its_subleaf, its_register) == (leaf, subleaf, register):
                 found |= (name in self.features) << bit
         return found
@@ -38,7 +38,7 @@ class CPU:
         return self.saved
 
     def best_level(self):
-        features = ladder.detect_features(self.cpuid, self.xgetbv)
+        features = cpu.detect(self.cpuid, self.xgetbv)
         return next((level.name for level in LEVELS.values() if level.features <= features), None)
 
 
@@ -96,9 +96,9 @@ def test_use_forces_each_implementation_and_goes_back():
     assert aotconv.active() == before
 
 
-def test_use_of_an_unknown_name_lists_the_possible_ones():
+def test_use_of_an_unknown_name_lists_the_possible_ones_before_the_block():
     with pytest.raises(ValueError, match=r"'sse9' is no implementation; possible here: .*numpy"):
-        aotconv.use("sse9").__enter__()
+        aotconv.use("sse9")
 
 
 def test_the_environment_variable_forces_an_implementation():
@@ -108,23 +108,25 @@ def test_the_environment_variable_forces_an_implementation():
 
 
 def test_the_environment_variable_with_an_unknown_name_is_an_error_that_lists_the_possible():
-    result = run_python("import aotconv", AOTCONV_IMPLEMENTATION="avx3")
-    assert result.returncode == 1
+    code = "import aotconv; print('imported', flush=True); aotconv.active()"
+    result = run_python(code, AOTCONV_IMPLEMENTATION="avx3")
+    assert result.returncode == 1 and result.stdout == "imported\n"
     assert "AOTCONV_IMPLEMENTATION: 'avx3' is no implementation; possible here:" in result.stderr
 
 
 BLOCKED = """
 import importlib.abc, sys, warnings
+def is_blocked(name):
+    package, _, module = name.partition(".")
+    return package in {blocked} or (package == "aotconv" and module.startswith("_"))
 class Block(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {blocked} or name.startswith("aotconv._x86") or (
-            name in ("aotconv._cpu", "aotconv._generic")
-        ):
+        if is_blocked(name):
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Block())
 import importlib.util
 find_spec = importlib.util.find_spec
-importlib.util.find_spec = lambda name: None if name in {blocked} else find_spec(name)
+importlib.util.find_spec = lambda name: None if is_blocked(name) else find_spec(name)
 import numpy as np, aotconv
 images, filters = np.ones((1, 5, 5, 2), np.float32), np.ones((3, 3, 2, 4), np.float32)
 with warnings.catch_warnings(record=True) as caught:
@@ -144,7 +146,8 @@ def test_without_compiled_modules_numba_computes_and_one_warning_names_reason_an
 def test_without_compiled_modules_and_numba_numpy_computes_and_one_warning_says_so():
     said = output_of(BLOCKED.format(blocked={"numba"}))
     assert said.startswith("numpy 1 FallbackWarning aotconv runs without its compiled kernels")
-    assert "NumPy computes instead" in said
+    assert "NumPy computes instead" in said and "not installed for this Python" in said
+    assert "lacks" not in said
 
 
 def test_a_fallback_that_was_chosen_does_not_warn():
@@ -159,8 +162,21 @@ def test_a_dtype_without_compiled_kernel_warns_once():
         for _ in range(3):
             aotconv.conv2d(IMAGES.astype(np.int16), FILTERS.astype(np.int16))
     assert [each.category for each in caught] == [aotconv.FallbackWarning]
-    assert "no compiled kernel for int16" in str(caught[0].message)
+    assert "has no kernel for int16" in str(caught[0].message)
     assert caught[0].filename == __file__
+
+
+def test_a_dtype_that_numba_cannot_compile_falls_to_numpy_with_a_warning():
+    ladder._warn_once.cache_clear()
+    with aotconv.use("jit"), pytest.warns(aotconv.FallbackWarning, match="NumPy computes"):
+        aotconv.conv2d(IMAGES.astype(np.longdouble), FILTERS)
+
+
+def test_a_module_of_another_source_is_refused(monkeypatch):
+    level = LEVELS[AOT_LEVELS[0]]
+    monkeypatch.setattr(ladder, "ABI", "abi_of_another_source")
+    module, reason = ladder._module.__wrapped__(level)
+    assert module is None and "built from another source" in reason
 
 
 def test_the_aot_path_imports_neither_numba_nor_the_kernels_source():

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aotconv import check, plan
-from aotconv.kernels.registry import FIELDS, IS_X86_64, LEVELS, ROWS, SCRATCH_WORDS
+from aotconv.kernels.registry import FIELDS, IS_X86_64, LEVELS, LOOP_ROWS, ROWS, SCRATCH_WORDS
 
 pytestmark = pytest.mark.skipif(not IS_X86_64, reason="the rows named here are x86-64's")
 
@@ -23,18 +23,28 @@ pytestmark = pytest.mark.skipif(not IS_X86_64, reason="the rows named here are x
         ((4, 4, 3, 4), 1, "float32", "x86-64-v3", "dense_float32_8x1"),
         ((4, 4, 3, 16), 1, "float32", "x86-64-v3", "dense_float32_6x2"),
         ((4, 4, 3, 17), 1, "float32", "x86-64-v3", "dense_float32_8x1"),
-        ((3, 3, 1, 32), 32, "float32", "x86-64-v3", "depthwise_float32_4x2"),
-        ((3, 3, 1, 32), 32, "float64", "x86-64-v2", "depthwise_float64_4x1"),
+        ((3, 3, 1, 32), 32, "float32", "x86-64-v3", "depthwise_float32_3x4"),
+        ((5, 5, 1, 32), 32, "float32", "x86-64-v3", "depthwise_float32_4x3"),
+        ((2, 5, 1, 32), 32, "float64", "x86-64-v2", "depthwise_float64_1x4"),
+        ((5, 5, 1, 1), 1, "float32", "x86-64-v4", "depthwise_float32_4x3"),
+        ((40, 40, 1, 3), 3, "float32", "x86-64-v3", "dense_float32_8x1"),
         ((3, 3, 1, 64), 32, "float32", "x86-64-v3", "dense_float32_8x1"),
-        ((3, 3, 1, 1), 1, "float32", "x86-64-v3", "dense_float32_8x1"),
         ((3, 3, 4, 128), 32, "float32", "x86-64-v3", "dense_float32_8x1"),
         ((3, 3, 64, 64), 1, "int32", "x86-64-v3", "loop_int32_1x1"),
         ((3, 3, 64, 64), 1, "complex64", "x86-64-v2", "loop_complex64_1x1"),
     ],
 )
 def test_select_names_the_kernel(filters, groups, dtype, level, expected):
-    row = plan.select(plan.Layer(*filters, groups, *more), dtype, level)
+    row = plan.select(plan.Layer(*filters, groups), dtype, level)
     assert (row.name, row.level, row.dtype) == (expected, level, dtype)
+
+
+@pytest.mark.parametrize(("strides", "dilations"), [((2, 1), (1, 1)), ((1, 1), (2, 1))])
+def test_depthwise_rows_share_inputs_only_where_rows_are_neighbours(strides, dilations):
+    layer = plan.Layer(5, 5, 1, 32, 32, strides, dilations)
+    assert plan.select(layer, "float32", "x86-64-v3").name == "depthwise_float32_1x4"
+    layer = plan.Layer(5, 5, 1, 32, 32, (1, 2), (1, 3))
+    assert plan.select(layer, "float32", "x86-64-v3").name == "depthwise_float32_4x3"
 
 
 def test_row_names_are_unique_in_a_level():
@@ -48,36 +58,50 @@ kernels = st.integers(1, 40)
 
 
 @given(
-    st.sampled_from([row for row in ROWS if row.family != "peak"]),
+    st.sampled_from([row for row in ROWS if row.family == "dense"]),
     st.tuples(sizes, sizes, sizes, sizes),
     st.tuples(kernels, kernels),
     sizes,
     st.integers(1, 3),
     st.integers(1, 64),
 )
-def test_blocking_keeps_every_kernels_assumptions(row, shape, kernel, n_filters, groups, threads):
+def test_dense_blocking_keeps_the_kernels_assumptions(
+    row, shape, kernel, group_filters, groups, threads
+):
     n, h, w, channels = shape
-    if row.family == "depthwise":
-        groups, n_filters = channels, channels
-    images_shape = (n, h, w, channels * groups if row.family == "dense" else channels)
-    filters_shape = (*kernel, images_shape[3] // groups, n_filters - n_filters % groups or groups)
-    geometry = check.geometry(images_shape, filters_shape, (1, 1), "same", (1, 1), groups)
-    b = plan.blocking(row, geometry, images_shape[3] * row.itemsize, threads)
+    filters_shape = (*kernel, channels, group_filters * groups)
+    geometry = check.geometry(
+        (n, h, w, channels * groups), filters_shape, (1, 1), "same", (1, 1), groups
+    )
+    b = plan.blocking(row, geometry, channels * groups * row.itemsize, 0, threads)
     taps = kernel[0] * kernel[1]
-    channels = 1 if row.family == "depthwise" else geometry.group_channels
 
     tile_words = row.pixels * (4 + b["block_taps"]) + 1
-    assert b["block_tiles"] >= 1 and b["block_tiles"] * tile_words <= SCRATCH_WORDS
+    assert b["task_tiles"] >= 1 and b["task_tiles"] * tile_words <= SCRATCH_WORDS
     assert 1 <= b["block_taps"] <= taps and 1 <= b["block_channels"] <= channels
     # A block of the reduction lies in one piece in a panel.
     assert b["block_taps"] == 1 or b["block_channels"] == channels
     if b["merge_rows"]:
         assert b["block_taps"] % kernel[1] == 0 and groups == 1
-    blocks = 1 if row.family == "depthwise" else groups
-    panels = blocks * -(-(geometry.o // blocks) // row.channels)
-    pixels = -(-geometry.n * geometry.oh * geometry.ow // (row.pixels * b["block_tiles"]))
-    assert b["tasks"] == pixels * -(-panels // b["block_panels"])
-    assert 1 <= b["block_panels"] <= panels
+    panels = groups * -(-group_filters // row.channels)
+    assert 1 <= b["task_panels"] <= panels
+    # Every tile and every panel is some task's.
+    pixel_tasks, rest = divmod(b["tasks"], -(-panels // b["task_panels"]))
+    assert rest == 0 and pixel_tasks * b["task_tiles"] * row.pixels >= n * geometry.oh * geometry.ow
+
+
+def test_the_tables_of_the_largest_depthwise_window_fit_into_the_scratch_words():
+    rows = max(row.pixels for row in ROWS if row.family == "depthwise")
+    assert 2 * (plan.LARGEST_DEPTHWISE_WINDOW + rows) <= SCRATCH_WORDS
+
+
+def test_the_estimate_tells_large_work_from_small():
+    dense = next(row for row in ROWS if row.family == "dense" and row.dtype == "float32")
+    loop = next(row for row in LOOP_ROWS if row.dtype == "int32")
+    small = check.geometry((1, 8, 8, 1), (3, 3, 1, 1), (1, 1), "valid", (1, 1), 1)
+    large = check.geometry((1, 56, 56, 64), (3, 3, 64, 64), (1, 1), "same", (1, 1), 1)
+    assert plan.estimate(dense, small) < 1 < 1000 < plan.estimate(dense, large)
+    assert plan.estimate(loop, large) > 50 * plan.estimate(dense, large)
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.family == "dense"], ids=str)
@@ -88,9 +112,9 @@ def test_packed_weights_are_zeros_then_panels_of_bias_and_rows(row, groups):
     filters = filters.reshape(2, 2, 5, groups * group_filters)
     bias = -np.arange(groups * group_filters, dtype=row.dtype)
     packed = plan.pack(row, filters, bias, groups)
-    assert packed.address % 64 == 0 and packed.panels % 64 == 0
+    assert packed.address % 64 == 0 and packed.offset % 64 == 0
     assert packed.address == packed.memory.ctypes.data
-    lead = packed.panels // row.itemsize
+    lead = packed.offset // row.itemsize
     assert lead >= 5 * groups and (packed.memory[:lead] == 0).all()
     panels = packed.memory[lead:].reshape(groups, 2, 1 + 20, row.channels)
     for g in range(groups):
@@ -101,8 +125,22 @@ def test_packed_weights_are_zeros_then_panels_of_bias_and_rows(row, groups):
         assert (unpacked[:, group_filters:] == 0).all()
 
 
+@pytest.mark.parametrize("row", [row for row in ROWS if row.family == "depthwise"], ids=str)
+def test_packed_depthwise_weights_repeat_with_the_channels_period(row):
+    filters = np.arange(2 * 3 * 5, dtype=row.dtype).reshape(2, 3, 1, 5)
+    packed = plan.pack(row, filters, np.arange(5), 5)
+    lead = packed.offset // row.itemsize
+    assert lead >= plan.DEPTHWISE_RUN + row.channels and (packed.memory[:lead] == 0).all()
+    rows = packed.memory[lead:].reshape(7, 5 + row.channels)
+    expected = np.concatenate([np.arange(5)[None], filters.reshape(6, 5)])
+    for channel in range(row.channels):
+        np.testing.assert_array_equal(
+            rows[:, channel : channel + 5], np.roll(expected, -channel, 1)
+        )
+
+
 def test_words_hold_every_field_in_its_place():
-    row = next(row for row in ROWS if row.family == "dense")
+    row = next(row for row in ROWS if row.name == "dense_float32_8x1")
     geometry = check.geometry((2, 9, 8, 6), (3, 2, 3, 4), (2, 1), ((1, 0), (2, 3)), (1, 2), 2)
     packed = plan.Packed(0, 64, np.empty(0))
     words = plan.words(row, packed, geometry, (11, 12, 13), (21, 22, 23), "relu6", 1)
@@ -111,6 +149,8 @@ def test_words_hold_every_field_in_its_place():
         "h": 9, "w": 8, "kh": 3, "kw": 2, "sh": 2, "sw": 1, "dh": 1, "dw": 2, "top": 1, "left": 2,
         "oh": 4, "ow": 11, "pixels": 88, "group_channels": 3, "group_filters": 2, "groups": 2,
         "image_n": 11, "image_y": 12, "image_x": 13, "out_n": 21, "out_y": 22, "out_x": 23,
-        "activation": 2, "panels": 64, "channelwise": 0, "merge_rows": 0,
+        "activation": 2, "weights_offset": 64, "merge_rows": 0, "block_run": 0, "block_taps": 6,
+        "block_channels": 3, "task_tiles": 16, "task_panels": 2, "tasks": 1,
     }.items():  # fmt: skip
-        assert fields[name] == value, name
+        assert fields.pop(name) == value, name
+    assert not fields

@@ -9,7 +9,7 @@ from conftest import AOT_LEVELS, AVAILABLE
 from hypothesis import given
 from hypothesis import strategies as st
 from oracle import assert_exact, assert_within_bound
-from strategies import COMPLEX, FLOATS, INTEGERS, Problem, lay_out, layouts, problems, real_values
+from strategies import COMPLEX, FLOATS, INTEGERS, Problem, problems, real_values, wrapping_values
 
 import aotconv
 
@@ -32,7 +32,7 @@ def test_real_values_stay_within_the_derived_bound(problem, name):
         judge(assert_within_bound, problem, problem.call(aotconv.conv2d))
 
 
-@given(problems(dtypes=INTEGERS + COMPLEX), rungs)
+@given(problems(dtypes=INTEGERS + COMPLEX, values=wrapping_values), rungs)
 def test_integers_and_complex_numbers_are_exact_and_wrap(problem, name):
     with aotconv.use(name), warnings.catch_warnings():
         warnings.simplefilter("ignore", aotconv.FallbackWarning)  # tested on its own
@@ -51,18 +51,26 @@ def test_mixed_dtypes_promote_as_numpy_does(problem, name):
     judge(assert_exact, problem, result)
 
 
-@given(problems(), rungs, layouts.filter(lambda layout: layout not in ("broadcast", "read-only")))
-def test_out_of_any_strides_is_filled_and_nothing_beside_it(problem, name, layout):
+steps = st.tuples(*[st.sampled_from([1, 2, -1, -2])] * 4)
+
+
+@given(problems(), rungs, steps, st.permutations(range(4)))
+def test_out_of_any_strides_is_filled_and_nothing_beside_it(problem, name, steps, order):
     with aotconv.use(name):
         expected = problem.call(aotconv.conv2d)
-        if layout == "byteswapped":
-            layout = "sliced"  # out must have the result's own byte order
-        canvas = np.full([size + 4 for size in expected.shape], 7, expected.dtype)
-        inside = canvas[tuple(slice(2, 2 + size) for size in expected.shape)]
-        out = lay_out(np.full_like(expected, np.nan), layout) if layout != "C" else inside
+        ndim = expected.ndim
+        axes = [axis for axis in order if axis < ndim]
+        sizes = [abs(steps[axis]) * expected.shape[axis] + 4 for axis in axes]
+        canvas = np.full(sizes, 7, expected.dtype)
+        out = canvas.transpose(np.argsort(axes))
+        for axis, (size, step) in enumerate(zip(expected.shape, steps, strict=False)):
+            index = [slice(None)] * ndim
+            index[axis] = slice(2, 2 + abs(step) * size, abs(step))
+            out = out[tuple(index)]
+            out = np.flip(out, axis) if step < 0 else out
         assert problem.call(aotconv.conv2d, out=out) is out
     np.testing.assert_array_equal(out, expected)
-    inside[...] = 7
+    out[...] = 7
     assert (canvas == 7).all()
 
 

@@ -112,22 +112,29 @@ def test_threadpoolctl_limits_the_default():
 def test_small_work_stays_on_one_thread_and_large_work_does_not(monkeypatch):
     monkeypatch.setattr(threads, "get_num_threads", lambda: 8)
     monkeypatch.setattr(threads, "openmp_runtime", object)
-    assert threads.team(None, 10) == 1
-    assert threads.team(None, 350) == 3
-    assert threads.team(None, 1e9) == 8
-    assert threads.team(5, 10) == 5
+    assert threads.count(None, 10) == 1
+    assert threads.count(None, 350) == 3
+    assert threads.count(None, 1e9) == 8
+    assert threads.count(5, 10) == 5
+    assert threads.count(10**9, 10) == threads.THREADS_PER_CPU * os.cpu_count()
 
 
 def test_without_an_openmp_runtime_calls_run_on_one_thread(monkeypatch):
     monkeypatch.setattr(threads, "openmp_runtime", lambda: None)
     assert threads.get_num_threads() == 1
-    assert threads.team(4, 1e9) == threads.team(None, 1e9) == 1
+    assert threads.count(4, 1e9) == threads.count(None, 1e9) == 1
     result = aotconv.conv2d(np.ones((1, 9, 9, 2), "f4"), np.ones((3, 3, 2, 4), "f4"), threads=4)
     assert (result == 18).all()
 
 
+@pytest.mark.parametrize("n", [1000, 2**31, 2**63 - 1])
+def test_absurdly_many_threads_are_not_started(n):
+    images, filters = np.ones((4, 40, 40, 8), "f4"), np.ones((3, 3, 8, 8), "f4")
+    assert (aotconv.conv2d(images, filters, threads=n) == 72).all()
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_child_computes_after_its_parent_used_threads():
+def test_a_forked_child_computes_on_one_thread_after_its_parent_used_several():
     code = """
 import os, sys, warnings, numpy as np, aotconv
 warnings.simplefilter("ignore", DeprecationWarning)

@@ -11,15 +11,15 @@ import numba
 from .registry import Row
 from .runtime import run_tasks
 
-# kernel(plan, images, weights, out, threads, team): addresses and a count; see `run_tasks`.
+# Of `kernel` below: four addresses, the number of threads and one more address; see `run_tasks`.
 SIGNATURE = "void(int64, int64, int64, int64, int64, int64)"
 
 
 def python_kernel(row: Row):
     """The Python function of a row, to be compiled with SIGNATURE."""
 
-    def kernel(plan, images, weights, out, threads, team):
-        run_tasks(row, plan, images, weights, out, threads, team)
+    def kernel(plan, images, weights, out, threads, gomp_parallel):
+        run_tasks(row, plan, images, weights, out, threads, gomp_parallel)
 
     kernel.__name__ = kernel.__qualname__ = f"{row.name}_{row.level}"
     return kernel
@@ -38,3 +38,7 @@ def jit_kernel(row: Row):
     kernel = python_kernel(row)
     kernel.__qualname__ += "_" + _sources_digest()
     return numba.njit(SIGNATURE, cache=True, error_model="numpy")(kernel)
+
+
+def abi():
+    """A module has this function under the name of its ABI."""

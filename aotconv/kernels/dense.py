@@ -139,10 +139,11 @@ def task(row, plan, images, weights, out, scratch, index):
 
     images, out : addresses of the first element; element strides of channels are 1, the others
         are the plan's, in bytes.
-    weights : address of the packed weights (`aotconv.plan.pack_panels`), 64-byte aligned: a block
-        of ``groups * group_channels`` zeros, then for each panel its bias and its rows.
+    weights : address of the packed weights (`aotconv.plan.pack`), 64-byte aligned: a pixel's zeros,
+        ``groups * group_channels``; at plan.weights_offset bytes from there, also aligned, for
+        each panel its bias and its rows.
     scratch : SCRATCH_WORDS words, for tables of addresses; a plan keeps
-        ``block_tiles * (MR * (4 + block_taps) + 1)`` within.
+        ``task_tiles * (MR * (4 + block_taps) + 1)`` within.
     """
     mr = row.pixels
     itemsize = row.itemsize
@@ -150,22 +151,22 @@ def task(row, plan, images, weights, out, scratch, index):
     taps = plan.kh * plan.kw
     panel_bytes = panel_row * (1 + taps * plan.group_channels)
     group_panels = (plan.group_filters + row.channels - 1) // row.channels
-    panel_blocks = (plan.groups * group_panels + plan.block_panels - 1) // plan.block_panels
+    panel_blocks = (plan.groups * group_panels + plan.task_panels - 1) // plan.task_panels
 
-    first_pixel = index // panel_blocks * plan.block_tiles * mr
-    last_pixel = min(first_pixel + plan.block_tiles * mr, plan.pixels)
+    first_pixel = index // panel_blocks * plan.task_tiles * mr
+    last_pixel = min(first_pixel + plan.task_tiles * mr, plan.pixels)
     tiles = (last_pixel - first_pixel + mr - 1) // mr
-    first_panel = index % panel_blocks * plan.block_panels
-    last_panel = min(first_panel + plan.block_panels, plan.groups * group_panels)
+    first_panel = index % panel_blocks * plan.task_panels
+    last_panel = min(first_panel + plan.task_panels, plan.groups * group_panels)
 
     # Tables of a word a pixel: output, window (may begin outside the image), its row and column.
     outs = scratch
-    windows = outs + 8 * mr * plan.block_tiles
-    tops = windows + 8 * mr * plan.block_tiles
-    lefts = tops + 8 * mr * plan.block_tiles
+    windows = outs + 8 * mr * plan.task_tiles
+    tops = windows + 8 * mr * plan.task_tiles
+    lefts = tops + 8 * mr * plan.task_tiles
     # A word a tile: whether it takes whole kernel rows as runs.
-    merged = lefts + 8 * mr * plan.block_tiles
-    taps_table = merged + 8 * plan.block_tiles
+    merged = lefts + 8 * mr * plan.task_tiles
+    taps_table = merged + 8 * plan.task_tiles
 
     for p in range(tiles * mr):
         pixel = min(first_pixel + p, last_pixel - 1)
@@ -225,7 +226,7 @@ def task(row, plan, images, weights, out, scratch, index):
             for panel in range(first_panel, last_panel):
                 group = panel // group_panels
                 first_filter = (panel - group * group_panels) * row.channels
-                bias = weights + plan.panels + panel * panel_bytes
+                bias = weights + plan.weights_offset + panel * panel_bytes
                 for t in range(tiles):
                     merge = word(merged, t)
                     compute_tile(

@@ -135,8 +135,8 @@ def task(row, plan, images, weights, out, scratch, index):
 
     images, out : addresses of the first element; element strides of channels are 1, the others
         are the plan's, in bytes.
-    weights : address of ``block_run`` zeros and NR vectors more; at plan.panels bytes from there
-        the rows that `strip` reads.
+    weights : address of ``block_run`` zeros and NR vectors more; at plan.weights_offset bytes from
+        there the rows that `strip` reads.
     scratch : at least ``2 * max(MR + kh - 1, kh * kw)`` words, for the tables.
 
     Rows with MR above 1 assume strides and dilations of 1 from row to row, and kh of at least MR.
@@ -147,7 +147,7 @@ def task(row, plan, images, weights, out, scratch, index):
     n = index // blocks
     y = (index - n * blocks) * row.pixels
     rows = min(row.pixels, plan.oh - y)
-    filters = weights + plan.panels
+    filters = weights + plan.weights_offset
     image = images + n * plan.image_n
     target = out + n * plan.out_n + y * plan.out_y
     top = y * plan.sh - plan.top

@@ -42,35 +42,34 @@ def task(row, plan, images, weights, out, scratch, index):
 
     images, out : addresses of the first element; element strides of channels are 1, the others
         are the plan's, in bytes.
-    weights : address of ``groups * group_filters`` biases and behind them the filters, HWIO,
-        contiguous.
+    weights : address of a zero, and at plan.weights_offset bytes from there
+        ``groups * group_filters`` biases and behind them the filters, HWIO, contiguous.
     Sums are formed in numba's 64-bit integers, or in the dtype of complex numbers, and cast to
     the dtype when stored: integers wrap as NumPy's do.  The activation is not applied.
     """
     itemsize = row.itemsize
     n = index // plan.oh
     y = index - n * plan.oh
-    filters = plan.groups * plan.group_filters
-    first_weight = weights + filters * itemsize
+    n_filters = plan.groups * plan.group_filters
+    biases = weights + plan.weights_offset
+    filters = biases + n_filters * itemsize
     top = y * plan.sh - plan.top
     for x in range(plan.ow):
         left = x * plan.sw - plan.left
         target = out + n * plan.out_n + y * plan.out_y + x * plan.out_x
-        for o in range(filters):
+        for o in range(n_filters):
             first_channel = o // plan.group_filters * plan.group_channels
-            total = element(row, weights + o * itemsize)
-            for ky in range(plan.kh):
+            total = element(row, biases + o * itemsize)
+            for tap in range(plan.kh * plan.kw):
+                ky = tap // plan.kw
                 iy = top + ky * plan.dh
-                if iy < 0 or iy >= plan.h:
-                    continue
-                for kx in range(plan.kw):
-                    ix = left + kx * plan.dw
-                    if ix < 0 or ix >= plan.w:
-                        continue
-                    pixel = images + n * plan.image_n + iy * plan.image_y + ix * plan.image_x
-                    pixel += first_channel * itemsize
-                    tap = (ky * plan.kw + kx) * plan.group_channels
-                    for c in range(plan.group_channels):
-                        weight = first_weight + ((tap + c) * filters + o) * itemsize
-                        total += element(row, pixel + c * itemsize) * element(row, weight)
+                ix = left + (tap - ky * plan.kw) * plan.dw
+                pixel = images + n * plan.image_n + iy * plan.image_y + ix * plan.image_x
+                pixel += first_channel * itemsize
+                step = itemsize
+                if iy < 0 or iy >= plan.h or ix < 0 or ix >= plan.w:
+                    pixel, step = weights, 0
+                for c in range(plan.group_channels):
+                    weight = filters + ((tap * plan.group_channels + c) * n_filters + o) * itemsize
+                    total += element(row, pixel + c * step) * element(row, weight)
             set_element(row, target + o * itemsize, total)

@@ -1,12 +1,13 @@
 """The one table: CPU levels and a row for each compiled kernel.
 
-The build, the JIT rung, the dispatch, the tests and the benchmark all derive from these rows.
+The build, the JIT rung, the dispatch and the tests all derive from these rows.
 Nothing here imports numba: the table is read on the AOT path too.
 """
 
 from __future__ import annotations
 
 import platform
+import zlib
 from typing import NamedTuple
 
 import numpy as np
@@ -19,8 +20,7 @@ class Level(NamedTuple):
     cpu: str  # LLVM's name of it
     vector_bytes: int
     fma: bool
-    features: frozenset[str]  # names in `aotconv.kernels.cpu.FEATURES`
-    default: bool  # built without being asked for
+    features: frozenset[str]  # names in `aotconv.cpu.FEATURES`
 
     @property
     def module(self) -> str:
@@ -38,7 +38,7 @@ class Row(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The export of the level's module, and what tests and benchmarks print."""
+        """The export of the level's module, and what tests print."""
         return f"{self.family}_{self.dtype}_{self.pixels}x{self.vectors}"
 
     @property
@@ -70,12 +70,12 @@ CPU_MODULE = "_cpu"  # the module of `aotconv.kernels.cpu`, for the baseline
 
 # Best first.  A machine that is not x86-64 has the one generic level; AArch64's baseline has FMA.
 _X86_64_LEVELS = (
-    Level("x86-64-v4", "x86-64-v4", 64, True, _V4, default=True),
-    Level("x86-64-v3", "x86-64-v3", 32, True, _V3, default=True),
-    Level("x86-64-v2", "x86-64-v2", 16, False, _V2, default=True),
+    Level("x86-64-v4", "x86-64-v4", 64, True, _V4),
+    Level("x86-64-v3", "x86-64-v3", 32, True, _V3),
+    Level("x86-64-v2", "x86-64-v2", 16, False, _V2),
 )
 _GENERIC_LEVELS = (
-    Level("generic", "", 16, platform.machine() in ("aarch64", "arm64"), frozenset(), default=True),
+    Level("generic", "generic", 16, platform.machine() in ("aarch64", "arm64"), frozenset()),
 )
 LEVELS = {level.name: level for level in (_X86_64_LEVELS if IS_X86_64 else _GENERIC_LEVELS)}
 
@@ -109,7 +109,7 @@ ROWS = tuple(
 LOOP_ROWS = tuple(Row("loop", dtype, level, 1, 1) for level in LEVELS for dtype in LOOP_DTYPES)
 
 # What a plan tells its kernel: one int64 word each, in this order.
-# Sizes in elements; `image_*` and `out_*` strides and `zeros` in bytes.
+# Sizes in elements; the strides `image_*` and `out_*` and `weights_offset` in bytes.
 FIELDS = (
     "tasks",
     "h",
@@ -135,17 +135,22 @@ FIELDS = (
     "out_y",
     "out_x",
     "activation",  # 0 none, 1 relu, 2 relu6
-    "block_tiles",  # tiles of pixels in a task
-    "block_panels",  # panels in a task
+    "task_tiles",  # tiles of pixels in a task
+    "task_panels",  # panels in a task
     "block_taps",  # taps in a block of the reduction
     "block_channels",  # channels in a block of the reduction
     "block_run",  # elements of an output row in a strip
     "merge_rows",  # whether neighbouring pixels lie side by side in memory
-    "panels",  # from the start of the packed weights to the first panel, in bytes
+    "weights_offset",  # from the packed zeros to the weights behind them
 )
 # The fields of which a family uses only its own.
-BLOCKING = ("block_tiles", "block_panels", "block_taps", "block_channels", "block_run")
+BLOCKING = ("task_tiles", "task_panels", "block_taps", "block_channels", "block_run")
 ACTIVATIONS = (None, "relu", "relu6")
 
 # int64 words of scratch on the stack of each thread, for tables of addresses.
 SCRATCH_WORDS = 4096
+
+# A function of this name, and of no other, is in every module whose plans and weights look as
+# here.  To be counted up when a family packs its weights in another way.
+PACKING = 1
+ABI = f"abi_{zlib.crc32(repr((PACKING, FIELDS, SCRATCH_WORDS, ROWS)).encode()):08x}"

@@ -16,8 +16,8 @@ from numba.core.typing.templates import AttributeTemplate
 from numba.extending import infer_getattr, intrinsic, models, register_model, typeof_impl
 
 from .registry import FIELDS, SCRATCH_WORDS, Row
+from .simd import WORD
 
-WORD = ir.IntType(64)
 VOID_POINTER = ir.IntType(8).as_pointer()
 
 
@@ -48,7 +48,7 @@ class _RowAttributes(AttributeTemplate):
     key = RowType
 
     def generic_resolve(self, row_type, name):
-        return types.int64
+        return types.int64 if isinstance(getattr(row_type.row, name, None), int) else None
 
 
 @lower_getattr_generic(RowType)
@@ -72,7 +72,7 @@ class _PlanAttributes(AttributeTemplate):
     key = PlanType
 
     def generic_resolve(self, plan_type, name):
-        return types.int64
+        return types.int64 if name in FIELDS else None
 
 
 @lower_getattr_generic(PlanType)
@@ -159,22 +159,23 @@ def _emit_body(context, module, call_task):
 
 
 @intrinsic
-def run_tasks(typingctx, row, plan, images, weights, out, threads, team):
+def run_tasks(typingctx, row, plan, images, weights, out, threads, gomp_parallel):
     """Run tasks 0 to plan.tasks - 1 of the row's family, without the GIL.
 
     A family is the module of that name beside this one; its function `task` computes one task.
-    `team` is the address of ``GOMP_parallel(body, data, threads, flags)``, the entry that GNU's
-    and LLVM's OpenMP runtimes share; with `threads` 1 it is not called.
+    `gomp_parallel` is the address of ``GOMP_parallel(body, data, threads, flags)``, the entry that
+    GNU's and LLVM's OpenMP runtimes share; with `threads` 1 it is not called.
     """
     task = import_module(f".{row.row.family}", __package__).task
 
     def emit(context, builder, sig, args):
-        _, plan, images, weights, out, threads, team = args
+        _, plan, images, weights, out, threads, gomp_parallel = args
         module = builder.module
         body = _emit_body(context, module, _emit_task(context, builder, row, task))
 
         shared = cgutils.alloca_once(builder, WORD, size=6)
-        tasks = builder.load(builder.inttoptr(plan, WORD.as_pointer()))
+        words = builder.inttoptr(plan, WORD.as_pointer())
+        tasks = builder.load(cgutils.gep_inbounds(builder, words, FIELDS.index("tasks")))
         for i, value in enumerate((WORD(0), tasks, plan, images, weights, out)):
             builder.store(value, cgutils.gep_inbounds(builder, shared, i))
 
@@ -190,7 +191,7 @@ def run_tasks(typingctx, row, plan, images, weights, out, threads, team):
                 int32 = ir.IntType(32)
                 parameters = [body.type, shared.type, int32, int32]
                 start_type = ir.FunctionType(ir.VoidType(), parameters)
-                start = builder.inttoptr(team, start_type.as_pointer())
+                start = builder.inttoptr(gomp_parallel, start_type.as_pointer())
                 builder.call(start, [body, shared, builder.trunc(threads, int32), int32(0)])
         builder.call(restore, [state])
         return context.get_dummy_value()

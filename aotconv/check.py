@@ -60,13 +60,13 @@ def images_array(value) -> np.ndarray:
     return images
 
 
-def shape(name: str, value) -> tuple[int, ...]:
+def images_shape(value) -> tuple[int, ...]:
     """The sizes of the axes of images, 3 or 4 of them."""
-    if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
-        raise TypeError(f"{name} must be a tuple of integers, got {value!r}")
-    sizes = tuple(integer(name, size, 0) for size in value)
+    if isinstance(value, (str, bytes)) or np.ndim(value) != 1:
+        raise TypeError(f"shape must be a tuple of integers, got {value!r}")
+    sizes = tuple(integer("each size of shape", size, 0) for size in value)
     if len(sizes) not in (3, 4):
-        raise ValueError(f"{name} must have 4 axes, or 3 for one image, got {sizes}")
+        raise ValueError(f"shape must have 4 axes, or 3 for one image, got {sizes}")
     return sizes
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeAlias
 
 import numpy as np
 
@@ -14,7 +15,12 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
-Padding = str | int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]]
+Pair: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
+Padding: TypeAlias = (
+    Literal["valid", "same", "same_lower", "VALID", "SAME", "SAME_LOWER"] | Pair | Sequence[Pair]
+)
+DataFormat: TypeAlias = Literal["NHWC", "NCHW", "channels_last", "channels_first"]
+Activation: TypeAlias = Literal["relu", "relu6"]
 
 
 class _Convolution:
@@ -146,13 +152,13 @@ class Conv2D(_Convolution):
         self,
         filters: ArrayLike,
         bias: ArrayLike | None = None,
-        strides: int | tuple[int, int] = 1,
+        strides: Pair = 1,
         padding: Padding = "valid",
         *,
-        dilations: int | tuple[int, int] = 1,
+        dilations: Pair = 1,
         groups: int = 1,
-        data_format: str = "NHWC",
-        activation: str | None = None,
+        data_format: DataFormat = "NHWC",
+        activation: Activation | None = None,
         threads: int | None = None,
     ) -> None:
         filters = check.filters_array(filters).copy()
@@ -172,7 +178,9 @@ class Conv2D(_Convolution):
         images : array_like, shape (N, H, W, C) or (H, W, C)
             In the layer's data format.
         out : ndarray, optional
+            Where the result is written, as in `conv2d`.
         threads : int, optional
+            For this call, instead of the layer's own.
 
         Returns
         -------
@@ -181,7 +189,7 @@ class Conv2D(_Convolution):
         """
         return self._run(images, out, self._n_threads if threads is None else threads)
 
-    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+    def output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Return the shape of the result for images of a shape.
 
         Parameters
@@ -193,9 +201,9 @@ class Conv2D(_Convolution):
         -------
         tuple of int
         """
-        shape = check.shape("shape", shape)
-        batch = shape if len(shape) == 4 else (1, *shape)
-        return self._result_shape(self._geometry(batch), len(shape))
+        sizes = check.images_shape(shape)
+        batch = sizes if len(sizes) == 4 else (1, *sizes)
+        return self._result_shape(self._geometry(batch), len(sizes))
 
     def __repr__(self) -> str:
         parts = [f"filters {self._filters.shape} {self._filters.dtype}"]
@@ -211,27 +219,25 @@ def conv2d(
     images: ArrayLike,
     filters: ArrayLike,
     bias: ArrayLike | None = None,
-    strides: int | tuple[int, int] = 1,
+    strides: Pair = 1,
     padding: Padding = "valid",
     *,
-    dilations: int | tuple[int, int] = 1,
+    dilations: Pair = 1,
     groups: int = 1,
-    data_format: str = "NHWC",
-    activation: str | None = None,
+    data_format: DataFormat = "NHWC",
+    activation: Activation | None = None,
     out: NDArray[Any] | None = None,
     threads: int | None = None,
 ) -> NDArray[Any]:
     """Convolve images with filters.
 
-    As in neural networks, the filters are not flipped:
+    As in neural networks, the filters are not flipped::
 
-    .. math::
+        out[n, y, x, o] = act(bias[o] + sum over i, j, c of
+            images[n, y * sh + i * dh, x * sw + j * dw, c] * filters[i, j, c, o])
 
-        out[n, y, x, o] = act(bias[o] + \\sum_{i, j, c}
-            images[n, y s_h + i d_h, x s_w + j d_w, c] \\cdot filters[i, j, c, o])
-
-    where the images are surrounded with zeros as `padding` says, and c runs over the channels of
-    o's group.
+    where strides are (sh, sw) and dilations (dh, dw), the images are surrounded with zeros as
+    `padding` says, and c runs over the channels of o's group.
 
     Parameters
     ----------
@@ -244,9 +250,13 @@ def conv2d(
     strides : int or pair of int
         Pixels from one window to the next, down and to the right.
     padding : {"valid", "same", "same_lower"}, int, (int, int) or ((int, int), (int, int))
-        Zeros around the images: none; as many as give ``ceil(size / stride)`` pixels by
-        TensorFlow's rule, an odd one behind or (``same_lower``) in front; on all sides;
-        (top and bottom, left and right); ((top, bottom), (left, right)).  Case does not matter.
+        Zeros around the images.  Case does not matter.
+
+        - "valid": none.
+        - "same": as many as give ``ceil(size / stride)`` pixels, an odd one behind: TensorFlow's
+          rule.  "same_lower": an odd one in front.
+        - One number: on all four sides.  Two: (top and bottom, left and right).
+        - ((top, bottom), (left, right)).
     dilations : int or pair of int
         Pixels from one tap of a filter to the next, down and to the right.
     groups : int
@@ -266,15 +276,21 @@ def conv2d(
     Returns
     -------
     ndarray, shape (N, OH, OW, O), or without N, or with channels first as `images` are
-        Its dtype is NumPy's common one of images, filters and bias.  float16 is computed in
-        float32.
+        `out` if it was given.  Its dtype is NumPy's common one of images, filters and bias.
+        float16 is computed in float32; integers wrap.
 
     Raises
     ------
     TypeError
-        An argument of the wrong type, or arrays of booleans, objects or strings.
+        An argument of the wrong type; arrays of booleans, objects or strings, or with a mask;
+        an activation of complex numbers.
     ValueError
         Sizes that do not fit together.  Nothing has been written into `out` then.
+
+    Warns
+    -----
+    FallbackWarning
+        Once, where no compiled kernel can run, or none is for the dtype.
 
     See Also
     --------

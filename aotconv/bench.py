@@ -22,13 +22,14 @@ import platform
 import statistics
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +64,7 @@ class Layer(NamedTuple):
     images: Shape  # N, H, W, C
     filters: Shape  # KH, KW, C / groups, O
     strides: int = 1
-    padding: int | str = 0
+    padding: int | Literal["same", "valid"] = 0
     groups: int = 1
     shared: bool = False  # all channels have the same filter, as where an image is blurred
 
@@ -205,27 +206,21 @@ def multiply_adds(dtype: str, n_threads: int) -> tuple[Call, float]:
     return call, 2.0 * iterations * tasks * row.pixels * row.lanes
 
 
-@contextmanager
-def copies(n_bytes: int, n_threads: int) -> Iterator[tuple[Call, int]]:
+def copies(n_bytes: int, n_threads: int, pool: ThreadPoolExecutor) -> tuple[Call, int]:
     """Copies that read and write `n_bytes` together, and how many of them each call makes.
 
-    Each thread copies its share many times in a call, so that its start is not what is timed.
+    Each thread copies its share many times, so that its start is not what is timed.
     """
-    source, target = np.ones((2, n_bytes // 2), np.uint8)
-    shares = list(
-        zip(np.array_split(target, n_threads), np.array_split(source, n_threads), strict=True)
-    )
-    repetitions = 1 + 10_000_000 // n_bytes
+    halves = np.ones((2, n_bytes // 2), np.uint8)
+    shares = np.array_split(halves, n_threads, axis=1)
+    repetitions = 1 + 100_000_000 // n_bytes
 
-    def copy(share: tuple[NDArray[Any], NDArray[Any]]) -> None:
+    def copy(share: NDArray[np.uint8]) -> None:
+        source, target = share
         for _ in range(repetitions):
-            np.copyto(*share)
+            np.copyto(target, source)
 
-    if n_threads == 1:
-        yield lambda: copy(shares[0]), repetitions
-        return
-    with ThreadPoolExecutor(n_threads) as pool:
-        yield lambda: list(pool.map(copy, shares)), repetitions
+    return lambda: list(pool.map(copy, shares)), repetitions
 
 
 def timed(call: Call, count: int) -> float:
@@ -368,15 +363,17 @@ def measure(
             contenders.update(variants)
 
     n_threads, n_bytes = setting.threads, layer.elements * np.dtype(dtype).itemsize
-    fma, flops = multiply_adds(dtype, n_threads)
-    with copies(n_bytes, 1) as (copy, times), copies(n_bytes, n_threads) as (team_copy, _):
-        calls: dict[str, Call] = {name: each.call for name, each in contenders.items()}
-        calls.update({"fma": fma, "copy": copy, "team copy": team_copy})
-        rounds = race(calls, seconds, PAUSE if n_threads > 1 else 0)
-    rates = [flops / each for each in rounds.pop("fma")]
+    calls: dict[str, Call] = {name: each.call for name, each in contenders.items()}
+    calls["FMA"], flops = multiply_adds(dtype, n_threads)
     # Few bytes are copied faster by one thread than by several that wait for the GIL.
-    best = list(map(min, rounds.pop("copy"), rounds.pop("team copy")))
-    return Result(layer, n_threads, rounds, rates, [each / times for each in best], left_out)
+    copiers = {f"copy {n}": n for n in {1, n_threads}}
+    with ThreadPoolExecutor(n_threads) as pool:
+        for name, n in copiers.items():
+            calls[name], times = copies(n_bytes, n, pool)
+        rounds = race(calls, seconds, PAUSE if n_threads > 1 else 0)
+    fma = [flops / each for each in rounds.pop("FMA")]
+    copy = [min(each) / times for each in zip(*map(rounds.pop, copiers), strict=True)]
+    return Result(layer, n_threads, rounds, fma, copy, left_out)
 
 
 # --- processes -------------------------------------------------------------------------------
@@ -447,14 +444,14 @@ def compare(
     with new_process(n_threads) as process:
         for layer in layers:
             announce(layer.name)
-            with new_process(n_threads) as fresh:
-                first = fresh.submit(first_call, layer, dtype).result()
             arguments = (layer, dtype, peers or {}, Setting(n_threads, tflite), seconds)
             try:
+                with new_process(n_threads) as fresh:
+                    first = fresh.submit(first_call, layer, dtype).result()
                 result = process.submit(measure, *arguments).result()
             except BrokenProcessPool:
                 names = ", ".join([OWN, *(peers or {})])
-                raise DemoError(f"layer {layer.name}: the process that ran {names} died") from None
+                raise DemoError(f"{layer.name}: the process that ran {names} died") from None
             results.append(result._replace(first=first))
     return results
 
@@ -462,7 +459,7 @@ def compare(
 # --- reports ---------------------------------------------------------------------------------
 
 
-def figure(value: float) -> str:
+def digits(value: float) -> str:
     """Format with three significant digits."""
     return three_digits(value) if value >= 0.1 else f"{value:.3g}"
 
@@ -484,12 +481,12 @@ def format_table(results: Sequence[Result]) -> str:
     title = f"{'':{width}}{'ms':>9}{'GFLOP/s':>9}{'of bound':>12}{'first ms':>10}"
     rows = [title + (f"  {'fastest peer':<20}{'ms':>9}{'ratio':>7}" if against else "")]
     for each in results:
-        row = f"{each.layer.name:{width}}{figure(1e3 * each.later):>9}"
-        row += f"{figure(each.flop_rate / 1e9):>9}{each.fraction:>7.0%} {each.binding:<4}"
-        row += f"{figure(1e3 * each.first):>10}"
+        row = f"{each.layer.name:{width}}{digits(1e3 * each.later):>9}"
+        row += f"{digits(each.flop_rate / 1e9):>9}{each.fraction:>7.0%} {each.binding:<4}"
+        row += f"{digits(1e3 * each.first):>10}"
         if each.fastest:
             milliseconds = 1e3 * statistics.median(each.seconds[each.fastest])
-            row += f"  {each.fastest:<20}{figure(milliseconds):>9}"
+            row += f"  {each.fastest:<20}{digits(milliseconds):>9}"
             row += f"{each.ratios[each.fastest]:>7.2f}"
         rows.append(row)
     ratios = [each.ratios[each.fastest] for each in results if each.fastest]
@@ -497,12 +494,9 @@ def format_table(results: Sequence[Result]) -> str:
         below = sum(ratio < 1 for ratio in ratios)
         mean = statistics.geometric_mean(ratios)
         rows.append(f"ratio: geometric mean {mean:.2f}; below 1 in {below} of {len(ratios)} layers")
-    reasons: dict[str, list[str]] = {}
-    for each in results:
-        for name, reason in each.left_out.items():
-            reasons.setdefault(f"{name}: {reason}", []).append(each.layer.name)
-    for reason, names in reasons.items():
-        rows.append(f"without {reason} ({', '.join(names)})")
+    reasons = Counter(item for each in results for item in each.left_out.items())
+    for (name, reason), count in reasons.items():
+        rows.append(f"{name} left out of {count} of {len(results)} layers: {reason}")
     return "\n".join(rows)
 
 
@@ -522,6 +516,12 @@ def draw(results: Sequence[Sequence[Result]], title: str) -> Figure:
         axes.set_title(team_name(group[0].n_threads), loc="left")
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(axis="y", length=0)
+    if against:
+        ratios = [each.ratios[each.fastest] for group in results for each in group if each.fastest]
+        low, high = min(0.9, *ratios), max(1.1, *ratios)
+        grid[0].set_xscale("log", base=2)
+        grid[0].set_xlim(low / 1.1, high * (high / low) ** 0.6)  # room for names beside the bars
+        grid[0].xaxis.set_major_formatter("{x:.3g}")
     grid[0].set_yticks(range(len(names)), names)
     grid[0].set_ylim(len(names) - 0.4, -0.6)
     chart.suptitle(title, x=0.01, ha="left", fontsize="medium")
@@ -529,8 +529,15 @@ def draw(results: Sequence[Sequence[Result]], title: str) -> Figure:
 
 
 def annotate(axes: Axes, place: int, right: float, text: str) -> None:
+    clear = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # of the line behind it
     axes.annotate(
-        text, (right, place), (4, 0), textcoords="offset points", va="center", fontsize="small"
+        text,
+        (right, place),
+        (4, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize="small",
+        bbox=clear,
     )
 
 
@@ -542,13 +549,6 @@ def draw_ratios(axes: Axes, results: Sequence[Result]) -> None:
         axes.barh(place, ratio - 1, 0.7, 1, color="tab:orange" if ratio >= 1 else "tab:gray")
         annotate(axes, place, max(ratio, 1), f"{ratio:.2f}  {each.fastest}")
     axes.axvline(1, color="black", linewidth=0.8)
-    ratios = [each.ratios[each.fastest] for each in results if each.fastest]
-    low, high = axes.get_xlim()
-    low, high = min(low, *ratios, 0.9), max(high, *ratios)
-    axes.set_xscale("log", base=2)
-    # The names stand to the right of the longest bar.
-    axes.set_xlim(low / 1.05, high * (high / low) ** 0.8)
-    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("time of the fastest peer, in times of aotconv (logarithmic)")
 
 
@@ -602,7 +602,7 @@ def find(option: str, names: Iterable[str], known: Mapping[str, Any]) -> dict[st
 def number(name: str, most: int) -> int:
     """A number of threads that an option was given."""
     if not (name.isdecimal() and 1 <= int(name) <= most):
-        raise DemoError(f"--threads: {name!r} is not a number of this process's CPUs, 1 to {most}")
+        raise DemoError(f"--threads: {name!r} is not from 1 to {most}, the CPUs of this process")
     return int(name)
 
 
@@ -658,9 +658,9 @@ def run(
     if not 0 < seconds < math.inf:
         raise DemoError(f"--seconds: {seconds} is not a positive time")
     if chosen and dtype != "float32":
-        raise DemoError("--peers: they are compared with in float32 alone")
-    if "litert" in chosen and not Path(tflite or "").is_dir():
-        raise DemoError("--peers: litert runs model files: --tflite must name their folder")
+        raise DemoError("--peers: other libraries are timed in float32 alone")
+    if "litert" in chosen and not (tflite and Path(tflite).is_dir()):
+        raise DemoError("--peers: litert runs model files, whose folder --tflite must name")
     extras = missing(["tqdm", "matplotlib"] if plot else ["tqdm"])
     if extras:
         raise DemoError(f'the benchmark needs {" and ".join(extras)}: pip install "aotconv[demo]"')

@@ -17,8 +17,9 @@ for _row in ROWS + LOOP_ROWS:
     _ROWS.setdefault((_row.level, _row.dtype), []).append(_row)
 
 UNROLL = 4  # products that the dense kernel multiplies at a time
-DEPTHWISE_RUN = 1024  # elements of a strip
-LARGEST_DEPTHWISE_WINDOW = 1024  # taps; a table of their addresses fits into the scratch words
+STRIP = 1024  # elements of a strip, roughly
+DEPTHWISE_PIXELS = 32  # of a row, whose channels are done before the next ones'
+LARGEST_STRIP_WINDOW = 32  # rows and columns: copies of inputs fit into the scratch words
 # Of one thread, roughly: multiply-adds, and bytes, in a microsecond.
 VECTOR_RATE, LOOP_RATE, COPY_RATE = 200_000, 500, 10_000
 ALIGNMENT = 64  # of packed weights, in bytes: a cache line, and the widest vector
@@ -52,13 +53,28 @@ def select(layer: Layer, dtype: str, level: str) -> Row:
     if rows[0].family == "loop":
         return rows[0]
     channelwise = layer.group_channels == 1 and layer.groups == layer.n_filters
-    if channelwise and layer.kh * layer.kw <= LARGEST_DEPTHWISE_WINDOW:
-        unit = layer.strides[0] == layer.dilations[0] == 1
-        rows_served = layer.kh if unit else 1  # output rows that an input row may serve
-        return next(r for r in rows if r.family == "depthwise" and r.pixels <= rows_served)
+    if channelwise and max(layer.kh, layer.kw) <= LARGEST_STRIP_WINDOW:
+        return next(row for row in rows if _serves(row, layer))
     dense = [row for row in rows if row.family == "dense"]
     group_filters = layer.n_filters // layer.groups
     return min(dense, key=lambda row: (_padded(group_filters, row.channels), -row.channels))
+
+
+def _serves(row: Row, layer: Layer) -> bool:
+    """Whether a row of the depthwise or strip family computes a channelwise layer."""
+    if row.family not in ("depthwise", "strip"):
+        return False
+    unit = layer.dilations == (1, 1)
+    if row.window and not (unit and (layer.kh, layer.kw) == (row.window, row.window)):
+        return False
+    if row.stride and layer.strides != (row.stride, row.stride):
+        return False
+    if row.family == "depthwise":
+        return layer.groups >= row.lanes
+    if row.period:
+        return layer.groups == 3 if row.period == 3 else row.lanes % layer.groups == 0
+    shares_rows = layer.strides[0] == layer.dilations[0] == 1
+    return row.pixels == 1 or (shares_rows and layer.kh >= row.pixels)
 
 
 def _padded(size: int, multiple: int) -> int:
@@ -99,9 +115,22 @@ def _pack_dense(row: Row, rows: np.ndarray, channels: int, groups: int) -> Packe
 
 
 def _pack_depthwise(row: Row, rows: np.ndarray, channels: int, groups: int) -> Packed:
-    """Zeros for a strip; then the rows, their period repeated for a tile's width more."""
-    lead = DEPTHWISE_RUN + row.channels
-    width = channels + row.channels
+    """A vector of zeros; then for each vector of channels its rows, filled with zeros."""
+    vectors = -(-channels // row.lanes)
+    lead = ALIGNMENT // row.itemsize
+    memory, address = _aligned(lead + vectors * len(rows) * row.lanes, row)
+    memory[:lead] = 0
+    filled = np.zeros((len(rows), vectors * row.lanes), row.dtype)
+    filled[:, :channels] = rows
+    packed = memory[lead:].reshape(vectors, len(rows), row.lanes)
+    packed[:] = filled.reshape(len(rows), vectors, row.lanes).transpose(1, 0, 2)
+    return Packed(address, lead * row.itemsize, memory)
+
+
+def _pack_strip(row: Row, rows: np.ndarray, channels: int, groups: int) -> Packed:
+    """Zeros for a strip; then the rows, repeated over PERIOD vectors, or for a tile's width."""
+    lead = _padded((STRIP + row.channels) * row.itemsize, ALIGNMENT) // row.itemsize
+    width = row.period * row.lanes or channels + row.channels
     memory, address = _aligned(lead + len(rows) * width, row)
     memory[:lead] = 0
     memory[lead:].reshape(-1, width)[:] = rows[:, np.arange(width) % channels]
@@ -116,7 +145,12 @@ def _pack_loop(row: Row, rows: np.ndarray, channels: int, groups: int) -> Packed
     return Packed(address, row.itemsize, memory)
 
 
-_PACKERS = {"dense": _pack_dense, "depthwise": _pack_depthwise, "loop": _pack_loop}
+_PACKERS = {
+    "dense": _pack_dense,
+    "depthwise": _pack_depthwise,
+    "strip": _pack_strip,
+    "loop": _pack_loop,
+}
 
 
 def _aligned(size: int, row: Row) -> tuple[np.ndarray, int]:
@@ -150,10 +184,12 @@ def blocking(
     g = geometry
     if row.family == "dense":
         return _dense_blocking(row, g, image_x, threads)
+    if row.family == "depthwise":
+        return {"tasks": g.n * -(-g.oh // row.pixels), "block_run": DEPTHWISE_PIXELS}
     merge = g.sw == 1 and image_x == g.c * row.itemsize and out_x == g.o * row.itemsize
     return {
         "tasks": g.n * -(-g.oh // row.pixels),
-        "block_run": DEPTHWISE_RUN,
+        "block_run": STRIP - STRIP % row.channels,
         "merge_rows": int(merge),
     }
 
@@ -206,7 +242,7 @@ def words(
         Of NHWC arrays whose channels are contiguous, in bytes.
     """
     fields: dict[str, Any] = {
-        **dict.fromkeys(BLOCKING, 0),
+        **dict.fromkeys((*BLOCKING, "merge_rows"), 0),
         **geometry._asdict(),
         **blocking(row, geometry, image_strides[2], out_strides[2], threads),
         "pixels": geometry.n * geometry.oh * geometry.ow,

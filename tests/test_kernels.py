@@ -47,56 +47,81 @@ def convolve(row, function, images, filters, bias, strides, padding, activation=
 
 
 def tails(row):
-    """Filter counts around one and two vectors and panels of the row."""
+    """Filter counts around one and two vectors and panels of the row, as far as it serves them."""
     around = {1, row.lanes, row.channels, 2 * row.channels}
-    return sorted({max(1, size + more) for size in around for more in (-1, 0, 1)})
+    counts = {max(1, size + more) for size in around for more in (-1, 0, 1)}
+    if row.period:
+        counts = {3} if row.period == 3 else {n for n in (1, 2, 4) if row.lanes % n == 0}
+    return sorted(counts)
+
+
+def channelwise(row):
+    return row.family in ("depthwise", "strip")
+
+
+def suited(row, window, strides=(1, 1), dilations=(1, 1)):
+    """The window, strides and dilations that come nearest and that the row serves."""
+    (kh, kw), (sh, sw), (dh, dw) = window, strides, dilations
+    if row.window:
+        kh = kw = row.window
+        dh = dw = 1
+    if row.stride:
+        sh = sw = row.stride
+    if row.family == "strip" and row.pixels > 1:
+        kh, sh, dh = max(kh, row.pixels if not row.window else 0), 1, 1
+    return (kh, kw), (sh, sw), (dh, dw)
 
 
 @pytest.mark.parametrize(("row", "jit"), CONVOLUTIONS)
 def test_every_row_is_exact_over_the_tails_of_pixels_and_filters(row, jit):
     function = kernel_function(row, jit)
     rng = np.random.default_rng(1)
+    window, strides, _ = suited(row, (2, 3))
     for n_filters, width in itertools.product(tails(row), range(1, 2 * row.pixels + 2)):
-        groups = n_filters if row.family == "depthwise" else 1
-        channels = n_filters if row.family == "depthwise" else 3
-        kh = max(2, row.pixels) if row.family == "depthwise" else 2
+        groups = n_filters if channelwise(row) else 1
+        channels = n_filters if channelwise(row) else 3
         images = integer_values(rng, (2, 3, width, channels), row.dtype)
-        filters = integer_values(rng, (kh, 3, channels // groups, n_filters), row.dtype)
+        filters = integer_values(rng, (*window, channels // groups, n_filters), row.dtype)
         bias = integer_values(rng, (n_filters,), row.dtype)
-        args = images, filters, bias, 1, "same"
+        args = images, filters, bias, strides, "same"
         assert_exact(convolve(row, function, *args, groups=groups), *args, groups=groups)
 
 
 @pytest.mark.parametrize(("row", "jit"), CONVOLUTIONS)
-@pytest.mark.parametrize("strides", [1, (2, 1), (1, 3)])
-@pytest.mark.parametrize("dilations", [1, (1, 2)])
+@pytest.mark.parametrize("strides", [(1, 1), (2, 1), (1, 3)])
+@pytest.mark.parametrize("dilations", [(1, 1), (1, 2), (2, 1)])
 @pytest.mark.parametrize("padding", ["valid", "same", ((0, 3), (2, 1))])
 def test_every_row_is_exact_over_strides_dilations_and_padding(
     row, jit, strides, dilations, padding
 ):
     function = kernel_function(row, jit)
     rng = np.random.default_rng(2)
-    groups = {"depthwise": 5, "dense": 2, "loop": 2}[row.family]
-    group_channels = 1 if row.family == "depthwise" else 3
-    n_filters = 5 if row.family == "depthwise" else 8
-    if row.family == "depthwise" and row.pixels > 1:  # its rows assume so
-        strides, dilations = (1, np.max(strides)), (1, np.max(dilations))
+    groups, group_channels, n_filters = 2, 3, 8
+    if channelwise(row):
+        groups = n_filters = tails(row)[-1]
+        group_channels = 1
+    window, strides, dilations = suited(row, (4, 3), strides, dilations)
     images = integer_values(rng, (2, 9, 11, groups * group_channels), row.dtype)
-    filters = integer_values(rng, (4, 3, group_channels, n_filters), row.dtype)
+    filters = integer_values(rng, (*window, group_channels, n_filters), row.dtype)
     args = images, filters, None, strides, padding
     options = {"dilations": dilations, "groups": groups}
     assert_exact(convolve(row, function, *args, **options), *args, **options)
 
 
 @pytest.mark.parametrize(("row", "jit"), CONVOLUTIONS)
-def test_every_row_stays_exact_where_the_reduction_is_cut_into_blocks(row, jit):
+def test_every_row_stays_exact_where_its_work_is_cut(row, jit):
     function = kernel_function(row, jit)
     rng = np.random.default_rng(3)
     shapes = {
         "depthwise": [
+            ((1, 5, 150, 40), (3, 3, 1, 40), 40),  # several blocks of pixels
+            ((1, 9, 9, 300), (3, 3, 1, 300), 300),  # several vectors
+        ],
+        "strip": [
             ((1, 30, 30, 3), (25, 25, 1, 3), 3),
             ((1, 5, 400, 3), (4, 3, 1, 3), 3),  # several strips a row
             ((1, 5, 3, 1100), (4, 3, 1, 1100), 1100),  # several strips a pixel
+            ((1, 32, 33, 40), (32, 32, 1, 40), 40),  # copies of a few channels at a time
         ],
         "dense": [
             ((1, 3, 5, 1030), (1, 1, 1030, 5), 1),  # channels in pieces
@@ -106,9 +131,13 @@ def test_every_row_stays_exact_where_the_reduction_is_cut_into_blocks(row, jit):
         "loop": [((1, 5, 6, 30), (3, 3, 30, 5), 1)],
     }
     for images_shape, filters_shape, groups in shapes[row.family]:
+        window, strides, _ = suited(row, filters_shape[:2])
+        if row.period and groups not in tails(row):
+            images_shape, groups = (*images_shape[:3], tails(row)[0]), tails(row)[0]
+            filters_shape = (*window, 1, groups)
         images = integer_values(rng, images_shape, row.dtype)
-        filters = integer_values(rng, filters_shape, row.dtype)
-        args = images, filters, None, 1, "same"
+        filters = integer_values(rng, (*window, *filters_shape[2:]), row.dtype)
+        args = images, filters, None, strides, "same"
         assert_exact(convolve(row, function, *args, groups=groups), *args, groups=groups)
 
 
@@ -120,10 +149,12 @@ REAL = [case for case in CONVOLUTIONS if case.values[0].family != "loop"]
 def test_every_row_applies_the_activation_after_the_bias(row, jit, activation):
     function = kernel_function(row, jit)
     rng = np.random.default_rng(4)
-    groups = 20 if row.family == "depthwise" else 1
-    images = real_values(rng, (1, 8, 8, 20), row.dtype)
-    filters = 3 * real_values(rng, (4, 3, 20 // groups, 20), row.dtype)
-    args = images, filters, real_values(rng, (20,), row.dtype), 1, 1
+    channels = tails(row)[-1] if channelwise(row) else 20
+    groups = channels if channelwise(row) else 1
+    window, strides, _ = suited(row, (3, 3))
+    images = real_values(rng, (1, 12, 12, channels), row.dtype)
+    filters = 3 * real_values(rng, (*window, channels // groups, channels), row.dtype)
+    args = images, filters, real_values(rng, (channels,), row.dtype), strides, 1
     options = {"groups": groups, "activation": activation}
     result = convolve(row, function, *args, **options)
     assert_within_bound(result, *args, **options)
@@ -135,19 +166,21 @@ def test_every_row_uses_no_pixel_and_writes_no_output_outside_its_arrays(row, ji
     function = kernel_function(row, jit)
     rng = np.random.default_rng(5)
     hostile = 99 if row.family == "loop" else np.nan
-    for channels, width in itertools.product((1, 3, row.lanes + 1), (1, 4, row.pixels + 1)):
-        groups = channels if row.family == "depthwise" else 1
+    window, strides, _ = suited(row, (4, 2))
+    counts = tails(row) if channelwise(row) else (1, 3, row.lanes + 1)
+    for channels, width in itertools.product(counts, (1, 4, row.pixels + 1, 40)):
+        groups = channels if channelwise(row) else 1
         surroundings = np.full((2, 6, width + 4, channels + 2), hostile).astype(row.dtype)
         images = surroundings[:1, 2:5, 2 : 2 + width, 1 : 1 + channels]
         images[...] = integer_values(rng, images.shape, row.dtype)
-        filters = integer_values(rng, (4, 2, channels // groups, channels), row.dtype)
-        canvas = np.full((1, 5, width + 2, channels + 2), 55, row.dtype)
-        out = canvas[:, 1:4, 1:-1, 1:-1]
+        filters = integer_values(rng, (*window, channels // groups, channels), row.dtype)
         pads = check.padding("same")
-        geometry = check.geometry(images.shape, filters.shape, (1, 1), pads, (1, 1), groups)
+        geometry = check.geometry(images.shape, filters.shape, strides, pads, (1, 1), groups)
         kernel = run.Kernel(row, function, plan.pack(row, filters, None, groups), None, {})
+        canvas = np.full((1, geometry.oh + 2, geometry.ow + 2, channels + 2), 55, row.dtype)
+        out = canvas[:, 1:-1, 1:-1, 1:-1]
         run.convolve(kernel, geometry, images, out, threads=1)
-        assert_exact(out.copy(), images, filters, None, 1, "same", groups=groups)
+        assert_exact(out.copy(), images, filters, None, strides, "same", groups=groups)
         out[...] = 55
         assert (canvas == 55).all()
 

@@ -23,10 +23,15 @@ pytestmark = pytest.mark.skipif(not IS_X86_64, reason="the rows named here are x
         ((4, 4, 3, 4), 1, "float32", "x86-64-v3", "dense_float32_8x1"),
         ((4, 4, 3, 16), 1, "float32", "x86-64-v3", "dense_float32_6x2"),
         ((4, 4, 3, 17), 1, "float32", "x86-64-v3", "dense_float32_8x1"),
-        ((3, 3, 1, 32), 32, "float32", "x86-64-v3", "depthwise_float32_3x4"),
-        ((5, 5, 1, 32), 32, "float32", "x86-64-v3", "depthwise_float32_4x3"),
-        ((2, 5, 1, 32), 32, "float64", "x86-64-v2", "depthwise_float64_1x4"),
-        ((5, 5, 1, 1), 1, "float32", "x86-64-v4", "depthwise_float32_4x3"),
+        ((3, 3, 1, 32), 32, "float32", "x86-64-v3", "depthwise_float32_4x2_window3_stride1"),
+        ((5, 5, 1, 16), 16, "float32", "x86-64-v4", "depthwise_float32_4x3_window5_stride1"),
+        ((5, 5, 1, 15), 15, "float32", "x86-64-v4", "strip_float32_4x3"),
+        ((5, 5, 1, 32), 32, "float32", "x86-64-v2", "strip_float32_4x3"),
+        ((2, 5, 1, 32), 32, "float64", "x86-64-v3", "strip_float64_1x4"),
+        ((5, 5, 1, 1), 1, "float32", "x86-64-v4", "strip_float32_4x3_window5_stride1_period1"),
+        ((7, 7, 1, 3), 3, "float32", "x86-64-v3", "strip_float32_4x3_window7_stride1_period3"),
+        ((7, 7, 1, 4), 4, "float64", "x86-64-v3", "depthwise_float64_4x2_window7_stride1"),
+        ((9, 9, 1, 3), 3, "float32", "x86-64-v3", "strip_float32_4x3"),
         ((40, 40, 1, 3), 3, "float32", "x86-64-v3", "dense_float32_8x1"),
         ((3, 3, 1, 64), 32, "float32", "x86-64-v3", "dense_float32_8x1"),
         ((3, 3, 4, 128), 32, "float32", "x86-64-v3", "dense_float32_8x1"),
@@ -39,12 +44,20 @@ def test_select_names_the_kernel(filters, groups, dtype, level, expected):
     assert (row.name, row.level, row.dtype) == (expected, level, dtype)
 
 
-@pytest.mark.parametrize(("strides", "dilations"), [((2, 1), (1, 1)), ((1, 1), (2, 1))])
-def test_depthwise_rows_share_inputs_only_where_rows_are_neighbours(strides, dilations):
+@pytest.mark.parametrize(
+    ("strides", "dilations", "expected"),
+    [
+        ((1, 1), (1, 1), "depthwise_float32_4x2_window5_stride1"),
+        ((2, 2), (1, 1), "depthwise_float32_2x2_window5_stride2"),
+        ((2, 1), (1, 1), "strip_float32_1x4"),
+        ((1, 1), (2, 1), "strip_float32_1x4"),
+        ((1, 2), (1, 1), "strip_float32_4x3"),
+        ((1, 1), (1, 3), "strip_float32_4x3"),
+    ],
+)
+def test_select_looks_at_strides_and_dilations_of_channelwise_layers(strides, dilations, expected):
     layer = plan.Layer(5, 5, 1, 32, 32, strides, dilations)
-    assert plan.select(layer, "float32", "x86-64-v3").name == "depthwise_float32_1x4"
-    layer = plan.Layer(5, 5, 1, 32, 32, (1, 2), (1, 3))
-    assert plan.select(layer, "float32", "x86-64-v3").name == "depthwise_float32_4x3"
+    assert plan.select(layer, "float32", "x86-64-v3").name == expected
 
 
 def test_row_names_are_unique_in_a_level():
@@ -90,9 +103,14 @@ def test_dense_blocking_keeps_the_kernels_assumptions(
     assert rest == 0 and pixel_tasks * b["task_tiles"] * row.pixels >= n * geometry.oh * geometry.ow
 
 
-def test_the_tables_of_the_largest_depthwise_window_fit_into_the_scratch_words():
-    rows = max(row.pixels for row in ROWS if row.family == "depthwise")
-    assert 2 * (plan.LARGEST_DEPTHWISE_WINDOW + rows) <= SCRATCH_WORDS
+def test_copies_of_the_largest_channelwise_windows_fit_into_the_scratch_words():
+    for row in ROWS:
+        if row.family == "depthwise":
+            rows = (row.pixels - 1) * row.stride + row.window
+            assert 2 * rows + rows * row.window * row.lanes * row.itemsize // 8 <= SCRATCH_WORDS
+        elif row.family == "strip":
+            rows = row.pixels - 1 + plan.LARGEST_STRIP_WINDOW
+            assert 2 * rows + rows * plan.LARGEST_STRIP_WINDOW * row.itemsize // 8 <= SCRATCH_WORDS
 
 
 def test_the_estimate_tells_large_work_from_small():
@@ -125,18 +143,32 @@ def test_packed_weights_are_zeros_then_panels_of_bias_and_rows(row, groups):
         assert (unpacked[:, group_filters:] == 0).all()
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.family == "depthwise"], ids=str)
-def test_packed_depthwise_weights_repeat_with_the_channels_period(row):
-    filters = np.arange(2 * 3 * 5, dtype=row.dtype).reshape(2, 3, 1, 5)
-    packed = plan.pack(row, filters, np.arange(5), 5)
+@pytest.mark.parametrize("row", [row for row in ROWS if row.family == "strip"], ids=str)
+def test_packed_strips_repeat_with_the_channels_period(row):
+    channels = {0: 5, 1: 2, 3: 3}[row.period]
+    filters = np.arange(2 * 3 * channels, dtype=row.dtype).reshape(2, 3, 1, channels)
+    packed = plan.pack(row, filters, np.arange(channels), channels)
     lead = packed.offset // row.itemsize
-    assert lead >= plan.DEPTHWISE_RUN + row.channels and (packed.memory[:lead] == 0).all()
-    rows = packed.memory[lead:].reshape(7, 5 + row.channels)
-    expected = np.concatenate([np.arange(5)[None], filters.reshape(6, 5)])
-    for channel in range(row.channels):
-        np.testing.assert_array_equal(
-            rows[:, channel : channel + 5], np.roll(expected, -channel, 1)
-        )
+    assert packed.offset % 64 == 0 and lead >= plan.STRIP + row.channels
+    assert (packed.memory[:lead] == 0).all()
+    rows = packed.memory[lead:].reshape(7, -1)
+    assert rows.shape[1] == (row.period * row.lanes or channels + row.channels)
+    expected = np.concatenate([np.arange(channels)[None], filters.reshape(6, channels)])
+    for element in range(rows.shape[1]):
+        np.testing.assert_array_equal(rows[:, element], expected[:, element % channels])
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.family == "depthwise"], ids=str)
+def test_packed_depthwise_weights_are_panels_of_a_vector(row):
+    channels = row.lanes + 1
+    filters = np.arange(9 * channels, dtype=row.dtype).reshape(3, 3, 1, channels)
+    packed = plan.pack(row, filters, None, channels)
+    lead = packed.offset // row.itemsize
+    assert packed.offset % 64 == 0 and lead >= row.lanes and (packed.memory[:lead] == 0).all()
+    panels = packed.memory[lead:].reshape(2, 10, row.lanes)
+    rows = panels.transpose(1, 0, 2).reshape(10, -1)
+    assert (rows[0] == 0).all() and (rows[:, channels:] == 0).all()
+    np.testing.assert_array_equal(rows[1:, :channels], filters.reshape(9, channels))
 
 
 def test_words_hold_every_field_in_its_place():

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numba
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-binding.initialize_native_asmparser()  # for the inline assembly
+from .simd import WORD as INT64
 
-INT32, INT64 = ir.IntType(32), ir.IntType(64)
+INT32 = ir.IntType(32)
 
 
 @intrinsic

@@ -1,14 +1,9 @@
-"""Depthwise convolution, one filter a channel; with one channel, the filtering of an image.
+"""Depthwise convolution of a known window and stride: vectors run along the channels.
 
-Vectors run along the output elements of a row as they lie in memory, pixel after pixel and channel
-after channel: with stride 1 the inputs of neighbouring elements are neighbours too, so a vector
-may begin and end anywhere, and one or three channels fill it as well as sixty-four.  Weights are
-packed with the channels' period repeated, to be read from any channel on.  With other strides a
-run ends with its pixel.
-
-A tile is MR output rows by NR vectors, and each loaded row of inputs serves all the output rows
-that it belongs to.  Where a pixel's window leaves the image at the left or right, the taps are read
-one by one, through a table of addresses; rows above and below are read from a block of zeros.
+A tile is MR output rows by NR pixels of one vector of channels.  Each loaded input serves every
+output of the tile that it belongs to, and each loaded weight the NR pixels of a row.  Where a
+pixel's window leaves the image at the left or right, the inputs are copied between zeros; rows
+above and below are read from a block of zeros.
 """
 
 from __future__ import annotations
@@ -16,118 +11,87 @@ from __future__ import annotations
 from numba import types
 from numba.extending import intrinsic
 
-from .runtime import set_word
+from .registry import SCRATCH_WORDS
+from .runtime import copy_bytes, set_word, zero_bytes
 from .simd import emit_function
 
 
-def strip(
-    v, row, table, length, kh, kw, weights, channels, first_channel, out, out_y, rows, activation
-):
-    """Compute `length` neighbouring elements of MR output rows.
+def columns(v, row, table, pixels, channels, panel, out, out_x, out_y, rows, activation):
+    """Compute neighbouring pixels of MR output rows, of one vector of channels.
 
-    table : address of ``MR + kh - 1`` pairs of words: for each input row the address of the first
-        element's first tap, and the bytes from a tap to the next.  Output row r takes its tap row
-        i from input row r + i.
-    weights : address of rows of ``channels + NR vectors`` elements, which repeat with the period
-        `channels`: the bias, then one for each tap.
-    first_channel : the channel of the first element.
-    out : address of the first element of the first output row; the others lie `out_y` bytes apart.
-    rows : how many of them are stored, 1 to MR.
+    table : address of ``(MR - 1) * stride + window`` pairs of words: for each input row the
+        address of the first pixel's first tap, and the bytes from a pixel to the next.
+    pixels, channels : how many are computed; at least 1, and at most a vector.
+    panel : address of a vector of biases, and of one for each tap, aligned.
+    out : address of the first pixel of the first output row; pixels lie `out_x` bytes apart, rows
+        `out_y`.
+    rows : how many output rows are stored, 1 to MR.
     activation : 0 none, 1 relu, 2 relu6.
 
-    Reads `length` elements at each tap of each input row; writes `length` elements of each stored
-    row.  Neighbouring bytes are not touched.  `kh` is at least MR.
+    Reads `channels` elements of ``(pixels - 1) * stride + window`` pixels of each input row; writes
+    as many of `pixels` pixels of each stored row.  Neighbouring bytes are not touched.
     """
-    n_rows, lanes, itemsize = row.pixels, row.lanes, row.itemsize
-    width = v.add(channels, row.channels)
+    window, stride, lanes = row.window, row.stride, row.lanes
     lower = v.select(v.less(0, activation), v.constant(0.0), v.constant(float("-inf")))
     upper = v.select(v.less(1, activation), v.constant(6.0), v.constant(float("inf")))
+    weights = v.pointer(panel)
 
-    def tile(element, vectors, count=None):
-        """MR rows by some vectors, or by `count` elements of one vector."""
-        channel = v.remainder(v.add(first_channel, element), channels)
-        biases = v.at(v.pointer(weights), channel)
-        taps = v.at(biases, width)
-        starts = [v.load(biases, j * lanes) for j in range(vectors)]
-        sums = [[v.cell(start) for start in starts] for _ in range(n_rows)]
-
-        def input_row(i, outputs):
-            """Multiply input row `i` with its tap row for each of the output rows `outputs`."""
-            entry = v.mul(i, 2)
-            first = v.load_pointer(table, entry, v.mul(element, itemsize))
-            step = v.load_word(table, v.add(entry, 1))
-            for kx in v.loop(kw):
-                inputs = v.offset(first, v.mul(kx, step))
-                filters = [
-                    v.at(taps, v.mul(v.add(v.mul(v.add(i, -r), kw), kx), width)) for r in outputs
-                ]
-                for j in range(vectors):
-                    at = j * lanes
-                    pixels = v.load(inputs, at) if count is None else v.load_first(count, inputs)
-                    for r, filter_row in zip(outputs, filters, strict=True):
-                        total = sums[r][j]
-                        total.set(v.fma(pixels, v.load(filter_row, at), total.get()))
-
-        for i in range(n_rows - 1):
-            input_row(v.word(i), range(i + 1))
-        for i in v.loop(kh, start=n_rows - 1):
-            input_row(i, range(n_rows))
-        for i in range(1, n_rows):
-            input_row(v.add(kh, i - 1), range(i, n_rows))
-
-        for r in range(n_rows):
-            for _ in v.when(v.less(r, rows)):
-                target = v.at(v.pointer(v.add(out, v.mul(r, out_y))), element)
-                for j in range(vectors):
-                    result = v.clamp(sums[r][j].get(), lower, upper)
-                    if count is None:
-                        v.store(result, target, j * lanes)
-                    else:
-                        v.store_first(count, result, target)
-
-    # The last tile of several goes back as far as it must, and computes some elements again.
-    for several in v.choose(v.less(row.channels - 1, length)):
-        if several:
-            for element in v.loop(v.add(length, row.channels - 1), step=row.channels):
-                tile(v.minimum(element, v.add(length, -row.channels)), row.vectors)
-        else:
-            for whole in v.choose(v.less(lanes - 1, length)):
+    def tile(first, width, whole=True):
+        """MR rows by `width` pixels from the pixel `first` on."""
+        bias = v.load(weights, aligned=True)
+        sums = [[v.cell(bias) for _ in range(width)] for _ in range(row.pixels)]
+        for i in range((row.pixels - 1) * stride + window):
+            step = v.load_word(table, 2 * i + 1)
+            start = v.load_pointer(table, 2 * i, v.mul(v.mul(first, stride), step))
+            at = [v.offset(start, v.mul(x, step)) for x in range((width - 1) * stride + window)]
+            inputs = [v.load(each) if whole else v.load_first(channels, each) for each in at]
+            for r in range(row.pixels):
+                ky = i - r * stride
+                if not 0 <= ky < window:
+                    continue
+                for kx in range(window):
+                    weight = v.load(weights, (1 + ky * window + kx) * lanes, aligned=True)
+                    for x in range(width):
+                        total = sums[r][x]
+                        total.set(v.fma(inputs[x * stride + kx], weight, total.get()))
+            v.fence()
+        # Rows that are not stored write to the last one, before it is written itself: a branch
+        # around a store would draw the row's arithmetic after it, out of order.
+        for r in reversed(range(row.pixels)):
+            y = v.minimum(r, v.add(rows, -1))
+            for x in range(width):
+                place = v.add(v.mul(y, out_y), v.mul(v.add(first, x), out_x))
+                target = v.pointer(v.add(out, place))
+                result = v.clamp(sums[r][x].get(), lower, upper)
                 if whole:
-                    for element in v.loop(v.add(length, lanes - 1), step=lanes):
-                        tile(v.minimum(element, v.add(length, -lanes)), 1)
+                    v.store(result, target)
                 else:
-                    tile(v.word(0), 1, length)
+                    v.store_first(channels, result, target)
+
+    # The last tile of several goes back as far as it must, and computes some pixels again.
+    for whole in v.choose(v.equal(channels, lanes)):
+        if not whole:
+            for pixel in v.loop(pixels):
+                tile(pixel, 1, whole=False)
+            continue
+        for several in v.choose(v.less(row.vectors - 1, pixels)):
+            if several:
+                for pixel in v.loop(v.add(pixels, row.vectors - 1), step=row.vectors):
+                    tile(v.minimum(pixel, v.add(pixels, -row.vectors)), row.vectors)
+            else:
+                for pixel in v.loop(pixels):
+                    tile(pixel, 1)
 
 
-def _compute_strip(pixels):
-    @intrinsic
-    def compute(
-        typingctx,
-        row,
-        table,
-        length,
-        kh,
-        kw,
-        weights,
-        channels,
-        first_channel,
-        out,
-        out_y,
-        rows,
-        activation,
-    ):
-        def emit(context, builder, sig, args):
-            own = row.row._replace(pixels=pixels or row.row.pixels)
-            emit_function(builder, own, strip, args[1:])
-            return context.get_dummy_value()
+@intrinsic
+def compute_columns(
+    typingctx, row, table, pixels, channels, panel, out, out_x, out_y, rows, activation
+):
+    def emit(context, builder, sig, args):
+        emit_function(builder, row.row, columns, args[1:])
+        return context.get_dummy_value()
 
-        return types.none(row, *[types.int64] * 11), emit
-
-    return compute
-
-
-compute_strip = _compute_strip(pixels=None)
-compute_one_row = _compute_strip(pixels=1)
+    return types.none(row, *[types.int64] * 9), emit
 
 
 def task(row, plan, images, weights, out, scratch, index):
@@ -135,82 +99,75 @@ def task(row, plan, images, weights, out, scratch, index):
 
     images, out : addresses of the first element; element strides of channels are 1, the others
         are the plan's, in bytes.
-    weights : address of ``block_run`` zeros and NR vectors more; at plan.weights_offset bytes from
-        there the rows that `strip` reads.
-    scratch : at least ``2 * max(MR + kh - 1, kh * kw)`` words, for the tables.
+    weights : address of a vector of zeros; at plan.weights_offset bytes from there, 64-byte
+        aligned, for each vector of channels its biases and taps, each a vector.
+    scratch : SCRATCH_WORDS words, for the table of pairs that `columns` reads and behind it the
+        copy of as many rows of inputs, each of at least a window.
 
-    Rows with MR above 1 assume strides and dilations of 1 from row to row, and kh of at least MR.
+    Assumes dilations of 1, and strides and a window that are the row's.
     """
     itemsize = row.itemsize
+    vector = row.lanes * itemsize
     channels = plan.groups
     blocks = (plan.oh + row.pixels - 1) // row.pixels
     n = index // blocks
     y = (index - n * blocks) * row.pixels
     rows = min(row.pixels, plan.oh - y)
-    filters = weights + plan.weights_offset
+    input_rows = (row.pixels - 1) * row.stride + row.window
+    panels = weights + plan.weights_offset
+    panel_bytes = (1 + row.window * row.window) * vector
     image = images + n * plan.image_n
     target = out + n * plan.out_n + y * plan.out_y
-    top = y * plan.sh - plan.top
+    top = y * row.stride - plan.top
 
     # Outputs from `first` to `last` have their windows inside the image's width.
-    first = min((plan.left + plan.sw - 1) // plan.sw, plan.ow)
-    span = (plan.kw - 1) * plan.dw + 1
+    first = min((plan.left + row.stride - 1) // row.stride, plan.ow)
     last = first
-    if plan.w + plan.left >= span:
-        last = max(first, min(plan.ow, (plan.w + plan.left - span) // plan.sw + 1))
+    if plan.w + plan.left >= row.window:
+        last = max(first, min(plan.ow, (plan.w + plan.left - row.window) // row.stride + 1))
+    # A block of pixels is left before all its channels are done: their inputs share cache lines.
+    copy = scratch + 16 * input_rows
+    copied_most = (8 * SCRATCH_WORDS - 16 * input_rows) // (input_rows * vector)
+    border = (copied_most - row.window) // row.stride + 1
 
-    runs, length = last - first, channels
-    if plan.merge_rows:
-        runs, length = min(runs, 1), runs * channels
-    for run in range(runs):
-        x = first + run
-        left = x * plan.sw - plan.left
-        for element in range(0, length, plan.block_run):
-            for i in range(row.pixels + plan.kh - 1):
-                iy = top + i * plan.dh
-                inside = iy >= 0 and iy < plan.h
-                address = image + iy * plan.image_y + left * plan.image_x + element * itemsize
-                set_word(scratch, 2 * i, address if inside else weights)
-                set_word(scratch, 2 * i + 1, plan.dw * plan.image_x if inside else 0)
-            compute_strip(
+    x = 0
+    while x < plan.ow:
+        if x < first:
+            pixels, inside = min(first - x, border), False
+        elif x < last:
+            pixels, inside = min(last - x, plan.block_run), True
+        else:
+            pixels, inside = min(plan.ow - x, border), False
+        left = x * row.stride - plan.left
+        copied = (pixels - 1) * row.stride + row.window
+        for channel in range(0, channels, row.lanes):
+            some = min(row.lanes, channels - channel)
+            for i in range(input_rows):
+                iy = top + i
+                source = image + iy * plan.image_y + left * plan.image_x + channel * itemsize
+                step = plan.image_x
+                if iy < 0 or iy >= plan.h:
+                    source, step = weights, 0
+                elif not inside:
+                    place = copy + i * copied_most * vector
+                    for p in range(copied):
+                        if left + p >= 0 and left + p < plan.w:
+                            copy_bytes(place + p * vector, source + p * step, some * itemsize)
+                        else:
+                            zero_bytes(place + p * vector, some * itemsize)
+                    source, step = place, vector
+                set_word(scratch, 2 * i, source)
+                set_word(scratch, 2 * i + 1, step)
+            compute_columns(
                 row,
                 scratch,
-                min(plan.block_run, length - element),
-                plan.kh,
-                plan.kw,
-                filters,
-                channels,
-                element % channels,
-                target + x * plan.out_x + element * itemsize,
+                pixels,
+                some,
+                panels + channel // row.lanes * panel_bytes,
+                target + x * plan.out_x + channel * itemsize,
+                plan.out_x,
                 plan.out_y,
                 rows,
                 plan.activation,
             )
-
-    for border in range(first + plan.ow - last):
-        x = border if border < first else border - first + last
-        left = x * plan.sw - plan.left
-        for r in range(rows):
-            for element in range(0, channels, plan.block_run):
-                for tap in range(plan.kh * plan.kw):
-                    ky = tap // plan.kw
-                    iy = top + r * plan.sh + ky * plan.dh
-                    ix = left + (tap - ky * plan.kw) * plan.dw
-                    inside = iy >= 0 and iy < plan.h and ix >= 0 and ix < plan.w
-                    address = image + iy * plan.image_y + ix * plan.image_x + element * itemsize
-                    set_word(scratch, 2 * tap, address if inside else weights)
-                    set_word(scratch, 2 * tap + 1, 0)
-                compute_one_row(
-                    row,
-                    scratch,
-                    min(plan.block_run, channels - element),
-                    plan.kh * plan.kw,
-                    1,
-                    filters,
-                    channels,
-                    element,
-                    target + r * plan.out_y + x * plan.out_x + element * itemsize,
-                    0,
-                    1,
-                    plan.activation,
-                )
+        x += pixels

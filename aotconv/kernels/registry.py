@@ -33,13 +33,18 @@ class Row(NamedTuple):
     family: str
     dtype: str
     level: str
-    pixels: int  # MR: output pixels of a tile
-    vectors: int  # NR: vectors of output channels of a tile
+    pixels: int  # MR: output pixels of a tile, or rows of them
+    vectors: int  # NR: vectors of a tile
+    window: int = 0  # the one height and width of filters that it serves; 0: any
+    stride: int = 0  # the one stride that it serves; 0: any
+    period: int = 0  # vectors that hold whole pixels of its images; 0: not so
 
     @property
     def name(self) -> str:
         """The export of the level's module, and what tests print."""
-        return f"{self.family}_{self.dtype}_{self.pixels}x{self.vectors}"
+        name = f"{self.family}_{self.dtype}_{self.pixels}x{self.vectors}"
+        traits = {"window": self.window, "stride": self.stride, "period": self.period}
+        return name + "".join(f"_{trait}{value}" for trait, value in traits.items() if value)
 
     @property
     def itemsize(self) -> int:
@@ -82,9 +87,20 @@ LEVELS = {level.name: level for level in (_X86_64_LEVELS if IS_X86_64 else _GENE
 # Tiles (pixels, vectors) by vector width.  16 vector registers below 64 bytes, 32 at 64:
 # accumulators, one row of weights, one broadcast pixel, and at v2 a product (no FMA).
 _DENSE_TILES = {16: ((4, 2), (6, 1)), 32: ((6, 2), (8, 1)), 64: ((8, 2), (8, 1))}
-_DEPTHWISE_TILES = dict.fromkeys((16, 32, 64), ((4, 3), (3, 4), (1, 4)))
-
 _PEAK_TILES = {16: ((14, 1),), 32: ((12, 1),), 64: ((12, 1),)}
+# Tiles (rows, pixels, window, stride).
+_DEPTHWISE_TILES = {
+    16: (),
+    32: ((4, 2, 3, 1), (4, 2, 3, 2), (4, 2, 5, 1), (2, 2, 5, 2), (4, 2, 7, 1)),
+    64: ((4, 3, 3, 1), (4, 2, 3, 2), (4, 3, 5, 1), (2, 2, 5, 2), (4, 3, 7, 1)),
+}
+# Tiles (rows, vectors, window, stride, period): the unrolled first, then those for any window.
+_IMAGE_TILES = tuple((4, 3, window, 1, period) for window in (3, 5, 7) for period in (1, 3))
+_STRIP_TILES = {
+    16: ((4, 3), (1, 4)),
+    32: (*_IMAGE_TILES, (4, 3), (1, 4)),
+    64: (*_IMAGE_TILES, (4, 3), (1, 4)),
+}
 
 AOT_DTYPES = ("float32", "float64")
 # Compiled in the user's process alone: a plain loop, exact for integers.
@@ -95,17 +111,17 @@ LOOP_DTYPES = (
 )
 
 ROWS = tuple(
-    Row(family, dtype, level.name, pixels, vectors)
+    Row(family, dtype, level.name, *tile)
     for level in LEVELS.values()
     for dtype in AOT_DTYPES
     for family, tiles in (
-        ("dense", _DENSE_TILES),
-        ("depthwise", _DEPTHWISE_TILES),
-        ("peak", _PEAK_TILES),
+        ("dense", _DENSE_TILES[level.vector_bytes]),
+        ("depthwise", _DEPTHWISE_TILES[level.vector_bytes]),
+        ("strip", _STRIP_TILES[level.vector_bytes]),
+        ("peak", _PEAK_TILES[level.vector_bytes]),
     )
-    for pixels, vectors in tiles[level.vector_bytes]
+    for tile in tiles
 )
-
 LOOP_ROWS = tuple(Row("loop", dtype, level, 1, 1) for level in LEVELS for dtype in LOOP_DTYPES)
 
 # What a plan tells its kernel: one int64 word each, in this order.

@@ -104,6 +104,30 @@ def set_word(typingctx, address, index, value):
     return types.none(types.int64, types.int64, types.int64), emit
 
 
+@intrinsic
+def copy_bytes(typingctx, target, source, size):
+    """Copy `size` bytes between addresses that do not overlap."""
+
+    def emit(context, builder, sig, args):
+        target, source, size = args
+        pointers = [builder.inttoptr(address, VOID_POINTER) for address in (target, source)]
+        cgutils.raw_memcpy(builder, *pointers, size, 1)
+        return context.get_dummy_value()
+
+    return types.none(types.int64, types.int64, types.int64), emit
+
+
+@intrinsic
+def zero_bytes(typingctx, target, size):
+    """Set `size` bytes to zero."""
+
+    def emit(context, builder, sig, args):
+        cgutils.memset(builder, builder.inttoptr(args[0], VOID_POINTER), args[1], 0)
+        return context.get_dummy_value()
+
+    return types.none(types.int64, types.int64), emit
+
+
 def _emit_task(context, builder, row_type, task):
     """Compile `task` for one row and declare it where `builder` stands; return how to call it."""
     sig = signature(types.none, row_type, PLAN, *[types.int64] * 5)

@@ -6,7 +6,9 @@ LLVM vector IR: Python's own loops unroll, ``for i in v.loop(n)`` becomes a loop
 
 from __future__ import annotations
 
-from llvmlite import ir
+from llvmlite import binding, ir
+
+binding.initialize_native_asmparser()  # for `fence` and for cpuid
 
 WORD = ir.IntType(64)
 
@@ -166,6 +168,14 @@ class Vectors:
             function_type = ir.FunctionType(result, [arg.type for arg in args])
             function = ir.Function(module, function_type, name)
         return self._builder.call(function, args)
+
+    def fence(self):
+        """Keep LLVM from moving loads across: what is loaded twice is not kept, and spilt, instead.
+
+        Nothing is emitted.
+        """
+        nothing = ir.FunctionType(ir.VoidType(), [])
+        self._builder.asm(nothing, "", "~{memory}", [], side_effect=True)
 
     # Arithmetic
 

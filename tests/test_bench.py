@@ -1,0 +1,430 @@
+"""The benchmark: its board, its arithmetic, its check of results, and the command."""
+
+import contextlib
+import io
+import json
+import os
+import re
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import oracle
+import pytest
+from PIL import Image
+
+import aotconv
+from aotconv import bench
+from aotconv.__main__ import main
+from aotconv.bench import BOARD, Layer, Problem, Result
+from aotconv.demo import DisagreementError
+from aotconv.peers import PEERS, Contender, Peer, Setting, Unsuitable
+from aotconv.reference import conv2d_reference
+
+MEGAFLOPS = {
+    "seed_4x4x3x4": 7.68,
+    "r50_conv1_7x7s2": 236.028,
+    "r50_2_3x3_64": 231.211,
+    "r50_2_1x1_64_256": 102.76,
+    "r50_3_3x3_128": 231.211,
+    "r50_3_1x1s2_256_512": 205.521,
+    "r50_4_3x3_256": 231.211,
+    "r50_5_3x3_512": 231.211,
+    "r50_5_1x1_2048_512": 102.76,
+    "vgg_1_3x3_3_64": 173.408,
+    "vgg_1_3x3_64_64": 3699.376,
+    "vgg_3_3x3_256": 3699.376,
+    "mb_dw3_32_112": 7.225,
+    "mb_dw3s2_96_112": 5.419,
+    "mb_dw5_240_28": 9.408,
+    "mb_1x1_32_16": 12.845,
+    "mb_1x1_960_160": 15.053,
+    "img_1ch_5x5_1024": 52.429,
+    "img_rgb_dw7x7_1080p": 609.638,
+    "tiny_8x8x1": 0.001,
+}
+DENSE = Layer("dense", (2, 7, 6, 3), (3, 2, 3, 5), 1, 1)
+STRIDED = Layer("strided", (1, 9, 8, 6), (3, 3, 3, 4), 2, 1, 2)
+DEPTHWISE = Layer("depthwise", (1, 8, 8, 3), (3, 3, 1, 3), 1, 1, 3, shared=True)
+SMALL = [DENSE, STRIDED, DEPTHWISE]
+HERE = Setting(threads=1)
+
+
+def right(problem, setting):
+    """A peer whose results are right."""
+    layer = problem.layer
+    options = (layer.strides, layer.padding)
+    result = conv2d_reference(*problem[1:], *options, groups=layer.groups)
+    return {"right NHWC": Contender(problem, lambda: result.copy())}
+
+
+def wrong(problem, setting):
+    """A peer whose last result is wrong by little."""
+    (contender,) = right(problem, setting).values()
+
+    def call():
+        result = contender.call()
+        result[-1, -1, -1, -1] += 1e-2
+        return result
+
+    return {"wrong": contender._replace(call=call)}
+
+
+def unable(problem, setting):
+    raise Unsuitable("it is too tired")
+
+
+def broken(problem, setting):
+    raise AttributeError("as a package raises\nthat was built for another NumPy")
+
+
+def dead(problem, setting):
+    os._exit(1)
+
+
+def peers(*prepares):
+    return {prepare.__name__: Peer((), prepare) for prepare in prepares}
+
+
+# --- the board -------------------------------------------------------------------------------
+
+
+def test_board_is_the_twenty_layers_with_their_work():
+    assert {layer.name: round(layer.flops / 1e6, 3) for layer in BOARD} == MEGAFLOPS
+
+
+def test_board_pads_so_that_images_keep_their_size_over_the_strides():
+    for layer in BOARD:
+        if layer.padding:
+            assert layer.out[1] == -(-layer.images[1] // layer.strides)
+
+
+def test_layer_counts_what_must_be_read_and_written():
+    assert STRIDED.out == (1, 5, 4, 4) and STRIDED.pads == ((1, 1), (1, 1))
+    assert STRIDED.elements == 9 * 8 * 6 + 3 * 3 * 3 * 4 + 5 * 4 * 4
+    assert STRIDED.flops == 2 * (5 * 4 * 4) * (3 * 3 * 3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("layer", SMALL, ids=lambda layer: layer.name)
+def test_problem_has_the_layers_shapes(layer, dtype):
+    problem = Problem.draw(layer, dtype)
+    assert [array.shape for array in problem[1:]] == [
+        layer.images,
+        layer.filters,
+        layer.filters[3:],
+    ]
+    assert all(array.dtype == dtype and array.flags.c_contiguous for array in problem[1:])
+    same = (problem.filters == problem.filters[..., :1]).all()
+    assert same == layer.shared == (np.ptp(problem.bias) == 0)
+
+
+# --- correct first ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layer", SMALL, ids=lambda layer: layer.name)
+def test_expectation_is_that_of_the_oracle(layer):
+    problem = Problem.draw(layer, "float32")
+    options = (layer.strides, layer.padding)
+    expected = conv2d_reference(*problem[1:], *options, groups=layer.groups)
+    np.testing.assert_allclose(bench.expectation(problem), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("layer", SMALL, ids=lambda layer: layer.name)
+def test_bound_is_that_of_the_tests(layer):
+    problem = Problem.draw(layer, "float32")
+    expected = oracle.error_bound(*problem[1:], np.float32)
+    assert bench.error_bound(problem) == pytest.approx(expected)
+
+
+def changed(function):
+    problem = Problem.draw(DENSE, "float32")
+    return Contender(problem, lambda: function(bench.expectation(problem)))
+
+
+def test_result_within_the_bound_is_right():
+    bound = bench.error_bound(Problem.draw(DENSE, "float32"))
+    contender = changed(lambda result: result + 0.9 * bound)
+    bench.verify("peer", contender, bench.expectation(contender.problem))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda result: result + 1.1 * bench.error_bound(Problem.draw(DENSE, "float32")),
+        lambda result: np.where(result == result.max(), np.nan, result),
+        lambda result: result[:1],
+        lambda result: result.transpose(0, 3, 1, 2),
+    ],
+    ids=["beyond", "nan", "fewer", "layout"],
+)
+def test_result_that_is_wrong_is_a_disagreement_that_names_contender_and_layer(change):
+    contender = changed(change)
+    with pytest.raises(DisagreementError, match="peer, layer dense: ") as error:
+        bench.verify("peer", contender, bench.expectation(contender.problem))
+    assert error.value.status == 1
+
+
+def test_wrong_aotconv_is_not_timed(monkeypatch):
+    monkeypatch.setattr(bench, "own_conv2d", lambda problem: wrong(problem, HERE)["wrong"])
+    with pytest.raises(DisagreementError, match="aotconv, layer dense: wrong by "):
+        bench.measure(DENSE, "float32", {}, HERE, 0)
+
+
+def test_wrong_peer_is_not_timed():
+    with pytest.raises(DisagreementError, match="wrong, layer dense: wrong by "):
+        bench.measure(DENSE, "float32", peers(right, wrong), HERE, 0)
+
+
+# --- then timed ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("layer", SMALL, ids=lambda layer: layer.name)
+def test_measure_has_a_figure_of_everything_for_each_round(layer, dtype):
+    result = bench.measure(layer, dtype, peers(right), HERE, 0)
+    assert set(result.seconds) == {"aotconv", "right NHWC"}
+    lists = [result.fma, result.copy, *result.seconds.values()]
+    assert all(len(each) == bench.ROUNDS and min(each) > 0 for each in lists)
+    assert result.fastest == "right NHWC" and not result.left_out
+    assert result.layer == layer and result.n_threads == 1
+
+
+def test_peers_that_cannot_are_left_out_with_the_reason():
+    result = bench.measure(DENSE, "float32", peers(unable, broken, right), HERE, 0)
+    assert set(result.seconds) == {"aotconv", "right NHWC"}
+    assert result.left_out == {
+        "unable": "it is too tired",
+        "broken": "failed: AttributeError: as a package raises",
+    }
+
+
+def test_race_runs_everyone_in_each_round():
+    order = []
+    seconds = bench.race({name: lambda name=name: order.append(name) for name in "ab"}, 0)
+    assert {name: len(each) for name, each in seconds.items()} == dict.fromkeys("ab", bench.ROUNDS)
+    assert order[4:] == ["a", "a", "b", "b"] * bench.ROUNDS  # one call more than is timed
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_copies_move_half_the_bytes(n_threads, monkeypatch):
+    moved = []
+    monkeypatch.setattr(bench.np, "copyto", lambda target, source: moved.append(source.nbytes))
+    with bench.ThreadPoolExecutor(n_threads) as pool:
+        call, times = bench.copies(30_000_000, n_threads, pool)
+        call()
+    assert sum(moved) == times * 15_000_000
+
+
+def test_process_has_as_many_cpus_as_threads_and_says_so(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    with bench.new_process(1) as process:
+        environment = process.submit(os.getenv, "OMP_NUM_THREADS").result()
+        cpus = process.submit(bench.usable_cpus).result()
+        threads = process.submit(aotconv.get_num_threads).result()
+    assert environment == "1" and threads == 1
+    if sys.platform == "linux":
+        assert cpus == bench.usable_cpus()[-1:]
+    assert os.environ["OMP_NUM_THREADS"] == "7" and "MKL_NUM_THREADS" not in os.environ
+
+
+# --- arithmetic ------------------------------------------------------------------------------
+
+
+def result_of(seconds, fma, copy, **more):
+    return Result(STRIDED, 1, {"aotconv": seconds, **more}, fma, copy, {})
+
+
+def test_roofline_where_multiply_adds_bind():
+    # 4320 FLOP at 1e9 a second take 4.32 microseconds, the copy 2.
+    result = result_of([8e-6, 10e-6, 12e-6], [1e9] * 3, [2e-6] * 3)
+    assert result.binding == "FMA"
+    assert result.later == 10e-6 and result.flop_rate == pytest.approx(4320 / 10e-6)
+    assert result.fraction == pytest.approx(0.432)
+
+
+def test_roofline_where_memory_binds():
+    result = result_of([10e-6] * 3, [1e9] * 3, [5e-6] * 3)
+    assert result.binding == "copy" and result.fraction == pytest.approx(0.5)
+
+
+def test_bound_is_that_of_the_same_round():
+    result = result_of([10e-6, 20e-6, 40e-6], [1e9, 0.5e9, 0.25e9], [0.0] * 3)
+    assert result.fraction == pytest.approx(0.432)  # of a machine that slows down
+
+
+def test_ratio_is_the_median_of_each_rounds_ratio():
+    slow = {"slow": [3.0, 6.0, 30.0], "fast b": [0.5, 1.0, 4.0], "fast a": [1.0, 2.0, 3.9]}
+    result = result_of([1.0, 2.0, 4.0], [1e9] * 3, [1.0] * 3, **slow)
+    assert result.ratios == {"slow": 3.0, "fast b": 0.5, "fast a": 1.0}
+    assert result.fastest == "fast b"
+
+
+def test_table_sums_up_the_ratios():
+    pairs = [(2.0, "a"), (0.5, "b"), (1.0, "c")]
+    results = [result_of([1.0], [1e9], [1.0], **{name: [ratio]}) for ratio, name in pairs]
+    results[0].left_out["unable"] = "it is too tired"
+    table = bench.format_table([*results, result_of([1.0], [1e9], [1.0])]).splitlines()
+    assert [line.split()[-3:] for line in table[1:4]] == [
+        ["a", "2,000", "2.00"],
+        ["b", "500", "0.50"],
+        ["c", "1,000", "1.00"],
+    ]
+    assert table[5] == "ratio: geometric mean 1.00; below 1 in 1 of 3 layers"
+    assert table[6:] == ["unable left out of 1 of 4 layers: it is too tired"]
+
+
+@pytest.mark.parametrize("more", [{}, {"a": [2e-6]}, {"a": [4e-5]}], ids=["none", "fast", "slow"])
+def test_chart_has_a_bar_for_each_layer_and_a_panel_for_each_number_of_threads(more):
+    one = [result_of([1e-5], [1e9], [copy], **more) for copy in (1e-6, 6e-6)]
+    two = [each._replace(n_threads=2) for each in one]
+    figure = bench.draw([one, two], "title")
+    assert [axes.get_title("left") for axes in figure.axes] == ["1 thread", "2 threads"]
+    assert [len(axes.patches) for axes in figure.axes] == [2, 2]
+    figure.savefig(io.BytesIO())
+
+
+# --- the peers that are installed ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [name for name in PEERS if name != "litert"])
+def test_peer_agrees(name):
+    if bench.missing(PEERS[name].packages):
+        pytest.skip(f"{name} is not installed")
+    for result in bench.compare(SMALL, peers={name: PEERS[name]}, seconds=0):
+        assert result.fastest or not result.left_out[name].startswith("failed")
+    assert result.fastest  # all of them can do the last
+
+
+# --- aotconv bench ---------------------------------------------------------------------------
+
+
+def run_main(*arguments):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = main(["bench", *map(str, arguments)])
+    return SimpleNamespace(status=status, out=out.getvalue(), err=err.getvalue())
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """What one run of ``aotconv bench`` beside two peers printed and wrote."""
+    folder = tmp_path_factory.mktemp("bench")
+    with pytest.MonkeyPatch.context() as patch:
+        absent = {"absent": Peer(("no_such_package", "nor_this"), right)}
+        patch.setattr(bench, "PEERS", {**peers(right, unable), **absent})
+        layers = ("--layers", "tiny_8x8x1,mb_1x1_960_160", "--threads", "1")
+        options = ("--peers", "right,unable,absent", "--seconds", "0.0001")
+        files = ("--json", folder / "bench.json", "--plot", folder / "bench.png")
+        done = run_main(*layers, *options, *files)
+    return SimpleNamespace(**vars(done), folder=folder)
+
+
+def test_command_prints_a_row_for_each_layer(finished):
+    assert finished.status == 0
+    for name in ("tiny_8x8x1", "mb_1x1_960_160"):
+        row = rf"^{name} +[\d.]+ +[\d.]+ +\d+% (FMA|copy) +[\d.,]+  right NHWC +[\d.]+ +[\d.]+$"
+        assert re.search(row, finished.out, re.MULTILINE)
+    lines = finished.out.splitlines()
+    assert lines[0].startswith(f"aotconv {aotconv.__version__}, {aotconv.active().name}, float32, ")
+    assert "without absent: no_such_package and nor_this not installed" in lines
+    assert any(re.fullmatch(r"1 thread: multiply-adds [\d,]+ GFLOP/s", line) for line in lines)
+    assert any(line.startswith("ratio: geometric mean ") for line in lines)
+    assert "unable left out of 2 of 2 layers: it is too tired" in lines
+
+
+def test_progress_goes_to_stderr_and_only_there(finished):
+    assert "tiny_8x8x1: " in finished.err and "%|" in finished.err and "%|" not in finished.out
+
+
+def test_command_writes_all_that_was_measured(finished):
+    report = json.loads((finished.folder / "bench.json").read_text())
+    assert report["aotconv"] == aotconv.__version__ and report["cpu"] == bench.cpu_name()
+    assert [each["layer"]["name"] for each in report["results"]] == ["tiny_8x8x1", "mb_1x1_960_160"]
+    for each in report["results"]:
+        assert set(each["seconds"]) == {"aotconv", "right NHWC"}
+        assert len(each["fma"]) == len(each["copy"]) == len(each["seconds"]["aotconv"])
+        assert each["fastest"] == "right NHWC" and each["first"] > 0 < each["later"]
+        assert each["left_out"] == {"unable": "it is too tired"}
+
+
+def test_command_draws_a_chart(finished):
+    with Image.open(finished.folder / "bench.png") as picture:
+        assert picture.format == "PNG"
+        assert np.asarray(picture.convert("L")).std() > 10  # something is drawn
+    assert {path.name for path in finished.folder.iterdir()} == {"bench.json", "bench.png"}
+    assert str(finished.folder / "bench.png") in finished.out.splitlines()
+
+
+def test_disagreement_is_an_error_line_and_status_1(monkeypatch):
+    monkeypatch.setattr(bench, "PEERS", peers(wrong))
+    done = run_main("--layers", "tiny_8x8x1", "--threads", "1", "--peers", "wrong")
+    assert done.status == 1
+    line = done.err.splitlines()[-1].rpartition("\r")[-1].strip()
+    assert line.startswith("aotconv: error: wrong, layer tiny_8x8x1: wrong by 0.01")
+
+
+def test_peer_that_ends_the_process_is_an_error_line_and_status_2(monkeypatch):
+    monkeypatch.setattr(bench, "PEERS", peers(dead))
+    done = run_main("--layers", "tiny_8x8x1", "--threads", "1", "--peers", "dead")
+    assert done.status == 2
+    line = done.err.splitlines()[-1].rpartition("\r")[-1].strip()
+    assert line == "aotconv: error: tiny_8x8x1: the process that ran aotconv, dead died"
+
+
+@pytest.mark.parametrize(
+    "arguments, complaint",
+    [
+        (["--layers", "tiny_8x8x1,big"], "--layers: there is no 'big'; there are seed_4x4x3x4, "),
+        (["--peers", "scipy"], "--peers: there is no 'scipy'; there are torch, "),
+        (["--peers", "torch", "--dtype", "float64"], "--peers: .* in float32 alone"),
+        (["--peers", "litert"], "--tflite"),
+        (["--peers", "litert", "--tflite", "no/such/folder"], "--tflite"),
+        (["--threads", "0"], "--threads: '0'"),
+        (["--threads", "1,100000"], "--threads: '100000'"),
+        (["--threads", "two"], "--threads: 'two'"),
+        (["--seconds", "0"], "--seconds: 0.0"),
+        (["--seconds", "nan"], "--seconds: nan"),
+        (["--plot", "chart.xyz"], "--plot: the name 'chart.xyz' must end in one of .*png"),
+        (["--json", "no/such/folder/file"], "cannot write 'no/such/folder/file'"),
+        (["--plot", "no/such/folder/file.png"], "cannot write 'no/such/folder/file.png'"),
+    ],
+    ids=" ".join,
+)
+def test_what_the_user_can_mend_is_one_line_and_status_2(arguments, complaint):
+    done = run_main(*arguments)
+    assert done.status == 2 and done.out == ""
+    assert re.fullmatch(rf"aotconv: error: .*{complaint}.*\n", done.err)
+
+
+@pytest.mark.parametrize("extra, arguments", [("tqdm", []), ("matplotlib", ["--plot", "a.png"])])
+def test_missing_extra_is_one_line_and_status_2(extra, arguments, monkeypatch):
+    monkeypatch.setitem(sys.modules, extra, None)  # as if it were not installed
+    done = run_main(*arguments)
+    assert done.status == 2
+    assert done.err == (
+        f'aotconv: error: the benchmark needs {extra}: pip install "aotconv[demo]"\n'
+    )
+
+
+def test_without_kernels_there_is_nothing_to_measure():
+    with aotconv.use("numpy"):
+        done = run_main()
+    assert done.status == 2 and "numpy has no kernels" in done.err
+
+
+@pytest.mark.parametrize("arguments", [["--dtype", "int8"], ["--seconds", "x"], ["--layer"]])
+def test_wrong_arguments_are_status_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["bench", *arguments])
+    assert stop.value.code == 2
+    assert "aotconv bench: error: " in capsys.readouterr().err
+
+
+def test_help_names_every_peer(capsys):
+    with pytest.raises(SystemExit):
+        main(["bench", "--help"])
+    printed = " ".join(capsys.readouterr().out.split())
+    assert ", ".join(PEERS) in printed
+    assert f"(default: {bench.SECONDS})" in printed

@@ -31,23 +31,28 @@ def array(name: str, value) -> np.ndarray:
     The ndarray is a view of its own: neither a subclass nor another holder of `value` can change
     its shape behind our back.
     """
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name} must be without a mask, got a masked array: fill it first")
-    if not isinstance(value, np.ndarray):
-        try:
-            if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
-                value = np.from_dlpack(value)
-            else:
-                value = np.asarray(value)
-        except (BufferError, ValueError) as error:
-            kind = type(value).__name__
-            raise TypeError(f"{name} must be an array, got {kind}: {error}") from error
+    if type(value) is not np.ndarray:
+        value = _as_ndarray(name, value)
     value = np.ndarray.view(value, np.ndarray)
     if value.dtype.kind not in "iufc":
         raise TypeError(
             f"{name} must hold integers, floats or complex numbers, got dtype {value.dtype}"
         )
     return value
+
+
+def _as_ndarray(name: str, value) -> np.ndarray:
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be without a mask, got a masked array: fill it first")
+    if isinstance(value, np.ndarray):
+        return value
+    try:
+        if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+            return np.from_dlpack(value)
+        return np.asarray(value)
+    except (BufferError, ValueError) as error:
+        kind = type(value).__name__
+        raise TypeError(f"{name} must be an array, got {kind}: {error}") from error
 
 
 def images_array(value) -> np.ndarray:
@@ -98,6 +103,8 @@ def bias_array(value, n_filters: int) -> np.ndarray | None:
 
 def integer(name: str, value, minimum: int) -> int:
     """`value` as an int of at least `minimum`; floats and booleans are no integers."""
+    if type(value) is int and minimum <= value <= sys.maxsize:
+        return value
     try:
         if isinstance(value, (bool, np.bool_)):
             raise TypeError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, SupportsIndex, TypeAlias
 
 import numpy as np
 
@@ -21,6 +21,20 @@ Padding: TypeAlias = (
 )
 DataFormat: TypeAlias = Literal["NHWC", "NCHW", "channels_last", "channels_first"]
 Activation: TypeAlias = Literal["relu", "relu6"]
+
+
+KEPT_SHAPES = 64  # a layer meets few shapes of images; one that meets many forgets them
+
+
+class _Prepared(NamedTuple):
+    """What is known of a call before the arrays' memory is looked at."""
+
+    geometry: Geometry
+    shape: tuple[int, ...]  # of the result
+    dtype: np.dtype  # of the result
+    compute: np.dtype
+    kernel: run.Kernel | None  # None: NumPy
+    microseconds: float  # on one thread, roughly
 
 
 class _Convolution:
@@ -41,10 +55,11 @@ class _Convolution:
         self._dtypes = [each.dtype for each in (self._filters, self._bias) if each is not None]
         self._refuse_complex(self._dtypes, "filters or bias")
         self._kernels: dict[tuple[Rung, str], run.Kernel] = {}
+        self._prepared: dict[tuple[tuple[int, ...], np.dtype, str], _Prepared] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         # Packed weights are known by their address, which belongs to this object alone.
-        return {**self.__dict__, "_kernels": {}}
+        return {**self.__dict__, "_kernels": {}, "_prepared": {}}
 
     def _refuse_complex(self, dtypes, names: str) -> None:
         if self._activation is not None and any(dtype.kind == "c" for dtype in dtypes):
@@ -69,48 +84,62 @@ class _Convolution:
         shape = (g.n, g.o, g.oh, g.ow) if self._data_format == "NCHW" else nhwc
         return shape[4 - ndim :]
 
+    def _prepare(self, images: np.ndarray) -> _Prepared:
+        """All that is known from the images' shape and dtype, and from what computes; kept."""
+        self._refuse_complex([images.dtype], "images")
+        shape = images.shape if images.ndim == 4 else (1, *images.shape)
+        geometry = self._geometry(shape)
+        dtype = np.result_type(images.dtype, *self._dtypes)
+        compute = np.dtype(np.float32) if dtype == np.float16 else dtype.newbyteorder("=")
+        result_shape = self._result_shape(geometry, images.ndim)
+        is_sum = geometry.depth > 0 and 0 not in result_shape
+        rung = ladder.rung(compute.name) if is_sum else None
+        kernel, microseconds = None, 0.0
+        if rung is not None:
+            kernel = self._kernels.get((rung, compute.name)) or self._kernel(rung, compute.name)
+            microseconds = plan.estimate(kernel.row, geometry)
+        prepared = _Prepared(geometry, result_shape, dtype, compute, kernel, microseconds)
+        if len(self._prepared) >= KEPT_SHAPES:
+            self._prepared.clear()
+        self._prepared[images.shape, images.dtype, ladder.active().name] = prepared
+        return prepared
+
     def _run(self, images, out, n_threads) -> np.ndarray:
         if n_threads is not None:
             n_threads = check.integer("threads", n_threads, 1)
         images = check.images_array(images)
-        self._refuse_complex([images.dtype], "images")
-        ndim = images.ndim
-        if ndim == 3:
-            images = images[np.newaxis]
-        geometry = self._geometry(images.shape)
-        shape = self._result_shape(geometry, ndim)
-        dtype = np.result_type(images.dtype, *self._dtypes)
-        result = np.empty(shape, dtype) if out is None else check.out_array(out, shape, dtype)
-        overlaps = out is not None and (
-            np.may_share_memory(result, images) or check.may_overlap_itself(result)
-        )
-        target = np.empty(shape, dtype) if overlaps else result
+        key = images.shape, images.dtype, ladder.active().name
+        prepared = self._prepared.get(key) or self._prepare(images)
+        shape, dtype = prepared.shape, prepared.dtype
+        if out is None:
+            result = target = np.empty(shape, dtype)
+        else:
+            result = target = check.out_array(out, shape, dtype)
+            if np.may_share_memory(result, images) or check.may_overlap_itself(result):
+                target = np.empty(shape, dtype)
 
-        nhwc = target if ndim == 4 else target[np.newaxis]
+        nhwc = target
+        if len(shape) == 3:
+            images, nhwc = images[np.newaxis], nhwc[np.newaxis]
         if self._data_format == "NCHW":
             images, nhwc = images.transpose(0, 2, 3, 1), nhwc.transpose(0, 2, 3, 1)
-        if result.size:
-            self._compute(geometry, images, nhwc, n_threads)
+        if 0 not in shape:
+            self._compute(prepared, images, nhwc, n_threads)
         if target is not result:
             result[...] = target
         return result if out is None else out
 
-    def _compute(self, geometry: Geometry, images, out, n_threads: int | None) -> None:
+    def _compute(self, prepared: _Prepared, images, out, n_threads: int | None) -> None:
         """Convolve images (N, H, W, C) into `out` (N, OH, OW, O), which is not empty."""
-        dtype = out.dtype.newbyteorder("=")
-        if dtype == np.float16:
-            dtype = np.dtype(np.float32)
-        if geometry.depth == 0:
+        geometry, kernel = prepared.geometry, prepared.kernel
+        if kernel is not None:
+            team = threads.count(n_threads, prepared.microseconds)
+            run.convolve(kernel, geometry, images, out, team)
+        elif geometry.depth == 0:
             fallback.fill(self._bias, out, self._activation)
-            return
-        rung = ladder.rung(dtype.name)
-        if rung is None:
-            filters = self._filters.astype(dtype)
+        else:
+            filters = self._filters.astype(prepared.compute)
             fallback.convolve(geometry, images, filters, self._bias, out, self._activation)
-            return
-        kernel = self._kernels.get((rung, dtype.name)) or self._kernel(rung, dtype.name)
-        team = threads.count(n_threads, plan.estimate(kernel.row, geometry))
-        run.convolve(kernel, geometry, images, out, team)
 
     def _kernel(self, rung: Rung, dtype: str) -> run.Kernel:
         """The kernel for a dtype, with the weights packed for it; kept."""

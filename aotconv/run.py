@@ -12,8 +12,9 @@ from . import threads as openmp
 from .blocks import split
 from .fallback import activate
 from .geometry import Geometry
-from .kernels.registry import FIELDS, Row
+from .kernels.registry import AOT_DTYPES, FIELDS, LOOP_DTYPES, Row
 
+_DTYPES = {name: np.dtype(name) for name in AOT_DTYPES + LOOP_DTYPES}
 _KEPT_PLANS = 64  # a layer meets few shapes; what meets many forgets them
 _TASKS = FIELDS.index("tasks")
 
@@ -25,7 +26,7 @@ class Kernel(NamedTuple):
     function: Callable[[int, int, int, int, int, int], None]
     packed: plan.Packed
     activation: str | None
-    plans: dict[tuple, np.ndarray]
+    plans: dict[tuple, tuple[int, int, np.ndarray]]  # address, number of tasks, words
 
 
 def convolve(
@@ -36,7 +37,7 @@ def convolve(
     Neither the images nor `out` are copied where the kernel can use them as they are; otherwise no
     more than a block of them is, at a time.
     """
-    dtype = np.dtype(kernel.row.dtype)
+    dtype = _DTYPES[kernel.row.dtype]
     copy_in, copy_out = not _usable(images, dtype), not _usable(out, dtype)
     if not copy_in and not copy_out:
         _call(kernel, geometry, images, out, threads)
@@ -59,19 +60,20 @@ def _usable(array: np.ndarray, dtype: np.dtype) -> bool:
 
 def _call(kernel: Kernel, geometry: Geometry, images, out, threads: int) -> None:
     """Run the kernel on arrays that it can address."""
-    key = geometry, images.strides[:3], out.strides[:3], threads
-    words = kernel.plans.get(key)
-    if words is None:
+    key = geometry, images.strides, out.strides, threads
+    found = kernel.plans.get(key)
+    if found is None:
         if len(kernel.plans) >= _KEPT_PLANS:
             kernel.plans.clear()
         words = plan.words(kernel.row, kernel.packed, *key[:3], kernel.activation, threads)
-        kernel.plans[key] = words
-    threads = min(threads, int(words[_TASKS]))
+        found = kernel.plans[key] = words.ctypes.data, int(words[_TASKS]), words
+    words_address, tasks, _ = found
+    threads = min(threads, tasks)
     kernel.function(
-        words.ctypes.data,
-        images.ctypes.data,
+        words_address,
+        id(images),
         kernel.packed.address,
-        out.ctypes.data,
+        id(out),
         threads,
         openmp.gomp_parallel(threads),
     )

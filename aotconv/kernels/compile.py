@@ -11,7 +11,7 @@ import numba
 from .registry import Row
 from .runtime import run_tasks
 
-# Of `kernel` below: four addresses, the number of threads and one more address; see `run_tasks`.
+# Of `kernel` below: addresses and the number of threads; see `run_tasks`.
 SIGNATURE = "void(int64, int64, int64, int64, int64, int64)"
 
 

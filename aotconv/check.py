@@ -41,8 +41,14 @@ def array(name: str, value) -> np.ndarray:
     return value
 
 
+def _is_masked(value) -> bool:
+    # Naming np.ma would import it, which takes longer than many a convolution.
+    masked = sys.modules.get("numpy.ma")
+    return masked is not None and isinstance(value, masked.MaskedArray)
+
+
 def _as_ndarray(name: str, value) -> np.ndarray:
-    if isinstance(value, np.ma.MaskedArray):
+    if _is_masked(value):
         raise TypeError(f"{name} must be without a mask, got a masked array: fill it first")
     if isinstance(value, np.ndarray):
         return value
@@ -222,7 +228,7 @@ def geometry(images_shape, filters_shape, strides, padding, dilations, groups) -
 
 def out_array(value, shape, dtype) -> np.ndarray:
     """A plain view of `value`, if a result of that shape and dtype can be written into it."""
-    if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray):
+    if not isinstance(value, np.ndarray) or _is_masked(value):
         raise TypeError(f"out must be a NumPy array, got {type(value).__name__}")
     out = np.ndarray.view(value, np.ndarray)
     if out.shape != tuple(shape):

@@ -18,7 +18,8 @@ pytestmark = pytest.mark.skipif(not IS_X86_64, reason="the rows named here are x
     [
         ((3, 3, 64, 64), 1, "float32", "x86-64-v2", "dense_float32_4x2"),
         ((3, 3, 64, 64), 1, "float32", "x86-64-v3", "dense_float32_6x2"),
-        ((3, 3, 64, 64), 1, "float32", "x86-64-v4", "dense_float32_8x2"),
+        ((3, 3, 64, 64), 1, "float32", "x86-64-v4", "dense_float32_6x4"),
+        ((3, 3, 64, 96), 1, "float32", "x86-64-v4", "dense_float32_8x2"),
         ((3, 3, 64, 64), 1, "float64", "x86-64-v3", "dense_float64_6x2"),
         ((4, 4, 3, 4), 1, "float32", "x86-64-v3", "dense_float32_8x1"),
         ((4, 4, 3, 16), 1, "float32", "x86-64-v3", "dense_float32_6x2"),

@@ -86,7 +86,11 @@ LEVELS = {level.name: level for level in (_X86_64_LEVELS if IS_X86_64 else _GENE
 
 # Tiles (pixels, vectors) by vector width.  16 vector registers below 64 bytes, 32 at 64:
 # accumulators, one row of weights, one broadcast pixel, and at v2 a product (no FMA).
-_DENSE_TILES = {16: ((4, 2), (6, 1)), 32: ((6, 2), (8, 1)), 64: ((8, 2), (8, 1))}
+_DENSE_TILES = {
+    16: ((4, 2), (6, 1)),
+    32: ((6, 2), (8, 1)),
+    64: ((6, 4), (8, 2), (8, 1)),
+}
 _PEAK_TILES = {16: ((14, 1),), 32: ((12, 1),), 64: ((12, 1),)}
 # Tiles (rows, pixels, window, stride).
 _DEPTHWISE_TILES = {

@@ -63,17 +63,17 @@ def split(geometry: Geometry, itemsize: int, limit: int = BLOCK_BYTES) -> Iterat
         return (inputs * g.c + oh * ow * g.o) * itemsize
 
     step_n = min(g.n, max(1, limit // size(g.oh, g.ow)))
-    step_y = _largest(g.oh, lambda oh: size(oh, g.ow) <= limit)
+    step_y = largest(g.oh, lambda oh: size(oh, g.ow) <= limit)
     step_x = g.ow
     if size(1, g.ow) > max(limit, ROW_BYTES):
-        step_x = _largest(g.ow, lambda ow: size(1, ow) <= max(limit, ROW_BYTES))
+        step_x = largest(g.ow, lambda ow: size(1, ow) <= max(limit, ROW_BYTES))
     for n in _steps(g.n, step_n):
         for y in _steps(g.oh, step_y):
             for x in _steps(g.ow, step_x):
                 yield part(g, n, y, x)
 
 
-def _largest(limit: int, fits) -> int:
+def largest(limit: int, fits) -> int:
     """The largest of 1 to `limit` that fits; 1 if none does.  What is less than one that fits,
     fits."""
     low, high = 1, limit

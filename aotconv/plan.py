@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .blocks import largest
 from .geometry import Geometry, Pair
 from .kernels.registry import ACTIVATIONS, BLOCKING, FIELDS, LOOP_ROWS, ROWS, SCRATCH_WORDS, Row
 
@@ -19,6 +20,7 @@ for _row in ROWS + LOOP_ROWS:
 UNROLL = 4  # products that the dense kernel multiplies at a time
 STRIP = 1024  # elements of a strip, roughly
 DEPTHWISE_PIXELS = 32  # of a row, whose channels are done before the next ones'
+LARGEST_NARROW_WINDOW = 16 << 10  # bytes; a few of them fit into the scratch words
 LARGEST_STRIP_WINDOW = 32  # rows and columns: copies of inputs fit into the scratch words
 # Of one thread, roughly: multiply-adds, and bytes, in a microsecond.
 VECTOR_RATE, LOOP_RATE, COPY_RATE = 200_000, 500, 10_000
@@ -55,9 +57,20 @@ def select(layer: Layer, dtype: str, level: str) -> Row:
     channelwise = layer.group_channels == 1 and layer.groups == layer.n_filters
     if channelwise and max(layer.kh, layer.kw) <= LARGEST_STRIP_WINDOW:
         return next(row for row in rows if _serves(row, layer))
+    for row in rows:
+        if row.family == "narrow" and _few_filters(row, layer):
+            return row
     dense = [row for row in rows if row.family == "dense"]
     group_filters = layer.n_filters // layer.groups
     return min(dense, key=lambda row: (_padded(group_filters, row.channels), -row.channels))
+
+
+def _few_filters(row: Row, layer: Layer) -> bool:
+    """Whether a narrow row computes a layer: the largest split for its number of filters."""
+    window = layer.kh * layer.kw * layer.group_channels * row.itemsize
+    if layer.groups > 1 or layer.dilations != (1, 1) or window > LARGEST_NARROW_WINDOW:
+        return False
+    return row.lanes // row.split // 2 < layer.n_filters <= row.lanes // row.split
 
 
 def _serves(row: Row, layer: Layer) -> bool:
@@ -96,6 +109,8 @@ def pack(row: Row, filters: np.ndarray, bias: np.ndarray | None, groups: int) ->
     rows[1:] = filters.reshape(-1, n_filters)
     if bias is not None:
         rows[0] = bias
+    if row.family == "narrow":
+        return _pack_narrow(row, rows, filters.shape[0])
     return _PACKERS[row.family](row, rows, filters.shape[2] * groups, groups)
 
 
@@ -135,6 +150,24 @@ def _pack_strip(row: Row, rows: np.ndarray, channels: int, groups: int) -> Packe
     memory[:lead] = 0
     memory[lead:].reshape(-1, width)[:] = rows[:, np.arange(width) % channels]
     return Packed(address, lead * row.itemsize, memory)
+
+
+def _pack_narrow(row: Row, rows: np.ndarray, kh: int) -> Packed:
+    """A vector of biases; then for each kernel row a vector for each `split` products, and one for
+    each product left over.  Lane ``o * split + k`` is filter o's k-th."""
+    depth, n_filters = rows.shape
+    run = (depth - 1) // kh
+    whole, rest = divmod(run, row.split)
+    vectors = np.zeros((1 + kh * (whole + rest), row.lanes // row.split, row.split), row.dtype)
+    vectors[0, :n_filters, 0] = rows[0]
+    taps = vectors[1:].reshape(kh, whole + rest, *vectors.shape[1:])
+    products = rows[1:].reshape(kh, run, n_filters)
+    together = products[:, : whole * row.split].reshape(kh, whole, row.split, n_filters)
+    taps[:, :whole, :n_filters] = together.transpose(0, 1, 3, 2)
+    taps[:, whole:, :n_filters, 0] = products[:, whole * row.split :]
+    memory, address = _aligned(vectors.size, row)
+    memory[:] = vectors.ravel()
+    return Packed(address, 0, memory)
 
 
 def _pack_loop(row: Row, rows: np.ndarray, channels: int, groups: int) -> Packed:
@@ -184,6 +217,8 @@ def blocking(
     g = geometry
     if row.family == "dense":
         return _dense_blocking(row, g, image_x, threads)
+    if row.family == "narrow":
+        return _narrow_blocking(row, g, image_x)
     if row.family == "depthwise":
         return {"tasks": g.n * -(-g.oh // row.pixels), "block_run": DEPTHWISE_PIXELS}
     merge = g.sw == 1 and image_x == g.c * row.itemsize and out_x == g.o * row.itemsize
@@ -191,6 +226,22 @@ def blocking(
         "tasks": g.n * -(-g.oh // row.pixels),
         "block_run": STRIP - STRIP % row.channels,
         "merge_rows": int(merge),
+    }
+
+
+def _narrow_blocking(row: Row, g: Geometry, image_x: int) -> dict[str, int]:
+    def fits(rows: int, columns: int) -> bool:
+        pixels = ((rows - 1) * g.sh + g.kh) * ((columns - 1) * g.sw + g.kw)
+        words = 2 * (rows * columns + row.pixels) + -(-pixels * g.c * row.itemsize // 8)
+        return words <= SCRATCH_WORDS
+
+    columns = largest(g.ow, lambda columns: fits(1, columns))
+    rows = largest(g.oh, lambda rows: fits(rows, columns))
+    return {
+        "tasks": g.n * -(-g.oh // rows) * -(-g.ow // columns),
+        "task_rows": rows,
+        "task_columns": columns,
+        "merge_rows": int(image_x == g.c * row.itemsize),
     }
 
 

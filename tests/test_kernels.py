@@ -50,6 +50,8 @@ def tails(row):
     """Filter counts around one and two vectors and panels of the row, as far as it serves them."""
     around = {1, row.lanes, row.channels, 2 * row.channels}
     counts = {max(1, size + more) for size in around for more in (-1, 0, 1)}
+    if row.split:
+        counts = {1, row.lanes // row.split, row.lanes // row.split - 1 or 1}
     if row.period:
         counts = {3} if row.period == 3 else {n for n in (1, 2, 4) if row.lanes % n == 0}
     return sorted(counts)
@@ -62,6 +64,8 @@ def channelwise(row):
 def suited(row, window, strides=(1, 1), dilations=(1, 1)):
     """The window, strides and dilations that come nearest and that the row serves."""
     (kh, kw), (sh, sw), (dh, dw) = window, strides, dilations
+    if row.family == "narrow":
+        dh = dw = 1
     if row.window:
         kh = kw = row.window
         dh = dw = 1
@@ -97,6 +101,8 @@ def test_every_row_is_exact_over_strides_dilations_and_padding(
     function = kernel_function(row, jit)
     rng = np.random.default_rng(2)
     groups, group_channels, n_filters = 2, 3, 8
+    if row.family == "narrow":
+        groups, n_filters = 1, tails(row)[-1]
     if channelwise(row):
         groups = n_filters = tails(row)[-1]
         group_channels = 1
@@ -128,6 +134,11 @@ def test_every_row_stays_exact_where_its_work_is_cut(row, jit):
             ((1, 5, 6, 300), (3, 3, 300, 5), 1),  # a few taps a block
             ((1, 20, 20, 2), (17, 13, 2, 3), 1),  # kernel rows in blocks
         ],
+        "narrow": [
+            ((2, 60, 60, 3), (4, 4, 3, 1), 1),  # rows in several tasks
+            ((1, 5, 700, 3), (4, 4, 3, 1), 1),  # columns too
+            ((1, 6, 7, 130), (3, 3, 130, 1), 1),
+        ],
         "loop": [((1, 5, 6, 30), (3, 3, 30, 5), 1)],
     }
     for images_shape, filters_shape, groups in shapes[row.family]:
@@ -149,7 +160,7 @@ REAL = [case for case in CONVOLUTIONS if case.values[0].family != "loop"]
 def test_every_row_applies_the_activation_after_the_bias(row, jit, activation):
     function = kernel_function(row, jit)
     rng = np.random.default_rng(4)
-    channels = tails(row)[-1] if channelwise(row) else 20
+    channels = tails(row)[-1] if channelwise(row) or row.split else 20
     groups = channels if channelwise(row) else 1
     window, strides, _ = suited(row, (3, 3))
     images = real_values(rng, (1, 12, 12, channels), row.dtype)
@@ -167,7 +178,7 @@ def test_every_row_uses_no_pixel_and_writes_no_output_outside_its_arrays(row, ji
     rng = np.random.default_rng(5)
     hostile = 99 if row.family == "loop" else np.nan
     window, strides, _ = suited(row, (4, 2))
-    counts = tails(row) if channelwise(row) else (1, 3, row.lanes + 1)
+    counts = tails(row) if channelwise(row) or row.split else (1, 3, row.lanes + 1)
     for channels, width in itertools.product(counts, (1, 4, row.pixels + 1, 40)):
         groups = channels if channelwise(row) else 1
         surroundings = np.full((2, 6, width + 4, channels + 2), hostile).astype(row.dtype)

@@ -21,7 +21,16 @@ pytestmark = pytest.mark.skipif(not IS_X86_64, reason="the rows named here are x
         ((3, 3, 64, 64), 1, "float32", "x86-64-v4", "dense_float32_6x4"),
         ((3, 3, 64, 96), 1, "float32", "x86-64-v4", "dense_float32_8x2"),
         ((3, 3, 64, 64), 1, "float64", "x86-64-v3", "dense_float64_6x2"),
-        ((4, 4, 3, 4), 1, "float32", "x86-64-v3", "dense_float32_8x1"),
+        ((4, 4, 3, 4), 1, "float32", "x86-64-v3", "narrow_float32_8x1_split2"),
+        ((4, 4, 3, 4), 1, "float32", "x86-64-v4", "narrow_float32_8x1_split2"),
+        ((4, 4, 3, 4), 1, "float32", "x86-64-v2", "dense_float32_6x1"),
+        ((4, 4, 3, 3), 1, "float32", "x86-64-v3", "narrow_float32_8x1_split2"),
+        ((4, 4, 3, 2), 1, "float32", "x86-64-v3", "narrow_float32_8x1_split4"),
+        ((4, 4, 3, 1), 1, "float32", "x86-64-v3", "narrow_float32_8x1_split8"),
+        ((4, 4, 3, 1), 1, "float64", "x86-64-v3", "narrow_float64_8x1_split4"),
+        ((4, 4, 3, 5), 1, "float32", "x86-64-v3", "dense_float32_8x1"),
+        ((4, 4, 6, 4), 2, "float32", "x86-64-v3", "dense_float32_8x1"),
+        ((9, 9, 99, 4), 1, "float32", "x86-64-v3", "dense_float32_8x1"),
         ((4, 4, 3, 16), 1, "float32", "x86-64-v3", "dense_float32_6x2"),
         ((4, 4, 3, 17), 1, "float32", "x86-64-v3", "dense_float32_8x1"),
         ((3, 3, 1, 32), 32, "float32", "x86-64-v3", "depthwise_float32_4x2_window3_stride1"),
@@ -159,6 +168,42 @@ def test_packed_strips_repeat_with_the_channels_period(row):
         np.testing.assert_array_equal(rows[:, element], expected[:, element % channels])
 
 
+@given(
+    st.sampled_from([row for row in ROWS if row.family == "narrow"]),
+    st.tuples(sizes, sizes),
+    st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    st.integers(2, 10),
+    st.tuples(st.integers(1, 9), st.integers(1, 9)),
+)
+def test_narrow_blocking_keeps_the_kernels_assumptions(row, size, window, channels, strides):
+    layer = plan.Layer(*window, channels, row.lanes // row.split, 1, strides)
+    assert plan.select(layer, row.dtype, row.level) == row
+    filters_shape = (*window, channels, layer.n_filters)
+    g = check.geometry((1, *size, channels), filters_shape, strides, "same", (1, 1), 1)
+    b = plan.blocking(row, g, channels * row.itemsize, 0, 1)
+    rows = (b["task_rows"] - 1) * strides[0] + window[0]
+    columns = (b["task_columns"] - 1) * strides[1] + window[1]
+    copied = rows * columns * channels * row.itemsize
+    tables = 2 * 8 * (b["task_rows"] * b["task_columns"] + row.pixels)
+    assert tables + copied <= 8 * SCRATCH_WORDS
+    assert b["tasks"] == -(-g.oh // b["task_rows"]) * -(-g.ow // b["task_columns"])
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.family == "narrow"], ids=str)
+def test_packed_narrow_weights_hold_each_product_in_a_lane_of_its_filter(row):
+    outputs = row.lanes // row.split
+    run = row.split + 1  # a whole vector and one left over
+    filters = np.arange(1, 1 + 2 * run * outputs, dtype=row.dtype).reshape(2, run, 1, outputs)
+    packed = plan.pack(row, filters, np.arange(outputs), 1)
+    vectors = packed.memory.reshape(1 + 2 * 2, outputs, row.split)
+    np.testing.assert_array_equal(vectors[0, :, 0], np.arange(outputs))
+    for ky in range(2):
+        whole, rest = vectors[1 + 2 * ky], vectors[2 + 2 * ky]
+        np.testing.assert_array_equal(whole.T, filters[ky, : row.split, 0])
+        np.testing.assert_array_equal(rest[:, 0], filters[ky, row.split, 0])
+        assert (rest[:, 1:] == 0).all() and (vectors[0, :, 1:] == 0).all()
+
+
 @pytest.mark.parametrize("row", [row for row in ROWS if row.family == "depthwise"], ids=str)
 def test_packed_depthwise_weights_are_panels_of_a_vector(row):
     channels = row.lanes + 1
@@ -183,7 +228,8 @@ def test_words_hold_every_field_in_its_place():
         "oh": 4, "ow": 11, "pixels": 88, "group_channels": 3, "group_filters": 2, "groups": 2,
         "image_n": 11, "image_y": 12, "image_x": 13, "out_n": 21, "out_y": 22, "out_x": 23,
         "activation": 2, "weights_offset": 64, "merge_rows": 0, "block_run": 0, "block_taps": 6,
-        "block_channels": 3, "task_tiles": 16, "task_panels": 2, "tasks": 1,
+        "block_channels": 3, "task_tiles": 16, "task_panels": 2, "tasks": 1, "task_rows": 0,
+            "task_columns": 0,
     }.items():  # fmt: skip
         assert fields.pop(name) == value, name
     assert not fields

@@ -38,13 +38,15 @@ class Row(NamedTuple):
     window: int = 0  # the one height and width of filters that it serves; 0: any
     stride: int = 0  # the one stride that it serves; 0: any
     period: int = 0  # vectors that hold whole pixels of its images; 0: not so
+    split: int = 0  # lanes that share the products of one filter; 0: not so
 
     @property
     def name(self) -> str:
         """The export of the level's module, and what tests print."""
         name = f"{self.family}_{self.dtype}_{self.pixels}x{self.vectors}"
-        traits = {"window": self.window, "stride": self.stride, "period": self.period}
-        return name + "".join(f"_{trait}{value}" for trait, value in traits.items() if value)
+        traits = ("window", "stride", "period", "split")
+        values = ((trait, getattr(self, trait)) for trait in traits)
+        return name + "".join(f"_{trait}{value}" for trait, value in values if value)
 
     @property
     def itemsize(self) -> int:
@@ -53,7 +55,8 @@ class Row(NamedTuple):
     @property
     def lanes(self) -> int:
         """Elements of one vector."""
-        return LEVELS[self.level].vector_bytes // self.itemsize
+        widest = NARROW_BYTES if self.split else LEVELS[self.level].vector_bytes
+        return widest // self.itemsize
 
     @property
     def fma(self) -> bool:
@@ -106,6 +109,11 @@ _STRIP_TILES = {
     64: (*_IMAGE_TILES, (4, 3), (1, 4)),
 }
 
+# Tiles (pixels, vectors) for all levels with FMA.  Their vectors are of one width: the order of
+# summation depends on the split, and the levels are to agree.
+NARROW_BYTES = 32
+_NARROW_TILE = (8, 1)
+
 AOT_DTYPES = ("float32", "float64")
 # Compiled in the user's process alone: a plain loop, exact for integers.
 LOOP_DTYPES = (
@@ -125,6 +133,13 @@ ROWS = tuple(
         ("peak", _PEAK_TILES[level.vector_bytes]),
     )
     for tile in tiles
+) + tuple(
+    Row("narrow", dtype, level.name, *_NARROW_TILE, split=split)
+    for level in LEVELS.values()
+    if level.fma and level.vector_bytes >= NARROW_BYTES
+    for dtype in AOT_DTYPES
+    for split in (2, 4, 8)
+    if split * np.dtype(dtype).itemsize <= NARROW_BYTES
 )
 LOOP_ROWS = tuple(Row("loop", dtype, level, 1, 1) for level in LEVELS for dtype in LOOP_DTYPES)
 
@@ -157,6 +172,8 @@ FIELDS = (
     "activation",  # 0 none, 1 relu, 2 relu6
     "task_tiles",  # tiles of pixels in a task
     "task_panels",  # panels in a task
+    "task_rows",  # rows and columns of output pixels in a task
+    "task_columns",
     "block_taps",  # taps in a block of the reduction
     "block_channels",  # channels in a block of the reduction
     "block_run",  # elements of an output row in a strip
@@ -164,7 +181,7 @@ FIELDS = (
     "weights_offset",  # from the packed zeros to the weights behind them
 )
 # The fields of which a family uses only its own.
-BLOCKING = ("task_tiles", "task_panels", "block_taps", "block_channels", "block_run")
+BLOCKING = tuple(name for name in FIELDS if name.startswith(("task_", "block_")))
 ACTIVATIONS = (None, "relu", "relu6")
 
 # int64 words of scratch on the stack of each thread, for tables of addresses.

@@ -139,6 +139,18 @@ class Vectors:
     def store(self, value, pointer, index=0):
         self._builder.store(value, self._at_vector(pointer, index), align=self._itemsize)
 
+    def load_repeated(self, pointer, index, count: int):
+        """The `count` elements at `pointer` plus `index`, as often as they go into a vector."""
+        b = self._builder
+        some = ir.VectorType(self._element, count)
+        at = b.bitcast(self.at(pointer, index), some.as_pointer())
+        loaded = b.load(at, align=self._itemsize)
+        return self._shuffle(loaded, [lane % count for lane in range(self._lanes)])
+
+    def _shuffle(self, vector, lanes):
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes)
+        return self._builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), mask)
+
     def load_first(self, count, pointer, index=0):
         """A vector of the first `count` elements; the others are zero and not read."""
         return self._masked("load", pointer, index, count, ir.Constant(self._vector, None))
@@ -189,6 +201,27 @@ class Vectors:
     def splat(self, pointer, index=0):
         """The element at `pointer` plus `index`, in every lane."""
         return self._splat_value(self._builder.load(self.at(pointer, index), align=self._itemsize))
+
+    def keep(self, lanes: list[bool], value):
+        """`value` in the lanes that are True, 0 in the others."""
+        mask = ir.Constant(ir.VectorType(ir.IntType(1), self._lanes), [int(lane) for lane in lanes])
+        return self._builder.select(mask, value, ir.Constant(self._vector, None))
+
+    def add_neighbours(self, value, count: int):
+        """The sums of each `count` neighbouring lanes, in the first of them."""
+        while count > 1:
+            count //= 2
+            lanes = [(lane + count) % self._lanes for lane in range(self._lanes)]
+            value = self._builder.fadd(value, self._shuffle(value, lanes))
+        return value
+
+    def store_lanes(self, value, pointer, step: int, count):
+        """Store every `step`-th lane, `count` of them at most, side by side."""
+        b = self._builder
+        for i in range(self._lanes // step):
+            for _ in self.when(self.less(i, count)):
+                element = b.extract_element(value, ir.IntType(32)(i * step))
+                b.store(element, self.at(pointer, i), align=self._itemsize)
 
     def constant(self, value: float):
         return ir.Constant(self._vector, [value] * self._lanes)

@@ -1,0 +1,155 @@
+"""Dense convolution into few filters: lanes hold several products of each.
+
+With O filters at most half a vector, a vector holds SPLIT neighbouring inputs for each of them:
+lane ``o * SPLIT + k`` sums the products of filter o with every SPLIT-th input.  The lanes of a
+filter are added up at the end.  Inputs are copied between zeros first, row by row, so that the
+``kw * C`` inputs of a kernel row always lie side by side: which lane an input falls to, and so the
+order of summation, depends on the filters alone.
+"""
+
+from __future__ import annotations
+
+from numba import types
+from numba.extending import intrinsic
+
+from .runtime import copy_bytes, set_word, word, zero_bytes
+from .simd import emit_function
+
+
+def tile(v, row, table, rows, row_bytes, run, weights, out_table, n_pixels, n_filters, activation):
+    """Compute MR output pixels.
+
+    table : address of MR words: of each pixel the address of its window.
+    rows, row_bytes, run : a window is `rows` rows, `row_bytes` apart, of `run` elements.
+    weights : address of vectors, aligned: the biases, in the first lane of each filter; then for
+        each row of a window one for each SPLIT elements of the run, and for each element that is
+        left over one more, in the first lane of each filter.  Other lanes are zeros.
+    out_table : address of MR words: where each pixel is written.
+    n_pixels : how many are written, 1 to MR.
+    n_filters : how many elements of each are written, 1 to ``lanes / SPLIT``.
+    activation : 0 none, 1 relu, 2 relu6.
+
+    Reads the windows of MR pixels, written or not.
+    """
+    split, lanes = row.split, row.lanes
+    lower = v.select(v.less(0, activation), v.constant(0.0), v.constant(float("-inf")))
+    upper = v.select(v.less(1, activation), v.constant(6.0), v.constant(float("inf")))
+    first_lanes = [lane % split == 0 for lane in range(lanes)]
+    taps = v.cell(v.pointer(weights))
+    bias = v.load(taps.get(), aligned=True)
+    taps.set(v.at(taps.get(), lanes))
+    sums = [v.cell(bias) for _ in range(row.pixels)]
+    whole = v.floor(run, split)
+    for y in v.loop(rows):
+        windows = [v.load_pointer(table, i, v.mul(y, row_bytes)) for i in range(row.pixels)]
+        for k in v.loop(whole, step=split):
+            filters = v.load(taps.get(), aligned=True)
+            for window, total in zip(windows, sums, strict=True):
+                inputs = v.load_repeated(window, k, split)
+                total.set(v.fma(inputs, filters, total.get()))
+            taps.set(v.at(taps.get(), lanes))
+        for k in v.loop(run, start=whole):
+            filters = v.load(taps.get(), aligned=True)
+            for window, total in zip(windows, sums, strict=True):
+                inputs = v.keep(first_lanes, v.splat(window, k))
+                total.set(v.fma(inputs, filters, total.get()))
+            taps.set(v.at(taps.get(), lanes))
+    for i, total in enumerate(sums):
+        for _ in v.when(v.less(i, n_pixels)):
+            result = v.clamp(v.add_neighbours(total.get(), split), lower, upper)
+            v.store_lanes(result, v.load_pointer(out_table, i, 0), split, n_filters)
+
+
+@intrinsic
+def compute_tile(
+    typingctx,
+    row,
+    table,
+    rows,
+    row_bytes,
+    run,
+    weights,
+    out_table,
+    n_pixels,
+    n_filters,
+    activation,
+):
+    def emit(context, builder, sig, args):
+        emit_function(builder, row.row, tile, args[1:])
+        return context.get_dummy_value()
+
+    return types.none(row, *[types.int64] * 9), emit
+
+
+def task(row, plan, images, weights, out, scratch, index):
+    """Compute a block of ``task_rows`` by ``task_columns`` output pixels of one image.
+
+    images, out : addresses of the first element; element strides of channels are 1, the others
+        are the plan's, in bytes.
+    weights : address of what `tile` reads, 64-byte aligned.
+    scratch : SCRATCH_WORDS words, for two words for each pixel of a block and behind them the copy
+        of its inputs.
+
+    Assumes one group, and dilations of 1.
+    """
+    mr = row.pixels
+    pixel_bytes = plan.group_channels * row.itemsize
+    x_blocks = (plan.ow + plan.task_columns - 1) // plan.task_columns
+    y_blocks = (plan.oh + plan.task_rows - 1) // plan.task_rows
+    n = index // (x_blocks * y_blocks)
+    index -= n * x_blocks * y_blocks
+    first_y = index // x_blocks * plan.task_rows
+    first_x = index % x_blocks * plan.task_columns
+    rows = min(plan.task_rows, plan.oh - first_y)
+    columns = min(plan.task_columns, plan.ow - first_x)
+    pixels = rows * columns
+
+    windows = scratch
+    outs = windows + 8 * (plan.task_rows * plan.task_columns + mr)
+    copy = outs + 8 * (plan.task_rows * plan.task_columns + mr)
+    copied = (columns - 1) * plan.sw + plan.kw
+    row_bytes = copied * pixel_bytes
+    top = first_y * plan.sh - plan.top
+    left = first_x * plan.sw - plan.left
+    # Of the copied columns, those from `before` to `behind` are the image's.
+    before = min(max(-left, 0), copied)
+    behind = max(min(copied, plan.w - left), before)
+    for i in range((rows - 1) * plan.sh + plan.kh):
+        iy = top + i
+        place = copy + i * row_bytes
+        if iy < 0 or iy >= plan.h:
+            zero_bytes(place, row_bytes)
+            continue
+        source = images + n * plan.image_n + iy * plan.image_y + (left + before) * plan.image_x
+        zero_bytes(place, before * pixel_bytes)
+        if plan.merge_rows:
+            copy_bytes(place + before * pixel_bytes, source, (behind - before) * pixel_bytes)
+        else:
+            for p in range(before, behind):
+                copy_bytes(place + p * pixel_bytes, source, pixel_bytes)
+                source += plan.image_x
+        zero_bytes(place + behind * pixel_bytes, (copied - behind) * pixel_bytes)
+
+    target = out + n * plan.out_n + first_y * plan.out_y + first_x * plan.out_x
+    p = 0
+    for y in range(rows):
+        for x in range(columns):
+            set_word(windows, p, copy + y * plan.sh * row_bytes + x * plan.sw * pixel_bytes)
+            set_word(outs, p, target + y * plan.out_y + x * plan.out_x)
+            p += 1
+    for p in range(pixels, pixels + mr):  # read by the last tile, but not written
+        set_word(windows, p, word(windows, pixels - 1))
+
+    for p in range(0, pixels, mr):
+        compute_tile(
+            row,
+            windows + 8 * p,
+            plan.kh,
+            row_bytes,
+            plan.kw * plan.group_channels,
+            weights,
+            outs + 8 * p,
+            min(mr, pixels - p),
+            plan.group_filters,
+            plan.activation,
+        )

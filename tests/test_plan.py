@@ -171,7 +171,7 @@ def test_packed_strips_repeat_with_the_channels_period(row):
 @given(
     st.sampled_from([row for row in ROWS if row.family == "narrow"]),
     st.tuples(sizes, sizes),
-    st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    st.tuples(st.integers(1, 12), st.integers(1, 12)),
     st.integers(2, 10),
     st.tuples(st.integers(1, 9), st.integers(1, 9)),
 )

@@ -71,7 +71,7 @@ def test_the_wheel_holds_a_module_a_level_and_requires_numpy_alone(wheel):
         (metadata,) = (name for name in names if name.endswith("METADATA"))
         fields = Parser().parsestr(archive.read(metadata).decode())
     modules = {name.split("/")[1].split(".")[0] for name in names if name.endswith((".so", ".pyd"))}
-    expected = {level.module for level in LEVELS.values() if level.default}
+    expected = {level.module for level in LEVELS.values()}
     assert modules == expected | ({CPU_MODULE} if IS_X86_64 else set())
     always = [line for line in fields.get_all("Requires-Dist") if "extra ==" not in line]
     assert len(always) == 1 and always[0].startswith("numpy")

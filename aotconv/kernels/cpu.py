@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numba
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
 from numba.extending import intrinsic
 
 from .simd import WORD as INT64
+
+binding.initialize_native_asmparser()  # for the inline assembly
 
 INT32 = ir.IntType(32)
 

@@ -6,9 +6,7 @@ LLVM vector IR: Python's own loops unroll, ``for i in v.loop(n)`` becomes a loop
 
 from __future__ import annotations
 
-from llvmlite import binding, ir
-
-binding.initialize_native_asmparser()  # for `fence` and for cpuid
+from llvmlite import ir
 
 WORD = ir.IntType(64)
 
@@ -186,8 +184,7 @@ class Vectors:
 
         Nothing is emitted.
         """
-        nothing = ir.FunctionType(ir.VoidType(), [])
-        self._builder.asm(nothing, "", "~{memory}", [], side_effect=True)
+        self._builder.fence("acq_rel", targetscope="singlethread")
 
     # Arithmetic
 

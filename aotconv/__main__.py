@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from . import __version__, show_config
+from . import __version__, active, show_config
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,6 +65,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     bench_parser.add_argument("--json", metavar="FILE", help="write everything that was measured")
     bench_parser.add_argument("--plot", metavar="FILE", help="draw a chart")
     args = parser.parse_args(argv)
+    try:
+        active()
+    except ValueError as error:  # AOTCONV_IMPLEMENTATION names none that can run
+        print(f"aotconv: error: {error}", file=sys.stderr)
+        return 2
     if args.command == "info":
         show_config()
         return 0

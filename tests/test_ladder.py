@@ -114,6 +114,14 @@ def test_the_environment_variable_with_an_unknown_name_is_an_error_that_lists_th
     assert "AOTCONV_IMPLEMENTATION: 'avx3' is no implementation; possible here:" in result.stderr
 
 
+def test_the_command_line_with_an_unknown_implementation_says_so_in_one_line():
+    code = "import sys; from aotconv.__main__ import main; sys.exit(main(['info']))"
+    result = run_python(code, AOTCONV_IMPLEMENTATION="avx3")
+    assert result.returncode == 2 and result.stdout == ""
+    assert result.stderr.startswith("aotconv: error: AOTCONV_IMPLEMENTATION: 'avx3' is no")
+    assert result.stderr.count("\n") == 1
+
+
 BLOCKED = """
 import importlib.abc, sys, warnings
 def is_blocked(name):

@@ -168,12 +168,11 @@ def task(row, plan, images, weights, out, scratch, index):
     merged = lefts + 8 * mr * plan.task_tiles
     taps_table = merged + 8 * plan.task_tiles
 
+    y = first_pixel // plan.ow
+    x = first_pixel - y * plan.ow
+    n = y // plan.oh
+    y -= n * plan.oh
     for p in range(tiles * mr):
-        pixel = min(first_pixel + p, last_pixel - 1)
-        y = pixel // plan.ow
-        x = pixel - y * plan.ow
-        n = y // plan.oh
-        y -= n * plan.oh
         top = y * plan.sh - plan.top
         left = x * plan.sw - plan.left
         window = images + n * plan.image_n + top * plan.image_y + left * plan.image_x
@@ -181,6 +180,14 @@ def task(row, plan, images, weights, out, scratch, index):
         set_word(windows, p, window)
         set_word(tops, p, top)
         set_word(lefts, p, left)
+        if first_pixel + p < last_pixel - 1:  # the last one stands in for those of no pixel
+            x += 1
+            if x == plan.ow:
+                x = 0
+                y += 1
+                if y == plan.oh:
+                    y = 0
+                    n += 1
 
     for first_tap in range(0, taps, plan.block_taps):
         last_tap = min(first_tap + plan.block_taps, taps)

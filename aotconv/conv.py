@@ -93,10 +93,11 @@ class _Convolution:
         compute = np.dtype(np.float32) if dtype == np.float16 else dtype.newbyteorder("=")
         result_shape = self._result_shape(geometry, images.ndim)
         is_sum = geometry.depth > 0 and 0 not in result_shape
-        rung = ladder.rung(compute.name) if is_sum else None
+        name = compute.name
+        rung = ladder.rung(name) if is_sum else None
         kernel, microseconds = None, 0.0
         if rung is not None:
-            kernel = self._kernels.get((rung, compute.name)) or self._kernel(rung, compute.name)
+            kernel = self._kernels.get((rung, name)) or self._kernel(rung, name)
             microseconds = plan.estimate(kernel.row, geometry)
         prepared = _Prepared(geometry, result_shape, dtype, compute, kernel, microseconds)
         if len(self._prepared) >= KEPT_SHAPES:

@@ -11,11 +11,7 @@ then kernel row, kernel column, channel), whatever the blocks, tiles and threads
 
 from __future__ import annotations
 
-from numba import types
-from numba.extending import intrinsic
-
-from .runtime import set_word, word
-from .simd import emit_function
+from .runtime import set_word, tile_intrinsic, word
 
 UNROLL = 4
 
@@ -111,27 +107,7 @@ def tile(
     store_sums(v, row, sums, out_table, out_offset, pixels, channels, activation)
 
 
-@intrinsic
-def compute_tile(
-    typingctx,
-    row,
-    table,
-    segments,
-    run,
-    offset,
-    panel,
-    out_table,
-    out_offset,
-    pixels,
-    channels,
-    bias,
-    activation,
-):
-    def emit(context, builder, sig, args):
-        emit_function(builder, row.row, tile, args[1:])
-        return context.get_dummy_value()
-
-    return types.none(row, *[types.int64] * 11), emit
+compute_tile = tile_intrinsic(tile)
 
 
 def task(row, plan, images, weights, out, scratch, index):

@@ -8,12 +8,8 @@ above and below are read from a block of zeros.
 
 from __future__ import annotations
 
-from numba import types
-from numba.extending import intrinsic
-
 from .registry import SCRATCH_WORDS
-from .runtime import copy_bytes, set_word, zero_bytes
-from .simd import emit_function
+from .runtime import copy_bytes, set_word, tile_intrinsic, zero_bytes
 
 
 def columns(v, row, table, pixels, channels, panel, out, out_x, out_y, rows, activation):
@@ -83,15 +79,7 @@ def columns(v, row, table, pixels, channels, panel, out, out_x, out_y, rows, act
                     tile(pixel, 1)
 
 
-@intrinsic
-def compute_columns(
-    typingctx, row, table, pixels, channels, panel, out, out_x, out_y, rows, activation
-):
-    def emit(context, builder, sig, args):
-        emit_function(builder, row.row, columns, args[1:])
-        return context.get_dummy_value()
-
-    return types.none(row, *[types.int64] * 9), emit
+compute_columns = tile_intrinsic(columns)
 
 
 def task(row, plan, images, weights, out, scratch, index):

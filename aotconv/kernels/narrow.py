@@ -9,11 +9,7 @@ order of summation, depends on the filters alone.
 
 from __future__ import annotations
 
-from numba import types
-from numba.extending import intrinsic
-
-from .runtime import copy_bytes, set_word, word, zero_bytes
-from .simd import emit_function
+from .runtime import copy_bytes, set_word, tile_intrinsic, word, zero_bytes
 
 
 def tile(v, row, table, rows, row_bytes, run, weights, out_table, n_pixels, n_filters, activation):
@@ -60,25 +56,7 @@ def tile(v, row, table, rows, row_bytes, run, weights, out_table, n_pixels, n_fi
             v.store_lanes(result, v.load_pointer(out_table, i, 0), split, n_filters)
 
 
-@intrinsic
-def compute_tile(
-    typingctx,
-    row,
-    table,
-    rows,
-    row_bytes,
-    run,
-    weights,
-    out_table,
-    n_pixels,
-    n_filters,
-    activation,
-):
-    def emit(context, builder, sig, args):
-        emit_function(builder, row.row, tile, args[1:])
-        return context.get_dummy_value()
-
-    return types.none(row, *[types.int64] * 9), emit
+compute_tile = tile_intrinsic(tile)
 
 
 def task(row, plan, images, weights, out, scratch, index):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from numba import types
-from numba.extending import intrinsic
-
-from .simd import emit_function
+from .runtime import tile_intrinsic
 
 
 def tile(v, row, vectors, iterations, out):
@@ -26,13 +23,7 @@ def tile(v, row, vectors, iterations, out):
     v.store(result, v.pointer(out))
 
 
-@intrinsic
-def compute_tile(typingctx, row, vectors, iterations, out):
-    def emit(context, builder, sig, args):
-        emit_function(builder, row.row, tile, args[1:])
-        return context.get_dummy_value()
-
-    return types.none(row, types.int64, types.int64, types.int64), emit
+compute_tile = tile_intrinsic(tile)
 
 
 def task(row, plan, images, weights, out, scratch, index):

@@ -4,6 +4,7 @@ words of memory, and tasks that run without the GIL on a team of OpenMP threads.
 
 from __future__ import annotations
 
+import inspect
 from importlib import import_module
 
 from llvmlite import ir
@@ -16,8 +17,9 @@ from numba.core.typing.templates import AttributeTemplate
 from numba.extending import infer_getattr, intrinsic, models, register_model, typeof_impl
 
 from .registry import FIELDS, SCRATCH_WORDS, Row
-from .simd import WORD
+from .simd import WORD, emit_function
 
+_TYPING_CONTEXT = inspect.Parameter("typingctx", inspect.Parameter.POSITIONAL_OR_KEYWORD)
 VOID_POINTER = ir.IntType(8).as_pointer()
 
 
@@ -126,6 +128,25 @@ def zero_bytes(typingctx, target, size):
         return context.get_dummy_value()
 
     return types.none(types.int64, types.int64), emit
+
+
+def tile_intrinsic(tile):
+    """The intrinsic ``(row, *words)`` that calls ``tile(v, row, *words)``.
+
+    The tile is emitted as a function of its own, so that registers are allocated for it alone.
+    """
+    parameters = list(inspect.signature(tile).parameters.values())
+
+    def definition(typingctx, row, *words):
+        def emit(context, builder, sig, args):
+            emit_function(builder, row.row, tile, args[1:])
+            return context.get_dummy_value()
+
+        return types.none(row, *[types.int64] * len(words)), emit
+
+    # numba matches arguments by name, and takes no variable number of them.
+    definition.__signature__ = inspect.Signature([_TYPING_CONTEXT, *parameters[1:]])
+    return intrinsic(definition)
 
 
 def _emit_task(context, builder, row_type, task):

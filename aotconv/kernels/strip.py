@@ -14,12 +14,8 @@ copied between zeros; rows above and below are read from a block of zeros.
 
 from __future__ import annotations
 
-from numba import types
-from numba.extending import intrinsic
-
 from .registry import SCRATCH_WORDS
-from .runtime import copy_bytes, set_word, zero_bytes
-from .simd import emit_function
+from .runtime import copy_bytes, set_word, tile_intrinsic, zero_bytes
 
 
 def strip(
@@ -123,27 +119,7 @@ def strip(
                     tile(v.word(0), 1, length)
 
 
-@intrinsic
-def compute_strip(
-    typingctx,
-    row,
-    table,
-    length,
-    kh,
-    kw,
-    weights,
-    channels,
-    first_channel,
-    out,
-    out_y,
-    rows,
-    activation,
-):
-    def emit(context, builder, sig, args):
-        emit_function(builder, row.row, strip, args[1:])
-        return context.get_dummy_value()
-
-    return types.none(row, *[types.int64] * 11), emit
+compute_strip = tile_intrinsic(strip)
 
 
 def task(row, plan, images, weights, out, scratch, index):

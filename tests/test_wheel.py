@@ -77,7 +77,7 @@ def test_the_wheel_holds_a_module_a_level_and_requires_numpy_alone(wheel):
     assert len(always) == 1 and always[0].startswith("numpy")
     assert "aotconv/py.typed" in names
     assert not [name for name in names if name.startswith(("tests", "build_kernels"))]
-    assert wheel.stat().st_size < 2 << 20
+    assert wheel.stat().st_size < 1 << 20
 
 
 def test_the_wheel_computes_with_compiled_kernels_where_only_numpy_is(bare_python, tmp_path):

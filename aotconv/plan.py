@@ -11,13 +11,21 @@ import numpy as np
 
 from .blocks import largest
 from .geometry import Geometry, Pair
-from .kernels.registry import ACTIVATIONS, BLOCKING, FIELDS, LOOP_ROWS, ROWS, SCRATCH_WORDS, Row
+from .kernels.registry import (
+    ACTIVATIONS,
+    BLOCKING,
+    FIELDS,
+    LOOP_ROWS,
+    ROWS,
+    SCRATCH_WORDS,
+    UNROLL,
+    Row,
+)
 
 _ROWS: dict[tuple[str, str], list[Row]] = {}
 for _row in ROWS + LOOP_ROWS:
     _ROWS.setdefault((_row.level, _row.dtype), []).append(_row)
 
-UNROLL = 4  # products that the dense kernel multiplies at a time
 STRIP = 1024  # elements of a strip, roughly
 DEPTHWISE_PIXELS = 32  # of a row, whose channels are done before the next ones'
 LARGEST_NARROW_WINDOW = 16 << 10  # bytes; a few of them fit into the scratch words

@@ -11,9 +11,8 @@ then kernel row, kernel column, channel), whatever the blocks, tiles and threads
 
 from __future__ import annotations
 
+from .registry import UNROLL
 from .runtime import set_word, tile_intrinsic, word
-
-UNROLL = 4
 
 
 def start_sums(v, row, out_table, out_offset, pixels, channels, bias):

@@ -184,6 +184,8 @@ FIELDS = (
 BLOCKING = tuple(name for name in FIELDS if name.startswith(("task_", "block_")))
 ACTIVATIONS = (None, "relu", "relu6")
 
+# Products that the dense kernel multiplies at a time.
+UNROLL = 4
 # int64 words of scratch on the stack of each thread, for tables of addresses.
 SCRATCH_WORDS = 4096
 

@@ -34,7 +34,7 @@ LARGEST_STRIP_WINDOW = 32  # rows and columns: copies of inputs fit into the scr
 VECTOR_RATE, LOOP_RATE, COPY_RATE = 200_000, 500, 10_000
 ALIGNMENT = 64  # of packed weights, in bytes: a cache line, and the widest vector
 PANEL_SLICE_BYTES = 32 << 10  # of a panel, in one block of the reduction: the first-level cache
-BLOCK_TILES = 16
+TASK_TILES = 16  # of pixels in a task of the dense kernel, at most
 TASKS_PER_THREAD = 4
 
 
@@ -117,16 +117,15 @@ def pack(row: Row, filters: np.ndarray, bias: np.ndarray | None, groups: int) ->
     rows[1:] = filters.reshape(-1, n_filters)
     if bias is not None:
         rows[0] = bias
-    if row.family == "narrow":
-        return _pack_narrow(row, rows, filters.shape[0])
-    return _PACKERS[row.family](row, rows, filters.shape[2] * groups, groups)
+    return _PACKERS[row.family](row, rows, filters.shape, groups)
 
 
-def _pack_dense(row: Row, rows: np.ndarray, channels: int, groups: int) -> Packed:
+def _pack_dense(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> Packed:
     """A pixel of zeros; then for each group its panels, as wide as the tile, filled with zeros."""
     depth, n_filters = rows.shape
     width = n_filters // groups
     panels = -(-width // row.channels)
+    channels = shape[2] * groups
     lead = _padded(channels * row.itemsize, ALIGNMENT) // row.itemsize
     memory, address = _aligned(lead + groups * panels * depth * row.channels, row)
     memory[:lead] = 0
@@ -137,8 +136,9 @@ def _pack_dense(row: Row, rows: np.ndarray, channels: int, groups: int) -> Packe
     return Packed(address, lead * row.itemsize, memory)
 
 
-def _pack_depthwise(row: Row, rows: np.ndarray, channels: int, groups: int) -> Packed:
+def _pack_depthwise(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> Packed:
     """A vector of zeros; then for each vector of channels its rows, filled with zeros."""
+    channels = groups
     vectors = -(-channels // row.lanes)
     lead = ALIGNMENT // row.itemsize
     memory, address = _aligned(lead + vectors * len(rows) * row.lanes, row)
@@ -150,9 +150,10 @@ def _pack_depthwise(row: Row, rows: np.ndarray, channels: int, groups: int) -> P
     return Packed(address, lead * row.itemsize, memory)
 
 
-def _pack_strip(row: Row, rows: np.ndarray, channels: int, groups: int) -> Packed:
+def _pack_strip(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> Packed:
     """Zeros for a strip; then the rows, repeated over PERIOD vectors, or for a tile's width."""
     lead = _padded((STRIP + row.channels) * row.itemsize, ALIGNMENT) // row.itemsize
+    channels = groups
     width = row.period * row.lanes or channels + row.channels
     memory, address = _aligned(lead + len(rows) * width, row)
     memory[:lead] = 0
@@ -160,11 +161,11 @@ def _pack_strip(row: Row, rows: np.ndarray, channels: int, groups: int) -> Packe
     return Packed(address, lead * row.itemsize, memory)
 
 
-def _pack_narrow(row: Row, rows: np.ndarray, kh: int) -> Packed:
+def _pack_narrow(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> Packed:
     """A vector of biases; then for each kernel row a vector for each `split` products, and one for
     each product left over.  Lane ``o * split + k`` is filter o's k-th."""
-    depth, n_filters = rows.shape
-    run = (depth - 1) // kh
+    kh, kw, channels, n_filters = shape
+    run = kw * channels
     whole, rest = divmod(run, row.split)
     vectors = np.zeros((1 + kh * (whole + rest), row.lanes // row.split, row.split), row.dtype)
     vectors[0, :n_filters, 0] = rows[0]
@@ -178,7 +179,7 @@ def _pack_narrow(row: Row, rows: np.ndarray, kh: int) -> Packed:
     return Packed(address, 0, memory)
 
 
-def _pack_loop(row: Row, rows: np.ndarray, channels: int, groups: int) -> Packed:
+def _pack_loop(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> Packed:
     """A zero, then the rows."""
     memory, address = _aligned(1 + rows.size, row)
     memory[0] = 0
@@ -190,6 +191,7 @@ _PACKERS = {
     "dense": _pack_dense,
     "depthwise": _pack_depthwise,
     "strip": _pack_strip,
+    "narrow": _pack_narrow,
     "loop": _pack_loop,
 }
 
@@ -269,7 +271,7 @@ def _dense_blocking(row: Row, g: Geometry, image_x: int, threads: int) -> dict[s
 
     tiles = -(-g.n * g.oh * g.ow // row.pixels)
     tile_words = row.pixels * (4 + block_taps) + 1
-    task_tiles = min(BLOCK_TILES, SCRATCH_WORDS // tile_words)
+    task_tiles = min(TASK_TILES, SCRATCH_WORDS // tile_words)
     panels = g.groups * -(-g.group_filters // row.channels)
     pixel_tasks = -(-tiles // task_tiles)
     wanted = TASKS_PER_THREAD * threads if threads > 1 else 1

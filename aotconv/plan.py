@@ -14,11 +14,16 @@ from .geometry import Geometry, Pair
 from .kernels.registry import (
     ACTIVATIONS,
     BLOCKING,
+    COPIED,
+    DENSE_TILE_WORDS,
     FIELDS,
     LOOP_ROWS,
+    NO_BORDER,
     ROWS,
     SCRATCH_WORDS,
+    SKIPPED,
     UNROLL,
+    ZEROS,
     Row,
 )
 
@@ -33,7 +38,9 @@ LARGEST_STRIP_WINDOW = 32  # rows and columns: copies of inputs fit into the scr
 # Of one thread, roughly: multiply-adds, and bytes, in a microsecond.
 VECTOR_RATE, LOOP_RATE, COPY_RATE = 200_000, 500, 10_000
 ALIGNMENT = 64  # of packed weights, in bytes: a cache line, and the widest vector
-PANEL_SLICE_BYTES = 32 << 10  # of a panel, in one block of the reduction: the first-level cache
+PANEL_SLICE_BYTES = 256 << 10  # of a panel, in one block of the reduction: the second-level cache
+LARGEST_COPIED_WINDOW = 1 << 10  # bytes
+SKIPPING_PIXEL = 1 << 10  # bytes of a pixel's channels; with fewer, a tap is no block of its own
 TASK_TILES = 16  # of pixels in a task of the dense kernel, at most
 TASKS_PER_THREAD = 4
 
@@ -108,6 +115,10 @@ class Packed(NamedTuple):
     address: int  # aligned to ALIGNMENT
     offset: int  # bytes from there, where the zeros are, to the weights
     memory: np.ndarray  # keeps them alive
+    finite: bool  # all of them
+
+
+_Layout = tuple[int, int, np.ndarray]  # of Packed
 
 
 def pack(row: Row, filters: np.ndarray, bias: np.ndarray | None, groups: int) -> Packed:
@@ -117,10 +128,11 @@ def pack(row: Row, filters: np.ndarray, bias: np.ndarray | None, groups: int) ->
     rows[1:] = filters.reshape(-1, n_filters)
     if bias is not None:
         rows[0] = bias
-    return _PACKERS[row.family](row, rows, filters.shape, groups)
+    address, offset, memory = _PACKERS[row.family](row, rows, filters.shape, groups)
+    return Packed(address, offset, memory, bool(np.isfinite(rows).all()))
 
 
-def _pack_dense(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> Packed:
+def _pack_dense(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> _Layout:
     """A pixel of zeros; then for each group its panels, as wide as the tile, filled with zeros."""
     depth, n_filters = rows.shape
     width = n_filters // groups
@@ -133,10 +145,10 @@ def _pack_dense(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int)
     filled[:, :, :width] = rows.reshape(depth, groups, width)
     packed = memory[lead:].reshape(groups, panels, depth, row.channels)
     packed[:] = filled.reshape(depth, groups, panels, row.channels).transpose(1, 2, 0, 3)
-    return Packed(address, lead * row.itemsize, memory)
+    return address, lead * row.itemsize, memory
 
 
-def _pack_depthwise(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> Packed:
+def _pack_depthwise(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> _Layout:
     """A vector of zeros; then for each vector of channels its rows, filled with zeros."""
     channels = groups
     vectors = -(-channels // row.lanes)
@@ -147,10 +159,10 @@ def _pack_depthwise(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: 
     filled[:, :channels] = rows
     packed = memory[lead:].reshape(vectors, len(rows), row.lanes)
     packed[:] = filled.reshape(len(rows), vectors, row.lanes).transpose(1, 0, 2)
-    return Packed(address, lead * row.itemsize, memory)
+    return address, lead * row.itemsize, memory
 
 
-def _pack_strip(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> Packed:
+def _pack_strip(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> _Layout:
     """Zeros for a strip; then the rows, repeated over PERIOD vectors, or for a tile's width."""
     lead = _padded((STRIP + row.channels) * row.itemsize, ALIGNMENT) // row.itemsize
     channels = groups
@@ -158,10 +170,10 @@ def _pack_strip(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int)
     memory, address = _aligned(lead + len(rows) * width, row)
     memory[:lead] = 0
     memory[lead:].reshape(-1, width)[:] = rows[:, np.arange(width) % channels]
-    return Packed(address, lead * row.itemsize, memory)
+    return address, lead * row.itemsize, memory
 
 
-def _pack_narrow(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> Packed:
+def _pack_narrow(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> _Layout:
     """A vector of biases; then for each kernel row a vector for each `split` products, and one for
     each product left over.  Lane ``o * split + k`` is filter o's k-th."""
     kh, kw, channels, n_filters = shape
@@ -176,15 +188,15 @@ def _pack_narrow(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int
     taps[:, whole:, :n_filters, 0] = products[:, whole * row.split :]
     memory, address = _aligned(vectors.size, row)
     memory[:] = vectors.ravel()
-    return Packed(address, 0, memory)
+    return address, 0, memory
 
 
-def _pack_loop(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> Packed:
+def _pack_loop(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> _Layout:
     """A zero, then the rows."""
     memory, address = _aligned(1 + rows.size, row)
     memory[0] = 0
     memory[1:] = rows.ravel()
-    return Packed(address, row.itemsize, memory)
+    return address, row.itemsize, memory
 
 
 _PACKERS = {
@@ -213,7 +225,7 @@ def estimate(row: Row, geometry: Geometry) -> float:
 
 
 def blocking(
-    row: Row, geometry: Geometry, image_x: int, out_x: int, threads: int
+    row: Row, geometry: Geometry, image_x: int, out_x: int, threads: int, finite: bool = True
 ) -> dict[str, int]:
     """How a problem is cut into tasks, and a task into what its tiles take at a time.
 
@@ -226,7 +238,7 @@ def blocking(
     """
     g = geometry
     if row.family == "dense":
-        return _dense_blocking(row, g, image_x, threads)
+        return _dense_blocking(row, g, image_x, threads, finite)
     if row.family == "narrow":
         return _narrow_blocking(row, g, image_x)
     if row.family == "depthwise":
@@ -255,33 +267,61 @@ def _narrow_blocking(row: Row, g: Geometry, image_x: int) -> dict[str, int]:
     }
 
 
-def _dense_blocking(row: Row, g: Geometry, image_x: int, threads: int) -> dict[str, int]:
+def _dense_blocking(
+    row: Row, g: Geometry, image_x: int, threads: int, finite: bool
+) -> dict[str, int]:
     channels, taps = g.group_channels, g.kh * g.kw
     depth = PANEL_SLICE_BYTES // (row.channels * row.itemsize)
+    adjacent = image_x == channels * row.itemsize and g.groups == 1 and g.dw == 1
+    leaves = (g.top, g.bottom, g.left, g.right) != (0, 0, 0, 0)
+    window = taps * channels * row.itemsize
+    if leaves and finite and channels * row.itemsize >= SKIPPING_PIXEL and taps > 1:
+        border = SKIPPED
+    elif leaves and adjacent and window <= LARGEST_COPIED_WINDOW:
+        border = COPIED
+    else:
+        border = ZEROS if leaves else NO_BORDER
+
+    block_channels, block_taps = channels, 1
     if channels > depth:
         pieces = -(-channels // depth)
-        block_channels, block_taps = _padded(-(-channels // pieces), UNROLL), 1
-    else:
-        block_channels = channels
+        block_channels = _padded(-(-channels // pieces), UNROLL)
+    elif border != SKIPPED:
         block_taps = min(taps, depth // channels, SCRATCH_WORDS // (4 * row.pixels))
-    adjacent = image_x == channels * row.itemsize and g.groups == 1 and g.dw == 1
     merge_rows = adjacent and block_taps >= g.kw > 1
     if merge_rows:
         block_taps -= block_taps % g.kw
 
-    tiles = -(-g.n * g.oh * g.ow // row.pixels)
-    tile_words = row.pixels * (4 + block_taps) + 1
-    task_tiles = min(TASK_TILES, SCRATCH_WORDS // tile_words)
+    tile_words = (
+        DENSE_TILE_WORDS
+        + {
+            NO_BORDER: 0,
+            COPIED: row.pixels * (g.kh + -(-window // 8)),
+            ZEROS: row.pixels * block_taps,
+            SKIPPED: 0,
+        }[border]
+    )
+    pixel_words = 6 if border == SKIPPED else 4
+
+    def fits(pixels: int) -> bool:
+        tiles = -(-pixels // row.pixels)
+        needed = pixel_words * (pixels + row.pixels) + block_taps + tiles * tile_words
+        return needed <= SCRATCH_WORDS
+
+    pixels = g.n * g.oh * g.ow
+    most = largest(min(pixels, TASK_TILES * row.pixels), fits)
+    pixel_tasks = -(-pixels // most)
+    task_pixels = -(-pixels // pixel_tasks)
     panels = g.groups * -(-g.group_filters // row.channels)
-    pixel_tasks = -(-tiles // task_tiles)
     wanted = TASKS_PER_THREAD * threads if threads > 1 else 1
     task_panels = -(-panels // min(panels, -(-wanted // pixel_tasks)))
     return {
         "tasks": pixel_tasks * -(-panels // task_panels),
-        "task_tiles": task_tiles,
+        "task_pixels": task_pixels,
         "task_panels": task_panels,
         "block_taps": block_taps,
         "block_channels": block_channels,
+        "border": border,
         "merge_rows": int(merge_rows),
     }
 
@@ -303,9 +343,9 @@ def words(
         Of NHWC arrays whose channels are contiguous, in bytes.
     """
     fields: dict[str, Any] = {
-        **dict.fromkeys((*BLOCKING, "merge_rows"), 0),
+        **dict.fromkeys((*BLOCKING, "border", "merge_rows"), 0),
         **geometry._asdict(),
-        **blocking(row, geometry, image_strides[2], out_strides[2], threads),
+        **blocking(row, geometry, image_strides[2], out_strides[2], threads, packed.finite),
         "pixels": geometry.n * geometry.oh * geometry.ow,
         "group_channels": geometry.group_channels,
         "group_filters": geometry.group_filters,

@@ -1,23 +1,27 @@
 """Dense convolution: tiles of MR output pixels by NR vectors of output channels.
 
 For each tile the kernel multiplies MR rows of inputs, read in place, with a panel, the packed
-weights of one column of tiles.  Tiles run across the ends of output rows and of images.  Where a
-pixel's window leaves the image, its taps point at a block of zeros, so padding costs no copy.
+weights of one column of tiles.  Tiles run across the ends of output rows and of images, and take
+MR or MR - 1 pixels, so that few are computed for nothing.
 
-The reduction is cut into blocks, so that a panel's slice stays in the first-level cache while it
-serves all pixel tiles of the task.  An output element is always summed in the same order (bias,
-then kernel row, kernel column, channel), whatever the blocks, tiles and threads are.
+Where windows leave the image there are three ways, none of which copies the image.  Of few
+channels, the windows of a tile are copied between zeros.  Of more, taps outside point at a block
+of zeros.  Of many, and if the plan says so, a tap is multiplied for those pixels alone that have
+it inside.
+
+An output element is always summed in the same order (bias, then kernel row, kernel column,
+channel), whatever the blocks, tiles and threads are.
 """
 
 from __future__ import annotations
 
-from .registry import UNROLL
-from .runtime import set_word, tile_intrinsic, word
+from .registry import COPIED, DENSE_TILE_WORDS, NO_BORDER, SKIPPED, UNROLL, ZEROS
+from .runtime import copy_bytes, set_word, tile_intrinsic, word, zero_bytes
 
 
-def start_sums(v, row, out_table, out_offset, pixels, channels, bias):
+def start_sums(v, row, n_pixels, outs, out_offset, pixels, n_filters, bias):
     """A tile's accumulators, started from the bias, or where `bias` is 0 from the output."""
-    rows, vectors = range(row.pixels), range(row.vectors)
+    rows, vectors = range(n_pixels), range(row.vectors)
     sums = [[v.cell(v.constant(0.0)) for _ in vectors] for _ in rows]
     for from_bias in v.choose(v.less(0, bias)):
         if from_bias:
@@ -28,200 +32,277 @@ def start_sums(v, row, out_table, out_offset, pixels, channels, bias):
         else:
             for i in rows:
                 for _ in v.when(v.less(i, pixels)):
-                    out = v.load_pointer(out_table, i, out_offset)
+                    out = v.load_pointer(outs, i, out_offset)
                     for j in vectors:
                         at = j * row.lanes
-                        sums[i][j].set(v.load_first(v.add(channels, -at), out, at))
+                        sums[i][j].set(v.load_first(v.add(n_filters, -at), out, at))
     return sums
 
 
-def store_sums(v, row, sums, out_table, out_offset, pixels, channels, activation):
-    """Store `channels` of `pixels` of a tile, clamped as `activation` says."""
-    lower = v.select(v.less(0, activation), v.constant(0.0), v.constant(float("-inf")))
-    upper = v.select(v.less(1, activation), v.constant(6.0), v.constant(float("inf")))
-    for i in range(row.pixels):
+def store_sums(v, row, sums, outs, out_offset, pixels, n_filters, activation):
+    """Store `n_filters` of `pixels` of a tile, clamped as `activation` says."""
+    for _ in v.when(v.less(0, activation)):
+        upper = v.select(v.less(1, activation), v.constant(6.0), v.constant(float("inf")))
+        for total in (total for pixel in sums for total in pixel):
+            total.set(v.clamp(total.get(), v.constant(0.0), upper))
+    for i, pixel in enumerate(sums):
         for _ in v.when(v.less(i, pixels)):
-            out = v.load_pointer(out_table, i, out_offset)
-            results = [v.clamp(total.get(), lower, upper) for total in sums[i]]
-            for whole in v.choose(v.equal(channels, row.channels)):
-                for j, result in enumerate(results):
+            out = v.load_pointer(outs, i, out_offset)
+            for whole in v.choose(v.equal(n_filters, row.channels)):
+                for j, total in enumerate(pixel):
                     at = j * row.lanes
                     if whole:
-                        v.store(result, out, at)
+                        v.store(total.get(), out, at)
                     else:
-                        v.store_first(v.add(channels, -at), result, out, at)
+                        v.store_first(v.add(n_filters, -at), total.get(), out, at)
 
 
-def tile(
-    v,
-    row,
-    table,
-    segments,
-    run,
-    offset,
-    panel,
-    out_table,
-    out_offset,
-    pixels,
-    channels,
-    bias,
-    activation,
+def tiles(
+    v, row, first, count, shifts, channels, offset, panel, out_offset, n_filters, bias, activation
 ):
-    """Compute one tile, or one block of its reduction.
+    """Compute `count` tiles of one panel, or one block of their reduction.
 
-    table : address of ``segments * MR`` words: for each run of inputs an address a pixel, to each
-        of which `offset` bytes are added.
-    segments, run : the reduction is `segments` runs of `run` elements, contiguous in memory.
-    panel : address of ``segments * run`` rows of NR vectors, aligned to a vector.
-    out_table : address of MR words: the output pixels' addresses, to each of which `out_offset`
-        bytes are added.
-    pixels, channels : how many are stored, 1 to MR and 1 to NR vectors.
+    first : address of DENSE_TILE_WORDS words for each tile:
+        pixels : how many are stored, 1 to MR.
+        outs : address of a word for each, the output pixel's address.
+        segments, taps : the reduction is `segments` runs of ``taps * channels`` elements,
+            contiguous in memory.
+        inputs, step : address of MR words, an address for each pixel; those of the next segment
+            lie `step` bytes behind, or with 0 are the same.
+    shifts : address of a word for each tap: bytes to be added to the inputs' addresses.
+    channels : of a tap.
+    offset, out_offset : bytes to be added to all addresses of inputs, and of outputs.
+    panel : address of a row of NR vectors for each element of the reduction, aligned to a vector.
+    n_filters : how many are stored, 1 to NR vectors.
     bias : address of NR vectors to start from, aligned; or 0: start from the output's values.
     activation : 0 none, 1 relu, 2 relu6.
 
     Reads the runs (of MR pixels, stored or not), the panel, the bias; reads and writes the stored
-    pixels and channels of the output.  Neighbouring bytes are not touched.
+    pixels and filters of the output.  Neighbouring bytes are not touched.
     """
-    rows, vectors = range(row.pixels), range(row.vectors)
-    sums = start_sums(v, row, out_table, out_offset, pixels, channels, bias)
-    weights = v.cell(v.pointer(panel))
-    for segment in v.loop(segments):
-        inputs = [v.load_pointer(table, v.add(v.mul(segment, row.pixels), i), offset) for i in rows]
+    vectors = range(row.vectors)
 
-        def multiply(k, count, inputs=inputs):
-            for u in range(count):
-                at = [(u * row.vectors + j) * row.lanes for j in vectors]
-                filters = [v.load(weights.get(), a, aligned=True) for a in at]
-                for i in rows:
-                    pixel = v.splat(v.at(inputs[i], k), u)
-                    for j in vectors:
-                        sums[i][j].set(v.fma(pixel, filters[j], sums[i][j].get()))
-            weights.set(v.at(weights.get(), count * row.channels))
+    def tile(words, n_pixels):
+        """Compute one tile, of `n_pixels` at most."""
+        pixels, outs, segments, taps, inputs, step = words
+        run = v.mul(taps, channels)
+        rows = range(n_pixels)
+        sums = start_sums(v, row, n_pixels, outs, out_offset, pixels, n_filters, bias)
+        weights = v.cell(v.pointer(panel))
+        for segment in v.loop(segments):
+            shift = v.add(v.load_word(shifts, v.mul(segment, taps)), offset)
+            table = v.add(inputs, v.mul(segment, step))
+            pointers = [v.load_pointer(table, i, shift) for i in rows]
 
-        unrolled = v.floor(run, UNROLL)
-        for k in v.loop(unrolled, step=UNROLL):
-            multiply(k, UNROLL)
-        for k in v.loop(run, start=unrolled):
-            multiply(k, 1)
-    store_sums(v, row, sums, out_table, out_offset, pixels, channels, activation)
+            def multiply(k, times, pointers=pointers):
+                for u in range(times):
+                    at = [(u * row.vectors + j) * row.lanes for j in vectors]
+                    filters = [v.load(weights.get(), a, aligned=True) for a in at]
+                    for i in rows:
+                        pixel = v.splat(v.at(pointers[i], k), u)
+                        for j in vectors:
+                            sums[i][j].set(v.fma(pixel, filters[j], sums[i][j].get()))
+                weights.set(v.at(weights.get(), times * row.channels))
+
+            unrolled = v.floor(run, UNROLL)
+            for k in v.loop(unrolled, step=UNROLL):
+                multiply(k, UNROLL)
+            for k in v.loop(run, start=unrolled):
+                multiply(k, 1)
+        store_sums(v, row, sums, outs, out_offset, pixels, n_filters, activation)
+
+    for t in v.loop(count):
+        words = [
+            v.load_word(first, v.add(v.mul(t, DENSE_TILE_WORDS), i))
+            for i in range(DENSE_TILE_WORDS)
+        ]
+        for whole in v.choose(v.equal(words[0], row.pixels)):
+            tile(words, row.pixels if whole else row.pixels - 1)
 
 
-compute_tile = tile_intrinsic(tile)
+compute_tiles = tile_intrinsic(tiles)
 
 
 def task(row, plan, images, weights, out, scratch, index):
-    """Compute a block of pixel tiles by a block of panels.
+    """Compute a block of output pixels by a block of panels.
 
     images, out : addresses of the first element; element strides of channels are 1, the others
         are the plan's, in bytes.
     weights : address of the packed weights (`aotconv.plan.pack`), 64-byte aligned: a pixel's zeros,
         ``groups * group_channels``; at plan.weights_offset bytes from there, also aligned, for
         each panel its bias and its rows.
-    scratch : SCRATCH_WORDS words, for tables of addresses; a plan keeps
-        ``task_tiles * (MR * (4 + block_taps) + 1)`` within.
+    scratch : SCRATCH_WORDS words, for tables of addresses and copied windows; `aotconv.plan` cuts
+        tasks so that they suffice.
+
+    Assumes of plan.border that it is not NO_BORDER if a window leaves the image, and COPIED only
+    where merge_rows is set and a block has all taps.
     """
-    mr = row.pixels
-    itemsize = row.itemsize
-    panel_row = row.channels * itemsize
+    mr, itemsize = row.pixels, row.itemsize
     taps = plan.kh * plan.kw
+    panel_row = row.channels * itemsize
     panel_bytes = panel_row * (1 + taps * plan.group_channels)
     group_panels = (plan.group_filters + row.channels - 1) // row.channels
     panel_blocks = (plan.groups * group_panels + plan.task_panels - 1) // plan.task_panels
 
-    first_pixel = index // panel_blocks * plan.task_tiles * mr
-    last_pixel = min(first_pixel + plan.task_tiles * mr, plan.pixels)
-    tiles = (last_pixel - first_pixel + mr - 1) // mr
+    first_pixel = index // panel_blocks * plan.task_pixels
+    pixels = min(plan.task_pixels, plan.pixels - first_pixel)
     first_panel = index % panel_blocks * plan.task_panels
     last_panel = min(first_panel + plan.task_panels, plan.groups * group_panels)
 
-    # Tables of a word a pixel: output, window (may begin outside the image), its row and column.
+    # Tables of a word a pixel, and of as many as a tile reads behind the last one.
+    entries = plan.task_pixels + mr
     outs = scratch
-    windows = outs + 8 * mr * plan.task_tiles
-    tops = windows + 8 * mr * plan.task_tiles
-    lefts = tops + 8 * mr * plan.task_tiles
-    # A word a tile: whether it takes whole kernel rows as runs.
-    merged = lefts + 8 * mr * plan.task_tiles
-    taps_table = merged + 8 * plan.task_tiles
+    windows = outs + 8 * entries  # where the first tap lies, even if outside the image
+    tops = windows + 8 * entries  # its row and column
+    lefts = tops + 8 * entries
+    tap_shifts = lefts + 8 * entries
+    tiles = tap_shifts + 8 * plan.block_taps
+    rest = tiles + 8 * DENSE_TILE_WORDS * ((plan.task_pixels + mr - 1) // mr)
 
     y = first_pixel // plan.ow
     x = first_pixel - y * plan.ow
     n = y // plan.oh
     y -= n * plan.oh
-    for p in range(tiles * mr):
-        top = y * plan.sh - plan.top
-        left = x * plan.sw - plan.left
+    first = 0
+    while first < pixels:
+        some = min(pixels - first, plan.ow - x)
+        top, left = y * plan.sh - plan.top, x * plan.sw - plan.left
         window = images + n * plan.image_n + top * plan.image_y + left * plan.image_x
-        set_word(outs, p, out + n * plan.out_n + y * plan.out_y + x * plan.out_x)
-        set_word(windows, p, window)
-        set_word(tops, p, top)
-        set_word(lefts, p, left)
-        if first_pixel + p < last_pixel - 1:  # the last one stands in for those of no pixel
-            x += 1
-            if x == plan.ow:
-                x = 0
-                y += 1
-                if y == plan.oh:
-                    y = 0
-                    n += 1
+        target = out + n * plan.out_n + y * plan.out_y + x * plan.out_x
+        for p in range(some):
+            set_word(windows, first + p, window + p * plan.sw * plan.image_x)
+            set_word(outs, first + p, target + p * plan.out_x)
+        if plan.border != NO_BORDER:
+            for p in range(some):
+                set_word(tops, first + p, top)
+                set_word(lefts, first + p, left + p * plan.sw)
+        first += some
+        x = 0
+        y += 1
+        if y == plan.oh:
+            y = 0
+            n += 1
+    for p in range(pixels, pixels + mr):
+        set_word(windows, p, word(windows, pixels - 1))
+        if plan.border != NO_BORDER:
+            set_word(tops, p, word(tops, pixels - 1))
+            set_word(lefts, p, word(lefts, pixels - 1))
 
-    for first_tap in range(0, taps, plan.block_taps):
-        last_tap = min(first_tap + plan.block_taps, taps)
-        block_taps = last_tap - first_tap
+    # Of taps that are skipped, each pixel has other first and last ones: then a step without taps
+    # stores the bias before all others, and one applies the activation behind them.
+    skips = 1 if plan.border == SKIPPED else 0
+    steps = (taps + plan.block_taps - 1) // plan.block_taps + skips
+    if skips and plan.activation:
+        steps += 1
+    for step in range(steps):
+        first_tap = (step - skips) * plan.block_taps
+        block_taps = min(plan.block_taps, taps - first_tap) if first_tap >= 0 else 0
+        for tap in range(block_taps):
+            ky = (first_tap + tap) // plan.kw
+            kx = first_tap + tap - ky * plan.kw
+            shift = ky * plan.dh * plan.image_y + kx * plan.dw * plan.image_x
+            set_word(tap_shifts, tap, shift)
 
-        for t in range(tiles):
-            merge = plan.merge_rows
-            if merge:
-                first_y = first_tap // plan.kw * plan.dh
-                last_y = (last_tap - 1) // plan.kw * plan.dh
-                for p in range(t * mr, t * mr + mr):
+        inputs, targets, count = windows, outs, pixels
+        if skips and block_taps > 0:
+            inputs, targets, count = rest, rest + 8 * entries, 0
+            ky = first_tap // plan.kw
+            dy, dx = ky * plan.dh, (first_tap - ky * plan.kw) * plan.dw
+            for p in range(pixels):
+                y, x = word(tops, p) + dy, word(lefts, p) + dx
+                if y >= 0 and y < plan.h and x >= 0 and x < plan.w:
+                    set_word(inputs, count, word(windows, p))
+                    set_word(targets, count, word(outs, p))
+                    count += 1
+            if count == 0:
+                continue
+            for p in range(count, count + mr):
+                set_word(inputs, p, word(inputs, count - 1))
+
+        n_tiles = (count + mr - 1) // mr
+        for t in range(n_tiles):
+            first = count // n_tiles * t + min(t, count % n_tiles)
+            some = count // n_tiles + (1 if t < count % n_tiles else 0)
+            read = mr if some == mr else mr - 1
+            table, table_step = inputs + 8 * first, 0
+            segment_taps = plan.kw if plan.merge_rows else 1
+            leaves = False
+            if plan.border == ZEROS or plan.border == COPIED:
+                for p in range(first, first + read):
                     top, left = word(tops, p), word(lefts, p)
-                    if (
-                        top + first_y < 0
-                        or top + last_y >= plan.h
-                        or left < 0
-                        or left + plan.kw > plan.w
-                    ):
-                        merge = 0
-            set_word(merged, t, merge)
-            entry = t * mr * plan.block_taps
-            step = plan.kw if merge else 1
-            for tap in range(first_tap, last_tap, step):
-                ky = tap // plan.kw
-                kx = tap - ky * plan.kw
-                dy, dx = ky * plan.dh, kx * plan.dw
-                shift = dy * plan.image_y + dx * plan.image_x
-                for p in range(t * mr, t * mr + mr):
-                    address = word(windows, p) + shift
-                    if not merge:
-                        y, x = word(tops, p) + dy, word(lefts, p) + dx
+                    if top < 0 or top + (plan.kh - 1) * plan.dh >= plan.h:
+                        leaves = True
+                    if left < 0 or left + (plan.kw - 1) * plan.dw >= plan.w:
+                        leaves = True
+            if leaves and plan.border == ZEROS:
+                table, table_step = rest + 8 * t * mr * plan.block_taps, 8 * mr
+                segment_taps = 1
+                for tap in range(block_taps):
+                    ky = (first_tap + tap) // plan.kw
+                    dy = ky * plan.dh
+                    dx = (first_tap + tap - ky * plan.kw) * plan.dw
+                    for i in range(read):
+                        y, x = word(tops, first + i) + dy, word(lefts, first + i) + dx
+                        address = word(windows, first + i)
                         if y < 0 or y >= plan.h or x < 0 or x >= plan.w:
-                            address = weights
-                    set_word(taps_table, entry, address)
-                    entry += 1
+                            address = weights - word(tap_shifts, tap)
+                        set_word(table, tap * mr + i, address)
+            elif leaves:
+                pixel_bytes = plan.group_channels * itemsize
+                row_bytes = plan.kw * pixel_bytes
+                tile_words = mr * (plan.kh + (plan.kh * row_bytes + 7) // 8)
+                table, table_step = rest + 8 * t * tile_words, 8 * mr
+                copy = table + 8 * mr * plan.kh
+                for i in range(read):
+                    top, left = word(tops, first + i), word(lefts, first + i)
+                    before = min(max(-left, 0), plan.kw)
+                    behind = max(min(plan.kw, plan.w - left), before)
+                    for ky in range(plan.kh):
+                        shift = word(tap_shifts, ky * plan.kw)
+                        set_word(table, ky * mr + i, copy - shift)
+                        y = top + ky * plan.dh
+                        if y < 0 or y >= plan.h:
+                            zero_bytes(copy, row_bytes)
+                        else:
+                            source = word(windows, first + i) + shift + before * pixel_bytes
+                            size = (behind - before) * pixel_bytes
+                            zero_bytes(copy, before * pixel_bytes)
+                            copy_bytes(copy + before * pixel_bytes, source, size)
+                            zero_bytes(
+                                copy + behind * pixel_bytes, (plan.kw - behind) * pixel_bytes
+                            )
+                        copy += row_bytes
+            tile = tiles + 8 * DENSE_TILE_WORDS * t
+            set_word(tile, 0, some)
+            set_word(tile, 1, targets + 8 * first)
+            set_word(tile, 2, block_taps // segment_taps)
+            set_word(tile, 3, segment_taps)
+            set_word(tile, 4, table)
+            set_word(tile, 5, table_step)
 
-        for first_channel in range(0, plan.group_channels, plan.block_channels):
-            last_channel = min(first_channel + plan.block_channels, plan.group_channels)
-            channels = last_channel - first_channel
+        is_last_step = step == steps - 1
+        for first_channel in range(
+            0, plan.group_channels if block_taps else 1, plan.block_channels
+        ):
+            channels = min(plan.block_channels, plan.group_channels - first_channel)
             depth = first_tap * plan.group_channels + first_channel
-            is_first = depth == 0
-            is_last = last_tap == taps and last_channel == plan.group_channels
+            is_last = is_last_step and (
+                block_taps == 0 or first_channel + channels == plan.group_channels
+            )
             for panel in range(first_panel, last_panel):
                 group = panel // group_panels
                 first_filter = (panel - group * group_panels) * row.channels
                 bias = weights + plan.weights_offset + panel * panel_bytes
-                for t in range(tiles):
-                    merge = word(merged, t)
-                    compute_tile(
-                        row,
-                        taps_table + 8 * t * mr * plan.block_taps,
-                        block_taps // plan.kw if merge else block_taps,
-                        channels * plan.kw if merge else channels,
-                        (group * plan.group_channels + first_channel) * itemsize,
-                        bias + panel_row * (1 + depth),
-                        outs + 8 * t * mr,
-                        (group * plan.group_filters + first_filter) * itemsize,
-                        min(mr, last_pixel - first_pixel - t * mr),
-                        min(row.channels, plan.group_filters - first_filter),
-                        bias if is_first else 0,
-                        plan.activation if is_last else 0,
-                    )
+                compute_tiles(
+                    row,
+                    tiles,
+                    n_tiles,
+                    tap_shifts,
+                    channels,
+                    (group * plan.group_channels + first_channel) * itemsize,
+                    bias + panel_row * (1 + depth),
+                    (group * plan.group_filters + first_filter) * itemsize,
+                    min(row.channels, plan.group_filters - first_filter),
+                    bias if step == 0 and first_channel == 0 else 0,
+                    plan.activation if is_last else 0,
+                )

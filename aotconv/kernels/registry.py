@@ -170,13 +170,14 @@ FIELDS = (
     "out_y",
     "out_x",
     "activation",  # 0 none, 1 relu, 2 relu6
-    "task_tiles",  # tiles of pixels in a task
+    "task_pixels",  # output pixels in a task
     "task_panels",  # panels in a task
     "task_rows",  # rows and columns of output pixels in a task
     "task_columns",
     "block_taps",  # taps in a block of the reduction
     "block_channels",  # channels in a block of the reduction
     "block_run",  # elements of an output row in a strip
+    "border",  # what is done where windows leave the image, one of the constants below
     "merge_rows",  # whether neighbouring pixels lie side by side in memory
     "weights_offset",  # from the packed zeros to the weights behind them
 )
@@ -184,6 +185,11 @@ FIELDS = (
 BLOCKING = tuple(name for name in FIELDS if name.startswith(("task_", "block_")))
 ACTIVATIONS = (None, "relu", "relu6")
 
+# Of the dense family: nothing, for no window leaves the image; windows are copied between zeros;
+# taps outside point at zeros; taps outside are skipped.
+NO_BORDER, COPIED, ZEROS, SKIPPED = range(4)
+# What is said of each of its tiles.
+DENSE_TILE_WORDS = 6
 # Products that the dense kernel multiplies at a time.
 UNROLL = 4
 # int64 words of scratch on the stack of each thread, for tables of addresses.

@@ -277,7 +277,7 @@ def _dense_blocking(
     window = taps * channels * row.itemsize
     if leaves and finite and channels * row.itemsize >= SKIPPING_PIXEL and taps > 1:
         border = SKIPPED
-    elif leaves and adjacent and window <= LARGEST_COPIED_WINDOW:
+    elif leaves and adjacent and window <= LARGEST_COPIED_WINDOW and taps * channels <= depth:
         border = COPIED
     else:
         border = ZEROS if leaves else NO_BORDER
@@ -287,7 +287,8 @@ def _dense_blocking(
         pieces = -(-channels // depth)
         block_channels = _padded(-(-channels // pieces), UNROLL)
     elif border != SKIPPED:
-        block_taps = min(taps, depth // channels, SCRATCH_WORDS // (4 * row.pixels))
+        table_taps = SCRATCH_WORDS // (4 * row.pixels if border == ZEROS else 4)
+        block_taps = min(taps, depth // channels, table_taps)
     merge_rows = adjacent and block_taps >= g.kw > 1
     if merge_rows:
         block_taps -= block_taps % g.kw

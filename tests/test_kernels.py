@@ -12,7 +12,7 @@ from strategies import integer_values, real_values
 
 import aotconv
 from aotconv import check, cpu, plan, run
-from aotconv.kernels.registry import LEVELS, LOOP_ROWS, ROWS
+from aotconv.kernels.registry import COPIED, LEVELS, LOOP_ROWS, ROWS, SKIPPED, ZEROS
 from aotconv.ladder import Rung
 
 JIT_LEVEL = AOT_LEVELS[0] if AOT_LEVELS else next(iter(LEVELS))
@@ -130,9 +130,8 @@ def test_every_row_stays_exact_where_its_work_is_cut(row, jit):
             ((1, 32, 33, 40), (32, 32, 1, 40), 40),  # copies of a few channels at a time
         ],
         "dense": [
-            ((1, 3, 5, 1030), (1, 1, 1030, 5), 1),  # channels in pieces
-            ((1, 5, 6, 300), (3, 3, 300, 5), 1),  # a few taps a block
             ((1, 20, 20, 2), (17, 13, 2, 3), 1),  # kernel rows in blocks
+            ((1, 40, 40, 8), (1, 1, 8, 5), 1),  # several tasks of pixels
         ],
         "narrow": [
             ((2, 60, 60, 3), (4, 4, 3, 1), 1),  # rows in several tasks
@@ -150,6 +149,40 @@ def test_every_row_stays_exact_where_its_work_is_cut(row, jit):
         filters = integer_values(rng, (*window, *filters_shape[2:]), row.dtype)
         args = images, filters, None, strides, "same"
         assert_exact(convolve(row, function, *args, groups=groups), *args, groups=groups)
+
+
+DENSE = [case for case in CONVOLUTIONS if case.values[0].family == "dense"]
+
+
+@pytest.mark.parametrize(("row", "jit"), DENSE)
+@pytest.mark.parametrize("slice_bytes", [plan.PANEL_SLICE_BYTES, 4 << 10], ids=["whole", "sliced"])
+@pytest.mark.parametrize(
+    ("channels", "window", "border"),
+    [(3, (5, 4), COPIED), (3, (5, 1), COPIED), (60, (3, 3), ZEROS), (260, (3, 2), SKIPPED)],
+)
+def test_every_dense_row_is_exact_however_its_windows_leave_the_image(
+    row, jit, slice_bytes, channels, window, border, monkeypatch
+):
+    monkeypatch.setattr(plan, "PANEL_SLICE_BYTES", slice_bytes)  # cuts the reduction
+    function = kernel_function(row, jit)
+    rng = np.random.default_rng(7)
+    n_filters = row.channels + 1
+    cases = itertools.product(
+        [((1, 1), (1, 1)), ((2, 1), (2, 1))],
+        [((1, 1), (1, 1)), ((0, 3), (2, 0)), ((7, 0), (0, 9))],
+        [1, 2] if border != COPIED else [1],
+    )
+    for (strides, dilations), padding, groups in cases:
+        images = integer_values(rng, (2, 9, 8, groups * channels), row.dtype)
+        filters = integer_values(rng, (*window, channels, groups * n_filters), row.dtype)
+        bias = integer_values(rng, (groups * n_filters,), row.dtype)
+        args = images, filters, bias, strides, padding
+        options = {"groups": groups, "dilations": dilations, "activation": "relu"}
+        geometry = check.geometry(images.shape, filters.shape, strides, padding, dilations, groups)
+        blocking = plan.blocking(row, geometry, images.strides[2], 0, 1)
+        cut = border == COPIED and blocking["block_taps"] < window[0] * window[1]
+        assert blocking["border"] == (ZEROS if cut else border)
+        assert_exact(convolve(row, function, *args, **options), *args, **options)
 
 
 REAL = [case for case in CONVOLUTIONS if case.values[0].family != "loop"]

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from aotconv import check, plan
-from aotconv.kernels.registry import FIELDS, IS_X86_64, LEVELS, LOOP_ROWS, ROWS, SCRATCH_WORDS
+from aotconv.kernels.registry import (
+    COPIED,
+    DENSE_TILE_WORDS,
+    FIELDS,
+    IS_X86_64,
+    LEVELS,
+    LOOP_ROWS,
+    NO_BORDER,
+    ROWS,
+    SCRATCH_WORDS,
+    SKIPPED,
+    ZEROS,
+)
 
 pytestmark = pytest.mark.skipif(not IS_X86_64, reason="the rows named here are x86-64's")
 
@@ -84,33 +96,75 @@ kernels = st.integers(1, 40)
     st.sampled_from([row for row in ROWS if row.family == "dense"]),
     st.tuples(sizes, sizes, sizes, sizes),
     st.tuples(kernels, kernels),
+    st.sampled_from(["same", "valid"]),
     sizes,
     st.integers(1, 3),
     st.integers(1, 64),
+    st.booleans(),
 )
 def test_dense_blocking_keeps_the_kernels_assumptions(
-    row, shape, kernel, group_filters, groups, threads
+    row, shape, kernel, padding, group_filters, groups, threads, finite
 ):
     n, h, w, channels = shape
-    filters_shape = (*kernel, channels, group_filters * groups)
+    kh, kw = kernel
+    assume(padding == "same" or (kh <= h and kw <= w))
+    filters_shape = (kh, kw, channels, group_filters * groups)
     geometry = check.geometry(
-        (n, h, w, channels * groups), filters_shape, (1, 1), "same", (1, 1), groups
+        (n, h, w, channels * groups), filters_shape, (1, 1), padding, (1, 1), groups
     )
-    b = plan.blocking(row, geometry, channels * groups * row.itemsize, 0, threads)
-    taps = kernel[0] * kernel[1]
+    b = plan.blocking(row, geometry, channels * groups * row.itemsize, 0, threads, finite)
+    taps = kh * kw
 
-    tile_words = row.pixels * (4 + b["block_taps"]) + 1
-    assert b["task_tiles"] >= 1 and b["task_tiles"] * tile_words <= SCRATCH_WORDS
+    assert b["task_pixels"] >= 1
     assert 1 <= b["block_taps"] <= taps and 1 <= b["block_channels"] <= channels
     # A block of the reduction lies in one piece in a panel.
     assert b["block_taps"] == 1 or b["block_channels"] == channels
     if b["merge_rows"]:
-        assert b["block_taps"] % kernel[1] == 0 and groups == 1
+        assert b["block_taps"] % kw == 0 and groups == 1
+
+    entries, tiles = b["task_pixels"] + row.pixels, -(-b["task_pixels"] // row.pixels)
+    window = taps * channels * row.itemsize
+    border_words = {
+        NO_BORDER: 0,
+        COPIED: tiles * row.pixels * (kh + -(-window // 8)),
+        ZEROS: tiles * row.pixels * b["block_taps"],
+        SKIPPED: 2 * entries,
+    }[b["border"]]
+    needed = 4 * entries + b["block_taps"] + DENSE_TILE_WORDS * tiles + border_words
+    assert needed <= SCRATCH_WORDS
+    if b["border"] == NO_BORDER:
+        assert padding == "valid" or taps == 1
+    if b["border"] == COPIED:
+        assert b["block_taps"] == taps and (b["merge_rows"] or kw == 1)
+    if b["border"] == SKIPPED:
+        assert finite and b["block_taps"] == 1
+
     panels = groups * -(-group_filters // row.channels)
     assert 1 <= b["task_panels"] <= panels
-    # Every tile and every panel is some task's.
+    # Every pixel and every panel is some task's, and no task has none.
     pixel_tasks, rest = divmod(b["tasks"], -(-panels // b["task_panels"]))
-    assert rest == 0 and pixel_tasks * b["task_tiles"] * row.pixels >= n * geometry.oh * geometry.ow
+    pixels = n * geometry.oh * geometry.ow
+    assert rest == 0 and (pixel_tasks - 1) * b["task_pixels"] < pixels
+    assert pixels <= pixel_tasks * b["task_pixels"]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "channels", "padding", "finite", "expected"),
+    [
+        ((3, 3), 64, "valid", True, NO_BORDER),
+        ((1, 1), 512, "same", True, NO_BORDER),
+        ((7, 7), 3, "same", True, COPIED),
+        ((3, 3), 64, "same", True, ZEROS),
+        ((3, 3), 256, "same", True, SKIPPED),
+        ((3, 3), 256, "same", False, ZEROS),  # an infinite weight times a zero is NaN
+    ],
+)
+def test_windows_that_leave_the_image(kernel, channels, padding, finite, expected):
+    row = next(row for row in ROWS if row.name == "dense_float32_8x1")
+    geometry = check.geometry(
+        (1, 14, 14, channels), (*kernel, channels, 64), (1, 1), padding, (1, 1), 1
+    )
+    assert plan.blocking(row, geometry, 4 * channels, 0, 1, finite)["border"] == expected
 
 
 def test_copies_of_the_largest_channelwise_windows_fit_into_the_scratch_words():
@@ -220,7 +274,7 @@ def test_packed_depthwise_weights_are_panels_of_a_vector(row):
 def test_words_hold_every_field_in_its_place():
     row = next(row for row in ROWS if row.name == "dense_float32_8x1")
     geometry = check.geometry((2, 9, 8, 6), (3, 2, 3, 4), (2, 1), ((1, 0), (2, 3)), (1, 2), 2)
-    packed = plan.Packed(0, 64, np.empty(0))
+    packed = plan.Packed(0, 64, np.empty(0), True)
     words = plan.words(row, packed, geometry, (11, 12, 13), (21, 22, 23), "relu6", 1)
     fields = dict(zip(FIELDS, words.tolist(), strict=True))
     for name, value in {
@@ -228,8 +282,8 @@ def test_words_hold_every_field_in_its_place():
         "oh": 4, "ow": 11, "pixels": 88, "group_channels": 3, "group_filters": 2, "groups": 2,
         "image_n": 11, "image_y": 12, "image_x": 13, "out_n": 21, "out_y": 22, "out_x": 23,
         "activation": 2, "weights_offset": 64, "merge_rows": 0, "block_run": 0, "block_taps": 6,
-        "block_channels": 3, "task_tiles": 16, "task_panels": 2, "tasks": 1, "task_rows": 0,
-            "task_columns": 0,
+        "block_channels": 3, "task_pixels": 88, "border": ZEROS, "task_panels": 2, "tasks": 1,
+        "task_rows": 0, "task_columns": 0,
     }.items():  # fmt: skip
         assert fields.pop(name) == value, name
     assert not fields

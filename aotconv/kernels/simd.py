@@ -7,6 +7,7 @@ LLVM vector IR: Python's own loops unroll, ``for i in v.loop(n)`` becomes a loop
 from __future__ import annotations
 
 from llvmlite import ir
+from numba.core import cgutils
 
 WORD = ir.IntType(64)
 
@@ -136,6 +137,15 @@ class Vectors:
 
     def store(self, value, pointer, index=0):
         self._builder.store(value, self._at_vector(pointer, index), align=self._itemsize)
+
+    def prefetch(self, pointer):
+        """Bring the cache line at `pointer` near, to be written."""
+        b = self._builder
+        raw = b.bitcast(pointer, ir.IntType(8).as_pointer())
+        int32 = ir.IntType(32)
+        function_type = ir.FunctionType(ir.VoidType(), [raw.type, int32, int32, int32])
+        function = cgutils.get_or_insert_function(b.module, function_type, "llvm.prefetch.p0")
+        b.call(function, [raw, int32(1), int32(3), int32(1)])
 
     def load_repeated(self, pointer, index, count: int):
         """The `count` elements at `pointer` plus `index`, as often as they go into a vector."""

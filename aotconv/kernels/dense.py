@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from .registry import UNROLL
 from .runtime import set_word, tile_intrinsic, word
+from .simd import epilogue
 
 
 def start_sums(v, row, out_table, out_offset, pixels, channels, bias):
@@ -35,21 +36,20 @@ def start_sums(v, row, out_table, out_offset, pixels, channels, bias):
     return sums
 
 
-def store_sums(v, row, sums, out_table, out_offset, pixels, channels, activation):
-    """Store `channels` of `pixels` of a tile, clamped as `activation` says."""
-    lower = v.select(v.less(0, activation), v.constant(0.0), v.constant(float("-inf")))
-    upper = v.select(v.less(1, activation), v.constant(6.0), v.constant(float("inf")))
-    for i in range(row.pixels):
-        for _ in v.when(v.less(i, pixels)):
-            out = v.load_pointer(out_table, i, out_offset)
-            results = [v.clamp(total.get(), lower, upper) for total in sums[i]]
-            for whole in v.choose(v.equal(channels, row.channels)):
-                for j, result in enumerate(results):
-                    at = j * row.lanes
-                    if whole:
-                        v.store(result, out, at)
-                    else:
-                        v.store_first(v.add(channels, -at), result, out, at)
+def store_sums(v, row, sums, out_table, out_offset, pixels, channels, residual, activation):
+    """Store `channels` of `pixels` of a tile, after its epilogue."""
+    for finish in epilogue(v, residual, activation):
+        for i in range(row.pixels):
+            for _ in v.when(v.less(i, pixels)):
+                out = v.load_pointer(out_table, i, out_offset)
+                for whole in v.choose(v.equal(channels, row.channels)):
+                    for j, total in enumerate(sums[i]):
+                        at = j * row.lanes
+                        if whole:
+                            v.store(finish(total.get(), out, at), out, at)
+                        else:
+                            count = v.add(channels, -at)
+                            v.store_first(count, finish(total.get(), out, at, count), out, at)
 
 
 def tile(
@@ -65,6 +65,7 @@ def tile(
     pixels,
     channels,
     bias,
+    residual,
     activation,
 ):
     """Compute one tile, or one block of its reduction.
@@ -77,10 +78,12 @@ def tile(
         bytes are added.
     pixels, channels : how many are stored, 1 to MR and 1 to NR vectors.
     bias : address of NR vectors to start from, aligned; or 0: start from the output's values.
+    residual : bytes from an output element to its residual, which is added; 0: none.
     activation : 0 none, 1 relu, 2 relu6.
 
     Reads the runs (of MR pixels, stored or not), the panel, the bias; reads and writes the stored
-    pixels and channels of the output.  Neighbouring bytes are not touched.
+    pixels and channels of the output, and reads their residuals.  Neighbouring bytes are not
+    touched.
     """
     rows, vectors = range(row.pixels), range(row.vectors)
     sums = start_sums(v, row, out_table, out_offset, pixels, channels, bias)
@@ -103,17 +106,18 @@ def tile(
             multiply(k, UNROLL)
         for k in v.loop(run, start=unrolled):
             multiply(k, 1)
-    store_sums(v, row, sums, out_table, out_offset, pixels, channels, activation)
+    store_sums(v, row, sums, out_table, out_offset, pixels, channels, residual, activation)
 
 
 compute_tile = tile_intrinsic(tile)
 
 
-def task(row, plan, images, weights, out, scratch, index):
+def task(row, plan, images, weights, out, residual, scratch, index):
     """Compute a block of pixel tiles by a block of panels.
 
     images, out : addresses of the first element; element strides of channels are 1, the others
         are the plan's, in bytes.
+    residual : bytes from an output element to its residual, which is added; 0: none.
     weights : address of the packed weights (`aotconv.plan.pack`), 64-byte aligned: a pixel's zeros,
         ``groups * group_channels``; at plan.weights_offset bytes from there, also aligned, for
         each panel its bias and its rows.
@@ -223,5 +227,6 @@ def task(row, plan, images, weights, out, scratch, index):
                         min(mr, last_pixel - first_pixel - t * mr),
                         min(row.channels, plan.group_filters - first_filter),
                         bias if is_first else 0,
+                        residual if is_last else 0,
                         plan.activation if is_last else 0,
                     )

@@ -200,7 +200,7 @@ def multiply_adds(dtype: str, n_threads: int) -> tuple[Call, float]:
     function = rung.kernel(row)
 
     def call() -> None:
-        addresses = words.ctypes.data, id(vectors), vectors.ctypes.data, id(out)
+        addresses = words.ctypes.data, id(vectors), vectors.ctypes.data, id(out), id(out)
         function(*addresses, team, threads.gomp_parallel(team))
 
     return call, 2.0 * iterations * tasks * row.pixels * row.lanes

@@ -240,6 +240,21 @@ def out_array(value, shape, dtype) -> np.ndarray:
     return out
 
 
+def residual_array(value, shape, dtype) -> np.ndarray:
+    """A plain view of `value`, if it can be added to a result of that shape and dtype."""
+    residual = array("residual", value)
+    if residual.shape != tuple(shape):
+        raise ValueError(
+            f"residual must have the result's shape {tuple(shape)}, got {residual.shape}"
+        )
+    if not np.can_cast(residual.dtype, dtype, "same_kind"):
+        raise TypeError(
+            f"residual must be castable to the result's dtype {dtype} within its kind, "
+            f"got dtype {residual.dtype}"
+        )
+    return residual
+
+
 def may_overlap_itself(array: np.ndarray) -> bool:
     """Whether two elements of an array may lie on the same memory."""
     if array.flags.c_contiguous:

@@ -105,42 +105,51 @@ class _Convolution:
         self._prepared[images.shape, images.dtype, ladder.active().name] = prepared
         return prepared
 
-    def _run(self, images, out, n_threads) -> np.ndarray:
+    def _run(self, images, out, residual, n_threads) -> np.ndarray:
         if n_threads is not None:
             n_threads = check.integer("threads", n_threads, 1)
         images = check.images_array(images)
         key = images.shape, images.dtype, ladder.active().name
         prepared = self._prepared.get(key) or self._prepare(images)
         shape, dtype = prepared.shape, prepared.dtype
+        if residual is not None:
+            residual = check.residual_array(residual, shape, dtype)
         if out is None:
             result = target = np.empty(shape, dtype)
         else:
             result = target = check.out_array(out, shape, dtype)
-            if np.may_share_memory(result, images) or check.may_overlap_itself(result):
+            # Kernels compute some elements twice, so not even a residual's own place will do.
+            inputs = (images,) if residual is None else (images, residual)
+            overlaps = any(np.may_share_memory(result, each) for each in inputs)
+            if overlaps or check.may_overlap_itself(result):
                 target = np.empty(shape, dtype)
 
-        nhwc = target
-        if len(shape) == 3:
-            images, nhwc = images[np.newaxis], nhwc[np.newaxis]
-        if self._data_format == "NCHW":
-            images, nhwc = images.transpose(0, 2, 3, 1), nhwc.transpose(0, 2, 3, 1)
         if 0 not in shape:
-            self._compute(prepared, images, nhwc, n_threads)
+            more = None if residual is None else self._nhwc(residual)
+            self._compute(prepared, self._nhwc(images), self._nhwc(target), more, n_threads)
         if target is not result:
             result[...] = target
         return result if out is None else out
 
-    def _compute(self, prepared: _Prepared, images, out, n_threads: int | None) -> None:
+    def _nhwc(self, array: np.ndarray) -> np.ndarray:
+        """Images, or a result, as an array (N, H, W, C)."""
+        if array.ndim == 3:
+            array = array[np.newaxis]
+        return array.transpose(0, 2, 3, 1) if self._data_format == "NCHW" else array
+
+    def _compute(self, prepared: _Prepared, images, out, residual, n_threads: int | None) -> None:
         """Convolve images (N, H, W, C) into `out` (N, OH, OW, O), which is not empty."""
         geometry, kernel = prepared.geometry, prepared.kernel
         if kernel is not None:
             team = threads.count(n_threads, prepared.microseconds)
-            run.convolve(kernel, geometry, images, out, team)
+            run.convolve(kernel, geometry, images, out, residual, team)
         elif geometry.depth == 0:
-            fallback.fill(self._bias, out, self._activation)
+            fallback.fill(self._bias, out, residual, self._activation, prepared.compute)
         else:
             filters = self._filters.astype(prepared.compute)
-            fallback.convolve(geometry, images, filters, self._bias, out, self._activation)
+            fallback.convolve(
+                geometry, images, filters, self._bias, out, residual, self._activation
+            )
 
     def _kernel(self, rung: Rung, dtype: str) -> run.Kernel:
         """The kernel for a dtype, with the weights packed for it; kept."""
@@ -199,7 +208,12 @@ class Conv2D(_Convolution):
         self._n_threads = None if threads is None else check.integer("threads", threads, 1)
 
     def __call__(
-        self, images: ArrayLike, out: NDArray[Any] | None = None, threads: int | None = None
+        self,
+        images: ArrayLike,
+        out: NDArray[Any] | None = None,
+        threads: int | None = None,
+        *,
+        residual: ArrayLike | None = None,
     ) -> NDArray[Any]:
         """Convolve `images`, as `conv2d` does.
 
@@ -211,13 +225,15 @@ class Conv2D(_Convolution):
             Where the result is written, as in `conv2d`.
         threads : int, optional
             For this call, instead of the layer's own.
+        residual : array_like, of the result's shape, optional
+            Added before the activation, as in `conv2d`.
 
         Returns
         -------
         ndarray
             `out` if it was given.
         """
-        return self._run(images, out, self._n_threads if threads is None else threads)
+        return self._run(images, out, residual, self._n_threads if threads is None else threads)
 
     def output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Return the shape of the result for images of a shape.
@@ -256,6 +272,7 @@ def conv2d(
     groups: int = 1,
     data_format: DataFormat = "NHWC",
     activation: Activation | None = None,
+    residual: ArrayLike | None = None,
     out: NDArray[Any] | None = None,
     threads: int | None = None,
 ) -> NDArray[Any]:
@@ -263,7 +280,7 @@ def conv2d(
 
     As in neural networks, the filters are not flipped::
 
-        out[n, y, x, o] = act(bias[o] + sum over i, j, c of
+        out[n, y, x, o] = act(residual[n, y, x, o] + bias[o] + sum over i, j, c of
             images[n, y * sh + i * dh, x * sw + j * dw, c] * filters[i, j, c, o])
 
     where strides are (sh, sw) and dilations (dh, dw), the images are surrounded with zeros as
@@ -296,9 +313,12 @@ def conv2d(
         The order of the axes of `images` and of the result.
     activation : {None, "relu", "relu6"}
         What is done to each value of the result: nothing, ``max(x, 0)``, ``min(max(x, 0), 6)``.
+    residual : array_like, of the result's shape, optional
+        Added to the sums before the activation, as the shortcut of a residual network is.  It has
+        no say in the result's dtype, to which it is cast; nothing is broadcast.
     out : ndarray, optional
         Where the result is written: of its shape and dtype, with any strides.  It may overlap
-        `images`, `filters` or `bias`.
+        the other arrays.
     threads : int, optional
         How many threads compute; by default as many as the work is worth, `get_num_threads` at
         most.  The result does not depend on it.
@@ -313,7 +333,8 @@ def conv2d(
     ------
     TypeError
         An argument of the wrong type; arrays of booleans, objects or strings, or with a mask;
-        an activation of complex numbers.
+        an activation of complex numbers; a residual whose dtype cannot be cast to the result's
+        within its kind.
     ValueError
         Sizes that do not fit together.  Nothing has been written into `out` then.
 
@@ -342,4 +363,4 @@ def conv2d(
     convolution = _Convolution(
         filters, bias, strides, padding, dilations, groups, data_format, activation
     )
-    return convolution._run(images, out, threads)
+    return convolution._run(images, out, residual, threads)

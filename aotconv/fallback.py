@@ -15,6 +15,7 @@ def convolve(
     filters: np.ndarray,
     bias: np.ndarray | None,
     out: np.ndarray,
+    residual: np.ndarray | None,
     activation: str | None,
 ) -> None:
     """Convolve images (N, H, W, C) into `out` (N, OH, OW, O), in the dtype of `filters`.
@@ -38,12 +39,23 @@ def convolve(
             result = result.transpose(1, 0, 2).reshape(b.n, b.oh, b.ow, g.o)
             if bias is not None:
                 result += bias.astype(dtype)
+            if residual is not None:
+                result += residual[block.out].astype(dtype)
             out[block.out] = activate(result, activation)
 
 
-def fill(bias: np.ndarray | None, out: np.ndarray, activation: str | None) -> None:
-    """What a convolution without channels gives: the bias, or zeros."""
+def fill(
+    bias: np.ndarray | None,
+    out: np.ndarray,
+    residual: np.ndarray | None,
+    activation: str | None,
+    dtype: np.dtype,
+) -> None:
+    """What a convolution without channels gives: the bias, or zeros, and the residual."""
     out[...] = 0 if bias is None else bias
+    if residual is not None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            np.add(out, residual, out=out, dtype=dtype, casting="same_kind")
     activate(out, activation)
 
 

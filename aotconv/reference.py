@@ -103,6 +103,7 @@ def conv2d_reference(
     groups=1,
     data_format="NHWC",
     activation=None,
+    residual=None,
 ):
     """Convolve as `aotconv.conv2d` does, in float64 (complex128 for complex input).
 
@@ -142,8 +143,12 @@ def conv2d_reference(
                 out[..., outs] += images[:, rows][:, :, columns, ins] @ filters[ky, kx, :, outs]
     if bias is not None:
         out += np.asarray(bias, kind)
-    if activation is not None:
-        out = np.clip(out, 0, {"relu": np.inf, "relu6": 6}[activation])
     if channels_first:
         out = out.transpose(0, 3, 1, 2)
-    return out[0] if single else out
+    if single:
+        out = out[0]
+    if residual is not None:
+        out = out + np.asarray(residual, kind)
+    if activation is not None:
+        out = np.clip(out, 0, {"relu": np.inf, "relu6": 6}[activation])
+    return out

@@ -23,32 +23,43 @@ class Kernel(NamedTuple):
     """A compiled kernel, its weights, and its plans for the shapes it has met."""
 
     row: Row
-    function: Callable[[int, int, int, int, int, int], None]
+    function: Callable[[int, int, int, int, int, int, int], None]
     packed: plan.Packed
     activation: str | None
     plans: dict[tuple, tuple[int, int, np.ndarray]]  # address, number of tasks, words
 
 
 def convolve(
-    kernel: Kernel, geometry: Geometry, images: np.ndarray, out: np.ndarray, threads: int
+    kernel: Kernel,
+    geometry: Geometry,
+    images: np.ndarray,
+    out: np.ndarray,
+    residual: np.ndarray | None,
+    threads: int,
 ) -> None:
-    """Convolve images (N, H, W, C) of any layout into `out` (N, OH, OW, O) of any layout.
+    """Convolve images (N, H, W, C) of any layout into `out` (N, OH, OW, O) of any layout, and add
+    the residual, of any layout and of the shape of `out`, whose memory it does not share.
 
-    Neither the images nor `out` are copied where the kernel can use them as they are; otherwise no
-    more than a block of them is, at a time.
+    Nothing is copied where the kernel can use the arrays as they are; otherwise no more than a
+    block of them is, at a time.
     """
     dtype = _DTYPES[kernel.row.dtype]
     copy_in, copy_out = not _usable(images, dtype), not _usable(out, dtype)
+    if residual is not None and not (residual.strides == out.strides and _usable(residual, dtype)):
+        copy_out = True  # the kernel takes both in one layout
     if not copy_in and not copy_out:
-        _call(kernel, geometry, images, out, threads)
+        _call(kernel, geometry, images, out, residual, threads)
         return
     for block in split(geometry, dtype.itemsize):
         source, target = images[block.images], out[block.out]
-        block_images = source.astype(dtype, order="C") if copy_in else source
-        block_out = np.empty(target.shape, dtype) if copy_out else target
-        _call(kernel, block.geometry, block_images, block_out, threads)
-        if copy_out:
-            with np.errstate(over="ignore"):  # to float16
+        more = None if residual is None else residual[block.out]
+        with np.errstate(over="ignore"):  # from float64, or to float16
+            block_images = source.astype(dtype, order="C") if copy_in else source
+            block_out = np.empty(target.shape, dtype) if copy_out else target
+            if copy_out and more is not None:
+                more = more.astype(dtype, order="C")
+            _call(kernel, block.geometry, block_images, block_out, more, threads)
+            if copy_out:
                 np.copyto(target, block_out, casting="same_kind")
 
 
@@ -58,7 +69,7 @@ def _usable(array: np.ndarray, dtype: np.dtype) -> bool:
     return channels_contiguous and array.dtype == dtype and array.flags.aligned
 
 
-def _call(kernel: Kernel, geometry: Geometry, images, out, threads: int) -> None:
+def _call(kernel: Kernel, geometry: Geometry, images, out, residual, threads: int) -> None:
     """Run the kernel on arrays that it can address."""
     key = geometry, images.strides, out.strides, threads
     found = kernel.plans.get(key)
@@ -74,6 +85,7 @@ def _call(kernel: Kernel, geometry: Geometry, images, out, threads: int) -> None
         id(images),
         kernel.packed.address,
         id(out),
+        id(out if residual is None else residual),
         threads,
         openmp.gomp_parallel(threads),
     )

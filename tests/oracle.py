@@ -7,20 +7,21 @@ import numpy as np
 from aotconv.reference import conv2d_reference
 
 
-def error_bound(images, filters, bias, dtype) -> float:
+def error_bound(images, filters, bias, residual, dtype) -> float:
     """The error that each output may have: eps * (K + 1) * max|x| * max|w| * 2.
 
-    K products and a bias are summed; where the bias is larger than any product it takes the
-    product's place.  float16 is computed in float32 and rounded once more.
+    K products and a bias are summed, and with a residual one term more; where either is larger than
+    any product it takes the product's place.  float16 is computed in float32 and rounded once more.
     """
-    depth = int(np.prod(filters.shape[:3]))
+    terms = int(np.prod(filters.shape[:3])) + (1 if residual is None else 2)
     largest = np.abs(images).max(initial=0.0) * np.abs(filters).max(initial=0.0)
-    if bias is not None:
-        largest = max(largest, np.abs(bias).max(initial=0.0))
+    for more in (bias, residual):
+        if more is not None:
+            largest = max(largest, np.abs(more).max(initial=0.0))
     compute = np.float32 if dtype == np.float16 else dtype
-    bound = np.finfo(compute).eps * (depth + 1) * float(largest) * 2
+    bound = np.finfo(compute).eps * terms * float(largest) * 2
     if dtype == np.float16:
-        bound += np.finfo(np.float16).eps * (depth + 1) * float(largest)
+        bound += np.finfo(np.float16).eps * terms * float(largest)
     return float(bound)
 
 
@@ -43,9 +44,10 @@ def assert_exact(result, images, filters, bias=None, *args, activation=None, **o
     np.testing.assert_array_equal(result, expected)
 
 
-def assert_within_bound(result, images, filters, bias=None, *args, **options):
+def assert_within_bound(result, images, filters, bias=None, *args, residual=None, **options):
     """`result` differs from the oracle's by no more than `error_bound`."""
-    expected = conv2d_reference(wide(images), wide(filters), wide(bias), *args, **options)
+    arrays = wide(images), wide(filters), wide(bias)
+    expected = conv2d_reference(*arrays, *args, residual=residual, **options)
     assert result.shape == expected.shape
     error = np.abs(result.astype(expected.dtype) - expected).max(initial=0.0)
-    assert error <= error_bound(images, filters, bias, result.dtype)
+    assert error <= error_bound(images, filters, bias, residual, result.dtype)

@@ -9,6 +9,8 @@ from hypothesis import assume
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import as_strided
 
+from aotconv import Conv2D
+
 FLOATS = ("float32", "float64", "float16")
 INTEGERS = ("int8", "uint8", "int16", "int32", "int64", "uint64")
 COMPLEX = ("complex64", "complex128")
@@ -37,10 +39,14 @@ class Problem(NamedTuple):
     strides: Any
     padding: Any
     options: dict[str, Any]  # dilations, groups, data_format, activation
+    residual: np.ndarray | None
 
     def call(self, function, **more):
         args = (self.images, self.filters, self.bias, self.strides, self.padding)
-        return function(*args, **self.options, **more)
+        return function(*args, **self.options, residual=self.residual, **more)
+
+    def layer(self) -> Conv2D:
+        return Conv2D(self.filters, self.bias, self.strides, self.padding, **self.options)
 
 
 def wrapping_values(rng, shape, dtype):
@@ -135,4 +141,8 @@ def problems(draw, dtypes=FLOATS, values=integer_values, layout=layouts, mixed=F
         images = images[0]
     options = {"dilations": dilations, "groups": groups, "data_format": data_format}
     options["activation"] = None if np.dtype(dtype).kind == "c" else draw(activations)
-    return Problem(images, filters, bias, strides, padding, options)
+    problem = Problem(images, filters, bias, strides, padding, options, None)
+    if draw(st.booleans()):
+        shape = problem.layer().output_shape(images.shape)
+        problem = problem._replace(residual=lay_out(values(rng, shape, dtype), draw(layout)))
+    return problem

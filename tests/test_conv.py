@@ -181,6 +181,104 @@ def test_out_may_overlap_the_images(rung, shift):
     np.testing.assert_array_equal(out, expected)
 
 
+def test_a_literal_residual_is_added_before_the_activation(rung):
+    images = np.array([1, 2, 3, 4], np.float32).reshape(1, 2, 2, 1)
+    residual = np.array([-10, 1, -3, 9], np.float32).reshape(1, 2, 2, 1)
+    result = conv2d(
+        images, np.ones((1, 1, 1, 1), "f4"), np.ones(1, "f4"), residual=residual, activation="relu6"
+    )
+    assert result.ravel().tolist() == [0, 4, 1, 6]
+
+
+def test_a_residual_has_the_results_shape_in_both_data_formats_and_for_one_image(rung):
+    images = integer_values(RNG, (2, 5, 6, 2), "float32")
+    filters = integer_values(RNG, (2, 2, 2, 7), "float32")
+    residual = integer_values(RNG, (2, 4, 5, 7), "float32")
+    expected = conv2d(images, filters) + residual
+    np.testing.assert_array_equal(conv2d(images, filters, residual=residual), expected)
+    one = conv2d(images[0], filters, residual=residual[0])
+    np.testing.assert_array_equal(one, expected[0])
+    first = conv2d(
+        images.transpose(0, 3, 1, 2),
+        filters,
+        data_format="NCHW",
+        residual=residual.transpose(0, 3, 1, 2),
+    )
+    np.testing.assert_array_equal(first, expected.transpose(0, 3, 1, 2))
+
+
+@pytest.mark.filterwarnings("ignore::aotconv.FallbackWarning")
+@pytest.mark.parametrize(
+    ("dtype", "other"),
+    [
+        ("float32", "float64"),
+        ("float32", "int64"),
+        ("float16", "float32"),
+        ("float64", "float16"),
+        ("float32", ">f4"),
+        ("int8", "int64"),
+        ("complex64", "float64"),
+    ],
+)
+def test_a_residual_is_cast_to_the_results_dtype_which_it_does_not_change(rung, dtype, other):
+    images, filters = np.ones((1, 3, 3, 2), dtype), np.ones((2, 2, 2, 3), dtype)
+    residual = integer_values(RNG, (1, 2, 2, 3), other)
+    result = conv2d(images, filters, residual=residual)
+    assert result.dtype == dtype
+    np.testing.assert_array_equal(result, residual + 8)
+    np.testing.assert_array_equal(conv2d(images, filters, residual=residual.tolist()), result)
+
+
+def test_a_residual_of_float16_is_added_in_float32(rung):
+    images = np.full((1, 1, 1, 1), 2048, np.float16)
+    residual = np.full((1, 1, 1, 1), 1, np.float16)
+    bias = np.ones(1, np.float16)
+    result = conv2d(images, np.ones((1, 1, 1, 1), np.float16), bias, residual=residual)
+    assert result.item() == 2050  # in float16, 2048 + 1 + 1 is 2048
+
+
+@pytest.mark.parametrize("kind", ["exact", "shifted", "reversed", "images"])
+def test_out_may_overlap_the_residual(rung, kind):
+    memory = np.zeros(7 * 9 * 20 + 1, np.float32)
+    residual = memory[:-1].reshape(1, 7, 9, 20)
+    residual[...] = integer_values(RNG, residual.shape, "float32")
+    out = {
+        "exact": residual,
+        "shifted": memory[1:].reshape(residual.shape),
+        "reversed": residual[:, ::-1, ::-1],
+        "images": residual,
+    }[kind]
+    images = residual if kind == "images" else integer_values(RNG, residual.shape, "float32")
+    for groups in (1, 20):
+        filters = integer_values(RNG, (3, 3, 20 // groups, 20), "float32")
+        options = {"padding": "same", "groups": groups}
+        expected = conv2d(images, filters, **options) + residual
+        assert conv2d(images, filters, out=out, residual=residual, **options) is out
+        np.testing.assert_array_equal(out, expected)
+
+
+def test_a_residual_may_overlap_the_images_and_is_not_changed(rung):
+    images = integer_values(RNG, (1, 6, 6, 3), "float32")
+    kept = images.copy()
+    identity = np.eye(3, dtype=np.float32).reshape(1, 1, 3, 3)
+    np.testing.assert_array_equal(conv2d(images, identity, residual=images), 2 * kept)
+    np.testing.assert_array_equal(images, kept)
+
+
+def test_large_arrays_of_other_layouts_are_added_block_by_block(rung):
+    images = integer_values(RNG, (2, 300, 200, 4), "float32")
+    filters = integer_values(RNG, (3, 3, 4, 4), "float32")
+    residual = integer_values(RNG, images.shape, "float32")
+    expected = conv2d(images, filters, padding="same") + residual
+    out = np.empty((4, 200, 300, 2), np.float32).T
+    for laid in (residual, np.asfortranarray(residual), residual.astype(np.float64)):
+        np.testing.assert_array_equal(
+            conv2d(images, filters, padding="same", residual=laid), expected
+        )
+        conv2d(images, filters, padding="same", residual=laid, out=out)
+        np.testing.assert_array_equal(out, expected)
+
+
 def test_out_that_overlaps_itself_gets_values_of_single_pixels(rung):
     images, filters = np.ones((1, 8, 8, 600), np.float32), np.ones((3, 3, 600, 4), np.float32)
     out = np.lib.stride_tricks.as_strided(np.zeros(4, np.float32), (1, 6, 6, 4), (0, 0, 0, 4))
@@ -216,9 +314,13 @@ def test_out_may_overlap_filters_and_bias(rung):
 )
 def test_empty_sizes_give_the_bias_or_nothing(rung, images, filters, options, expected):
     bias = np.arange(filters[3], dtype=np.float32)
-    result = conv2d(np.ones(images, "f4"), np.ones(filters, "f4"), bias, **options)
+    arrays = np.ones(images, "f4"), np.ones(filters, "f4"), bias
+    result = conv2d(*arrays, **options)
     assert result.shape == expected
     np.testing.assert_array_equal(result, np.broadcast_to(bias, expected))
+    more = np.full(expected, -2, np.float64)
+    result = conv2d(*arrays, **options, residual=more, activation="relu")
+    np.testing.assert_array_equal(result, np.broadcast_to(np.maximum(bias - 2, 0), expected))
 
 
 def test_a_layer_keeps_its_own_copy_of_the_weights():
@@ -351,6 +453,21 @@ IMAGES, FILTERS = np.ones((2, 8, 8, 4), np.float32), np.ones((3, 3, 4, 6), np.fl
         (TypeError, "activation must be one of", {"activation": np.tanh}),
         (TypeError, "activation 'relu' is not", {"images": 1j * IMAGES, "activation": "relu"}),
         (TypeError, "activation 'relu' is not", {"filters": 1j * FILTERS, "activation": "relu"}),
+        (
+            TypeError,
+            "residual must hold integers, floats",
+            {"residual": np.ones((2, 6, 6, 6), "?")},
+        ),
+        (ValueError, r"residual must have the result's shape \(2, 6,", {"residual": np.ones(6)}),
+        (ValueError, "residual must .* got \\(\\)", {"residual": 1.0}),
+        (ValueError, "residual must", {"residual": np.ones((1, 6, 6, 6))}),
+        (ValueError, "residual must", {"residual": np.ones((6, 6, 6))}),
+        (
+            TypeError,
+            "residual must be castable .* float32",
+            {"residual": np.ones((2, 6, 6, 6), "c8")},
+        ),
+        (TypeError, "residual must be without a mask", {"residual": np.ma.ones((2, 6, 6, 6))}),
         (ValueError, "threads must be at least 1", {"threads": 0}),
         (TypeError, "threads must be an integer", {"threads": "2"}),
         (ValueError, "too large to address", {"padding": 2**40}),
@@ -364,9 +481,9 @@ def test_errors_name_the_argument_what_came_and_what_was_expected(error, message
     arguments = {"images": IMAGES, "filters": FILTERS, **change}
     with pytest.raises(error, match=message):
         conv2d(**arguments)
-    images, out, threads = (arguments.pop(name, None) for name in ("images", "out", "threads"))
+    call = {name: arguments.pop(name, None) for name in ("images", "out", "residual")}
     with pytest.raises(error, match=message):
-        Conv2D(**arguments, threads=threads)(images, out)
+        Conv2D(**arguments)(**call)
 
 
 def test_a_read_only_out_is_refused_and_nothing_is_written_on_any_error():

@@ -14,6 +14,7 @@ import aotconv
 from aotconv import check, cpu, plan, run
 from aotconv.kernels.registry import COPIED, LEVELS, LOOP_ROWS, ROWS, SKIPPED, ZEROS
 from aotconv.ladder import Rung
+from aotconv.threads import openmp_runtime
 
 JIT_LEVEL = AOT_LEVELS[0] if AOT_LEVELS else next(iter(LEVELS))
 CASES = [
@@ -33,7 +34,19 @@ def kernel_function(row, jit):
     return Rung(row.level, jit).kernel(row)
 
 
-def convolve(row, function, images, filters, bias, strides, padding, activation=None, **options):
+def convolve(
+    row,
+    function,
+    images,
+    filters,
+    bias,
+    strides,
+    padding,
+    activation=None,
+    residual=None,
+    threads=1,
+    **options,
+):
     """Run one row, whatever `plan.select` would have chosen."""
     groups = options.get("groups", 1)
     dilations = check.pair("dilations", options.get("dilations", 1), 1)
@@ -42,7 +55,7 @@ def convolve(row, function, images, filters, bias, strides, padding, activation=
     packed = plan.pack(row, filters, bias, groups)
     kernel = run.Kernel(row, function, packed, activation, {})
     out = np.full((geometry.n, geometry.oh, geometry.ow, geometry.o), 99, row.dtype)
-    run.convolve(kernel, geometry, images, out, threads=1)
+    run.convolve(kernel, geometry, images, out, residual, threads)
     return out
 
 
@@ -148,7 +161,10 @@ def test_every_row_stays_exact_where_its_work_is_cut(row, jit):
         images = integer_values(rng, images_shape, row.dtype)
         filters = integer_values(rng, (*window, *filters_shape[2:]), row.dtype)
         args = images, filters, None, strides, "same"
-        assert_exact(convolve(row, function, *args, groups=groups), *args, groups=groups)
+        result = convolve(row, function, *args, groups=groups)
+        assert_exact(result, *args, groups=groups)
+        options = {"groups": groups, "residual": integer_values(rng, result.shape, row.dtype)}
+        assert_exact(convolve(row, function, *args, **options), *args, **options)
 
 
 DENSE = [case for case in CONVOLUTIONS if case.values[0].family == "dense"]
@@ -180,6 +196,8 @@ def test_every_dense_row_is_exact_however_its_windows_leave_the_image(
         options = {"groups": groups, "dilations": dilations, "activation": "relu"}
         geometry = check.geometry(images.shape, filters.shape, strides, padding, dilations, groups)
         blocking = plan.blocking(row, geometry, images.strides[2], 0, 1)
+        shape = (geometry.n, geometry.oh, geometry.ow, geometry.o)
+        options["residual"] = integer_values(rng, shape, row.dtype)
         cut = border == COPIED and blocking["block_taps"] < window[0] * window[1]
         assert blocking["border"] == (ZEROS if cut else border)
         assert_exact(convolve(row, function, *args, **options), *args, **options)
@@ -206,6 +224,44 @@ def test_every_row_applies_the_activation_after_the_bias(row, jit, activation):
 
 
 @pytest.mark.parametrize(("row", "jit"), CONVOLUTIONS)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_every_row_adds_the_residual_over_the_tails_of_pixels_and_filters(row, jit, threads):
+    if threads > 1 and openmp_runtime() is None:
+        pytest.skip("no OpenMP runtime is installed")
+    function = kernel_function(row, jit)
+    rng = np.random.default_rng(7)
+    window, strides, _ = suited(row, (2, 3))
+    widths = (1, row.pixels, 2 * row.pixels + 1)
+    for n_filters, width in itertools.product(tails(row), widths):
+        groups = n_filters if channelwise(row) else 1
+        images = integer_values(rng, (2, 7, width, groups), row.dtype)
+        filters = integer_values(rng, (*window, 1, n_filters), row.dtype)
+        bias = integer_values(rng, (n_filters,), row.dtype)
+        args = images, filters, bias, strides, "same"
+        shape = 2, -(-7 // strides[0]), -(-width // strides[1]), n_filters
+        options = {"groups": groups, "residual": integer_values(rng, shape, row.dtype)}
+        assert_exact(convolve(row, function, *args, threads=threads, **options), *args, **options)
+
+
+@pytest.mark.parametrize(("row", "jit"), REAL)
+@pytest.mark.parametrize("activation", ["relu", "relu6"])
+def test_every_row_applies_the_activation_after_the_residual(row, jit, activation):
+    function = kernel_function(row, jit)
+    channels = tails(row)[-1]
+    groups = channels if channelwise(row) else 1
+    window, strides, _ = suited(row, (3, 3))
+    images = np.ones((1, 9, 9, groups), row.dtype)
+    filters = np.full((*window, 1, channels), -1, row.dtype)
+    args = images, filters, None, strides, "valid"
+    depth = window[0] * window[1]
+    residual = np.full_like(convolve(row, function, *args, groups=groups), depth + 3)
+    residual[0, -1] = depth - 3
+    options = {"groups": groups, "residual": residual, "activation": activation}
+    result = convolve(row, function, *args, **options)
+    assert (result[0, -1] == 0).all() and (result[0, :-1] == 3).all()
+
+
+@pytest.mark.parametrize(("row", "jit"), CONVOLUTIONS)
 def test_every_row_uses_no_pixel_and_writes_no_output_outside_its_arrays(row, jit):
     function = kernel_function(row, jit)
     rng = np.random.default_rng(5)
@@ -221,10 +277,13 @@ def test_every_row_uses_no_pixel_and_writes_no_output_outside_its_arrays(row, ji
         pads = check.padding("same")
         geometry = check.geometry(images.shape, filters.shape, strides, pads, (1, 1), groups)
         kernel = run.Kernel(row, function, plan.pack(row, filters, None, groups), None, {})
-        canvas = np.full((1, geometry.oh + 2, geometry.ow + 2, channels + 2), 55, row.dtype)
-        out = canvas[:, 1:-1, 1:-1, 1:-1]
-        run.convolve(kernel, geometry, images, out, threads=1)
-        assert_exact(out.copy(), images, filters, None, strides, "same", groups=groups)
+        shape = 1, geometry.oh + 2, geometry.ow + 2, channels + 2
+        canvas, around = np.full(shape, 55, row.dtype), np.full(shape, hostile).astype(row.dtype)
+        out, residual = (each[:, 1:-1, 1:-1, 1:-1] for each in (canvas, around))
+        residual[...] = integer_values(rng, out.shape, row.dtype)
+        run.convolve(kernel, geometry, images, out, residual, threads=1)
+        options = {"groups": groups, "residual": residual}
+        assert_exact(out.copy(), images, filters, None, strides, "same", **options)
         out[...] = 55
         assert (canvas == 55).all()
 
@@ -235,7 +294,7 @@ def test_the_peak_kernel_multiplies_and_adds_as_often_as_asked(row, jit):
     vectors = np.array([[1.0] * row.lanes, [2.0] * row.lanes, [1.0] * row.lanes], row.dtype)
     out = np.zeros((2, row.lanes), row.dtype)
     words = plan.peak_words(iterations=5, tasks=2)
-    function(words.ctypes.data, id(vectors), vectors.ctypes.data, id(out), 1, 0)
+    function(words.ctypes.data, id(vectors), vectors.ctypes.data, id(out), id(out), 1, 0)
     total = row.pixels * (2**6 - 1) + 1  # s -> 2 s + 1, five times, from 1; and the start again
     np.testing.assert_array_equal(out, total)
 

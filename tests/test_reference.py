@@ -48,6 +48,9 @@ def test_the_oracle_by_hand():
     clipped = conv2d_reference(images, -filters, [4000], activation="relu")
     assert clipped.item() == 0
     assert conv2d_reference(images, filters, [-4318], activation="relu6").item() == 3
+    more = np.full((1, 1, 1, 1), -4319)
+    assert conv2d_reference(images, filters, residual=more).item() == 2
+    assert conv2d_reference(images, -filters, residual=more, activation="relu").item() == 0
 
 
 def test_the_oracles_groups_see_their_own_channels():

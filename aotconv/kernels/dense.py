@@ -39,8 +39,15 @@ def start_sums(v, row, n_pixels, outs, out_offset, pixels, n_filters, bias):
     return sums
 
 
-def store_sums(v, row, sums, outs, out_offset, pixels, n_filters, activation):
-    """Store `n_filters` of `pixels` of a tile, clamped as `activation` says."""
+def store_sums(v, row, sums, outs, out_offset, pixels, n_filters, residual, activation):
+    """Store `n_filters` of `pixels` of a tile, after its residuals are added and it is clamped."""
+    for _ in v.when(v.unequal(residual, 0)):
+        for i, pixel in enumerate(sums):
+            for _ in v.when(v.less(i, pixels)):
+                more = v.load_pointer(outs, i, v.add(out_offset, residual))
+                for j, total in enumerate(pixel):
+                    at = j * row.lanes
+                    total.set(v.sum(total.get(), v.load_first(v.add(n_filters, -at), more, at)))
     for _ in v.when(v.less(0, activation)):
         upper = v.select(v.less(1, activation), v.constant(6.0), v.constant(float("inf")))
         for total in (total for pixel in sums for total in pixel):
@@ -58,7 +65,19 @@ def store_sums(v, row, sums, outs, out_offset, pixels, n_filters, activation):
 
 
 def tiles(
-    v, row, first, count, shifts, channels, offset, panel, out_offset, n_filters, bias, activation
+    v,
+    row,
+    first,
+    count,
+    shifts,
+    channels,
+    offset,
+    panel,
+    out_offset,
+    n_filters,
+    bias,
+    residual,
+    activation,
 ):
     """Compute `count` tiles of one panel, or one block of their reduction.
 
@@ -75,10 +94,12 @@ def tiles(
     panel : address of a row of NR vectors for each element of the reduction, aligned to a vector.
     n_filters : how many are stored, 1 to NR vectors.
     bias : address of NR vectors to start from, aligned; or 0: start from the output's values.
+    residual : bytes from an output element to its residual, which is added; 0: none.
     activation : 0 none, 1 relu, 2 relu6.
 
     Reads the runs (of MR pixels, stored or not), the panel, the bias; reads and writes the stored
-    pixels and filters of the output.  Neighbouring bytes are not touched.
+    pixels and filters of the output, and reads their residuals.  Neighbouring bytes are not
+    touched.
     """
     vectors = range(row.vectors)
 
@@ -113,7 +134,7 @@ def tiles(
                 multiply(k, UNROLL)
             for k in v.loop(run, start=unrolled):
                 multiply(k, 1)
-        store_sums(v, row, sums, outs, out_offset, pixels, n_filters, activation)
+        store_sums(v, row, sums, outs, out_offset, pixels, n_filters, residual, activation)
 
     for t in v.loop(count):
         words = [
@@ -127,11 +148,12 @@ def tiles(
 compute_tiles = tile_intrinsic(tiles)
 
 
-def task(row, plan, images, weights, out, scratch, index):
+def task(row, plan, images, weights, out, residual, scratch, index):
     """Compute a block of output pixels by a block of panels.
 
     images, out : addresses of the first element; element strides of channels are 1, the others
         are the plan's, in bytes.
+    residual : bytes from an output element to its residual, which is added; 0: none.
     weights : address of the packed weights (`aotconv.plan.pack`), 64-byte aligned: a pixel's zeros,
         ``groups * group_channels``; at plan.weights_offset bytes from there, also aligned, for
         each panel its bias and its rows.
@@ -193,10 +215,10 @@ def task(row, plan, images, weights, out, scratch, index):
             set_word(lefts, p, word(lefts, pixels - 1))
 
     # Of taps that are skipped, each pixel has other first and last ones: then a step without taps
-    # stores the bias before all others, and one applies the activation behind them.
+    # stores the bias before all others, and one adds the residual and clamps behind them.
     skips = 1 if plan.border == SKIPPED else 0
     steps = (taps + plan.block_taps - 1) // plan.block_taps + skips
-    if skips and plan.activation:
+    if skips and (plan.activation != 0 or residual != 0):
         steps += 1
     for step in range(steps):
         first_tap = (step - skips) * plan.block_taps
@@ -308,5 +330,6 @@ def task(row, plan, images, weights, out, scratch, index):
                     (group * plan.group_filters + first_filter) * itemsize,
                     min(row.channels, plan.group_filters - first_filter),
                     bias if step == 0 and first_channel == 0 else 0,
+                    residual if is_last else 0,
                     plan.activation if is_last else 0,
                 )

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from .registry import SCRATCH_WORDS
 from .runtime import copy_bytes, set_word, tile_intrinsic, zero_bytes
+from .simd import epilogue
 
 
-def columns(v, row, table, pixels, channels, panel, out, out_x, out_y, rows, activation):
+def columns(v, row, table, pixels, channels, panel, out, out_x, out_y, rows, residual, activation):
     """Compute neighbouring pixels of MR output rows, of one vector of channels.
 
     table : address of ``(MR - 1) * stride + window`` pairs of words: for each input row the
@@ -22,14 +23,13 @@ def columns(v, row, table, pixels, channels, panel, out, out_x, out_y, rows, act
     out : address of the first pixel of the first output row; pixels lie `out_x` bytes apart, rows
         `out_y`.
     rows : how many output rows are stored, 1 to MR.
+    residual : bytes from an output element to its residual, which is added; 0: none.
     activation : 0 none, 1 relu, 2 relu6.
 
     Reads `channels` elements of ``(pixels - 1) * stride + window`` pixels of each input row; writes
     as many of `pixels` pixels of each stored row.  Neighbouring bytes are not touched.
     """
     window, stride, lanes = row.window, row.stride, row.lanes
-    lower = v.select(v.less(0, activation), v.constant(0.0), v.constant(float("-inf")))
-    upper = v.select(v.less(1, activation), v.constant(6.0), v.constant(float("inf")))
     weights = v.pointer(panel)
 
     def tile(first, width, whole=True):
@@ -53,16 +53,17 @@ def columns(v, row, table, pixels, channels, panel, out, out_x, out_y, rows, act
             v.fence()
         # Rows that are not stored write to the last one, before it is written itself: a branch
         # around a store would draw the row's arithmetic after it, out of order.
-        for r in reversed(range(row.pixels)):
-            y = v.minimum(r, v.add(rows, -1))
-            for x in range(width):
-                place = v.add(v.mul(y, out_y), v.mul(v.add(first, x), out_x))
-                target = v.pointer(v.add(out, place))
-                result = v.clamp(sums[r][x].get(), lower, upper)
-                if whole:
-                    v.store(result, target)
-                else:
-                    v.store_first(channels, result, target)
+        for finish in epilogue(v, residual, activation):
+            for r in reversed(range(row.pixels)):
+                y = v.minimum(r, v.add(rows, -1))
+                for x in range(width):
+                    place = v.add(v.mul(y, out_y), v.mul(v.add(first, x), out_x))
+                    target = v.pointer(v.add(out, place))
+                    total = sums[r][x].get()
+                    if whole:
+                        v.store(finish(total, target), target)
+                    else:
+                        v.store_first(channels, finish(total, target, 0, channels), target)
 
     # The last tile of several goes back as far as it must, and computes some pixels again.
     for whole in v.choose(v.equal(channels, lanes)):
@@ -82,11 +83,12 @@ def columns(v, row, table, pixels, channels, panel, out, out_x, out_y, rows, act
 compute_columns = tile_intrinsic(columns)
 
 
-def task(row, plan, images, weights, out, scratch, index):
+def task(row, plan, images, weights, out, residual, scratch, index):
     """Compute MR output rows of one image.
 
     images, out : addresses of the first element; element strides of channels are 1, the others
         are the plan's, in bytes.
+    residual : bytes from an output element to its residual, which is added; 0: none.
     weights : address of a vector of zeros; at plan.weights_offset bytes from there, 64-byte
         aligned, for each vector of channels its biases and taps, each a vector.
     scratch : SCRATCH_WORDS words, for the table of pairs that `columns` reads and behind it the
@@ -156,6 +158,7 @@ def task(row, plan, images, weights, out, scratch, index):
                 plan.out_x,
                 plan.out_y,
                 rows,
+                residual,
                 plan.activation,
             )
         x += pixels

@@ -37,11 +37,12 @@ def set_element(typingctx, row, address, value):
     return types.none(row, types.int64, value), emit
 
 
-def task(row, plan, images, weights, out, scratch, index):
+def task(row, plan, images, weights, out, residual, scratch, index):
     """Compute one output row of one image.
 
     images, out : addresses of the first element; element strides of channels are 1, the others
         are the plan's, in bytes.
+    residual : bytes from an output element to its residual, which is added; 0: none.
     weights : address of a zero, and at plan.weights_offset bytes from there
         ``groups * group_filters`` biases and behind them the filters, HWIO, contiguous.
     Sums are formed in numba's 64-bit integers, or in the dtype of complex numbers, and cast to
@@ -72,4 +73,6 @@ def task(row, plan, images, weights, out, scratch, index):
                 for c in range(plan.group_channels):
                     weight = filters + ((tap * plan.group_channels + c) * n_filters + o) * itemsize
                     total += element(row, pixel + c * step) * element(row, weight)
+            if residual != 0:
+                total += element(row, target + o * itemsize + residual)
             set_element(row, target + o * itemsize, total)

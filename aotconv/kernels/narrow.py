@@ -10,9 +10,23 @@ order of summation, depends on the filters alone.
 from __future__ import annotations
 
 from .runtime import copy_bytes, set_word, tile_intrinsic, word, zero_bytes
+from .simd import epilogue
 
 
-def tile(v, row, table, rows, row_bytes, run, weights, out_table, n_pixels, n_filters, activation):
+def tile(
+    v,
+    row,
+    table,
+    rows,
+    row_bytes,
+    run,
+    weights,
+    out_table,
+    n_pixels,
+    n_filters,
+    residual,
+    activation,
+):
     """Compute MR output pixels.
 
     table : address of MR words: of each pixel the address of its window.
@@ -23,13 +37,12 @@ def tile(v, row, table, rows, row_bytes, run, weights, out_table, n_pixels, n_fi
     out_table : address of MR words: where each pixel is written.
     n_pixels : how many are written, 1 to MR.
     n_filters : how many elements of each are written, 1 to ``lanes / SPLIT``.
+    residual : bytes from an output element to its residual, which is added; 0: none.
     activation : 0 none, 1 relu, 2 relu6.
 
     Reads the windows of MR pixels, written or not.
     """
     split, lanes = row.split, row.lanes
-    lower = v.select(v.less(0, activation), v.constant(0.0), v.constant(float("-inf")))
-    upper = v.select(v.less(1, activation), v.constant(6.0), v.constant(float("inf")))
     first_lanes = [lane % split == 0 for lane in range(lanes)]
     taps = v.cell(v.pointer(weights))
     bias = v.load(taps.get(), aligned=True)
@@ -50,20 +63,23 @@ def tile(v, row, table, rows, row_bytes, run, weights, out_table, n_pixels, n_fi
                 inputs = v.keep(first_lanes, v.splat(window, k))
                 total.set(v.fma(inputs, filters, total.get()))
             taps.set(v.at(taps.get(), lanes))
-    for i, total in enumerate(sums):
-        for _ in v.when(v.less(i, n_pixels)):
-            result = v.clamp(v.add_neighbours(total.get(), split), lower, upper)
-            v.store_lanes(result, v.load_pointer(out_table, i, 0), split, n_filters)
+    for finish in epilogue(v, residual, activation):
+        for i, total in enumerate(sums):
+            for _ in v.when(v.less(i, n_pixels)):
+                out = v.load_pointer(out_table, i, 0)
+                total = v.add_neighbours(total.get(), split)
+                v.store_lanes(finish(total, out, 0, n_filters, split), out, split, n_filters)
 
 
 compute_tile = tile_intrinsic(tile)
 
 
-def task(row, plan, images, weights, out, scratch, index):
+def task(row, plan, images, weights, out, residual, scratch, index):
     """Compute a block of ``task_rows`` by ``task_columns`` output pixels of one image.
 
     images, out : addresses of the first element; element strides of channels are 1, the others
         are the plan's, in bytes.
+    residual : bytes from an output element to its residual, which is added; 0: none.
     weights : address of what `tile` reads, 64-byte aligned.
     scratch : SCRATCH_WORDS words, for two words for each pixel of a block and behind them the copy
         of its inputs.
@@ -129,5 +145,6 @@ def task(row, plan, images, weights, out, scratch, index):
             outs + 8 * p,
             min(mr, pixels - p),
             plan.group_filters,
+            residual,
             plan.activation,
         )

@@ -151,7 +151,7 @@ def tile_intrinsic(tile):
 
 def _emit_task(context, builder, row_type, task):
     """Compile `task` for one row and declare it where `builder` stands; return how to call it."""
-    sig = signature(types.none, row_type, PLAN, *[types.int64] * 5)
+    sig = signature(types.none, row_type, PLAN, *[types.int64] * 6)
     flags = Flags()
     flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
     flags.error_model = "numpy"  # an integer division needs no check for zero
@@ -179,8 +179,8 @@ def _emit_body(context, module, call_task):
     (shared,) = body.args
     scratch = builder.alloca(ir.ArrayType(WORD, SCRATCH_WORDS))
     scratch.align = 64
-    tasks, plan, images, weights, out = (
-        builder.load(cgutils.gep_inbounds(builder, shared, i)) for i in range(1, 6)
+    tasks, plan, images, weights, out, residual = (
+        builder.load(cgutils.gep_inbounds(builder, shared, i)) for i in range(1, 7)
     )
     loop, work, done = (body.append_basic_block(name) for name in ("next", "work", "done"))
     builder.branch(loop)
@@ -194,6 +194,7 @@ def _emit_body(context, module, call_task):
         images,
         weights,
         out,
+        residual,
         builder.ptrtoint(scratch, WORD),
         task,
     )
@@ -213,10 +214,12 @@ def _emit_data_address(builder, array):
 
 
 @intrinsic
-def run_tasks(typingctx, row, plan, images, weights, out, threads, gomp_parallel):
+def run_tasks(typingctx, row, plan, images, weights, out, residual, threads, gomp_parallel):
     """Run tasks 0 to plan.tasks - 1 of the row's family, without the GIL.
 
-    `images` and `out` are the addresses of ndarray objects, `plan` and `weights` of memory.
+    `images`, `out` and `residual` are the addresses of ndarray objects, `plan` and `weights` of
+    memory.  The residual has the strides of `out`, whose memory it does not share; or it is `out`
+    itself: then there is none.
 
     A family is the module of that name beside this one; its function `task` computes one task.
     `gomp_parallel` is the address of ``GOMP_parallel(body, data, threads, flags)``, the entry that
@@ -225,15 +228,18 @@ def run_tasks(typingctx, row, plan, images, weights, out, threads, gomp_parallel
     task = import_module(f".{row.row.family}", __package__).task
 
     def emit(context, builder, sig, args):
-        _, plan, images, weights, out, threads, gomp_parallel = args
-        images, out = (_emit_data_address(builder, array) for array in (images, out))
+        _, plan, images, weights, out, residual, threads, gomp_parallel = args
+        images, out, residual = (
+            _emit_data_address(builder, array) for array in (images, out, residual)
+        )
+        residual = builder.sub(residual, out)  # from any element of `out` to its own
         module = builder.module
         body = _emit_body(context, module, _emit_task(context, builder, row, task))
 
-        shared = cgutils.alloca_once(builder, WORD, size=6)
+        shared = cgutils.alloca_once(builder, WORD, size=7)
         words = builder.inttoptr(plan, WORD.as_pointer())
         tasks = builder.load(cgutils.gep_inbounds(builder, words, FIELDS.index("tasks")))
-        for i, value in enumerate((WORD(0), tasks, plan, images, weights, out)):
+        for i, value in enumerate((WORD(0), tasks, plan, images, weights, out, residual)):
             builder.store(value, cgutils.gep_inbounds(builder, shared, i))
 
         save_type = ir.FunctionType(VOID_POINTER, [])
@@ -253,4 +259,4 @@ def run_tasks(typingctx, row, plan, images, weights, out, threads, gomp_parallel
         builder.call(restore, [state])
         return context.get_dummy_value()
 
-    return types.none(row, *[types.int64] * 6), emit
+    return types.none(row, *[types.int64] * 7), emit

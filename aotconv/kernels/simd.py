@@ -72,6 +72,9 @@ class Vectors:
     def equal(self, a, b):
         return self._builder.icmp_signed("==", self.word(a), self.word(b))
 
+    def unequal(self, a, b):
+        return self._builder.icmp_signed("!=", self.word(a), self.word(b))
+
     def cell(self, value) -> Cell:
         return Cell(self._builder, value)
 
@@ -230,11 +233,18 @@ class Vectors:
                 element = b.extract_element(value, ir.IntType(32)(i * step))
                 b.store(element, self.at(pointer, i), align=self._itemsize)
 
+    def spread(self, value, count: int):
+        """The first elements, each in `count` neighbouring lanes."""
+        return self._shuffle(value, [lane // count for lane in range(self._lanes)])
+
     def constant(self, value: float):
         return ir.Constant(self._vector, [value] * self._lanes)
 
     def select(self, condition, a, b):
         return self._builder.select(condition, a, b)
+
+    def sum(self, a, b):
+        return self._builder.fadd(a, b)
 
     def fma(self, a, b, c):
         """a * b + c: rounded once where the level has FMA, else twice."""
@@ -247,6 +257,31 @@ class Vectors:
         b = self._builder
         value = b.select(b.fcmp_ordered("<", value, lower), lower, value)
         return b.select(b.fcmp_ordered(">", value, upper), upper, value)
+
+
+def epilogue(v, residual, activation):
+    """Yield ``finish(total, out, index, count)`` twice, for the code that stores a tile's sums:
+    emitted with a residual and without, it is one branch a tile.
+
+    residual : bytes from an output element to its residual; 0: there is none.
+    activation : 0 none, 1 relu, 2 relu6.
+
+    `finish` gives what is stored at `out` plus `index`: `total`, plus its residual, clamped.  With
+    `count` it reads as many elements of the residual, else a vector of them; with `split`, each is
+    for so many lanes.
+    """
+    lower = v.select(v.less(0, activation), v.constant(0.0), v.constant(float("-inf")))
+    upper = v.select(v.less(1, activation), v.constant(6.0), v.constant(float("inf")))
+    for without in v.choose(v.equal(residual, 0)):
+
+        def finish(total, out, index=0, count=None, split=1, without=without):
+            if not without:
+                at = v.offset(out, residual)
+                more = v.load(at, index) if count is None else v.load_first(count, at, index)
+                total = v.sum(total, v.spread(more, split) if split > 1 else more)
+            return v.clamp(total, lower, upper)
+
+        yield finish
 
 
 def emit_function(builder, row, tile, args):

@@ -16,10 +16,24 @@ from __future__ import annotations
 
 from .registry import SCRATCH_WORDS
 from .runtime import copy_bytes, set_word, tile_intrinsic, zero_bytes
+from .simd import epilogue
 
 
 def strip(
-    v, row, table, length, kh, kw, weights, channels, first_channel, out, out_y, rows, activation
+    v,
+    row,
+    table,
+    length,
+    kh,
+    kw,
+    weights,
+    channels,
+    first_channel,
+    out,
+    out_y,
+    rows,
+    residual,
+    activation,
 ):
     """Compute `length` neighbouring elements of MR output rows.
 
@@ -32,6 +46,7 @@ def strip(
     first_channel : the channel of the first element; 0 for rows with a period.
     out : address of the first element of the first output row; the others lie `out_y` bytes apart.
     rows : how many of them are stored, 1 to MR.
+    residual : bytes from an output element to its residual, which is added; 0: none.
     activation : 0 none, 1 relu, 2 relu6.
 
     A row of the registry with a window is for that kh and kw alone, unrolled; one without assumes
@@ -40,8 +55,6 @@ def strip(
     """
     n_rows, lanes, itemsize = row.pixels, row.lanes, row.itemsize
     width = v.word(row.period * lanes) if row.period else v.add(channels, row.channels)
-    lower = v.select(v.less(0, activation), v.constant(0.0), v.constant(float("-inf")))
-    upper = v.select(v.less(1, activation), v.constant(6.0), v.constant(float("inf")))
 
     def tile(element, vectors, count=None, unroll=False):
         """MR rows by some vectors, of which with `count` only so many elements."""
@@ -92,15 +105,17 @@ def strip(
 
         # Rows that are not stored write to the last one, before it is written itself: a branch
         # around a store would draw the row's arithmetic after it, out of order.
-        for r in reversed(range(n_rows)):
-            y = v.minimum(r, v.add(rows, -1))
-            target = v.at(v.pointer(v.add(out, v.mul(y, out_y))), element)
-            for j in range(vectors):
-                result = v.clamp(sums[r][j].get(), lower, upper)
-                if count is None:
-                    v.store(result, target, j * lanes)
-                else:
-                    v.store_first(v.add(count, -j * lanes), result, target, j * lanes)
+        for finish in epilogue(v, residual, activation):
+            for r in reversed(range(n_rows)):
+                y = v.minimum(r, v.add(rows, -1))
+                target = v.at(v.pointer(v.add(out, v.mul(y, out_y))), element)
+                for j, total in enumerate(sums[r]):
+                    at = j * lanes
+                    if count is None:
+                        v.store(finish(total.get(), target, at), target, at)
+                    else:
+                        some = v.add(count, -at)
+                        v.store_first(some, finish(total.get(), target, at, some), target, at)
 
     # The last tile of several goes back as far as it must, and computes some elements again.
     for several in v.choose(v.less(row.channels - 1, length)):
@@ -122,11 +137,12 @@ def strip(
 compute_strip = tile_intrinsic(strip)
 
 
-def task(row, plan, images, weights, out, scratch, index):
+def task(row, plan, images, weights, out, residual, scratch, index):
     """Compute MR output rows of one image.
 
     images, out : addresses of the first element; element strides of channels are 1, the others
         are the plan's, in bytes.
+    residual : bytes from an output element to its residual, which is added; 0: none.
     weights : address of ``block_run`` zeros and NR vectors more; at plan.weights_offset bytes from
         there, 64-byte aligned, the rows that `strip` reads.
     scratch : SCRATCH_WORDS words, for the table of ``MR + kh - 1`` pairs and behind it the copy of
@@ -180,6 +196,7 @@ def task(row, plan, images, weights, out, scratch, index):
                 target + x * plan.out_x + element * itemsize,
                 plan.out_y,
                 rows,
+                residual,
                 plan.activation,
             )
 
@@ -225,6 +242,7 @@ def task(row, plan, images, weights, out, scratch, index):
                     target + x * plan.out_x + channel * itemsize,
                     plan.out_y,
                     rows,
+                    residual,
                     plan.activation,
                 )
             x += pixels

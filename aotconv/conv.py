@@ -151,16 +151,15 @@ class _Convolution:
         else:
             target = result
         team = threads.count(n_threads, prepared.microseconds)
-        call = prepared.calls.get(team)
+        call = prepared.calls.get(team) if target is result else None
+        if call is not None:
+            call(images, target, residual)
+            return out
+        call = self._compute(prepared, images, target, residual, team)
         if target is not result:
-            self._compute(prepared, images, target, residual, team)
             result[...] = target
         elif call is not None:
-            call(images, target, residual)
-        else:
-            call = self._compute(prepared, images, target, residual, team)
-            if call is not None:
-                prepared.calls[team] = call
+            prepared.calls[team] = call
         return out
 
     def _nhwc(self, array: np.ndarray) -> np.ndarray:
@@ -218,21 +217,17 @@ def _layer(filters: np.ndarray, bias: np.ndarray | None, options: _Options) -> _
     layer = _layers.get(key)
     if layer is None:
         # Of the key's own bytes: the arrays may be changed meanwhile.
-        own_filters = _thawed(*weights[0])
-        own_bias = None if weights[1] is None else _thawed(*weights[1])
-        layer = _Convolution(own_filters, own_bias, options)
+        own_bias = None if weights[1] is None else np.ndarray(*weights[1])
+        layer = _Convolution(np.ndarray(*weights[0]), own_bias, options)
         if len(_layers) >= KEPT_LAYERS:
             _layers.clear()
         _layers[key] = layer
     return layer
 
 
-def _frozen(array: np.ndarray) -> tuple[bytes, np.dtype, tuple[int, ...]]:
-    return array.tobytes(), array.dtype, array.shape
-
-
-def _thawed(data: bytes, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
-    return np.ndarray(shape, dtype, data)
+def _frozen(array: np.ndarray) -> tuple[tuple[int, ...], np.dtype, bytes]:
+    """What ``np.ndarray`` makes the array from again; hashable."""
+    return array.shape, array.dtype, array.tobytes()
 
 
 class Conv2D(_Convolution):

@@ -31,9 +31,10 @@ def array(name: str, value) -> np.ndarray:
     The ndarray is a view of its own: neither a subclass nor another holder of `value` can change
     its shape behind our back.
     """
-    if type(value) is not np.ndarray:
-        value = _as_ndarray(name, value)
-    value = np.ndarray.view(value, np.ndarray)
+    if type(value) is np.ndarray:
+        value = value.view()
+    else:
+        value = np.ndarray.view(_as_ndarray(name, value), np.ndarray)
     if value.dtype.kind not in "iufc":
         raise TypeError(
             f"{name} must hold integers, floats or complex numbers, got dtype {value.dtype}"
@@ -61,14 +62,12 @@ def _as_ndarray(name: str, value) -> np.ndarray:
         raise TypeError(f"{name} must be an array, got {kind}: {error}") from error
 
 
-def images_array(value) -> np.ndarray:
-    images = array("images", value)
+def images_axes(images: np.ndarray) -> None:
     if images.ndim not in (3, 4):
         raise ValueError(
             "images must have 4 axes, or 3 for one image, "
             f"got {images.ndim} axes of shape {images.shape}"
         )
-    return images
 
 
 def images_shape(value) -> tuple[int, ...]:
@@ -128,6 +127,8 @@ def integer(name: str, value, minimum: int) -> int:
 
 def pair(name: str, value, minimum: int) -> Pair:
     """An integer, meant for both axes, or two of them, as two."""
+    if type(value) is int:
+        return (integer(name, value, minimum),) * 2
     if _is_scalar(value):
         value = (value, value)
     first, second = _two(name, value, "an integer or a pair of integers")
@@ -182,7 +183,7 @@ def _one_of(name: str, value, choices):
         )
     if value not in choices:
         raise ValueError(f"{name} must be one of {choices}, got {value!r}")
-    return value
+    return choices[choices.index(value)]
 
 
 def filter_groups(value, n_filters: int) -> int:
@@ -226,23 +227,27 @@ def geometry(images_shape, filters_shape, strides, padding, dilations, groups) -
     return Geometry(n, h, w, c, kh, kw, o, sh, sw, dh, dw, groups, top, bottom, left, right, oh, ow)
 
 
-def out_array(value, shape, dtype) -> np.ndarray:
-    """A plain view of `value`, if a result of that shape and dtype can be written into it."""
+def out_array(value) -> np.ndarray:
+    """A plain view of `value`, like those of `array`."""
+    if type(value) is np.ndarray:
+        return value.view()
     if not isinstance(value, np.ndarray) or _is_masked(value):
         raise TypeError(f"out must be a NumPy array, got {type(value).__name__}")
-    out = np.ndarray.view(value, np.ndarray)
+    return np.ndarray.view(value, np.ndarray)
+
+
+def out_fits(out: np.ndarray, shape, dtype) -> None:
+    """Refuse an array into which a result of that shape and dtype cannot be written."""
     if out.shape != tuple(shape):
         raise ValueError(f"out must have the result's shape {tuple(shape)}, got {out.shape}")
     if out.dtype != dtype:
         raise TypeError(f"out must have the result's dtype {dtype}, got {out.dtype}")
     if not out.flags.writeable:
         raise ValueError("out must be writeable, got a read-only array")
-    return out
 
 
-def residual_array(value, shape, dtype) -> np.ndarray:
-    """A plain view of `value`, if it can be added to a result of that shape and dtype."""
-    residual = array("residual", value)
+def residual_fits(residual: np.ndarray, shape, dtype) -> None:
+    """Refuse an array that cannot be added to a result of that shape and dtype."""
     if residual.shape != tuple(shape):
         raise ValueError(
             f"residual must have the result's shape {tuple(shape)}, got {residual.shape}"
@@ -252,7 +257,6 @@ def residual_array(value, shape, dtype) -> np.ndarray:
             f"residual must be castable to the result's dtype {dtype} within its kind, "
             f"got dtype {residual.dtype}"
         )
-    return residual
 
 
 def may_overlap_itself(array: np.ndarray) -> bool:

@@ -23,11 +23,39 @@ DataFormat: TypeAlias = Literal["NHWC", "NCHW", "channels_last", "channels_first
 Activation: TypeAlias = Literal["relu", "relu6"]
 
 
-KEPT_SHAPES = 64  # a layer meets few shapes of images; one that meets many forgets them
+KEPT_LAYOUTS = 64  # a layer meets few layouts of images; one that meets many forgets them
+KEPT_LAYERS, KEPT_BYTES = 64, 4096  # that conv2d keeps, and of the weights of each
+
+
+class _Options(NamedTuple):
+    """The options of a layer, checked, in their canonical form: equal where they mean the same."""
+
+    strides: tuple[int, int]
+    padding: Any
+    dilations: tuple[int, int]
+    groups: int
+    data_format: str
+    activation: str | None
+
+
+def _checked(filters, bias, strides, padding, dilations, groups, data_format, activation):
+    """The filters, the bias and the options."""
+    filters = check.filters_array(filters)
+    n_filters = filters.shape[3]
+    bias = check.bias_array(bias, n_filters)
+    options = _Options(
+        check.pair("strides", strides, 1),
+        check.padding(padding),
+        check.pair("dilations", dilations, 1),
+        check.filter_groups(groups, n_filters),
+        check.data_format(data_format),
+        check.activation(activation),
+    )
+    return filters, bias, options
 
 
 class _Prepared(NamedTuple):
-    """What is known of a call before the arrays' memory is looked at."""
+    """What is known of a call from its arrays' layouts: all but where they are."""
 
     geometry: Geometry
     shape: tuple[int, ...]  # of the result
@@ -35,63 +63,63 @@ class _Prepared(NamedTuple):
     compute: np.dtype
     kernel: run.Kernel | None  # None: NumPy
     microseconds: float  # on one thread, roughly
+    out_overlaps_itself: bool
+    calls: dict[int, run.Call]  # in place, by the number of threads
+
+
+def _layout(array: np.ndarray | None):
+    """All that a call depends on but the values and their address; hashable."""
+    if array is None:
+        return None
+    return array.shape, array.strides, array.dtype, array.flags.num
 
 
 class _Convolution:
     """Checked filters and options, and the weights packed for each kernel that asked for them."""
 
-    def __init__(
-        self, filters, bias, strides, padding, dilations, groups, data_format, activation
-    ) -> None:
-        self._filters = check.filters_array(filters)
-        n_filters = self._filters.shape[3]
-        self._bias = check.bias_array(bias, n_filters)
-        self._strides = check.pair("strides", strides, 1)
-        self._padding = check.padding(padding)
-        self._dilations = check.pair("dilations", dilations, 1)
-        self._groups = check.filter_groups(groups, n_filters)
-        self._data_format = check.data_format(data_format)
-        self._activation = check.activation(activation)
-        self._dtypes = [each.dtype for each in (self._filters, self._bias) if each is not None]
+    def __init__(self, filters: np.ndarray, bias: np.ndarray | None, options: _Options) -> None:
+        self._filters, self._bias, self._options = filters, bias, options
+        self._dtypes = [each.dtype for each in (filters, bias) if each is not None]
         self._refuse_complex(self._dtypes, "filters or bias")
         self._kernels: dict[tuple[Rung, str], run.Kernel] = {}
-        self._prepared: dict[tuple[tuple[int, ...], np.dtype, str], _Prepared] = {}
+        self._prepared: dict[tuple, _Prepared] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         # Packed weights are known by their address, which belongs to this object alone.
         return {**self.__dict__, "_kernels": {}, "_prepared": {}}
 
     def _refuse_complex(self, dtypes, names: str) -> None:
-        if self._activation is not None and any(dtype.kind == "c" for dtype in dtypes):
-            raise TypeError(f"activation {self._activation!r} is not defined for complex {names}")
+        activation = self._options.activation
+        if activation is not None and any(dtype.kind == "c" for dtype in dtypes):
+            raise TypeError(f"activation {activation!r} is not defined for complex {names}")
 
     def _geometry(self, shape: tuple[int, ...]) -> Geometry:
         """The sizes for images of a shape of 4 axes, in this layer's data format."""
-        if self._data_format == "NCHW":
+        o = self._options
+        if o.data_format == "NCHW":
             shape = (shape[0], *shape[2:], shape[1])
-        return check.geometry(
-            shape,
-            self._filters.shape,
-            self._strides,
-            self._padding,
-            self._dilations,
-            self._groups,
-        )
+        sizes = shape, self._filters.shape
+        return check.geometry(*sizes, o.strides, o.padding, o.dilations, o.groups)
 
     def _result_shape(self, geometry: Geometry, ndim: int) -> tuple[int, ...]:
         g = geometry
         nhwc = (g.n, g.oh, g.ow, g.o)
-        shape = (g.n, g.o, g.oh, g.ow) if self._data_format == "NCHW" else nhwc
+        shape = (g.n, g.o, g.oh, g.ow) if self._options.data_format == "NCHW" else nhwc
         return shape[4 - ndim :]
 
-    def _prepare(self, images: np.ndarray) -> _Prepared:
-        """All that is known from the images' shape and dtype, and from what computes; kept."""
+    def _prepare(self, key: tuple, images, out, residual) -> _Prepared:
+        """Check all that depends on the arrays' layouts, and say what follows from them; kept."""
+        check.images_axes(images)
         self._refuse_complex([images.dtype], "images")
         shape = images.shape if images.ndim == 4 else (1, *images.shape)
         geometry = self._geometry(shape)
         dtype = np.result_type(images.dtype, *self._dtypes)
         compute = np.dtype(np.float32) if dtype == np.float16 else dtype.newbyteorder("=")
         result_shape = self._result_shape(geometry, images.ndim)
+        if residual is not None:
+            check.residual_fits(residual, result_shape, dtype)
+        if out is not None:
+            check.out_fits(out, result_shape, dtype)
         is_sum = geometry.depth > 0 and 0 not in result_shape
         name = compute.name
         rung = ladder.rung(name) if is_sum else None
@@ -99,66 +127,107 @@ class _Convolution:
         if rung is not None:
             kernel = self._kernels.get((rung, name)) or self._kernel(rung, name)
             microseconds = plan.estimate(kernel.row, geometry)
-        prepared = _Prepared(geometry, result_shape, dtype, compute, kernel, microseconds)
-        if len(self._prepared) >= KEPT_SHAPES:
+        overlaps = out is not None and check.may_overlap_itself(out)
+        if len(self._prepared) >= KEPT_LAYOUTS:
             self._prepared.clear()
-        self._prepared[images.shape, images.dtype, ladder.active().name] = prepared
+        prepared = self._prepared[key] = _Prepared(
+            geometry, result_shape, dtype, compute, kernel, microseconds, overlaps, {}
+        )
         return prepared
 
     def _run(self, images, out, residual, n_threads) -> np.ndarray:
         if n_threads is not None:
             n_threads = check.integer("threads", n_threads, 1)
-        images = check.images_array(images)
-        key = images.shape, images.dtype, ladder.active().name
-        prepared = self._prepared.get(key) or self._prepare(images)
-        shape, dtype = prepared.shape, prepared.dtype
-        if residual is not None:
-            residual = check.residual_array(residual, shape, dtype)
-        if out is None:
-            result = target = np.empty(shape, dtype)
-        else:
-            result = target = check.out_array(out, shape, dtype)
-            # Kernels compute some elements twice, so not even a residual's own place will do.
-            inputs = (images,) if residual is None else (images, residual)
-            overlaps = any(np.may_share_memory(result, each) for each in inputs)
-            if overlaps or check.may_overlap_itself(result):
-                target = np.empty(shape, dtype)
+        images = check.array("images", images)
+        result = None if out is None else check.out_array(out)
+        residual = None if residual is None else check.array("residual", residual)
+        key = ladder.active().name, _layout(images), _layout(result), _layout(residual)
+        prepared = self._prepared.get(key) or self._prepare(key, images, result, residual)
 
-        if 0 not in shape:
-            more = None if residual is None else self._nhwc(residual)
-            self._compute(prepared, self._nhwc(images), self._nhwc(target), more, n_threads)
+        if result is None:
+            out = result = target = np.empty(prepared.shape, prepared.dtype)
+        elif prepared.out_overlaps_itself or _share_memory(result, images, residual):
+            target = np.empty(prepared.shape, prepared.dtype)
+        else:
+            target = result
+        team = threads.count(n_threads, prepared.microseconds)
+        call = prepared.calls.get(team) if target is result else None
+        if call is not None:
+            call(images, target, residual)
+            return out
+        call = self._compute(prepared, images, target, residual, team)
         if target is not result:
             result[...] = target
-        return result if out is None else out
+        elif call is not None:
+            prepared.calls[team] = call
+        return out
 
     def _nhwc(self, array: np.ndarray) -> np.ndarray:
         """Images, or a result, as an array (N, H, W, C)."""
         if array.ndim == 3:
             array = array[np.newaxis]
-        return array.transpose(0, 2, 3, 1) if self._data_format == "NCHW" else array
+        return array.transpose(0, 2, 3, 1) if self._options.data_format == "NCHW" else array
 
-    def _compute(self, prepared: _Prepared, images, out, residual, n_threads: int | None) -> None:
-        """Convolve images (N, H, W, C) into `out` (N, OH, OW, O), which is not empty."""
-        geometry, kernel = prepared.geometry, prepared.kernel
+    def _compute(self, prepared: _Prepared, images, out, residual, team: int) -> run.Call | None:
+        """Convolve into `out`, which shares no memory with the others; return the call that can be
+        made again on arrays of these layouts, if there is one."""
+        if 0 in prepared.shape:
+            return None
+        geometry, kernel, activation = prepared.geometry, prepared.kernel, self._options.activation
+        images, out = self._nhwc(images), self._nhwc(out)
+        residual = None if residual is None else self._nhwc(residual)
         if kernel is not None:
-            team = threads.count(n_threads, prepared.microseconds)
-            run.convolve(kernel, geometry, images, out, residual, team)
-        elif geometry.depth == 0:
-            fallback.fill(self._bias, out, residual, self._activation, prepared.compute)
+            return run.convolve(kernel, geometry, images, out, residual, team)
+        if geometry.depth == 0:
+            fallback.fill(self._bias, out, residual, activation, prepared.compute)
         else:
             filters = self._filters.astype(prepared.compute)
-            fallback.convolve(
-                geometry, images, filters, self._bias, out, residual, self._activation
-            )
+            fallback.convolve(geometry, images, filters, self._bias, out, residual, activation)
+        return None
 
     def _kernel(self, rung: Rung, dtype: str) -> run.Kernel:
         """The kernel for a dtype, with the weights packed for it; kept."""
-        layer = plan.Layer.of(self._filters, self._groups, self._strides, self._dilations)
+        o = self._options
+        layer = plan.Layer.of(self._filters, o.groups, o.strides, o.dilations)
         row = plan.select(layer, dtype, rung.level)
-        packed = plan.pack(row, self._filters, self._bias, self._groups)
-        kernel = run.Kernel(row, rung.kernel(row), packed, self._activation, {})
+        packed = plan.pack(row, self._filters, self._bias, o.groups)
+        kernel = run.Kernel(row, rung.kernel(row), packed, o.activation, {})
         self._kernels[rung, dtype] = kernel
         return kernel
+
+
+def _share_memory(result: np.ndarray, images: np.ndarray, residual: np.ndarray | None) -> bool:
+    """Whether a result would be written where something is read.  Kernels compute some elements
+    twice, so a residual in the elements' own places is no exception."""
+    return np.may_share_memory(result, images) or (
+        residual is not None and np.may_share_memory(result, residual)
+    )
+
+
+_layers: dict[tuple, _Convolution] = {}
+
+
+def _layer(filters: np.ndarray, bias: np.ndarray | None, options: _Options) -> _Convolution:
+    """A layer for one call of `conv2d`; one of few weights is kept, known by their bytes."""
+    n_bytes = filters.nbytes + (0 if bias is None else bias.nbytes)
+    if n_bytes > KEPT_BYTES:
+        return _Convolution(filters, bias, options)
+    weights = _frozen(filters), None if bias is None else _frozen(bias)
+    key = options, weights
+    layer = _layers.get(key)
+    if layer is None:
+        # Of the key's own bytes: the arrays may be changed meanwhile.
+        own_bias = None if weights[1] is None else np.ndarray(*weights[1])
+        layer = _Convolution(np.ndarray(*weights[0]), own_bias, options)
+        if len(_layers) >= KEPT_LAYERS:
+            _layers.clear()
+        _layers[key] = layer
+    return layer
+
+
+def _frozen(array: np.ndarray) -> tuple[tuple[int, ...], np.dtype, bytes]:
+    """What ``np.ndarray`` makes the array from again; hashable."""
+    return array.shape, array.dtype, array.tobytes()
 
 
 class Conv2D(_Convolution):
@@ -200,11 +269,11 @@ class Conv2D(_Convolution):
         activation: Activation | None = None,
         threads: int | None = None,
     ) -> None:
-        filters = check.filters_array(filters).copy()
-        bias = None if bias is None else check.array("bias", bias).copy()
-        super().__init__(
+        own_filters, own_bias, own_options = _checked(
             filters, bias, strides, padding, dilations, groups, data_format, activation
         )
+        own_bias = None if own_bias is None else own_bias.copy()
+        super().__init__(own_filters.copy(), own_bias, own_options)
         self._n_threads = None if threads is None else check.integer("threads", threads, 1)
 
     def __call__(
@@ -255,9 +324,7 @@ class Conv2D(_Convolution):
         parts = [f"filters {self._filters.shape} {self._filters.dtype}"]
         if self._bias is not None:
             parts.append("bias")
-        parts += [f"strides={self._strides}", f"padding={self._padding!r}"]
-        parts += [f"dilations={self._dilations}", f"groups={self._groups}"]
-        parts += [f"data_format={self._data_format!r}", f"activation={self._activation!r}"]
+        parts += [f"{name}={value!r}" for name, value in self._options._asdict().items()]
         return f"Conv2D({', '.join(parts)})"
 
 
@@ -360,7 +427,7 @@ def conv2d(
     >>> result[0, 0, 0]
     array([48., 49., 50., 51.], dtype=float32)
     """
-    convolution = _Convolution(
-        filters, bias, strides, padding, dilations, groups, data_format, activation
+    layer = _layer(
+        *_checked(filters, bias, strides, padding, dilations, groups, data_format, activation)
     )
-    return convolution._run(images, out, residual, threads)
+    return layer._run(images, out, residual, threads)

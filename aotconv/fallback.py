@@ -25,6 +25,8 @@ def convolve(
     g, dtype = geometry, filters.dtype
     # (KH, KW, C / groups, O) -> (groups, KH * KW * C / groups, O / groups)
     matrices = filters.reshape(g.depth, g.groups, g.group_filters).transpose(1, 0, 2)
+    if bias is not None:
+        bias = bias.astype(dtype)  # copied: `out` may lie on it
     for block in split(g, dtype.itemsize, BLOCK_BYTES // (g.kh * g.kw)):
         b = block.geometry
         height, width = b.h + b.top + b.bottom, b.w + b.left + b.right
@@ -38,7 +40,7 @@ def convolve(
             result = np.matmul(rows, matrices)
             result = result.transpose(1, 0, 2).reshape(b.n, b.oh, b.ow, g.o)
             if bias is not None:
-                result += bias.astype(dtype)
+                result += bias
             if residual is not None:
                 result += residual[block.out].astype(dtype)
             out[block.out] = activate(result, activation)

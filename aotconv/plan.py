@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,6 +62,7 @@ class Layer(NamedTuple):
         return cls(*filters.shape, groups, strides, dilations)  # type: ignore[call-arg]
 
 
+@functools.lru_cache(maxsize=256)
 def select(layer: Layer, dtype: str, level: str) -> Row:
     """The registry row that computes a layer.
 
@@ -115,7 +117,7 @@ class Packed(NamedTuple):
     address: int  # aligned to ALIGNMENT
     offset: int  # bytes from there, where the zeros are, to the weights
     memory: np.ndarray  # keeps them alive
-    finite: bool  # all of them
+    finite: bool  # but for the bias
 
 
 _Layout = tuple[int, int, np.ndarray]  # of Packed
@@ -124,12 +126,11 @@ _Layout = tuple[int, int, np.ndarray]  # of Packed
 def pack(row: Row, filters: np.ndarray, bias: np.ndarray | None, groups: int) -> Packed:
     """Pack filters (KH, KW, C / groups, O) and bias (O,) for `row`, converted to its dtype."""
     n_filters = filters.shape[3]
-    rows = np.zeros((1 + filters[..., 0].size, n_filters), row.dtype)
+    rows = np.empty((1 + filters[..., 0].size, n_filters), row.dtype)
+    rows[0] = 0 if bias is None else bias
     rows[1:] = filters.reshape(-1, n_filters)
-    if bias is not None:
-        rows[0] = bias
     address, offset, memory = _PACKERS[row.family](row, rows, filters.shape, groups)
-    return Packed(address, offset, memory, bool(np.isfinite(rows).all()))
+    return Packed(address, offset, memory, bool(np.isfinite(rows[1:]).all()))
 
 
 def _pack_dense(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> _Layout:
@@ -141,10 +142,14 @@ def _pack_dense(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int)
     lead = _padded(channels * row.itemsize, ALIGNMENT) // row.itemsize
     memory, address = _aligned(lead + groups * panels * depth * row.channels, row)
     memory[:lead] = 0
-    filled = np.zeros((depth, groups, panels * row.channels), row.dtype)
-    filled[:, :, :width] = rows.reshape(depth, groups, width)
     packed = memory[lead:].reshape(groups, panels, depth, row.channels)
-    packed[:] = filled.reshape(depth, groups, panels, row.channels).transpose(1, 2, 0, 3)
+    rows = rows.reshape(depth, groups, width)
+    whole, rest = divmod(width, row.channels)
+    split = rows[:, :, : width - rest].reshape(depth, groups, whole, row.channels)
+    packed[:, :whole] = split.transpose(1, 2, 0, 3)
+    if rest:
+        packed[:, whole, :, :rest] = rows[:, :, width - rest :].transpose(1, 0, 2)
+        packed[:, whole, :, rest:] = 0
     return address, lead * row.itemsize, memory
 
 

@@ -15,18 +15,38 @@ from .geometry import Geometry
 from .kernels.registry import AOT_DTYPES, FIELDS, LOOP_DTYPES, Row
 
 _DTYPES = {name: np.dtype(name) for name in AOT_DTYPES + LOOP_DTYPES}
-_KEPT_PLANS = 64  # a layer meets few shapes; what meets many forgets them
+_KEPT_CALLS = 64  # a layer meets few layouts; what meets many forgets them
 _TASKS = FIELDS.index("tasks")
 
 
 class Kernel(NamedTuple):
-    """A compiled kernel, its weights, and its plans for the shapes it has met."""
+    """A compiled kernel, its weights, and its calls for the layouts it has met."""
 
     row: Row
     function: Callable[[int, int, int, int, int, int, int], None]
     packed: plan.Packed
     activation: str | None
-    plans: dict[tuple, tuple[int, int, np.ndarray]]  # address, number of tasks, words
+    calls: dict[tuple, Call]
+
+
+class Call(NamedTuple):
+    """All that a kernel is told but where the arrays are: known of sizes, strides and threads."""
+
+    function: Callable[[int, int, int, int, int, int, int], None]
+    words: int  # addresses
+    weights: int
+    threads: int
+    gomp_parallel: int
+    activation: str | None  # that the kernel does not apply itself
+    memory: tuple[np.ndarray, ...]  # keeps words and weights alive
+
+    def __call__(self, images, out, residual) -> None:
+        """Run on arrays of the sizes and strides that were planned for, in any order of axes."""
+        function, words, weights, threads, gomp_parallel, activation, _ = self
+        more = out if residual is None else residual
+        function(words, id(images), weights, id(out), id(more), threads, gomp_parallel)
+        if activation is not None:
+            activate(out, activation)
 
 
 def convolve(
@@ -36,20 +56,20 @@ def convolve(
     out: np.ndarray,
     residual: np.ndarray | None,
     threads: int,
-) -> None:
+) -> Call | None:
     """Convolve images (N, H, W, C) of any layout into `out` (N, OH, OW, O) of any layout, and add
     the residual, of any layout and of the shape of `out`, whose memory it does not share.
 
-    Nothing is copied where the kernel can use the arrays as they are; otherwise no more than a
-    block of them is, at a time.
+    What the kernel cannot address is copied, no more than a block of it at a time.  Where nothing
+    is, the call is returned: it may be made again on arrays that lie alike.
     """
     dtype = _DTYPES[kernel.row.dtype]
-    copy_in, copy_out = not _usable(images, dtype), not _usable(out, dtype)
-    if residual is not None and not (residual.strides == out.strides and _usable(residual, dtype)):
-        copy_out = True  # the kernel takes both in one layout
+    copy_in = not _usable(images, dtype)
+    copy_out = not (_usable(out, dtype) and _fits(residual, out))
     if not copy_in and not copy_out:
-        _call(kernel, geometry, images, out, residual, threads)
-        return
+        call = _plan(kernel, geometry, images.strides, out.strides, threads)
+        call(images, out, residual)
+        return call
     for block in split(geometry, dtype.itemsize):
         source, target = images[block.images], out[block.out]
         more = None if residual is None else residual[block.out]
@@ -58,9 +78,11 @@ def convolve(
             block_out = np.empty(target.shape, dtype) if copy_out else target
             if copy_out and more is not None:
                 more = more.astype(dtype, order="C")
-            _call(kernel, block.geometry, block_images, block_out, more, threads)
+            call = _plan(kernel, block.geometry, block_images.strides, block_out.strides, threads)
+            call(block_images, block_out, more)
             if copy_out:
                 np.copyto(target, block_out, casting="same_kind")
+    return None
 
 
 def _usable(array: np.ndarray, dtype: np.dtype) -> bool:
@@ -69,25 +91,30 @@ def _usable(array: np.ndarray, dtype: np.dtype) -> bool:
     return channels_contiguous and array.dtype == dtype and array.flags.aligned
 
 
-def _call(kernel: Kernel, geometry: Geometry, images, out, residual, threads: int) -> None:
-    """Run the kernel on arrays that it can address."""
-    key = geometry, images.strides, out.strides, threads
-    found = kernel.plans.get(key)
-    if found is None:
-        if len(kernel.plans) >= _KEPT_PLANS:
-            kernel.plans.clear()
+def _fits(residual: np.ndarray | None, out: np.ndarray) -> bool:
+    """Whether a residual lies as `out` does, which the kernel can address."""
+    if residual is None:
+        return True
+    alike = residual.strides == out.strides and residual.dtype == out.dtype
+    return alike and residual.flags.aligned
+
+
+def _plan(kernel: Kernel, geometry: Geometry, image_strides, out_strides, threads: int) -> Call:
+    """The call for arrays of a layout; kept."""
+    key = geometry, image_strides, out_strides, threads
+    call = kernel.calls.get(key)
+    if call is None:
+        if len(kernel.calls) >= _KEPT_CALLS:
+            kernel.calls.clear()
         words = plan.words(kernel.row, kernel.packed, *key[:3], kernel.activation, threads)
-        found = kernel.plans[key] = words.ctypes.data, int(words[_TASKS]), words
-    words_address, tasks, _ = found
-    threads = min(threads, tasks)
-    kernel.function(
-        words_address,
-        id(images),
-        kernel.packed.address,
-        id(out),
-        id(out if residual is None else residual),
-        threads,
-        openmp.gomp_parallel(threads),
-    )
-    if kernel.row.family == "loop":
-        activate(out, kernel.activation)
+        team = min(threads, int(words[_TASKS]))
+        call = kernel.calls[key] = Call(
+            kernel.function,
+            words.ctypes.data,
+            kernel.packed.address,
+            team,
+            openmp.gomp_parallel(team),
+            kernel.activation if kernel.row.family == "loop" else None,
+            (words, kernel.packed.memory),
+        )
+    return call

@@ -8,6 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
+from conftest import AVAILABLE
 from oracle import assert_exact
 from strategies import integer_values
 
@@ -286,6 +287,14 @@ def test_out_that_overlaps_itself_gets_values_of_single_pixels(rung):
     assert (out == 5400).all()
 
 
+def test_out_may_overlap_the_bias_of_a_result_of_many_blocks(rung):
+    memory = np.zeros(600 * 600 * 4, np.float32)
+    bias, out = memory[:4], memory.reshape(1, 600, 600, 4)
+    bias[...] = 1, 2, 3, 4
+    conv2d(np.ones((1, 600, 600, 1), "f4"), np.ones((1, 1, 1, 4), "f4"), bias, out=out)
+    assert (out == np.arange(2, 6)).all()
+
+
 def test_out_may_overlap_filters_and_bias(rung):
     filters = integer_values(RNG, (2, 2, 1, 4), "float32")
     bias = integer_values(RNG, (4,), "float32")
@@ -328,6 +337,88 @@ def test_a_layer_keeps_its_own_copy_of_the_weights():
     layer = Conv2D(filters, bias)
     filters[...] = bias[...] = 9
     assert layer(np.ones((1, 1, 1, 1), np.float32)).item() == 2
+
+
+def test_conv2d_sees_weights_that_were_changed_since_its_last_call(rung):
+    images, filters, bias = (
+        np.ones((1, 1, 1, 1), "f4"),
+        np.ones((1, 1, 1, 1), "f4"),
+        np.zeros(1, "f4"),
+    )
+    for value in (1, 2, np.inf, 1):
+        filters[...] = value
+        assert conv2d(images, filters, bias).item() == value
+        bias[...] = 5
+        assert conv2d(images, filters, bias).item() == value + 5
+        bias[...] = 0
+
+
+def test_conv2d_tells_weights_apart_that_are_equal_but_not_the_same(rung):
+    images = np.arange(1, 5, dtype=np.float32).reshape(1, 2, 2, 1)
+    row, column = np.ones((1, 2, 1, 1), "f4"), np.ones((2, 1, 1, 1), "f4")
+    for _ in range(2):
+        assert conv2d(images, row).ravel().tolist() == [3, 7]
+        assert conv2d(images, column).ravel().tolist() == [4, 6]
+        swapped = np.ones((1, 2, 1, 1), "f4").view(">f4")  # the same bytes
+        assert (conv2d(images, swapped) < 1e-30).all()
+        assert conv2d(images, row.astype("f8")).dtype == np.float64
+    biases = np.array([[0.0], [-0.0], [np.nan]], np.float32)
+    empty = np.ones((1, 2, 2, 0), "f4"), np.ones((1, 1, 0, 1), "f4")
+    for bias in (*biases, *biases):
+        assert conv2d(*empty, bias)[0, 0, 0].tobytes() == bias.tobytes()
+
+
+@pytest.mark.parametrize("option", ["strides", "dilations", "groups", "padding"])
+def test_conv2d_refuses_what_equals_an_option_of_an_earlier_call(option):
+    images, filters = np.ones((1, 4, 4, 1), "f4"), np.ones((2, 2, 1, 1), "f4")
+    conv2d(images, filters, **{option: 1})
+    for equal in (True, 1.0, np.True_):
+        with pytest.raises(TypeError, match=option):
+            conv2d(images, filters, **{option: equal})
+
+
+def test_conv2d_keeps_a_bounded_number_of_small_layers():
+    from aotconv import conv
+
+    images = np.ones((1, 1, 1, 1), "f4")
+    for value in range(3 * conv.KEPT_LAYERS):
+        assert conv2d(images, np.full((1, 1, 1, 1), value, "f4")).item() == value
+        assert len(conv._layers) <= conv.KEPT_LAYERS
+    kept = dict(conv._layers)
+    large = np.ones((1, 1, 1, conv.KEPT_BYTES // 4 + 1), "f4")
+    assert (conv2d(images, large) == 1).all()
+    assert conv._layers == kept
+
+
+def test_a_layer_looks_at_each_calls_arrays_anew(rung):
+    layer = Conv2D(np.ones((3, 3, 1, 1), "f4"), padding="same")
+    memory = np.zeros(2 * 36 * 4 + 1, np.uint8)
+    images = memory[: 36 * 4].view("f4").reshape(1, 6, 6, 1)
+    out = memory[36 * 4 : -1].view("f4").reshape(images.shape)
+    images[...] = integer_values(RNG, images.shape, "float32")
+    kept = images.copy()
+    expected = layer(kept)
+    for _ in range(2):
+        np.testing.assert_array_equal(layer(images, out=out), expected)
+    out.flags.writeable = False
+    with pytest.raises(ValueError, match="out must be writeable"):
+        layer(images, out=out)
+    np.testing.assert_array_equal(layer(images, out=images), expected)  # the same layouts
+    images[...] = kept
+    misaligned = memory[1 + 36 * 4 :].view("f4").reshape(images.shape)
+    np.testing.assert_array_equal(layer(images, out=misaligned), expected)
+    misaligned[...] = kept
+    np.testing.assert_array_equal(layer(misaligned, out=images), expected)
+
+
+def test_a_layer_follows_the_implementation_in_use():
+    layer, images = Conv2D(np.ones((3, 3, 1, 1), "f4")), np.ones((1, 4, 4, 1), "f4")
+    used = []
+    for name in [*AVAILABLE, *AVAILABLE]:
+        with aotconv.use(name):
+            assert (layer(images) == 9).all()
+            used.append({key[0] for key in layer._prepared})
+    assert used[-1] == set(AVAILABLE)
 
 
 def test_a_layer_serves_images_of_many_shapes_and_dtypes(rung):

@@ -85,6 +85,24 @@ def test_many_python_threads_share_one_layer():
     assert not failures
 
 
+def test_many_python_threads_call_conv2d_with_small_weights_of_their_own():
+    failures = []
+
+    def work(i):
+        images = np.ones((1, 4, 4, 1), np.float32)
+        for j in range(200):
+            filters = np.full((2, 2, 1, 1), i + j % 20, np.float32)
+            if not (aotconv.conv2d(images, filters) == 4 * (i + j % 20)).all():
+                failures.append((i, j))
+
+    workers = [threading.Thread(target=work, args=(i,)) for i in range(16)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not failures
+
+
 @needs_openmp
 def test_the_default_honours_omp_num_threads_affinity_and_set_num_threads():
     code = "import aotconv; print(aotconv.get_num_threads())"

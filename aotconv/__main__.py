@@ -41,7 +41,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     bench_parser.add_argument(
         "--peers",
         type=names,
-        default=(),
         metavar="LIST",
         help="libraries to compare with, where they are installed: torch, onnxruntime, openvino, "
         "litert, opencv, jax, tensorflow (default: none)",
@@ -53,14 +52,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--threads", type=names, metavar="LIST", help="numbers of threads (default: 1 and all)"
     )
     bench_parser.add_argument(
-        "--dtype", choices=("float32", "float64"), default="float32", help="(default: %(default)s)"
+        "--dtype",
+        choices=("float32", "float64"),
+        help="(default: float32; of the sweep: both)",
     )
     bench_parser.add_argument(
         "--seconds",
         type=float,
-        default=0.02,
         metavar="S",
-        help="what each contender computes in each round, at least (default: %(default)s)",
+        help="what each contender computes in each round, at least (default: 0.02; of the sweep: "
+        "0.001)",
+    )
+    bench_parser.add_argument(
+        "--sweep",
+        action="store_true",
+        help="instead of the board, time some thousand layers of odd sizes on one thread, and say "
+        "which lose much to the sizes beside them",
     )
     bench_parser.add_argument("--json", metavar="FILE", help="write everything that was measured")
     bench_parser.add_argument("--plot", metavar="FILE", help="draw a chart")
@@ -80,22 +87,33 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.command == "demo":
             demo.run(args.image, args.out)
         else:
-            from . import bench
-
-            bench.run(
-                args.layers,
-                args.peers,
-                args.threads,
-                dtype=args.dtype,
-                tflite=args.tflite,
-                seconds=args.seconds,
-                json_file=args.json,
-                plot=args.plot,
-            )
+            run_bench(args)
     except demo.DemoError as error:
         print(f"aotconv: error: {error}", file=sys.stderr)
         return error.status
     return 0
+
+
+def run_bench(args: argparse.Namespace) -> None:
+    """Run the benchmark with what was given of its arguments."""
+    from . import bench, demo
+
+    of_board = ("layers", "peers", "threads", "tflite", "plot")
+    given = {
+        name: getattr(args, name)
+        for name in ("dtype", "seconds", *of_board)
+        if getattr(args, name) is not None
+    }
+    if not args.sweep:
+        n_threads = given.pop("threads", None)
+        bench.run(n_threads=n_threads, json_file=args.json, **given)
+        return
+    for name in of_board:
+        if name in given:
+            raise demo.DemoError(f"--sweep: --{name} is for the board alone")
+    if "dtype" in given:
+        given["dtypes"] = [given.pop("dtype")]
+    bench.run_sweep(json_file=args.json, **given)
 
 
 def names(text: str) -> list[str]:

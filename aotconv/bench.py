@@ -1,4 +1,4 @@
-"""``aotconv bench``: its arguments checked, the board raced, the results printed and written."""
+"""``aotconv bench``: arguments checked; the board or the sweep timed, printed and written."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ import numpy as np
 import aotconv
 
 from . import ladder
+from . import sweep as sweeping
 from .board import BOARD
 from .demo import DemoError
 from .peers import PEERS
 from .race import SECONDS, compare, usable_cpus
-from .report import cpu_name, draw, format_table, heading, versions
+from .report import cpu_name, draw, format_sweeps, format_table, heading, versions
 
 
 def find(option: str, names: Iterable[str], known: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,6 +50,41 @@ def writing(path: str) -> Iterator[None]:
 
 def missing(packages: Iterable[str]) -> list[str]:
     return [name for name in packages if importlib.util.find_spec(name) is None]
+
+
+def check_seconds(seconds: float) -> None:
+    if not 0 < seconds < math.inf:
+        raise DemoError(f"--seconds: {seconds} is not a positive time")
+
+
+def check_installation(packages: Iterable[str], dtype: str) -> None:
+    """Raise `DemoError` if extras are missing, or kernels to measure."""
+    extras = missing(packages)
+    if extras:
+        raise DemoError(f'the benchmark needs {" and ".join(extras)}: pip install "aotconv[demo]"')
+    if ladder.rung(dtype) is None:
+        raise DemoError(f"the implementation {aotconv.active().name} has no kernels to measure")
+
+
+def check_files(*paths: str | None) -> None:
+    """Raise `DemoError` if a file cannot be written: now, and not after all the work."""
+    for path in filter(None, paths):
+        with writing(path):
+            open(path, "ab").close()
+
+
+def write_json(path: str, measured: dict[str, Any]) -> None:
+    """Write what was measured, and where."""
+    here = {
+        "aotconv": aotconv.__version__,
+        "implementation": aotconv.active().name,
+        "cpu": cpu_name(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
+    with writing(path):
+        Path(path).write_text(json.dumps({**here, **measured}, indent=1) + "\n")
 
 
 def run(
@@ -88,26 +124,19 @@ def run(
     chosen = find("--peers", peers, PEERS)
     most = len(usable_cpus())
     teams = [number(name, most) for name in n_threads] if n_threads else sorted({1, most})
-    if not 0 < seconds < math.inf:
-        raise DemoError(f"--seconds: {seconds} is not a positive time")
+    check_seconds(seconds)
     if chosen and dtype != "float32":
         raise DemoError("--peers: other libraries are timed in float32 alone")
     if "litert" in chosen and not (tflite and Path(tflite).is_dir()):
         raise DemoError("--peers: litert runs model files, whose folder --tflite must name")
-    extras = missing(["tqdm", "matplotlib"] if plot else ["tqdm"])
-    if extras:
-        raise DemoError(f'the benchmark needs {" and ".join(extras)}: pip install "aotconv[demo]"')
-    if ladder.rung(dtype) is None:
-        raise DemoError(f"the implementation {aotconv.active().name} has no kernels to measure")
+    check_installation(["tqdm", "matplotlib"] if plot else ["tqdm"], dtype)
     if plot:
         from matplotlib.figure import Figure
 
         formats = Figure().canvas.get_supported_filetypes()
         if Path(plot).suffix[1:].lower() not in formats:
             raise DemoError(f"--plot: the name {plot!r} must end in one of {', '.join(formats)}")
-    for path in filter(None, (json_file, plot)):
-        with writing(path):
-            open(path, "ab").close()  # find out now, not after all the work
+    check_files(json_file, plot)
     from tqdm import tqdm
 
     title = f"aotconv {aotconv.__version__}, {aotconv.active().name}, {dtype}, {cpu_name()}"
@@ -141,22 +170,53 @@ def run(
             results.append(group)
             bar.write(f"\n{heading(group)}\n{format_table(group)}", file=sys.stdout)
     if json_file:
-        report = {
-            "aotconv": aotconv.__version__,
-            "implementation": aotconv.active().name,
-            "dtype": dtype,
-            "cpu": cpu_name(),
-            "cpus": most,
-            "platform": platform.platform(),
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "peers": found,
-            "results": [each.as_json() for group in results for each in group],
-        }
-        with writing(json_file):
-            Path(json_file).write_text(json.dumps(report, indent=1) + "\n")
+        measured = [each.as_json() for group in results for each in group]
+        write_json(json_file, {"dtype": dtype, "cpus": most, "peers": found, "results": measured})
     if plot:
         with writing(plot):
             draw(results, title).savefig(plot, dpi=120)
     for path in filter(None, (json_file, plot)):
         print(path)
+
+
+def run_sweep(
+    dtypes: Sequence[str] = sweeping.DTYPES,
+    *,
+    seconds: float = sweeping.SECONDS,
+    json_file: str | None = None,
+) -> None:
+    """Run the command with ``--sweep``: check and time layers of odd sizes, on one thread.
+
+    Parameters
+    ----------
+    dtypes, seconds
+        As in `aotconv.sweep.sweep`.
+    json_file : str, optional
+        The file to write everything to that was measured.
+
+    Raises
+    ------
+    DemoError
+        If an argument is wrong, an extra is missing or the file cannot be written.
+    DisagreementError
+        If a result is wrong.
+    """
+    check_seconds(seconds)
+    check_installation(["tqdm"], dtypes[0])
+    check_files(json_file)
+    from tqdm import tqdm
+
+    print(f"aotconv {aotconv.__version__}, {aotconv.active().name}, {cpu_name()}")
+    sweeps = sweeping.SWEEPS
+    cases = len(dtypes) * sum(len(each.layers) for each in sweeps)
+    with tqdm(total=cases, file=sys.stderr, leave=False) as bar:
+
+        def announce(name: str) -> None:
+            bar.set_description(name)
+            bar.update()
+
+        results = list(sweeping.sweep(sweeps, dtypes, seconds=seconds, announce=announce))
+    print(format_sweeps(results))
+    if json_file:
+        write_json(json_file, {"sweeps": [each.as_json() for each in results]})
+        print(json_file)

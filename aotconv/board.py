@@ -15,7 +15,7 @@ Shape = tuple[int, int, int, int]
 
 
 class Layer(NamedTuple):
-    """A layer of the board, square in strides and padding."""
+    """A layer, square in strides, padding and dilations."""
 
     name: str
     images: Shape  # N, H, W, C
@@ -24,11 +24,19 @@ class Layer(NamedTuple):
     padding: int | Literal["same", "valid"] = 0
     groups: int = 1
     shared: bool = False  # all channels have the same filter, as where an image is blurred
+    dilations: int = 1
 
     @property
     def geometry(self) -> Geometry:
-        strides, padding = (self.strides, self.strides), check.padding(self.padding)
-        return check.geometry(self.images, self.filters, strides, padding, (1, 1), self.groups)
+        strides, dilations = (self.strides,) * 2, (self.dilations,) * 2
+        padding = check.padding(self.padding)
+        return check.geometry(self.images, self.filters, strides, padding, dilations, self.groups)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What `aotconv.conv2d` is told beside arrays."""
+        names = ("strides", "padding", "dilations", "groups")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def pads(self) -> Pads:

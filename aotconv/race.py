@@ -51,12 +51,9 @@ OWN = "aotconv"
 
 def expectation(problem: Problem) -> NDArray[np.float64]:
     """The result in float64, by NumPy's matrix products instead of the kernels."""
-    layer = problem.layer
     images, filters, bias = (array.astype(np.float64) for array in problem[1:])
     with aotconv.use("numpy"):
-        return aotconv.conv2d(
-            images, filters, bias, layer.strides, layer.padding, groups=layer.groups
-        )
+        return aotconv.conv2d(images, filters, bias, **problem.layer.options)
 
 
 def error_bound(problem: Problem) -> float:
@@ -82,11 +79,8 @@ def verify(name: str, contender: Contender, expected: NDArray[np.float64]) -> No
 
 
 def own_conv2d(problem: Problem) -> Contender:
-    layer = problem.layer
-    convolve = aotconv.Conv2D(
-        problem.filters, problem.bias, layer.strides, layer.padding, groups=layer.groups
-    )
-    out = np.full(layer.out, np.nan, problem.images.dtype)
+    convolve = aotconv.Conv2D(problem.filters, problem.bias, **problem.layer.options)
+    out = np.full(problem.layer.out, np.nan, problem.images.dtype)
     return Contender(problem, lambda: convolve(problem.images, out=out))
 
 
@@ -133,7 +127,9 @@ def timed(call: Call, count: int) -> float:
     return time.perf_counter() - start
 
 
-def race(calls: Mapping[str, Call], seconds: float, pause: float = 0) -> dict[str, list[float]]:
+def race(
+    calls: Mapping[str, Call], seconds: float, pause: float = 0, rounds: int = ROUNDS
+) -> dict[str, list[float]]:
     """Time the calls in rounds; return the seconds of a call, by name, for each round.
 
     Parameters
@@ -142,6 +138,7 @@ def race(calls: Mapping[str, Call], seconds: float, pause: float = 0) -> dict[st
         Each round calls each of them as often as takes at least that long.
     pause : float
         Seconds before each batch.
+    rounds : int
     """
     counts = {}
     for name, call in calls.items():
@@ -150,7 +147,7 @@ def race(calls: Mapping[str, Call], seconds: float, pause: float = 0) -> dict[st
         while timed(call, counts[name]) < seconds:
             counts[name] *= 2
     results: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, call in calls.items():
             time.sleep(pause)
             call()  # not timed: it brings back what the others drove from the caches

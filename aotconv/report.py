@@ -1,4 +1,4 @@
-"""The benchmark's report: a table, a chart, and what machine and libraries were measured."""
+"""The benchmark's report: tables, a chart, and what machine and libraries were measured."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .cliffs import CLIFF
 from .demo import three_digits
 from .peers import Peer
 from .race import Result
+from .sweep import Swept
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,6 +60,29 @@ def format_table(results: Sequence[Result]) -> str:
     for (name, reason), count in reasons.items():
         rows.append(f"{name} left out of {count} of {len(results)} layers: {reason}")
     return "\n".join(rows)
+
+
+def format_sweeps(results: Sequence[Swept]) -> str:
+    """Set sweeps as a table: of each the cliffs, deepest first, or else what loses most."""
+    cases = [case for each in results for case in each.cases]
+    width = max(len(case.layer.name) for case in cases) + 2
+    row_width = max(len(case.row) for case in cases) + 1
+    title = f"  {'':{width}}{'row':{row_width}}{'ms':>7}{'GFLOP/s':>9}{'of FMA':>8}{'loss':>7}"
+    lines = [f"{title}  law: than"]
+    for each in results:
+        fractions = each.fractions
+        extent = f"{min(fractions):.0%} to {max(fractions):.0%} of FMA"
+        lines.append(f"{each.sweep.name}, {each.dtype}: {len(each.cases)} cases, {extent}")
+        table = zip(each.losses, each.cases, fractions, strict=True)
+        found = [(loss, case, fraction) for loss, case, fraction in table if loss]
+        found.sort(key=lambda entry: entry[0].factor, reverse=True)
+        for loss, case, fraction in [e for e in found if e[0].factor > CLIFF] or found[:1]:
+            than = each.cases[loss.than]
+            line = f"  {case.layer.name:{width}}{case.row:{row_width}}"
+            line += f"{digits(1e3 * case.least):>7}{digits(case.flop_rate / 1e9):>9}"
+            line += f"{fraction:>8.1%}{loss.factor:>7.2f}  {loss.law}: {than.layer.name}"
+            lines.append(line if than.row == case.row else f"{line}, {than.row}")
+    return "\n".join(lines)
 
 
 def draw(results: Sequence[Sequence[Result]], title: str) -> Figure:

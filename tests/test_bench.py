@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import aotconv
-from aotconv import bench, race, report
+from aotconv import bench, race, report, sweep
 from aotconv.__main__ import main
 from aotconv.board import BOARD, Layer, Problem
 from aotconv.demo import DisagreementError
@@ -431,4 +431,4 @@ def test_help_names_every_peer(capsys):
         main(["bench", "--help"])
     printed = " ".join(capsys.readouterr().out.split())
     assert ", ".join(PEERS) in printed
-    assert f"(default: {race.SECONDS})" in printed
+    assert f"(default: {race.SECONDS}; of the sweep: {sweep.SECONDS})" in printed

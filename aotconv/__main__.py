@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from . import __version__, active, show_config
+from .errors import CommandError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -81,14 +82,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         show_config()
         return 0
 
-    from . import demo  # here, so that the other commands load none of it
-
     try:
         if args.command == "demo":
+            from . import demo  # here, so that the other commands load none of it
+
             demo.run(args.image, args.out)
         else:
             run_bench(args)
-    except demo.DemoError as error:
+    except CommandError as error:
         print(f"aotconv: error: {error}", file=sys.stderr)
         return error.status
     return 0
@@ -96,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run_bench(args: argparse.Namespace) -> None:
     """Run the benchmark with what was given of its arguments."""
-    from . import bench, demo
+    from . import bench
 
     of_board = ("layers", "peers", "threads", "tflite", "plot")
     given = {
@@ -110,7 +111,7 @@ def run_bench(args: argparse.Namespace) -> None:
         return
     for name in of_board:
         if name in given:
-            raise demo.DemoError(f"--sweep: --{name} is for the board alone")
+            raise CommandError(f"--sweep: --{name} is for the board alone")
     if "dtype" in given:
         given["dtypes"] = [given.pop("dtype")]
     bench.run_sweep(json_file=args.json, **given)

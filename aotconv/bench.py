@@ -19,7 +19,7 @@ import aotconv
 from . import ladder
 from . import sweep as sweeping
 from .board import BOARD
-from .demo import DemoError
+from .errors import CommandError
 from .peers import PEERS
 from .race import SECONDS, compare, usable_cpus
 from .report import cpu_name, draw, format_sweeps, format_table, heading, versions
@@ -29,14 +29,14 @@ def find(option: str, names: Iterable[str], known: Mapping[str, Any]) -> dict[st
     """What is known by the names that an option was given."""
     for name in names:
         if name not in known:
-            raise DemoError(f"{option}: there is no {name!r}; there are {', '.join(known)}")
+            raise CommandError(f"{option}: there is no {name!r}; there are {', '.join(known)}")
     return {name: known[name] for name in names}
 
 
 def number(name: str, most: int) -> int:
     """A number of threads that an option was given."""
     if not (name.isdecimal() and 1 <= int(name) <= most):
-        raise DemoError(f"--threads: {name!r} is not from 1 to {most}, the CPUs of this process")
+        raise CommandError(f"--threads: {name!r} is not from 1 to {most}, the CPUs of this process")
     return int(name)
 
 
@@ -45,7 +45,7 @@ def writing(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DemoError(f"cannot write {path!r}: {error.strerror or error}") from None
+        raise CommandError(f"cannot write {path!r}: {error.strerror or error}") from None
 
 
 def missing(packages: Iterable[str]) -> list[str]:
@@ -54,20 +54,22 @@ def missing(packages: Iterable[str]) -> list[str]:
 
 def check_seconds(seconds: float) -> None:
     if not 0 < seconds < math.inf:
-        raise DemoError(f"--seconds: {seconds} is not a positive time")
+        raise CommandError(f"--seconds: {seconds} is not a positive time")
 
 
 def check_installation(packages: Iterable[str], dtype: str) -> None:
-    """Raise `DemoError` if extras are missing, or kernels to measure."""
+    """Raise `CommandError` if extras are missing, or kernels to measure."""
     extras = missing(packages)
     if extras:
-        raise DemoError(f'the benchmark needs {" and ".join(extras)}: pip install "aotconv[demo]"')
+        raise CommandError(
+            f'the benchmark needs {" and ".join(extras)}: pip install "aotconv[demo]"'
+        )
     if ladder.rung(dtype) is None:
-        raise DemoError(f"the implementation {aotconv.active().name} has no kernels to measure")
+        raise CommandError(f"the implementation {aotconv.active().name} has no kernels to measure")
 
 
 def check_files(*paths: str | None) -> None:
-    """Raise `DemoError` if a file cannot be written: now, and not after all the work."""
+    """Raise `CommandError` if a file cannot be written: now, and not after all the work."""
     for path in filter(None, paths):
         with writing(path):
             open(path, "ab").close()
@@ -115,7 +117,7 @@ def run(
 
     Raises
     ------
-    DemoError
+    CommandError
         If an argument is wrong, an extra is missing or a file cannot be written.
     DisagreementError
         If a result is wrong.
@@ -126,16 +128,16 @@ def run(
     teams = [number(name, most) for name in n_threads] if n_threads else sorted({1, most})
     check_seconds(seconds)
     if chosen and dtype != "float32":
-        raise DemoError("--peers: other libraries are timed in float32 alone")
+        raise CommandError("--peers: other libraries are timed in float32 alone")
     if "litert" in chosen and not (tflite and Path(tflite).is_dir()):
-        raise DemoError("--peers: litert runs model files, whose folder --tflite must name")
+        raise CommandError("--peers: litert runs model files, whose folder --tflite must name")
     check_installation(["tqdm", "matplotlib"] if plot else ["tqdm"], dtype)
     if plot:
         from matplotlib.figure import Figure
 
         formats = Figure().canvas.get_supported_filetypes()
         if Path(plot).suffix[1:].lower() not in formats:
-            raise DemoError(f"--plot: the name {plot!r} must end in one of {', '.join(formats)}")
+            raise CommandError(f"--plot: the name {plot!r} must end in one of {', '.join(formats)}")
     check_files(json_file, plot)
     from tqdm import tqdm
 
@@ -196,7 +198,7 @@ def run_sweep(
 
     Raises
     ------
-    DemoError
+    CommandError
         If an argument is wrong, an extra is missing or the file cannot be written.
     DisagreementError
         If a result is wrong.

@@ -32,7 +32,7 @@ import aotconv
 
 from . import ladder, plan, threads
 from .board import BOARD, Layer, Problem
-from .demo import DemoError, DisagreementError
+from .errors import CommandError, DisagreementError
 from .kernels.registry import ROWS
 from .peers import Contender, Peer, Setting, Unsuitable
 
@@ -351,6 +351,6 @@ def compare(
                 result = process.submit(measure, *arguments).result()
             except BrokenProcessPool:
                 names = ", ".join([OWN, *(peers or {})])
-                raise DemoError(f"{layer.name}: the process that ran {names} died") from None
+                raise CommandError(f"{layer.name}: the process that ran {names} died") from None
             results.append(result._replace(first=first))
     return results

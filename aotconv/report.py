@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .cliffs import CLIFF
-from .demo import three_digits
+from .digits import digits
 from .peers import Peer
 from .race import Result
 from .sweep import Swept
@@ -19,11 +19,6 @@ from .sweep import Swept
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-
-def digits(value: float) -> str:
-    """Format with three significant digits."""
-    return three_digits(value) if value >= 0.1 else f"{value:.3g}"
 
 
 def team_name(n_threads: int) -> str:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from . import ladder, plan
 from .board import Layer, Problem
 from .cliffs import Loss, Sizes, losses
-from .demo import DemoError
+from .errors import CommandError
 from .race import OWN, expectation, multiply_adds, new_process, own_conv2d, race, verify
 
 SECONDS = 0.001  # of a batch, at least
@@ -237,4 +237,4 @@ def _measured(process: ProcessPoolExecutor, layer: Layer, dtype: str, seconds: f
     try:
         return process.submit(measure, layer, dtype, seconds).result()
     except BrokenProcessPool:
-        raise DemoError(f"{layer.name}: the process that ran it died") from None
+        raise CommandError(f"{layer.name}: the process that ran it died") from None

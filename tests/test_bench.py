@@ -17,7 +17,7 @@ import aotconv
 from aotconv import bench, race, report, sweep
 from aotconv.__main__ import main
 from aotconv.board import BOARD, Layer, Problem
-from aotconv.demo import DisagreementError
+from aotconv.errors import DisagreementError
 from aotconv.peers import PEERS, Contender, Peer, Setting, Unsuitable
 from aotconv.race import Result
 from aotconv.reference import conv2d_reference

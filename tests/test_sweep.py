@@ -14,7 +14,7 @@ import aotconv
 from aotconv import race, sweep
 from aotconv.__main__ import main
 from aotconv.board import Layer
-from aotconv.demo import DisagreementError
+from aotconv.errors import DisagreementError
 from aotconv.kernels.registry import ROWS
 from aotconv.report import format_sweeps
 from aotconv.sweep import SWEEPS, Case, Sweep, Swept

@@ -37,6 +37,7 @@ from .kernels.registry import ROWS
 from .peers import Contender, Peer, Setting, Unsuitable
 
 Call = Callable[[], object]
+Clock = Callable[[], float]
 
 SECONDS = 0.02  # of a batch, at least
 ROUNDS = 9
@@ -120,15 +121,19 @@ def copies(n_bytes: int, n_threads: int, pool: ThreadPoolExecutor) -> tuple[Call
     return lambda: list(pool.map(copy, shares)), repetitions
 
 
-def timed(call: Call, count: int) -> float:
-    start = time.perf_counter()
+def timed(call: Call, count: int, clock: Clock = time.perf_counter) -> float:
+    start = clock()
     for _ in itertools.repeat(None, count):
         call()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def race(
-    calls: Mapping[str, Call], seconds: float, pause: float = 0, rounds: int = ROUNDS
+    calls: Mapping[str, Call],
+    seconds: float,
+    pause: float = 0,
+    rounds: int = ROUNDS,
+    clock: Clock = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Time the calls in rounds; return the seconds of a call, by name, for each round.
 
@@ -139,19 +144,21 @@ def race(
     pause : float
         Seconds before each batch.
     rounds : int
+    clock : callable
+        What the seconds are read from.
     """
     counts = {}
     for name, call in calls.items():
         call()
         counts[name] = 1
-        while timed(call, counts[name]) < seconds:
+        while timed(call, counts[name], clock) < seconds:
             counts[name] *= 2
     results: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
             time.sleep(pause)
             call()  # not timed: it brings back what the others drove from the caches
-            results[name].append(timed(call, counts[name]) / counts[name])
+            results[name].append(timed(call, counts[name], clock) / counts[name])
     return results
 
 

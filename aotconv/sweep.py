@@ -7,6 +7,8 @@ beside it (`aotconv.cliffs`).
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -21,6 +23,8 @@ from .race import OWN, expectation, multiply_adds, new_process, own_conv2d, race
 
 SECONDS = 0.001  # of a batch, at least
 ROUNDS = 5
+# The thread's own time, so that others may use its CPU too; Windows counts it in ticks.
+CLOCK = time.perf_counter if sys.platform == "win32" else time.thread_time
 SUSPECT = 1.8  # a loss from which on a case is timed again, with the case that it is held against
 CHANNELS = (*range(1, 10), 15, 16, 17, 24, 31, 32, 33, 63, 65, 96)
 WINDOWS = range(1, 12)
@@ -187,7 +191,7 @@ def measure(layer: Layer, dtype: str, seconds: float) -> Case:
     own = own_conv2d(problem)
     verify(OWN, own, expectation(problem))
     peak, flops = multiply_adds(dtype, 1)
-    rounds = race({OWN: own.call, "FMA": peak}, seconds, rounds=ROUNDS)
+    rounds = race({OWN: own.call, "FMA": peak}, seconds, rounds=ROUNDS, clock=CLOCK)
     fma = [flops / each for each in rounds["FMA"]]
     return Case(layer, dtype, row_name(layer, dtype), rounds[OWN], fma)
 

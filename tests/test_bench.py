@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import re
@@ -205,6 +206,12 @@ def test_race_runs_everyone_in_each_round():
     seconds = race.race({name: lambda name=name: order.append(name) for name in "ab"}, 0)
     assert {name: len(each) for name, each in seconds.items()} == dict.fromkeys("ab", race.ROUNDS)
     assert order[4:] == ["a", "a", "b", "b"] * race.ROUNDS  # one call more than is timed
+
+
+def test_race_has_as_many_rounds_and_reads_the_clock_that_it_is_told():
+    ticks = itertools.count()
+    seconds = race.race({"a": lambda: None}, 0, rounds=4, clock=lambda: float(next(ticks)))
+    assert seconds == {"a": [1.0] * 4}
 
 
 @pytest.mark.parametrize("n_threads", [1, 3])

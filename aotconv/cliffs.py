@@ -2,8 +2,9 @@
 
 A case is held against its sweep by two laws, each with a factor of what it loses:
 
-- padding: it could be computed as any larger case, filled with zeros, so it should not take longer
-  than one.  The factor is its time over the least time of a larger case.
+- padding: any larger case does its work and more, and could compute it with zeros filled in or
+  pixels left out, so it should not take longer than one.  The factor is its time over the least
+  time of a larger case.
 - growth: from the next smaller cases on, time should not grow by more than the work.  The factor is
   its time for a product over the least that one of them took.
 

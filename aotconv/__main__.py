@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from . import __version__, active, show_config
+from .errors import CommandError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,7 +42,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     bench_parser.add_argument(
         "--peers",
         type=names,
-        default=(),
         metavar="LIST",
         help="libraries to compare with, where they are installed: torch, onnxruntime, openvino, "
         "litert, opencv, jax, tensorflow (default: none)",
@@ -53,14 +53,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--threads", type=names, metavar="LIST", help="numbers of threads (default: 1 and all)"
     )
     bench_parser.add_argument(
-        "--dtype", choices=("float32", "float64"), default="float32", help="(default: %(default)s)"
+        "--dtype",
+        choices=("float32", "float64"),
+        help="(default: float32; of the sweep: both)",
     )
     bench_parser.add_argument(
         "--seconds",
         type=float,
-        default=0.02,
         metavar="S",
-        help="what each contender computes in each round, at least (default: %(default)s)",
+        help="what each contender computes in each round, at least (default: 0.02; of the sweep: "
+        "0.001)",
+    )
+    bench_parser.add_argument(
+        "--sweep",
+        action="store_true",
+        help="instead of the board, time some thousand layers of odd sizes on one thread, and say "
+        "which lose much to the sizes beside them",
     )
     bench_parser.add_argument("--json", metavar="FILE", help="write everything that was measured")
     bench_parser.add_argument("--plot", metavar="FILE", help="draw a chart")
@@ -74,28 +82,39 @@ def main(argv: Sequence[str] | None = None) -> int:
         show_config()
         return 0
 
-    from . import demo  # here, so that the other commands load none of it
-
     try:
         if args.command == "demo":
+            from . import demo  # here, so that the other commands load none of it
+
             demo.run(args.image, args.out)
         else:
-            from . import bench
-
-            bench.run(
-                args.layers,
-                args.peers,
-                args.threads,
-                dtype=args.dtype,
-                tflite=args.tflite,
-                seconds=args.seconds,
-                json_file=args.json,
-                plot=args.plot,
-            )
-    except demo.DemoError as error:
+            run_bench(args)
+    except CommandError as error:
         print(f"aotconv: error: {error}", file=sys.stderr)
         return error.status
     return 0
+
+
+def run_bench(args: argparse.Namespace) -> None:
+    """Run the benchmark with what was given of its arguments."""
+    from . import bench
+
+    of_board = ("layers", "peers", "threads", "tflite", "plot")
+    given = {
+        name: getattr(args, name)
+        for name in ("dtype", "seconds", *of_board)
+        if getattr(args, name) is not None
+    }
+    if not args.sweep:
+        n_threads = given.pop("threads", None)
+        bench.run(n_threads=n_threads, json_file=args.json, **given)
+        return
+    for name in of_board:
+        if name in given:
+            raise CommandError(f"--sweep: --{name} is for the board alone")
+    if "dtype" in given:
+        given["dtypes"] = [given.pop("dtype")]
+    bench.run_sweep(json_file=args.json, **given)
 
 
 def names(text: str) -> list[str]:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from .bench import Problem
+    from .board import Problem
 
 
 class Contender(NamedTuple):

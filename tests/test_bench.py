@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import re
@@ -14,11 +15,12 @@ import pytest
 from PIL import Image
 
 import aotconv
-from aotconv import bench
+from aotconv import bench, race, report, sweep
 from aotconv.__main__ import main
-from aotconv.bench import BOARD, Layer, Problem, Result
-from aotconv.demo import DisagreementError
+from aotconv.board import BOARD, Layer, Problem
+from aotconv.errors import DisagreementError
 from aotconv.peers import PEERS, Contender, Peer, Setting, Unsuitable
+from aotconv.race import Result
 from aotconv.reference import conv2d_reference
 
 MEGAFLOPS = {
@@ -127,31 +129,31 @@ def test_expectation_is_that_of_the_oracle(layer):
     problem = Problem.draw(layer, "float32")
     options = (layer.strides, layer.padding)
     expected = conv2d_reference(*problem[1:], *options, groups=layer.groups)
-    np.testing.assert_allclose(bench.expectation(problem), expected, atol=1e-12)
+    np.testing.assert_allclose(race.expectation(problem), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("layer", SMALL, ids=lambda layer: layer.name)
 def test_bound_is_that_of_the_tests(layer):
     problem = Problem.draw(layer, "float32")
     expected = oracle.error_bound(*problem[1:], np.float32)
-    assert bench.error_bound(problem) == pytest.approx(expected)
+    assert race.error_bound(problem) == pytest.approx(expected)
 
 
 def changed(function):
     problem = Problem.draw(DENSE, "float32")
-    return Contender(problem, lambda: function(bench.expectation(problem)))
+    return Contender(problem, lambda: function(race.expectation(problem)))
 
 
 def test_result_within_the_bound_is_right():
-    bound = bench.error_bound(Problem.draw(DENSE, "float32"))
+    bound = race.error_bound(Problem.draw(DENSE, "float32"))
     contender = changed(lambda result: result + 0.9 * bound)
-    bench.verify("peer", contender, bench.expectation(contender.problem))
+    race.verify("peer", contender, race.expectation(contender.problem))
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda result: result + 1.1 * bench.error_bound(Problem.draw(DENSE, "float32")),
+        lambda result: result + 1.1 * race.error_bound(Problem.draw(DENSE, "float32")),
         lambda result: np.where(result == result.max(), np.nan, result),
         lambda result: result[:1],
         lambda result: result.transpose(0, 3, 1, 2),
@@ -161,19 +163,19 @@ def test_result_within_the_bound_is_right():
 def test_result_that_is_wrong_is_a_disagreement_that_names_contender_and_layer(change):
     contender = changed(change)
     with pytest.raises(DisagreementError, match="peer, layer dense: ") as error:
-        bench.verify("peer", contender, bench.expectation(contender.problem))
+        race.verify("peer", contender, race.expectation(contender.problem))
     assert error.value.status == 1
 
 
 def test_wrong_aotconv_is_not_timed(monkeypatch):
-    monkeypatch.setattr(bench, "own_conv2d", lambda problem: wrong(problem, HERE)["wrong"])
+    monkeypatch.setattr(race, "own_conv2d", lambda problem: wrong(problem, HERE)["wrong"])
     with pytest.raises(DisagreementError, match="aotconv, layer dense: wrong by "):
-        bench.measure(DENSE, "float32", {}, HERE, 0)
+        race.measure(DENSE, "float32", {}, HERE, 0)
 
 
 def test_wrong_peer_is_not_timed():
     with pytest.raises(DisagreementError, match="wrong, layer dense: wrong by "):
-        bench.measure(DENSE, "float32", peers(right, wrong), HERE, 0)
+        race.measure(DENSE, "float32", peers(right, wrong), HERE, 0)
 
 
 # --- then timed ------------------------------------------------------------------------------
@@ -182,16 +184,16 @@ def test_wrong_peer_is_not_timed():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("layer", SMALL, ids=lambda layer: layer.name)
 def test_measure_has_a_figure_of_everything_for_each_round(layer, dtype):
-    result = bench.measure(layer, dtype, peers(right), HERE, 0)
+    result = race.measure(layer, dtype, peers(right), HERE, 0)
     assert set(result.seconds) == {"aotconv", "right NHWC"}
     lists = [result.fma, result.copy, *result.seconds.values()]
-    assert all(len(each) == bench.ROUNDS and min(each) > 0 for each in lists)
+    assert all(len(each) == race.ROUNDS and min(each) > 0 for each in lists)
     assert result.fastest == "right NHWC" and not result.left_out
     assert result.layer == layer and result.n_threads == 1
 
 
 def test_peers_that_cannot_are_left_out_with_the_reason():
-    result = bench.measure(DENSE, "float32", peers(unable, broken, right), HERE, 0)
+    result = race.measure(DENSE, "float32", peers(unable, broken, right), HERE, 0)
     assert set(result.seconds) == {"aotconv", "right NHWC"}
     assert result.left_out == {
         "unable": "it is too tired",
@@ -201,17 +203,23 @@ def test_peers_that_cannot_are_left_out_with_the_reason():
 
 def test_race_runs_everyone_in_each_round():
     order = []
-    seconds = bench.race({name: lambda name=name: order.append(name) for name in "ab"}, 0)
-    assert {name: len(each) for name, each in seconds.items()} == dict.fromkeys("ab", bench.ROUNDS)
-    assert order[4:] == ["a", "a", "b", "b"] * bench.ROUNDS  # one call more than is timed
+    seconds = race.race({name: lambda name=name: order.append(name) for name in "ab"}, 0)
+    assert {name: len(each) for name, each in seconds.items()} == dict.fromkeys("ab", race.ROUNDS)
+    assert order[4:] == ["a", "a", "b", "b"] * race.ROUNDS  # one call more than is timed
+
+
+def test_race_has_as_many_rounds_and_reads_the_clock_that_it_is_told():
+    ticks = itertools.count()
+    seconds = race.race({"a": lambda: None}, 0, rounds=4, clock=lambda: float(next(ticks)))
+    assert seconds == {"a": [1.0] * 4}
 
 
 @pytest.mark.parametrize("n_threads", [1, 3])
 def test_copies_move_half_the_bytes(n_threads, monkeypatch):
     moved = []
-    monkeypatch.setattr(bench.np, "copyto", lambda target, source: moved.append(source.nbytes))
-    with bench.ThreadPoolExecutor(n_threads) as pool:
-        call, times = bench.copies(30_000_000, n_threads, pool)
+    monkeypatch.setattr(race.np, "copyto", lambda target, source: moved.append(source.nbytes))
+    with race.ThreadPoolExecutor(n_threads) as pool:
+        call, times = race.copies(30_000_000, n_threads, pool)
         call()
     assert sum(moved) == times * 15_000_000
 
@@ -219,13 +227,13 @@ def test_copies_move_half_the_bytes(n_threads, monkeypatch):
 def test_process_has_as_many_cpus_as_threads_and_says_so(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
-    with bench.new_process(1) as process:
+    with race.new_process(1) as process:
         environment = process.submit(os.getenv, "OMP_NUM_THREADS").result()
-        cpus = process.submit(bench.usable_cpus).result()
+        cpus = process.submit(race.usable_cpus).result()
         threads = process.submit(aotconv.get_num_threads).result()
     assert environment == "1" and threads == 1
     if sys.platform == "linux":
-        assert cpus == bench.usable_cpus()[-1:]
+        assert cpus == race.usable_cpus()[-1:]
     assert os.environ["OMP_NUM_THREADS"] == "7" and "MKL_NUM_THREADS" not in os.environ
 
 
@@ -265,7 +273,7 @@ def test_table_sums_up_the_ratios():
     pairs = [(2.0, "a"), (0.5, "b"), (1.0, "c")]
     results = [result_of([1.0], [1e9], [1.0], **{name: [ratio]}) for ratio, name in pairs]
     results[0].left_out["unable"] = "it is too tired"
-    table = bench.format_table([*results, result_of([1.0], [1e9], [1.0])]).splitlines()
+    table = report.format_table([*results, result_of([1.0], [1e9], [1.0])]).splitlines()
     assert [line.split()[-3:] for line in table[1:4]] == [
         ["a", "2,000", "2.00"],
         ["b", "500", "0.50"],
@@ -279,7 +287,7 @@ def test_table_sums_up_the_ratios():
 def test_chart_has_a_bar_for_each_layer_and_a_panel_for_each_number_of_threads(more):
     one = [result_of([1e-5], [1e9], [copy], **more) for copy in (1e-6, 6e-6)]
     two = [each._replace(n_threads=2) for each in one]
-    figure = bench.draw([one, two], "title")
+    figure = report.draw([one, two], "title")
     assert [axes.get_title("left") for axes in figure.axes] == ["1 thread", "2 threads"]
     assert [len(axes.patches) for axes in figure.axes] == [2, 2]
     figure.savefig(io.BytesIO())
@@ -292,7 +300,7 @@ def test_chart_has_a_bar_for_each_layer_and_a_panel_for_each_number_of_threads(m
 def test_peer_agrees(name):
     if bench.missing(PEERS[name].packages):
         pytest.skip(f"{name} is not installed")
-    for result in bench.compare(SMALL, peers={name: PEERS[name]}, seconds=0):
+    for result in race.compare(SMALL, peers={name: PEERS[name]}, seconds=0):
         assert result.fastest or not result.left_out[name].startswith("failed")
     assert result.fastest  # all of them can do the last
 
@@ -339,10 +347,13 @@ def test_progress_goes_to_stderr_and_only_there(finished):
 
 
 def test_command_writes_all_that_was_measured(finished):
-    report = json.loads((finished.folder / "bench.json").read_text())
-    assert report["aotconv"] == aotconv.__version__ and report["cpu"] == bench.cpu_name()
-    assert [each["layer"]["name"] for each in report["results"]] == ["tiny_8x8x1", "mb_1x1_960_160"]
-    for each in report["results"]:
+    written = json.loads((finished.folder / "bench.json").read_text())
+    assert written["aotconv"] == aotconv.__version__ and written["cpu"] == report.cpu_name()
+    assert [each["layer"]["name"] for each in written["results"]] == [
+        "tiny_8x8x1",
+        "mb_1x1_960_160",
+    ]
+    for each in written["results"]:
         assert set(each["seconds"]) == {"aotconv", "right NHWC"}
         assert len(each["fma"]) == len(each["copy"]) == len(each["seconds"]["aotconv"])
         assert each["fastest"] == "right NHWC" and each["first"] > 0 < each["later"]
@@ -427,4 +438,4 @@ def test_help_names_every_peer(capsys):
         main(["bench", "--help"])
     printed = " ".join(capsys.readouterr().out.split())
     assert ", ".join(PEERS) in printed
-    assert f"(default: {bench.SECONDS})" in printed
+    assert f"(default: {race.SECONDS}; of the sweep: {sweep.SECONDS})" in printed

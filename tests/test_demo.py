@@ -13,8 +13,10 @@ import pytest
 from PIL import Image
 
 import aotconv
-from aotconv import demo
+from aotconv import features, notebook
 from aotconv.__main__ import main
+from aotconv.digits import three_digits
+from aotconv.errors import DisagreementError
 from aotconv.reference import conv2d_reference
 
 SMALL = (2, 9, 8, 3)  # images of the race; plain v3 needs a second for the notebook's batch
@@ -35,7 +37,7 @@ def finished(photo, tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo") / "new" / "folder"
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(demo, "IMAGE_SHAPE", SMALL)
+        patch.setattr(notebook, "IMAGE_SHAPE", SMALL)
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             status = main(["demo", "--image", str(photo), "--out", str(folder)])
     return SimpleNamespace(status=status, folder=folder, out=out.getvalue(), err=err.getvalue())
@@ -47,7 +49,7 @@ def row(output, name):
 
 
 def wrong_by_a_little(filters, biases):
-    return demo.v3(filters, biases + np.float32(1e-3))
+    return notebook.v3(filters, biases + np.float32(1e-3))
 
 
 def broken(filters, biases):
@@ -79,7 +81,9 @@ def test_demo_says_which_implementation_and_how_many_threads_ran(finished):
     assert line in finished.out.splitlines()
 
 
-@pytest.mark.parametrize("name", [name for name in demo.CONTENDERS if name not in demo.OPTIONAL])
+@pytest.mark.parametrize(
+    "name", [name for name in notebook.CONTENDERS if name not in notebook.OPTIONAL]
+)
 def test_table_has_first_call_later_calls_and_speed_up(finished, name):
     assert re.fullmatch(r"[\d,.]+ ms +[\d,.]+ ms +[\d,.]+ x", row(finished.out, name))
 
@@ -94,11 +98,11 @@ def test_table_says_which_package_is_not_installed(finished, name, package):
 
 
 def test_speed_up_is_against_plain_v3(finished):
-    assert row(finished.out, demo.BASELINE).endswith(" 1.00 x")
+    assert row(finished.out, notebook.BASELINE).endswith(" 1.00 x")
 
 
 def test_progress_goes_to_stderr_and_only_there(finished):
-    for step in ("feature maps", *demo.CONTENDERS, "chart"):
+    for step in ("feature maps", *notebook.CONTENDERS, "chart"):
         assert f"{step}: " in finished.err
     assert "%|" in finished.err and "%|" not in finished.out
 
@@ -162,9 +166,9 @@ def test_missing_extra_is_one_line_and_status_2(extra, photo, tmp_path, monkeypa
 
 
 def test_disagreement_is_an_error_line_and_status_1(photo, tmp_path, monkeypatch, capsys):
-    wrong = {demo.BASELINE: demo.v3, "right": demo.v2, "wrong": wrong_by_a_little}
-    monkeypatch.setattr(demo, "CONTENDERS", wrong)
-    monkeypatch.setattr(demo, "IMAGE_SHAPE", SMALL)
+    wrong = {notebook.BASELINE: notebook.v3, "right": notebook.v2, "wrong": wrong_by_a_little}
+    monkeypatch.setattr(notebook, "CONTENDERS", wrong)
+    monkeypatch.setattr(notebook, "IMAGE_SHAPE", SMALL)
     assert main(["demo", "--image", str(photo), "--out", str(tmp_path)]) == 1
     line = capsys.readouterr().err.splitlines()[-1].rpartition("\r")[-1].strip()
     assert re.fullmatch(r"aotconv: error: .*np.isclose\(atol=1e-6\): wrong", line)
@@ -196,10 +200,11 @@ def test_info_prints_the_configuration(capsys):
     assert printed == capsys.readouterr().out != ""
 
 
-def test_info_loads_nothing_that_only_the_demo_needs():
+def test_info_loads_nothing_that_only_demo_and_benchmark_need():
     code = (
         "import sys; from aotconv.__main__ import main; main(['info'])\n"
-        "sys.exit(str({'aotconv.demo', 'matplotlib', 'PIL', 'tqdm'} & set(sys.modules) or ''))"
+        "others = {'aotconv.demo', 'aotconv.bench', 'matplotlib', 'PIL', 'tqdm'}\n"
+        "sys.exit(str(others & set(sys.modules) or ''))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stderr.strip() == "" and done.stdout != ""
@@ -215,7 +220,7 @@ def test_python_m_is_the_same_command():
 
 
 def test_default_photo_is_the_sample_photo_of_matplotlib():
-    photo = demo.load_photo()
+    photo = features.load_photo()
     assert photo.shape == (600, 512, 3) and photo.dtype == np.float32
     assert photo.min() >= 0 and 0.9 < photo.max() <= 1
 
@@ -228,7 +233,7 @@ def test_any_kind_of_picture_becomes_rgb_between_0_and_1(mode, tmp_path):
     else:
         picture = Image.fromarray(levels.astype(np.uint8)).convert(mode)
     picture.save(tmp_path / "photo.tif")
-    photo = demo.load_photo(str(tmp_path / "photo.tif"))
+    photo = features.load_photo(str(tmp_path / "photo.tif"))
     assert photo.shape == (20, 20, 3) and photo.dtype == np.float32
     np.testing.assert_allclose(photo[[0, -1], [0, -1]], [[0] * 3, [1] * 3], atol=0.01)
     if mode != "1":
@@ -237,17 +242,17 @@ def test_any_kind_of_picture_becomes_rgb_between_0_and_1(mode, tmp_path):
 
 def test_large_picture_is_scaled_down(tmp_path):
     Image.new("RGB", (3000, 1500), "white").save(tmp_path / "photo.png")
-    assert demo.load_photo(str(tmp_path / "photo.png")).shape == (512, 1024, 3)
+    assert features.load_photo(str(tmp_path / "photo.png")).shape == (512, 1024, 3)
 
 
 def test_filter_bank_is_a_dozen_named_filters():
-    names, filters = demo.filter_bank()
+    names, filters = features.filter_bank()
     assert len(set(names)) == len(names) == 12
     assert filters.shape == (7, 7, 3, 12) and filters.dtype == np.float32
 
 
 def test_filters_keep_the_mean_or_ignore_it():
-    names, filters = demo.filter_bank()
+    names, filters = features.filter_bank()
     sums = dict(zip(names, filters.sum(axis=(0, 1, 2)), strict=True))
     for name, total in sums.items():
         assert total == pytest.approx(1 if name in ("blur", "emboss") else 0, abs=1e-6)
@@ -255,7 +260,7 @@ def test_filters_keep_the_mean_or_ignore_it():
 
 @pytest.mark.parametrize("degrees", [0, 45, 90, 135])
 def test_edge_filter_responds_most_to_the_slope_in_its_direction(degrees):
-    names, filters = demo.filter_bank()
+    names, filters = features.filter_bank()
     y, x = np.mgrid[-3:4, -3:4]
     slope = x * np.cos(np.radians(degrees)) + y * np.sin(np.radians(degrees))
     responses = np.einsum("yx,yxco->o", slope, filters)
@@ -273,23 +278,23 @@ def test_feature_maps_are_one_call_of_conv2d(monkeypatch):
 
     monkeypatch.setattr(aotconv, "conv2d", counted)
     photo = np.random.default_rng(2).random((11, 13, 3), np.float32)
-    maps = demo.feature_maps(photo, demo.filter_bank()[1])
+    maps = features.feature_maps(photo, features.filter_bank()[1])
     assert maps.shape == (11, 13, 12)
     assert shapes == [((1, 11, 13, 3), (7, 7, 3, 12))]
 
 
 def test_feature_maps_agree_with_the_oracle():
     photo = np.random.default_rng(3).random((11, 13, 3), np.float32)
-    _, filters = demo.filter_bank()
+    _, filters = features.filter_bank()
     expected = conv2d_reference(photo - 0.5, filters, padding="same")
-    np.testing.assert_allclose(demo.feature_maps(photo, filters), expected, atol=1e-5)
+    np.testing.assert_allclose(features.feature_maps(photo, filters), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 400), (400, 3)])
 def test_features_of_an_odd_shape_can_be_drawn(shape):
     photo = np.zeros((*shape, 3), np.float32)
-    names, filters = demo.filter_bank()
-    figure = demo.draw_features(photo, names, demo.feature_maps(photo, filters))
+    names, filters = features.filter_bank()
+    figure = features.draw_features(photo, names, features.feature_maps(photo, filters))
     assert [axes.get_title() for axes in figure.axes] == ["input", *names]
     figure.savefig(io.BytesIO())
 
@@ -306,31 +311,33 @@ def test_features_of_an_odd_shape_can_be_drawn(shape):
     ids=["same", "within", "beyond", "nan", "shape"],
 )
 def test_agreement_is_isclose_with_atol_1e_6(output, agrees):
-    expectation = contextlib.nullcontext() if agrees else pytest.raises(demo.DisagreementError)
+    expectation = contextlib.nullcontext() if agrees else pytest.raises(DisagreementError)
     with expectation:
-        demo.check_agreement({demo.BASELINE: np.zeros(3), "other": output})
+        notebook.check_agreement({notebook.BASELINE: np.zeros(3), "other": output})
 
 
 def test_compare_counts_its_calls_and_announces_each_contender(monkeypatch):
-    monkeypatch.setattr(demo, "CONTENDERS", {demo.BASELINE: demo.v3, "v2": demo.v2})
+    monkeypatch.setattr(notebook, "CONTENDERS", {notebook.BASELINE: notebook.v3, "v2": notebook.v2})
     names = []
-    results = demo.compare(SMALL, (3, 2, 3, 5), calls=1, seconds=0, announce=names.append)
-    assert names == list(results) == [demo.BASELINE, "v2"]
+    results = notebook.compare(SMALL, (3, 2, 3, 5), calls=1, seconds=0, announce=names.append)
+    assert names == list(results) == [notebook.BASELINE, "v2"]
     assert all(result.output.shape == (2, 7, 7, 5) for result in results.values())
     assert all(result.first > 0 and result.later > 0 for result in results.values())
 
 
 def test_broken_peer_is_named_in_its_row(monkeypatch):
-    monkeypatch.setattr(demo, "CONTENDERS", {demo.BASELINE: demo.v3, "Keras Conv2D": broken})
-    results = demo.compare(SMALL, calls=1, seconds=0)
-    assert row(demo.format_table(results), "Keras Conv2D") == "failed: AttributeError"
-    demo.draw_comparison(results, "title").savefig(io.BytesIO())
+    monkeypatch.setattr(
+        notebook, "CONTENDERS", {notebook.BASELINE: notebook.v3, "Keras Conv2D": broken}
+    )
+    results = notebook.compare(SMALL, calls=1, seconds=0)
+    assert row(notebook.format_table(results), "Keras Conv2D") == "failed: AttributeError"
+    notebook.draw_comparison(results, "title").savefig(io.BytesIO())
 
 
 def test_broken_aotconv_is_not_hidden(monkeypatch):
-    monkeypatch.setattr(demo, "CONTENDERS", {demo.BASELINE: demo.v3, "aotconv": broken})
+    monkeypatch.setattr(notebook, "CONTENDERS", {notebook.BASELINE: notebook.v3, "aotconv": broken})
     with pytest.raises(AttributeError):
-        demo.compare(SMALL, calls=1, seconds=0)
+        notebook.compare(SMALL, calls=1, seconds=0)
 
 
 @pytest.mark.parametrize(
@@ -338,4 +345,4 @@ def test_broken_aotconv_is_not_hidden(monkeypatch):
     [(0.1444, "0.144"), (1.444, "1.44"), (14.44, "14.4"), (144.4, "144"), (14443.7, "14,444")],
 )
 def test_numbers_have_three_digits_and_no_exponent(value, text):
-    assert demo.three_digits(value) == text
+    assert three_digits(value) == text

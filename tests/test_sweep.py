@@ -1,0 +1,249 @@
+"""The sweep: the sizes that it covers, its check of results, and ``aotconv bench --sweep``."""
+
+import contextlib
+import io
+import json
+import re
+from itertools import product
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import aotconv
+from aotconv import race, sweep
+from aotconv.__main__ import main
+from aotconv.board import Layer
+from aotconv.errors import DisagreementError
+from aotconv.kernels.registry import ROWS
+from aotconv.report import format_sweeps
+from aotconv.sweep import SWEEPS, Case, Sweep, Swept
+
+CHANNELS = {*range(1, 10), 15, 16, 17, 24, 31, 32, 33, 63, 65, 96}
+LAYERS = [layer for each in SWEEPS for layer in each.layers.values()]
+TINY = Sweep(
+    "tiny",
+    {(c,): Layer(f"C={c}", (1, 7, 9, c), (3, 2, c, 5), 2, "same", dilations=2) for c in (1, 2)},
+)
+
+
+def is_dense(layer):
+    return layer.groups == 1 and layer.images[3] > 1
+
+
+def is_depthwise(layer):
+    return layer.filters[2] == 1 and layer.groups == layer.filters[3]
+
+
+# --- what is swept ---------------------------------------------------------------------------
+
+
+def test_all_pairs_of_channels_and_filters_are_swept():
+    found = {each.filters for each in LAYERS if each.groups == 1}
+    assert {(3, 3, *pair) for pair in product(CHANNELS, CHANNELS)} <= found
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_all_numbers_of_depthwise_channels_are_swept(stride):
+    layers = [each for each in LAYERS if is_depthwise(each) and each.strides == stride]
+    assert {each.images[3] for each in layers} >= CHANNELS
+
+
+@pytest.mark.parametrize("kind", [is_dense, is_depthwise])
+def test_windows_from_1_to_11_are_swept_square_and_flat(kind):
+    found = {each.filters[:2] for each in LAYERS if kind(each)}
+    assert {pair for k in range(1, 12) for pair in ((k, k), (1, k), (k, 1))} <= found
+
+
+@pytest.mark.parametrize("kind", [is_dense, is_depthwise])
+def test_widths_from_5_to_65_are_swept(kind):
+    assert {each.images[2] for each in LAYERS if kind(each)} >= set(range(5, 66))
+
+
+@pytest.mark.parametrize("kind", [is_dense, is_depthwise])
+def test_strides_and_dilations_from_1_to_3_are_swept(kind):
+    found = {(each.strides, each.dilations) for each in LAYERS if kind(each)}
+    assert set(product((1, 2, 3), (1, 2, 3))) <= found
+
+
+def test_groups_are_swept():
+    found = {(each.groups, each.filters[2]) for each in LAYERS}
+    assert {(32, channels) for channels in (1, 2, 3, 4, 8, 16)} <= found
+    assert {2, 4, 8, 16, 48} <= {groups for groups, _ in found}
+
+
+@pytest.mark.parametrize("each", SWEEPS, ids=lambda each: each.name)
+def test_larger_cases_of_a_sweep_have_as_much_work_or_more(each):
+    for (own, layer), (other, larger) in product(each.layers.items(), repeat=2):
+        if all(a <= b for a, b in zip(own, other, strict=True)):
+            assert layer.flops <= larger.flops
+
+
+@pytest.mark.parametrize("each", SWEEPS, ids=lambda each: each.name)
+def test_layers_of_a_sweep_have_names_of_their_own(each):
+    assert len({layer.name for layer in each.layers.values()}) == len(each.layers)
+
+
+# --- checked, then timed ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", sweep.DTYPES)
+def test_measure_names_the_row_and_has_a_figure_for_each_round(dtype):
+    (layer, _) = TINY.layers.values()
+    case = sweep.measure(layer, dtype, 0)
+    assert case.layer == layer and case.dtype == dtype
+    assert case.row in {row.name for row in ROWS if row.dtype == dtype}
+    assert len(case.seconds) == len(case.fma) == sweep.ROUNDS
+    assert min(*case.seconds, *case.fma) > 0
+
+
+def test_row_is_the_one_that_computes():
+    for layer in LAYERS[::97]:
+        convolve = aotconv.Conv2D(np.ones(layer.filters, np.float32), **layer.options)
+        convolve(np.ones((1, 12, 12, layer.images[3]), np.float32))
+        (kernel,) = convolve._kernels.values()
+        assert sweep.row_name(layer, "float32") == kernel.row.name
+
+
+def test_wrong_result_is_not_timed(monkeypatch):
+    def wrong(problem):
+        contender = race.own_conv2d(problem)
+        return contender._replace(call=lambda: contender.call() + np.float32(1e-2))
+
+    monkeypatch.setattr(sweep, "own_conv2d", wrong)
+    monkeypatch.setattr(sweep, "race", lambda *_, **__: pytest.fail("timed"))
+    with pytest.raises(DisagreementError, match="aotconv, layer C=1: wrong by "):
+        sweep.measure(TINY.layers[1,], "float32", 0)
+
+
+def test_suspect_is_timed_again_with_the_case_beside_it_and_the_better_time_counts(monkeypatch):
+    times = iter([9.0, 1.0, 1.0, 2.0])
+    asked = []
+
+    def measured(process, layer, dtype, seconds):
+        asked.append(layer.name)
+        return Case(layer, dtype, "row", [next(times)], [1e9])
+
+    monkeypatch.setattr(sweep, "_measured", measured)
+    announced = []
+    (swept,) = sweep.sweep([TINY], ["float32"], announce=announced.append)
+    assert asked == ["C=1", "C=2", "C=1", "C=2"] and len(announced) == 2
+    assert [case.least for case in swept.cases] == [1.0, 1.0]
+
+
+# --- arithmetic and table --------------------------------------------------------------------
+
+
+def swept(times):
+    cases = [
+        Case(layer, "float32", f"row{layer.images[3]}", [time], [1e9])
+        for layer, time in zip(TINY.layers.values(), times, strict=True)
+    ]
+    return Swept(TINY, "float32", cases)
+
+
+def test_best_round_counts_against_the_best_multiply_adds_of_the_sweep():
+    cases = [
+        Case(TINY.layers[1,], "float32", "row", [2e-6, 1e-6, 9e-6], [1e9, 0.5e9, 0.2e9]),
+        Case(TINY.layers[2,], "float32", "row", [8e-6, 4e-6, 5e-6], [2e9, 0.1e9, 0.2e9]),
+    ]
+    assert [case.least for case in cases] == [1e-6, 4e-6]
+    assert cases[0].flop_rate == pytest.approx(cases[0].layer.flops / 1e-6)
+    fractions = Swept(TINY, "float32", cases).fractions
+    assert fractions == pytest.approx([case.flop_rate / 2e9 for case in cases])
+
+
+def test_table_has_the_worst_case_of_a_sweep_without_cliffs():
+    title, heading, row = format_sweeps([swept([2e-3, 1e-3])]).splitlines()
+    assert heading.startswith("tiny, float32: 2 cases, ")
+    assert row.split()[:3] == ["C=1", "row1", "2.00"]
+    assert row.endswith("2.00  padding: C=2, row2")
+    assert len(title.split()) > 5
+
+
+def test_table_has_every_cliff_deepest_first():
+    layers = {(c,): Layer(f"C={c}", (1, 7, 9, c), (3, 2, c, 5)) for c in (1, 2, 3)}
+    each = Sweep("cliffs", layers)
+    times = zip(layers.values(), [4.0, 9.0, 1.0], strict=True)
+    cases = [Case(layer, "float32", "row", [time], [1e9]) for layer, time in times]
+    rows = format_sweeps([Swept(each, "float32", cases)]).splitlines()[2:]
+    assert [row.split()[0] for row in rows] == ["C=2", "C=1"]
+    assert rows[0].endswith("9.00  padding: C=3")
+
+
+# --- aotconv bench --sweep -------------------------------------------------------------------
+
+
+def run_main(*arguments):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = main(["bench", "--sweep", *map(str, arguments)])
+    return SimpleNamespace(status=status, out=out.getvalue(), err=err.getvalue())
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """What one run of ``aotconv bench --sweep`` over a tiny sweep printed and wrote."""
+    path = tmp_path_factory.mktemp("sweep") / "sweep.json"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweep, "SWEEPS", (TINY,))
+        done = run_main("--json", path, "--seconds", "0.0001")
+    return SimpleNamespace(**vars(done), path=path)
+
+
+def test_command_prints_a_row_for_each_sweep_and_dtype(finished):
+    assert finished.status == 0
+    lines = finished.out.splitlines()
+    assert lines[0].startswith(f"aotconv {aotconv.__version__}, {aotconv.active().name}, ")
+    for dtype in ("float32", "float64"):
+        (place,) = [i for i, line in enumerate(lines) if line.startswith(f"tiny, {dtype}: 2 cases")]
+        assert re.match(rf"  C=[12] +\w+_{dtype}_\w+ +[\d.]+ +[\d.]+ +", lines[place + 1])
+    assert lines[-1] == str(finished.path)
+
+
+def test_command_shows_its_progress_on_stderr_alone(finished):
+    assert "tiny, float64, C=2: " in finished.err and "%|" in finished.err
+    assert "%|" not in finished.out
+
+
+def test_command_writes_every_case(finished):
+    written = json.loads(finished.path.read_text())
+    assert written["implementation"] == aotconv.active().name
+    assert [each["dtype"] for each in written["sweeps"]] == ["float32", "float64"]
+    for each in written["sweeps"]:
+        assert [case["layer"]["name"] for case in each["cases"]] == ["C=1", "C=2"]
+        for case in each["cases"]:
+            assert case["least"] > 0 < case["flop_rate"] and 0 < case["fraction"] < 1
+            assert case["loss"]["law"] in ("padding", "growth") and case["loss"]["factor"] > 0
+            assert {case["loss"]["than"], case["layer"]["name"]} == {"C=1", "C=2"}
+
+
+def test_dtype_is_the_one_that_is_swept(monkeypatch):
+    monkeypatch.setattr(sweep, "SWEEPS", (TINY,))
+    done = run_main("--dtype", "float64", "--seconds", "0.0001")
+    assert done.status == 0
+    assert "tiny, float64" in done.out and "float32" not in done.out
+
+
+@pytest.mark.parametrize(
+    "arguments, complaint",
+    [
+        (["--layers", "tiny_8x8x1"], "--sweep: --layers is for the board alone"),
+        (["--peers", "torch"], "--sweep: --peers is for the board alone"),
+        (["--threads", "1"], "--sweep: --threads is for the board alone"),
+        (["--plot", "a.png"], "--sweep: --plot is for the board alone"),
+        (["--seconds", "0"], "--seconds: 0.0 is not a positive time"),
+        (["--json", "no/such/folder/file"], "cannot write 'no/such/folder/file'"),
+    ],
+    ids=" ".join,
+)
+def test_what_the_user_can_mend_is_one_line_and_status_2(arguments, complaint):
+    done = run_main(*arguments)
+    assert done.status == 2 and done.out == ""
+    assert re.fullmatch(rf"aotconv: error: {complaint}.*\n", done.err)
+
+
+def test_without_kernels_there_is_nothing_to_sweep():
+    with aotconv.use("numpy"):
+        done = run_main()
+    assert done.status == 2 and "numpy has no kernels" in done.err

@@ -7,7 +7,7 @@ import numpy as np
 from aotconv.reference import conv2d_reference
 
 
-def error_bound(images, filters, bias, residual, dtype) -> float:
+def error_bound(images, filters, bias, dtype, residual=None) -> float:
     """The error that each output may have: eps * (K + 1) * max|x| * max|w| * 2.
 
     K products and a bias are summed, and with a residual one term more; where either is larger than
@@ -50,4 +50,4 @@ def assert_within_bound(result, images, filters, bias=None, *args, residual=None
     expected = conv2d_reference(*arrays, *args, residual=residual, **options)
     assert result.shape == expected.shape
     error = np.abs(result.astype(expected.dtype) - expected).max(initial=0.0)
-    assert error <= error_bound(images, filters, bias, residual, result.dtype)
+    assert error <= error_bound(images, filters, bias, result.dtype, residual)

@@ -74,11 +74,14 @@ def select(layer: Layer, dtype: str, level: str) -> Row:
     channelwise = layer.group_channels == 1 and layer.groups == layer.n_filters
     if channelwise and max(layer.kh, layer.kw) <= LARGEST_STRIP_WINDOW:
         return next(row for row in rows if _serves(row, layer))
+    group_filters = layer.n_filters // layer.groups
     for row in rows:
         if row.family == "narrow" and _few_filters(row, layer):
             return row
+        group = layer.group_channels, group_filters
+        if row.family == "grouped" and layer.groups > 1 and (row.inputs, row.outputs) == group:
+            return row
     dense = [row for row in rows if row.family == "dense"]
-    group_filters = layer.n_filters // layer.groups
     return min(dense, key=lambda row: (_padded(group_filters, row.channels), -row.channels))
 
 
@@ -153,6 +156,11 @@ def _pack_dense(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int)
     return address, lead * row.itemsize, memory
 
 
+def _pack_grouped(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> _Layout:
+    """As dense filters of one group are, behind a pixel of zeros."""
+    return _pack_dense(row, rows, (*shape[:2], shape[2] * groups, shape[3]), 1)
+
+
 def _pack_depthwise(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> _Layout:
     """A vector of zeros; then for each vector of channels its rows, filled with zeros."""
     channels = groups
@@ -206,6 +214,7 @@ def _pack_loop(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) 
 
 _PACKERS = {
     "dense": _pack_dense,
+    "grouped": _pack_grouped,
     "depthwise": _pack_depthwise,
     "strip": _pack_strip,
     "narrow": _pack_narrow,
@@ -242,7 +251,7 @@ def blocking(
         Bytes from a pixel to its right neighbour.
     """
     g = geometry
-    if row.family == "dense":
+    if row.family in ("dense", "grouped"):
         return _dense_blocking(row, g, image_x, threads, finite)
     if row.family == "narrow":
         return _narrow_blocking(row, g, image_x)
@@ -319,6 +328,8 @@ def _dense_blocking(
     pixel_tasks = -(-pixels // most)
     task_pixels = -(-pixels // pixel_tasks)
     panels = g.groups * -(-g.group_filters // row.channels)
+    if row.outputs:
+        panels = -(-g.o // row.channels)
     wanted = TASKS_PER_THREAD * threads if threads > 1 else 1
     task_panels = -(-panels // min(panels, -(-wanted // pixel_tasks)))
     return {

@@ -64,6 +64,17 @@ def store_sums(v, row, sums, outs, out_offset, pixels, n_filters, residual, acti
                         v.store_first(v.add(n_filters, -at), total.get(), out, at)
 
 
+def multiply_groups(v, row, sums, pointers, weights, n_filters):
+    """Multiply one tap of each pixel, where the lanes of a vector belong to several groups."""
+    count = v.quotient(v.mul(n_filters, row.inputs), row.outputs)
+    filters = [v.load(weights.get(), k * row.lanes, aligned=True) for k in range(row.inputs)]
+    for pixel, (total,) in zip(pointers, sums, strict=False):
+        inputs = v.load_spread(pixel, count, row.inputs, row.outputs)
+        for channel, weight in zip(inputs, filters, strict=True):
+            total.set(v.fma(channel, weight, total.get()))
+    weights.set(v.at(weights.get(), row.inputs * row.lanes))
+
+
 def tiles(
     v,
     row,
@@ -83,7 +94,7 @@ def tiles(
 
     first : address of DENSE_TILE_WORDS words for each tile:
         pixels : how many are stored, 1 to MR.
-        outs : address of a word for each, the output pixel's address.
+        outs : address of MR words, the output pixels' addresses.
         segments, taps : the reduction is `segments` runs of ``taps * channels`` elements,
             contiguous in memory.
         inputs, step : address of MR words, an address for each pixel; those of the next segment
@@ -92,6 +103,8 @@ def tiles(
     channels : of a tap.
     offset, out_offset : bytes to be added to all addresses of inputs, and of outputs.
     panel : address of a row of NR vectors for each element of the reduction, aligned to a vector.
+        In a row for groups of INPUTS channels and OUTPUTS filters, `channels` is INPUTS, a segment
+        is one tap, and each lane is multiplied with the channels of its own group.
     n_filters : how many are stored, 1 to NR vectors.
     bias : address of NR vectors to start from, aligned; or 0: start from the output's values.
     residual : bytes from an output element to its residual, which is added; 0: none.
@@ -118,6 +131,9 @@ def tiles(
             shift = v.add(v.load_word(shifts, v.mul(segment, taps)), offset)
             table = v.add(inputs, v.mul(segment, step))
             pointers = [v.load_pointer(table, i, shift) for i in rows]
+            if row.outputs:
+                multiply_groups(v, row, sums, pointers, weights, n_filters)
+                continue
 
             def multiply(k, times, pointers=pointers):
                 for u in range(times):
@@ -167,13 +183,17 @@ def task(row, plan, images, weights, out, residual, scratch, index):
     taps = plan.kh * plan.kw
     panel_row = row.channels * itemsize
     panel_bytes = panel_row * (1 + taps * plan.group_channels)
-    group_panels = (plan.group_filters + row.channels - 1) // row.channels
-    panel_blocks = (plan.groups * group_panels + plan.task_panels - 1) // plan.task_panels
+    # A row for one size of groups sees the filters of all of them side by side.
+    groups, group_filters = plan.groups, plan.group_filters
+    if row.outputs:
+        groups, group_filters = 1, groups * group_filters
+    group_panels = (group_filters + row.channels - 1) // row.channels
+    panel_blocks = (groups * group_panels + plan.task_panels - 1) // plan.task_panels
 
     first_pixel = index // panel_blocks * plan.task_pixels
     pixels = min(plan.task_pixels, plan.pixels - first_pixel)
     first_panel = index % panel_blocks * plan.task_panels
-    last_panel = min(first_panel + plan.task_panels, plan.groups * group_panels)
+    last_panel = min(first_panel + plan.task_panels, groups * group_panels)
 
     # Tables of a word a pixel, and of as many as a tile reads behind the last one.
     entries = plan.task_pixels + mr
@@ -209,6 +229,7 @@ def task(row, plan, images, weights, out, residual, scratch, index):
             y = 0
             n += 1
     for p in range(pixels, pixels + mr):
+        set_word(outs, p, word(outs, pixels - 1))
         set_word(windows, p, word(windows, pixels - 1))
         if plan.border != NO_BORDER:
             set_word(tops, p, word(tops, pixels - 1))
@@ -244,6 +265,7 @@ def task(row, plan, images, weights, out, residual, scratch, index):
                 continue
             for p in range(count, count + mr):
                 set_word(inputs, p, word(inputs, count - 1))
+                set_word(targets, p, word(targets, count - 1))
 
         n_tiles = (count + mr - 1) // mr
         for t in range(n_tiles):
@@ -319,16 +341,19 @@ def task(row, plan, images, weights, out, residual, scratch, index):
                 group = panel // group_panels
                 first_filter = (panel - group * group_panels) * row.channels
                 bias = weights + plan.weights_offset + panel * panel_bytes
+                channel = group * plan.group_channels + first_channel
+                if row.outputs:
+                    channel = first_filter // row.outputs * row.inputs
                 compute_tiles(
                     row,
                     tiles,
                     n_tiles,
                     tap_shifts,
                     channels,
-                    (group * plan.group_channels + first_channel) * itemsize,
+                    channel * itemsize,
                     bias + panel_row * (1 + depth),
-                    (group * plan.group_filters + first_filter) * itemsize,
-                    min(row.channels, plan.group_filters - first_filter),
+                    (group * group_filters + first_filter) * itemsize,
+                    min(row.channels, group_filters - first_filter),
                     bias if step == 0 and first_channel == 0 else 0,
                     residual if is_last else 0,
                     plan.activation if is_last else 0,

@@ -49,6 +49,10 @@ class Vectors:
     def word(self, value):
         return WORD(value) if isinstance(value, int) else value
 
+    def quotient(self, a, b: int):
+        """`a`, not negative, divided by `b` and rounded down."""
+        return self._builder.udiv(self.word(a), self.word(b))
+
     def add(self, a, b):
         return self._builder.add(self.word(a), self.word(b))
 
@@ -150,6 +154,16 @@ class Vectors:
         function = cgutils.get_or_insert_function(b.module, function_type, "llvm.prefetch.p0")
         b.call(function, [raw, int32(1), int32(3), int32(1)])
 
+    def load_spread(self, pointer, count, inputs: int, outputs: int):
+        """Of neighbouring groups of `inputs` elements, `count` elements in all, as many vectors:
+        the i-th holds the i-th elements of the groups, each in `outputs` lanes."""
+        width = self._lanes // outputs * inputs
+        some = ir.VectorType(self._element, width)
+        at = self._builder.bitcast(pointer, some.as_pointer())
+        loaded = self._masked("load", at, count, ir.Constant(some, None))
+        groups = [lane // outputs * inputs for lane in range(self._lanes)]
+        return [self._shuffle(loaded, [first + i for first in groups]) for i in range(inputs)]
+
     def load_repeated(self, pointer, index, count: int):
         """The `count` elements at `pointer` plus `index`, as often as they go into a vector."""
         b = self._builder
@@ -164,27 +178,32 @@ class Vectors:
 
     def load_first(self, count, pointer, index=0):
         """A vector of the first `count` elements; the others are zero and not read."""
-        return self._masked("load", pointer, index, count, ir.Constant(self._vector, None))
+        return self._masked(
+            "load", self._at_vector(pointer, index), count, ir.Constant(self._vector, None)
+        )
 
     def store_first(self, count, value, pointer, index=0):
         """Store the first `count` elements."""
-        self._masked("store", pointer, index, count, value)
+        self._masked("store", self._at_vector(pointer, index), count, value)
 
-    def _masked(self, verb, pointer, index, count, value):
+    def _masked(self, verb, target, count, value):
+        """Load or store the first `count` elements of a vector like `value`."""
         b = self._builder
-        target = self._at_vector(pointer, index)
-        lane_type = ir.IntType(32)
-        lanes = ir.Constant(ir.VectorType(lane_type, self._lanes), list(range(self._lanes)))
-        limit = self._splat_value(b.trunc(self.word(count), lane_type))
+        lane_type, width = ir.IntType(32), value.type.count
+        lanes = ir.Constant(ir.VectorType(lane_type, width), list(range(width)))
+        limit = self._splat_value(b.trunc(self.word(count), lane_type), width)
         mask = b.icmp_signed("<", lanes, limit)
         align = ir.IntType(32)(self._itemsize)
         if verb == "load":
-            return self._llvm("masked.load", ".p0", self._vector, target, align, mask, value)
+            return self._llvm("masked.load", ".p0", value.type, target, align, mask, value)
         return self._llvm("masked.store", ".p0", ir.VoidType(), value, target, align, mask)
 
     def _llvm(self, name, suffix, result, *args):
-        """Call the LLVM intrinsic `name` of this vector type."""
-        name = f"llvm.{name}.v{self._lanes}f{8 * self._itemsize}{suffix}"
+        """Call the LLVM intrinsic `name` for the vectors of elements among its arguments."""
+        (width,) = {
+            arg.type.count for arg in args if getattr(arg.type, "element", None) == self._element
+        }
+        name = f"llvm.{name}.v{width}f{8 * self._itemsize}{suffix}"
         module = self._builder.module
         function = module.globals.get(name)
         if function is None:
@@ -201,11 +220,11 @@ class Vectors:
 
     # Arithmetic
 
-    def _splat_value(self, scalar):
+    def _splat_value(self, scalar, width=None):
         b = self._builder
-        vector = ir.VectorType(scalar.type, self._lanes)
+        vector = ir.VectorType(scalar.type, width or self._lanes)
         one = b.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.IntType(32)(0))
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), self._lanes), None)
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None)
         return b.shuffle_vector(one, ir.Constant(vector, ir.Undefined), zeros)
 
     def splat(self, pointer, index=0):

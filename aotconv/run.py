@@ -38,7 +38,7 @@ def convolve(
     more than a block of them is, at a time.
     """
     dtype = _DTYPES[kernel.row.dtype]
-    copy_in, copy_out = not _usable(images, dtype), not _usable(out, dtype)
+    copy_in, copy_out = not _usable(images, kernel.row), not _usable(out, kernel.row)
     if not copy_in and not copy_out:
         _call(kernel, geometry, images, out, threads)
         return
@@ -52,10 +52,15 @@ def convolve(
                 np.copyto(target, block_out, casting="same_kind")
 
 
-def _usable(array: np.ndarray, dtype: np.dtype) -> bool:
-    """Whether a kernel can address the array: its dtype, aligned, channels side by side."""
-    channels_contiguous = array.shape[3] <= 1 or array.strides[3] == dtype.itemsize
-    return channels_contiguous and array.dtype == dtype and array.flags.aligned
+def _usable(array: np.ndarray, row: Row) -> bool:
+    """Whether a kernel can address the array: its dtype, aligned, channels side by side, for images
+    pixels too."""
+    dtype = _DTYPES[row.dtype]
+    _, _, columns, channels = array.shape
+    contiguous = channels <= 1 or array.strides[3] == dtype.itemsize
+    if row.family == "image" and columns > 1:
+        contiguous &= array.strides[2] == channels * dtype.itemsize
+    return contiguous and array.dtype == dtype and array.flags.aligned
 
 
 def _call(kernel: Kernel, geometry: Geometry, images, out, threads: int) -> None:

@@ -53,12 +53,12 @@ def tails(row):
     if row.split:
         counts = {1, row.lanes // row.split, row.lanes // row.split - 1 or 1}
     if row.period:
-        counts = {3} if row.period == 3 else {n for n in (1, 2, 4) if row.lanes % n == 0}
+        counts = {row.period}
     return sorted(counts)
 
 
 def channelwise(row):
-    return row.family in ("depthwise", "strip")
+    return row.family in ("depthwise", "image", "strip")
 
 
 def suited(row, window, strides=(1, 1), dilations=(1, 1)):
@@ -72,7 +72,7 @@ def suited(row, window, strides=(1, 1), dilations=(1, 1)):
     if row.stride:
         sh = sw = row.stride
     if row.family == "strip" and row.pixels > 1:
-        kh, sh, dh = max(kh, row.pixels if not row.window else 0), 1, 1
+        kh, sh, dh = max(kh, row.pixels), 1, 1
     return (kh, kw), (sh, sw), (dh, dw)
 
 
@@ -122,6 +122,9 @@ def test_every_row_stays_exact_where_its_work_is_cut(row, jit):
         "depthwise": [
             ((1, 5, 150, 40), (3, 3, 1, 40), 40),  # several blocks of pixels
             ((1, 9, 9, 300), (3, 3, 1, 300), 300),  # several vectors
+        ],
+        "image": [
+            ((2, 9, 150, row.period), (3, 3, 1, row.period), row.period),  # tiles between borders
         ],
         "strip": [
             ((1, 30, 30, 3), (25, 25, 1, 3), 3),

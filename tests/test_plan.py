@@ -33,14 +33,14 @@ pytestmark = pytest.mark.skipif(not IS_X86_64, reason="the rows named here are x
         ((9, 9, 99, 4), 1, "float32", "x86-64-v3", "dense_float32_8x1"),
         ((4, 4, 3, 16), 1, "float32", "x86-64-v3", "dense_float32_6x2"),
         ((4, 4, 3, 17), 1, "float32", "x86-64-v3", "dense_float32_8x1"),
-        ((3, 3, 1, 32), 32, "float32", "x86-64-v3", "depthwise_float32_4x2_window3_stride1"),
-        ((5, 5, 1, 16), 16, "float32", "x86-64-v4", "depthwise_float32_4x3_window5_stride1"),
+        ((3, 3, 1, 32), 32, "float32", "x86-64-v3", "depthwise_float32_3x3_window3_stride1"),
+        ((5, 5, 1, 16), 16, "float32", "x86-64-v4", "depthwise_float32_4x4_window5_stride1"),
         ((5, 5, 1, 15), 15, "float32", "x86-64-v4", "strip_float32_4x3"),
         ((5, 5, 1, 32), 32, "float32", "x86-64-v2", "strip_float32_4x3"),
         ((2, 5, 1, 32), 32, "float64", "x86-64-v3", "strip_float64_1x4"),
-        ((5, 5, 1, 1), 1, "float32", "x86-64-v4", "strip_float32_4x3_window5_stride1_period1"),
-        ((7, 7, 1, 3), 3, "float32", "x86-64-v3", "strip_float32_4x3_window7_stride1_period3"),
-        ((7, 7, 1, 4), 4, "float64", "x86-64-v3", "depthwise_float64_4x2_window7_stride1"),
+        ((5, 5, 1, 1), 1, "float32", "x86-64-v4", "image_float32_4x4_window5_stride1_period1"),
+        ((7, 7, 1, 3), 3, "float32", "x86-64-v3", "image_float32_4x3_window7_stride1_period3"),
+        ((7, 7, 1, 4), 4, "float64", "x86-64-v3", "depthwise_float64_3x3_window7_stride1"),
         ((9, 9, 1, 3), 3, "float32", "x86-64-v3", "strip_float32_4x3"),
         ((40, 40, 1, 3), 3, "float32", "x86-64-v3", "dense_float32_8x1"),
         ((3, 3, 1, 64), 32, "float32", "x86-64-v3", "dense_float32_8x1"),
@@ -57,8 +57,8 @@ def test_select_names_the_kernel(filters, groups, dtype, level, expected):
 @pytest.mark.parametrize(
     ("strides", "dilations", "expected"),
     [
-        ((1, 1), (1, 1), "depthwise_float32_4x2_window5_stride1"),
-        ((2, 2), (1, 1), "depthwise_float32_2x2_window5_stride2"),
+        ((1, 1), (1, 1), "depthwise_float32_3x3_window5_stride1"),
+        ((2, 2), (1, 1), "depthwise_float32_4x2_window5_stride2"),
         ((2, 1), (1, 1), "strip_float32_1x4"),
         ((1, 1), (2, 1), "strip_float32_1x4"),
         ((1, 2), (1, 1), "strip_float32_4x3"),
@@ -113,11 +113,15 @@ def test_dense_blocking_keeps_the_kernels_assumptions(
     assert rest == 0 and pixel_tasks * b["task_tiles"] * row.pixels >= n * geometry.oh * geometry.ow
 
 
-def test_copies_of_the_largest_channelwise_windows_fit_into_the_scratch_words():
+def test_tables_and_copies_of_channelwise_layers_fit_into_the_scratch_words():
     for row in ROWS:
         if row.family == "depthwise":
-            rows = (row.pixels - 1) * row.stride + row.window
-            assert 2 * rows + rows * row.window * row.lanes * row.itemsize // 8 <= SCRATCH_WORDS
+            geometry = check.geometry(
+                (1, 9, 9, 5000), (row.window, row.window, 1, 5000), (1, 1), "same", (1, 1), 5000
+            )
+            vectors = plan.blocking(row, geometry, 0, 0, 1)["task_panels"]
+            rows = (row.pixels - 1) * row.stride + row.window + row.pixels
+            assert vectors * row.lanes * row.itemsize // 8 + 2 * rows <= SCRATCH_WORDS
         elif row.family == "strip":
             rows = row.pixels - 1 + plan.LARGEST_STRIP_WINDOW
             assert 2 * rows + rows * plan.LARGEST_STRIP_WINDOW * row.itemsize // 8 <= SCRATCH_WORDS
@@ -153,16 +157,20 @@ def test_packed_weights_are_zeros_then_panels_of_bias_and_rows(row, groups):
         assert (unpacked[:, group_filters:] == 0).all()
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.family == "strip"], ids=str)
+@pytest.mark.parametrize("row", [r for r in ROWS if r.family in ("strip", "image")], ids=str)
 def test_packed_strips_repeat_with_the_channels_period(row):
-    channels = {0: 5, 1: 2, 3: 3}[row.period]
+    channels = row.period or 5
     filters = np.arange(2 * 3 * channels, dtype=row.dtype).reshape(2, 3, 1, channels)
     packed = plan.pack(row, filters, np.arange(channels), channels)
     lead = packed.offset // row.itemsize
-    assert packed.offset % 64 == 0 and lead >= plan.STRIP + row.channels
+    assert packed.offset % 64 == 0 and lead >= (
+        row.reach * row.lanes if row.period else plan.STRIP + row.channels
+    )
     assert (packed.memory[:lead] == 0).all()
     rows = packed.memory[lead:].reshape(7, -1)
-    assert rows.shape[1] == (row.period * row.lanes or channels + row.channels)
+    assert rows.shape[1] == (
+        row.period_vectors * row.lanes if row.period else channels + row.channels
+    )
     expected = np.concatenate([np.arange(channels)[None], filters.reshape(6, channels)])
     for element in range(rows.shape[1]):
         np.testing.assert_array_equal(rows[:, element], expected[:, element % channels])

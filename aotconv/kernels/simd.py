@@ -61,12 +61,19 @@ class Vectors:
     def minimum(self, a, b):
         return self._builder.select(self.less(a, b), self.word(a), self.word(b))
 
+    def maximum(self, a, b):
+        return self._builder.select(self.less(a, b), self.word(b), self.word(a))
+
     def floor(self, a, step: int):
         """`a`, not negative, rounded down to a multiple of `step`, a power of two."""
         return self._builder.and_(a, WORD(-step))
 
     def less(self, a, b):
         return self._builder.icmp_signed("<", self.word(a), self.word(b))
+
+    def below(self, a, b):
+        """Whether `a` is not negative and less than `b`, which is not negative."""
+        return self._builder.icmp_unsigned("<", self.word(a), self.word(b))
 
     def equal(self, a, b):
         return self._builder.icmp_signed("==", self.word(a), self.word(b))
@@ -137,6 +144,12 @@ class Vectors:
     def store(self, value, pointer, index=0):
         self._builder.store(value, self._at_vector(pointer, index), align=self._itemsize)
 
+    def shift(self, a, b, count: int):
+        """`a` without its first `count` elements, and as many of `b`."""
+        lanes = range(count, count + self._lanes)
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), self._lanes), list(lanes))
+        return self._builder.shuffle_vector(a, b, mask)
+
     def load_repeated(self, pointer, index, count: int):
         """The `count` elements at `pointer` plus `index`, as often as they go into a vector."""
         b = self._builder
@@ -151,19 +164,34 @@ class Vectors:
 
     def load_first(self, count, pointer, index=0):
         """A vector of the first `count` elements; the others are zero and not read."""
-        return self._masked("load", pointer, index, count, ir.Constant(self._vector, None))
+        zeros = ir.Constant(self._vector, None)
+        return self._masked("load", pointer, index, self._lanes_below(count), zeros)
+
+    def load_between(self, first, last, pointer, index=0):
+        """A vector of the elements from `first` to before `last`; the others are zero and not read.
+
+        Both may lie outside the vector.
+        """
+        mask = self._builder.and_(
+            self._builder.not_(self._lanes_below(self.minimum(first, self._lanes))),
+            self._lanes_below(self.minimum(self.maximum(last, 0), self._lanes)),
+        )
+        zeros = ir.Constant(self._vector, None)
+        return self._masked("load", pointer, index, mask, zeros)
 
     def store_first(self, count, value, pointer, index=0):
         """Store the first `count` elements."""
-        self._masked("store", pointer, index, count, value)
+        self._masked("store", pointer, index, self._lanes_below(count), value)
 
-    def _masked(self, verb, pointer, index, count, value):
+    def _lanes_below(self, count):
         b = self._builder
-        target = self._at_vector(pointer, index)
         lane_type = ir.IntType(32)
         lanes = ir.Constant(ir.VectorType(lane_type, self._lanes), list(range(self._lanes)))
         limit = self._splat_value(b.trunc(self.word(count), lane_type))
-        mask = b.icmp_signed("<", lanes, limit)
+        return b.icmp_signed("<", lanes, limit)
+
+    def _masked(self, verb, pointer, index, mask, value):
+        target = self._at_vector(pointer, index)
         align = ir.IntType(32)(self._itemsize)
         if verb == "load":
             return self._llvm("masked.load", ".p0", self._vector, target, align, mask, value)
@@ -240,13 +268,16 @@ class Vectors:
 
 
 def emit_function(builder, row, tile, args):
-    """Emit `tile(v, *args)` as a function of its own and call it with the int64 values `args`."""
-    module = builder.module
-    function_type = ir.FunctionType(ir.VoidType(), [WORD] * len(args))
-    function = ir.Function(module, function_type, module.get_unique_name(f"{row.name}_tile"))
-    function.linkage = "internal"
-    function.attributes.add("noinline")
-    inner = ir.IRBuilder(function.append_basic_block("entry"))
-    tile(Vectors(inner, row), row, *function.args)
-    inner.ret_void()
+    """Emit `tile(v, *args)` as a function of its own, unless the module has it already, and call it
+    with the int64 values `args`."""
+    module, name = builder.module, f"{row.name}_tile"
+    function = module.globals.get(name)
+    if function is None:
+        function_type = ir.FunctionType(ir.VoidType(), [WORD] * len(args))
+        function = ir.Function(module, function_type, name)
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        inner = ir.IRBuilder(function.append_basic_block("entry"))
+        tile(Vectors(inner, row), row, *function.args)
+        inner.ret_void()
     builder.call(function, args)

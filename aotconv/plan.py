@@ -93,7 +93,8 @@ def _serves(row: Row, layer: Layer) -> bool:
     if row.family == "depthwise":
         return layer.groups >= row.lanes
     if row.family == "image":
-        return layer.groups == row.period
+        divides = 1 < layer.groups < row.lanes and row.lanes % layer.groups == 0
+        return layer.groups == row.period or (not row.period and divides)
     shares_rows = layer.strides[0] == layer.dilations[0] == 1
     return row.pixels == 1 or (shares_rows and layer.kh >= row.pixels)
 

@@ -39,6 +39,7 @@ pytestmark = pytest.mark.skipif(not IS_X86_64, reason="the rows named here are x
         ((5, 5, 1, 32), 32, "float32", "x86-64-v2", "strip_float32_4x3"),
         ((2, 5, 1, 32), 32, "float64", "x86-64-v3", "strip_float64_1x4"),
         ((5, 5, 1, 1), 1, "float32", "x86-64-v4", "image_float32_4x4_window5_stride1_period1"),
+        ((5, 5, 1, 4), 4, "float32", "x86-64-v4", "image_float32_4x3_window5_stride1"),
         ((7, 7, 1, 3), 3, "float32", "x86-64-v3", "image_float32_4x3_window7_stride1_period3"),
         ((7, 7, 1, 4), 4, "float64", "x86-64-v3", "depthwise_float64_3x3_window7_stride1"),
         ((9, 9, 1, 3), 3, "float32", "x86-64-v3", "strip_float32_4x3"),
@@ -159,17 +160,17 @@ def test_packed_weights_are_zeros_then_panels_of_bias_and_rows(row, groups):
 
 @pytest.mark.parametrize("row", [r for r in ROWS if r.family in ("strip", "image")], ids=str)
 def test_packed_strips_repeat_with_the_channels_period(row):
-    channels = row.period or 5
+    channels = row.period or (2 if row.family == "image" else 5)
     filters = np.arange(2 * 3 * channels, dtype=row.dtype).reshape(2, 3, 1, channels)
     packed = plan.pack(row, filters, np.arange(channels), channels)
     lead = packed.offset // row.itemsize
     assert packed.offset % 64 == 0 and lead >= (
-        row.reach * row.lanes if row.period else plan.STRIP + row.channels
+        row.reach * row.lanes if row.family == "image" else plan.STRIP + row.channels
     )
     assert (packed.memory[:lead] == 0).all()
     rows = packed.memory[lead:].reshape(7, -1)
     assert rows.shape[1] == (
-        row.period_vectors * row.lanes if row.period else channels + row.channels
+        row.period_vectors * row.lanes if row.family == "image" else channels + row.channels
     )
     expected = np.concatenate([np.arange(channels)[None], filters.reshape(6, channels)])
     for element in range(rows.shape[1]):

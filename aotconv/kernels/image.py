@@ -1,4 +1,4 @@
-"""Channelwise convolution of images of one or three channels by a known window.
+"""Channelwise convolution of images of few channels by a known window.
 
 Vectors run along the elements of a row as they lie in memory, pixel after pixel and channel after
 channel: one or three channels fill them as well as sixty-four.  A tile is MR output rows by NR
@@ -11,7 +11,7 @@ from __future__ import annotations
 from .runtime import set_word, tile_intrinsic
 
 
-def elements(v, row, table, length, left, width, weights, activation):
+def elements(v, row, table, length, left, width, channels, weights, activation):
     """Compute all elements of MR output rows.
 
     table : address of pairs of words: for each of ``MR + window - 1`` input rows the address of
@@ -19,7 +19,7 @@ def elements(v, row, table, length, left, width, weights, activation):
         MR output rows.  Rows 0 bytes apart are one tile again and again.
     length : elements of an output row.
     left, width : output element e takes its tap kx from element ``e - left + kx * channels`` of
-        the input row's `width` elements; the others are zeros.
+        the input row's `width` elements; the others are zeros.  With a period it is `channels`.
     weights : address of rows of weights, the bias and then one for each tap.  A row is whole pixels
         in whole vectors, aligned.
     activation : 0 none, 1 relu, 2 relu6.
@@ -37,7 +37,7 @@ def elements(v, row, table, length, left, width, weights, activation):
     # A load that crosses cache lines costs the load port two cycles, a shift half the time the
     # multipliers' port one.  With one channel, whose weights serve several vectors and leave the
     # load port free, every second tap is loaded.
-    alternate = period == 1
+    shifts, alternate = row.shifts and row.period, row.period == 1
 
     def tile(element, inside):
         """The tile from `element` on; unless `inside` the rows end somewhere in it."""
@@ -51,18 +51,19 @@ def elements(v, row, table, length, left, width, weights, activation):
         def load(start, index):
             if inside:
                 return v.load(start, index)
-            first = v.add(v.mul(column, -1), -index)
+            first = v.mul(v.add(column, index), -1)
             return v.load_between(first, v.add(first, width), start, index)
 
         for i in range(input_rows):
             step = v.load_word(table, 2 * i + 1)
             start = v.load_pointer(table, 2 * i, v.mul(column, step))
-            if row.shifts:
+            if shifts:
                 loaded = [load(start, j * lanes) for j in range(reach)]
             for kx in range(window):
                 whole, rest = divmod(kx * row.period, lanes)
-                if not row.shifts or (alternate and kx % 2):
-                    inputs = [load(start, kx * row.period + j * lanes) for j in range(row.vectors)]
+                if not shifts or (alternate and kx % 2):
+                    tap = kx * row.period or v.mul(channels, kx)
+                    inputs = [load(start, v.add(tap, j * lanes)) for j in range(row.vectors)]
                 elif rest == 0:
                     inputs = loaded[whole:]
                 else:
@@ -79,7 +80,7 @@ def elements(v, row, table, length, left, width, weights, activation):
                     for j in range(row.vectors):
                         total = sums[r][j]
                         total.set(v.fma(inputs[j], filters[j % period], total.get()))
-                if not row.shifts:
+                if not shifts:
                     v.fence()
             v.fence()
             # A row is stored as soon as it is complete: LLVM puts off what is needed late, and
@@ -119,10 +120,10 @@ def task(row, plan, images, weights, out, scratch, index):
         64-byte aligned, the rows that `elements` reads.
     scratch : SCRATCH_WORDS words, for the outputs of a tile's row and the table.
 
-    Assumes strides and dilations of 1, and a window and channels that are the row's.
+    Assumes strides and dilations of 1, and a window and channels that the row serves.
     """
     itemsize = row.itemsize
-    channels = row.period
+    channels = plan.groups
     input_rows = row.pixels + row.window - 1
     blocks = (plan.oh + row.pixels - 1) // row.pixels
     n = index // blocks
@@ -148,6 +149,7 @@ def task(row, plan, images, weights, out, scratch, index):
         plan.ow * channels,
         plan.left * channels,
         plan.w * channels,
+        channels,
         weights + plan.weights_offset,
         plan.activation,
     )

@@ -38,7 +38,7 @@ class Row(NamedTuple):
     vectors: int  # NR: vectors of a tile
     window: int = 0  # the one height and width of filters that it serves; 0: any
     stride: int = 0  # the one stride that it serves; 0: any
-    period: int = 0  # the one number of channels that it serves; 0: any
+    period: int = 0  # the one number of channels that it serves; 0: several
     split: int = 0  # lanes that share the products of one filter; 0: not so
 
     @property
@@ -62,12 +62,12 @@ class Row(NamedTuple):
     @property
     def period_vectors(self) -> int:
         """The fewest vectors that hold whole pixels."""
-        return self.period // gcd(self.period, self.lanes)
+        return max(1, self.period // gcd(self.period, self.lanes))
 
     @property
     def reach(self) -> int:
         """Vectors of inputs that a row of an image tile reads: its own and the window's."""
-        return self.vectors + -(-(self.window - 1) * self.period // self.lanes)
+        return self.vectors + -(-(self.window - 1) * (self.period or self.lanes // 2) // self.lanes)
 
     @property
     def shifts(self) -> int:
@@ -117,11 +117,14 @@ _DEPTHWISE_TILES = {
     32: ((3, 3, 3, 1), (2, 3, 3, 2), (3, 3, 5, 1), (4, 2, 5, 2), (3, 3, 7, 1)),
     64: ((4, 4, 3, 1), (3, 4, 3, 2), (4, 4, 5, 1), (4, 3, 5, 2), (4, 3, 7, 1)),
 }
-# Tiles (rows, vectors, window, stride, period).
+# Tiles (rows, vectors, window, stride, period).  Those without a period serve the numbers of
+# channels between one and a vector's that divide it.
 _IMAGE_TILES = {
     16: (),
-    32: tuple((4, 3, window, 1, period) for window in (3, 5, 7) for period in (1, 3)),
-    64: tuple((4, n, window, 1, period) for window in (3, 5, 7) for n, period in ((4, 1), (3, 3))),
+    32: tuple((4, 3, window, 1, period) for window in (3, 5, 7) for period in (0, 1, 3)),
+    64: tuple(
+        (4, n, window, 1, period) for window in (3, 5, 7) for n, period in ((3, 0), (4, 1), (3, 3))
+    ),
 }
 # Tiles (rows, vectors).
 _STRIP_TILES = ((4, 3), (1, 4))

@@ -33,7 +33,7 @@ for _row in ROWS + LOOP_ROWS:
     _ROWS.setdefault((_row.level, _row.dtype), []).append(_row)
 
 STRIP = 1024  # elements of a strip, roughly
-DEPTHWISE_PIXELS = 32  # of a row, whose channels are done before the next ones'
+DEPTHWISE_BYTES = 16 << 10  # of weights in a task: half the first-level cache
 LARGEST_NARROW_WINDOW = 16 << 10  # bytes; a few of them fit into the scratch words
 LARGEST_STRIP_WINDOW = 32  # rows and columns: copies of inputs fit into the scratch words
 # Of one thread, roughly: multiply-adds, and bytes, in a microsecond.
@@ -94,8 +94,8 @@ def _few_filters(row: Row, layer: Layer) -> bool:
 
 
 def _serves(row: Row, layer: Layer) -> bool:
-    """Whether a row of the depthwise or strip family computes a channelwise layer."""
-    if row.family not in ("depthwise", "strip"):
+    """Whether a row computes a channelwise layer."""
+    if row.family not in ("depthwise", "image", "strip"):
         return False
     unit = layer.dilations == (1, 1)
     if row.window and not (unit and (layer.kh, layer.kw) == (row.window, row.window)):
@@ -104,8 +104,9 @@ def _serves(row: Row, layer: Layer) -> bool:
         return False
     if row.family == "depthwise":
         return layer.groups >= row.lanes
-    if row.period:
-        return layer.groups == 3 if row.period == 3 else row.lanes % layer.groups == 0
+    if row.family == "image":
+        divides = 1 < layer.groups < row.lanes and row.lanes % layer.groups == 0
+        return layer.groups == row.period or (not row.period and divides)
     shares_rows = layer.strides[0] == layer.dilations[0] == 1
     return row.pixels == 1 or (shares_rows and layer.kh >= row.pixels)
 
@@ -142,7 +143,7 @@ def _pack_dense(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int)
     width = n_filters // groups
     panels = -(-width // row.channels)
     channels = shape[2] * groups
-    lead = _padded(channels * row.itemsize, ALIGNMENT) // row.itemsize
+    lead = _lead(row, channels)
     memory, address = _aligned(lead + groups * panels * depth * row.channels, row)
     memory[:lead] = 0
     packed = memory[lead:].reshape(groups, panels, depth, row.channels)
@@ -162,10 +163,10 @@ def _pack_grouped(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: in
 
 
 def _pack_depthwise(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> _Layout:
-    """A vector of zeros; then for each vector of channels its rows, filled with zeros."""
+    """Zeros for a task's channels; then for each vector of them its rows, filled with zeros."""
     channels = groups
     vectors = -(-channels // row.lanes)
-    lead = ALIGNMENT // row.itemsize
+    lead = _lead(row, _depthwise_panels(row) * row.lanes)
     memory, address = _aligned(lead + vectors * len(rows) * row.lanes, row)
     memory[:lead] = 0
     filled = np.zeros((len(rows), vectors * row.lanes), row.dtype)
@@ -176,13 +177,21 @@ def _pack_depthwise(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: 
 
 
 def _pack_strip(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> _Layout:
-    """Zeros for a strip; then the rows, repeated over PERIOD vectors, or for a tile's width."""
-    lead = _padded((STRIP + row.channels) * row.itemsize, ALIGNMENT) // row.itemsize
-    channels = groups
-    width = row.period * row.lanes or channels + row.channels
+    """Zeros for a strip; then the rows, repeated for a tile's width from any channel on."""
+    return _repeated(row, rows, STRIP + row.channels, groups + row.channels)
+
+
+def _pack_image(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> _Layout:
+    """Zeros for a tile's inputs; then the rows, repeated over whole vectors."""
+    return _repeated(row, rows, row.reach * row.lanes, row.period_vectors * row.lanes)
+
+
+def _repeated(row: Row, rows: np.ndarray, zeros: int, width: int) -> _Layout:
+    """Zeros; then the rows, repeated over `width` elements."""
+    lead = _lead(row, zeros)
     memory, address = _aligned(lead + len(rows) * width, row)
     memory[:lead] = 0
-    memory[lead:].reshape(-1, width)[:] = rows[:, np.arange(width) % channels]
+    memory[lead:].reshape(-1, width)[:] = rows[:, np.arange(width) % rows.shape[1]]
     return address, lead * row.itemsize, memory
 
 
@@ -216,10 +225,16 @@ _PACKERS = {
     "dense": _pack_dense,
     "grouped": _pack_grouped,
     "depthwise": _pack_depthwise,
+    "image": _pack_image,
     "strip": _pack_strip,
     "narrow": _pack_narrow,
     "loop": _pack_loop,
 }
+
+
+def _lead(row: Row, zeros: int) -> int:
+    """Elements of at least so many zeros, with aligned weights behind them."""
+    return _padded(zeros * row.itemsize, ALIGNMENT) // row.itemsize
 
 
 def _aligned(size: int, row: Row) -> tuple[np.ndarray, int]:
@@ -256,13 +271,29 @@ def blocking(
     if row.family == "narrow":
         return _narrow_blocking(row, g, image_x)
     if row.family == "depthwise":
-        return {"tasks": g.n * -(-g.oh // row.pixels), "block_run": DEPTHWISE_PIXELS}
+        return _depthwise_blocking(row, g, threads)
+    if row.family == "image":
+        return {"tasks": g.n * -(-g.oh // row.pixels)}
     merge = g.sw == 1 and image_x == g.c * row.itemsize and out_x == g.o * row.itemsize
     return {
         "tasks": g.n * -(-g.oh // row.pixels),
         "block_run": STRIP - STRIP % row.channels,
         "merge_rows": int(merge),
     }
+
+
+def _depthwise_panels(row: Row) -> int:
+    """The most vectors of channels in a task."""
+    return max(1, DEPTHWISE_BYTES // ((1 + row.window**2) * row.lanes * row.itemsize))
+
+
+def _depthwise_blocking(row: Row, g: Geometry, threads: int) -> dict[str, int]:
+    panels = -(-g.c // row.lanes)
+    rows = g.n * -(-g.oh // row.pixels)
+    wanted = TASKS_PER_THREAD * threads if threads > 1 else 1
+    parts = min(panels, max(-(-panels // _depthwise_panels(row)), -(-wanted // rows)))
+    task_panels = -(-panels // parts)
+    return {"tasks": rows * -(-panels // task_panels), "task_panels": task_panels}
 
 
 def _narrow_blocking(row: Row, g: Geometry, image_x: int) -> dict[str, int]:
@@ -287,6 +318,7 @@ def _dense_blocking(
     channels, taps = g.group_channels, g.kh * g.kw
     depth = PANEL_SLICE_BYTES // (row.channels * row.itemsize)
     adjacent = image_x == channels * row.itemsize and g.groups == 1 and g.dw == 1
+    adjacent &= not row.outputs  # whose segments are taps
     leaves = (g.top, g.bottom, g.left, g.right) != (0, 0, 0, 0)
     window = taps * channels * row.itemsize
     if leaves and finite and channels * row.itemsize >= SKIPPING_PIXEL and taps > 1:

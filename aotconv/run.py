@@ -64,8 +64,8 @@ def convolve(
     is, the call is returned: it may be made again on arrays that lie alike.
     """
     dtype = _DTYPES[kernel.row.dtype]
-    copy_in = not _usable(images, dtype)
-    copy_out = not (_usable(out, dtype) and _fits(residual, out))
+    copy_in = not _usable(images, kernel.row)
+    copy_out = not (_usable(out, kernel.row) and _fits(residual, out))
     if not copy_in and not copy_out:
         call = _plan(kernel, geometry, images.strides, out.strides, threads)
         call(images, out, residual)
@@ -85,10 +85,15 @@ def convolve(
     return None
 
 
-def _usable(array: np.ndarray, dtype: np.dtype) -> bool:
-    """Whether a kernel can address the array: its dtype, aligned, channels side by side."""
-    channels_contiguous = array.shape[3] <= 1 or array.strides[3] == dtype.itemsize
-    return channels_contiguous and array.dtype == dtype and array.flags.aligned
+def _usable(array: np.ndarray, row: Row) -> bool:
+    """Whether a kernel can address the array: its dtype, aligned, channels side by side, for images
+    pixels too."""
+    dtype = _DTYPES[row.dtype]
+    _, _, columns, channels = array.shape
+    contiguous = channels <= 1 or array.strides[3] == dtype.itemsize
+    if row.family == "image" and columns > 1:
+        contiguous &= array.strides[2] == channels * dtype.itemsize
+    return contiguous and array.dtype == dtype and array.flags.aligned
 
 
 def _fits(residual: np.ndarray | None, out: np.ndarray) -> bool:

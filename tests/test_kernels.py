@@ -65,13 +65,23 @@ def tails(row):
     counts = {max(1, size + more) for size in around for more in (-1, 0, 1)}
     if row.split:
         counts = {1, row.lanes // row.split, row.lanes // row.split - 1 or 1}
-    if row.period:
-        counts = {3} if row.period == 3 else {n for n in (1, 2, 4) if row.lanes % n == 0}
+    if row.family == "image":
+        counts = {row.period} if row.period else {2, row.lanes // 2}
     return sorted(counts)
 
 
 def channelwise(row):
-    return row.family in ("depthwise", "strip")
+    return row.family in ("depthwise", "image", "strip")
+
+
+def grouping(row, n_filters, group_channels=3):
+    """Groups, channels of a group and filters: those given, as near as the row serves."""
+    if channelwise(row):
+        return n_filters, 1, n_filters
+    if row.outputs:
+        groups = -(-n_filters // row.outputs)
+        return groups, row.inputs, groups * row.outputs
+    return 1, group_channels, n_filters
 
 
 def suited(row, window, strides=(1, 1), dilations=(1, 1)):
@@ -85,7 +95,7 @@ def suited(row, window, strides=(1, 1), dilations=(1, 1)):
     if row.stride:
         sh = sw = row.stride
     if row.family == "strip" and row.pixels > 1:
-        kh, sh, dh = max(kh, row.pixels if not row.window else 0), 1, 1
+        kh, sh, dh = max(kh, row.pixels), 1, 1
     return (kh, kw), (sh, sw), (dh, dw)
 
 
@@ -95,10 +105,9 @@ def test_every_row_is_exact_over_the_tails_of_pixels_and_filters(row, jit):
     rng = np.random.default_rng(1)
     window, strides, _ = suited(row, (2, 3))
     for n_filters, width in itertools.product(tails(row), range(1, 2 * row.pixels + 2)):
-        groups = n_filters if channelwise(row) else 1
-        channels = n_filters if channelwise(row) else 3
-        images = integer_values(rng, (2, 3, width, channels), row.dtype)
-        filters = integer_values(rng, (*window, channels // groups, n_filters), row.dtype)
+        groups, group_channels, n_filters = grouping(row, n_filters)
+        images = integer_values(rng, (2, 3, width, groups * group_channels), row.dtype)
+        filters = integer_values(rng, (*window, group_channels, n_filters), row.dtype)
         bias = integer_values(rng, (n_filters,), row.dtype)
         args = images, filters, bias, strides, "same"
         assert_exact(convolve(row, function, *args, groups=groups), *args, groups=groups)
@@ -114,11 +123,8 @@ def test_every_row_is_exact_over_strides_dilations_and_padding(
     function = kernel_function(row, jit)
     rng = np.random.default_rng(2)
     groups, group_channels, n_filters = 2, 3, 8
-    if row.family == "narrow":
-        groups, n_filters = 1, tails(row)[-1]
-    if channelwise(row):
-        groups = n_filters = tails(row)[-1]
-        group_channels = 1
+    if row.family not in ("dense", "loop"):
+        groups, group_channels, n_filters = grouping(row, tails(row)[-1])
     window, strides, dilations = suited(row, (4, 3), strides, dilations)
     images = integer_values(rng, (2, 9, 11, groups * group_channels), row.dtype)
     filters = integer_values(rng, (*window, group_channels, n_filters), row.dtype)
@@ -136,6 +142,10 @@ def test_every_row_stays_exact_where_its_work_is_cut(row, jit):
             ((1, 5, 150, 40), (3, 3, 1, 40), 40),  # several blocks of pixels
             ((1, 9, 9, 300), (3, 3, 1, 300), 300),  # several vectors
         ],
+        "image": [
+            ((2, 9, 150, n), (3, 3, 1, n), n)  # tiles between borders
+            for n in tails(row)
+        ],
         "strip": [
             ((1, 30, 30, 3), (25, 25, 1, 3), 3),
             ((1, 5, 400, 3), (4, 3, 1, 3), 3),  # several strips a row
@@ -146,6 +156,10 @@ def test_every_row_stays_exact_where_its_work_is_cut(row, jit):
             ((1, 20, 20, 2), (17, 13, 2, 3), 1),  # kernel rows in blocks
             ((1, 40, 40, 8), (1, 1, 8, 5), 1),  # several tasks of pixels
         ],
+        "grouped": [
+            ((1, 40, 41, n * row.inputs), (3, 3, row.inputs, n * row.outputs), n)  # several tasks
+            for n in (row.lanes, row.lanes + 1)
+        ],
         "narrow": [
             ((2, 60, 60, 3), (4, 4, 3, 1), 1),  # rows in several tasks
             ((1, 5, 700, 3), (4, 4, 3, 1), 1),  # columns too
@@ -155,9 +169,6 @@ def test_every_row_stays_exact_where_its_work_is_cut(row, jit):
     }
     for images_shape, filters_shape, groups in shapes[row.family]:
         window, strides, _ = suited(row, filters_shape[:2])
-        if row.period and groups not in tails(row):
-            images_shape, groups = (*images_shape[:3], tails(row)[0]), tails(row)[0]
-            filters_shape = (*window, 1, groups)
         images = integer_values(rng, images_shape, row.dtype)
         filters = integer_values(rng, (*window, *filters_shape[2:]), row.dtype)
         args = images, filters, None, strides, "same"
@@ -211,12 +222,12 @@ REAL = [case for case in CONVOLUTIONS if case.values[0].family != "loop"]
 def test_every_row_applies_the_activation_after_the_bias(row, jit, activation):
     function = kernel_function(row, jit)
     rng = np.random.default_rng(4)
-    channels = tails(row)[-1] if channelwise(row) or row.split else 20
-    groups = channels if channelwise(row) else 1
+    n_filters = tails(row)[-1] if channelwise(row) or row.split else 20
+    groups, group_channels, n_filters = grouping(row, n_filters, 20)
     window, strides, _ = suited(row, (3, 3))
-    images = real_values(rng, (1, 12, 12, channels), row.dtype)
-    filters = 3 * real_values(rng, (*window, channels // groups, channels), row.dtype)
-    args = images, filters, real_values(rng, (channels,), row.dtype), strides, 1
+    images = real_values(rng, (1, 12, 12, groups * group_channels), row.dtype)
+    filters = 3 * real_values(rng, (*window, group_channels, n_filters), row.dtype)
+    args = images, filters, real_values(rng, (n_filters,), row.dtype), strides, 1
     options = {"groups": groups, "activation": activation}
     result = convolve(row, function, *args, **options)
     assert_within_bound(result, *args, **options)
@@ -233,9 +244,9 @@ def test_every_row_adds_the_residual_over_the_tails_of_pixels_and_filters(row, j
     window, strides, _ = suited(row, (2, 3))
     widths = (1, row.pixels, 2 * row.pixels + 1)
     for n_filters, width in itertools.product(tails(row), widths):
-        groups = n_filters if channelwise(row) else 1
-        images = integer_values(rng, (2, 7, width, groups), row.dtype)
-        filters = integer_values(rng, (*window, 1, n_filters), row.dtype)
+        groups, group_channels, n_filters = grouping(row, n_filters, 1)
+        images = integer_values(rng, (2, 7, width, groups * group_channels), row.dtype)
+        filters = integer_values(rng, (*window, group_channels, n_filters), row.dtype)
         bias = integer_values(rng, (n_filters,), row.dtype)
         args = images, filters, bias, strides, "same"
         shape = 2, -(-7 // strides[0]), -(-width // strides[1]), n_filters
@@ -247,13 +258,12 @@ def test_every_row_adds_the_residual_over_the_tails_of_pixels_and_filters(row, j
 @pytest.mark.parametrize("activation", ["relu", "relu6"])
 def test_every_row_applies_the_activation_after_the_residual(row, jit, activation):
     function = kernel_function(row, jit)
-    channels = tails(row)[-1]
-    groups = channels if channelwise(row) else 1
+    groups, group_channels, n_filters = grouping(row, tails(row)[-1], 1)
     window, strides, _ = suited(row, (3, 3))
-    images = np.ones((1, 9, 9, groups), row.dtype)
-    filters = np.full((*window, 1, channels), -1, row.dtype)
+    images = np.ones((1, 9, 9, groups * group_channels), row.dtype)
+    filters = np.full((*window, group_channels, n_filters), -1, row.dtype)
     args = images, filters, None, strides, "valid"
-    depth = window[0] * window[1]
+    depth = window[0] * window[1] * group_channels
     residual = np.full_like(convolve(row, function, *args, groups=groups), depth + 3)
     residual[0, -1] = depth - 3
     options = {"groups": groups, "residual": residual, "activation": activation}
@@ -268,16 +278,17 @@ def test_every_row_uses_no_pixel_and_writes_no_output_outside_its_arrays(row, ji
     hostile = 99 if row.family == "loop" else np.nan
     window, strides, _ = suited(row, (4, 2))
     counts = tails(row) if channelwise(row) or row.split else (1, 3, row.lanes + 1)
-    for channels, width in itertools.product(counts, (1, 4, row.pixels + 1, 40)):
-        groups = channels if channelwise(row) else 1
+    for n_filters, width in itertools.product(counts, (1, 4, row.pixels + 1, 40)):
+        groups, group_channels, n_filters = grouping(row, n_filters, n_filters)
+        channels = groups * group_channels
         surroundings = np.full((2, 6, width + 4, channels + 2), hostile).astype(row.dtype)
         images = surroundings[:1, 2:5, 2 : 2 + width, 1 : 1 + channels]
         images[...] = integer_values(rng, images.shape, row.dtype)
-        filters = integer_values(rng, (*window, channels // groups, channels), row.dtype)
+        filters = integer_values(rng, (*window, group_channels, n_filters), row.dtype)
         pads = check.padding("same")
         geometry = check.geometry(images.shape, filters.shape, strides, pads, (1, 1), groups)
         kernel = run.Kernel(row, function, plan.pack(row, filters, None, groups), None, {})
-        shape = 1, geometry.oh + 2, geometry.ow + 2, channels + 2
+        shape = 1, geometry.oh + 2, geometry.ow + 2, n_filters + 2
         canvas, around = np.full(shape, 55, row.dtype), np.full(shape, hostile).astype(row.dtype)
         out, residual = (each[:, 1:-1, 1:-1, 1:-1] for each in (canvas, around))
         residual[...] = integer_values(rng, out.shape, row.dtype)
@@ -303,7 +314,9 @@ FMA_LEVELS = [name for name in AOT_LEVELS if LEVELS[name].fma]
 
 
 @pytest.mark.skipif(len(FMA_LEVELS) < 2, reason="this CPU has no two levels with FMA")
-@pytest.mark.parametrize(("dtype", "groups"), [("float32", 1), ("float64", 2), ("float32", 20)])
+@pytest.mark.parametrize(
+    ("dtype", "groups"), [("float32", 1), ("float64", 2), ("float32", 10), ("float32", 20)]
+)
 def test_all_levels_with_fma_agree_to_the_bit(dtype, groups):
     rng = np.random.default_rng(6)
     images = real_values(rng, (2, 13, 14, 20), dtype)

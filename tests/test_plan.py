@@ -8,6 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from aotconv import check, plan
+from aotconv.board import BOARD
 from aotconv.kernels.registry import (
     COPIED,
     DENSE_TILE_WORDS,
@@ -45,18 +46,20 @@ pytestmark = pytest.mark.skipif(not IS_X86_64, reason="the rows named here are x
         ((9, 9, 99, 4), 1, "float32", "x86-64-v3", "dense_float32_8x1"),
         ((4, 4, 3, 16), 1, "float32", "x86-64-v3", "dense_float32_6x2"),
         ((4, 4, 3, 17), 1, "float32", "x86-64-v3", "dense_float32_8x1"),
-        ((3, 3, 1, 32), 32, "float32", "x86-64-v3", "depthwise_float32_4x2_window3_stride1"),
-        ((5, 5, 1, 16), 16, "float32", "x86-64-v4", "depthwise_float32_4x3_window5_stride1"),
+        ((3, 3, 1, 32), 32, "float32", "x86-64-v3", "depthwise_float32_3x3_window3_stride1"),
+        ((5, 5, 1, 16), 16, "float32", "x86-64-v4", "depthwise_float32_4x4_window5_stride1"),
         ((5, 5, 1, 15), 15, "float32", "x86-64-v4", "strip_float32_4x3"),
         ((5, 5, 1, 32), 32, "float32", "x86-64-v2", "strip_float32_4x3"),
         ((2, 5, 1, 32), 32, "float64", "x86-64-v3", "strip_float64_1x4"),
-        ((5, 5, 1, 1), 1, "float32", "x86-64-v4", "strip_float32_4x3_window5_stride1_period1"),
-        ((7, 7, 1, 3), 3, "float32", "x86-64-v3", "strip_float32_4x3_window7_stride1_period3"),
-        ((7, 7, 1, 4), 4, "float64", "x86-64-v3", "depthwise_float64_4x2_window7_stride1"),
+        ((5, 5, 1, 1), 1, "float32", "x86-64-v4", "image_float32_4x4_window5_stride1_period1"),
+        ((5, 5, 1, 4), 4, "float32", "x86-64-v4", "image_float32_4x3_window5_stride1"),
+        ((7, 7, 1, 3), 3, "float32", "x86-64-v3", "image_float32_4x3_window7_stride1_period3"),
+        ((7, 7, 1, 4), 4, "float64", "x86-64-v3", "depthwise_float64_3x3_window7_stride1"),
         ((9, 9, 1, 3), 3, "float32", "x86-64-v3", "strip_float32_4x3"),
         ((40, 40, 1, 3), 3, "float32", "x86-64-v3", "dense_float32_8x1"),
-        ((3, 3, 1, 64), 32, "float32", "x86-64-v3", "dense_float32_8x1"),
-        ((3, 3, 4, 128), 32, "float32", "x86-64-v3", "dense_float32_8x1"),
+        ((3, 3, 1, 64), 32, "float32", "x86-64-v3", "grouped_float32_8x1_inputs1_outputs2"),
+        ((3, 3, 4, 128), 32, "float32", "x86-64-v3", "grouped_float32_8x1_inputs4_outputs4"),
+        ((3, 3, 3, 96), 32, "float32", "x86-64-v3", "dense_float32_8x1"),
         ((3, 3, 64, 64), 1, "int32", "x86-64-v3", "loop_int32_1x1"),
         ((3, 3, 64, 64), 1, "complex64", "x86-64-v2", "loop_complex64_1x1"),
     ],
@@ -69,8 +72,8 @@ def test_select_names_the_kernel(filters, groups, dtype, level, expected):
 @pytest.mark.parametrize(
     ("strides", "dilations", "expected"),
     [
-        ((1, 1), (1, 1), "depthwise_float32_4x2_window5_stride1"),
-        ((2, 2), (1, 1), "depthwise_float32_2x2_window5_stride2"),
+        ((1, 1), (1, 1), "depthwise_float32_3x3_window5_stride1"),
+        ((2, 2), (1, 1), "depthwise_float32_4x2_window5_stride2"),
         ((2, 1), (1, 1), "strip_float32_1x4"),
         ((1, 1), (2, 1), "strip_float32_1x4"),
         ((1, 2), (1, 1), "strip_float32_4x3"),
@@ -80,6 +83,69 @@ def test_select_names_the_kernel(filters, groups, dtype, level, expected):
 def test_select_looks_at_strides_and_dilations_of_channelwise_layers(strides, dilations, expected):
     layer = plan.Layer(5, 5, 1, 32, 32, strides, dilations)
     assert plan.select(layer, "float32", "x86-64-v3").name == expected
+
+
+# Of each layer of the board the kernels at x86-64-v4, v3 and v2.
+LARGE = "dense_float32_6x4", "dense_float32_6x2", "dense_float32_4x2"
+BOARD_KERNELS = {
+    "seed_4x4x3x4": (
+        "narrow_float32_8x1_split2",
+        "narrow_float32_8x1_split2",
+        "dense_float32_6x1",
+    ),
+    "r50_conv1_7x7s2": LARGE,
+    "r50_2_3x3_64": LARGE,
+    "r50_2_1x1_64_256": LARGE,
+    "r50_3_3x3_128": LARGE,
+    "r50_3_1x1s2_256_512": LARGE,
+    "r50_4_3x3_256": LARGE,
+    "r50_5_3x3_512": LARGE,
+    "r50_5_1x1_2048_512": LARGE,
+    "vgg_1_3x3_3_64": LARGE,
+    "vgg_1_3x3_64_64": LARGE,
+    "vgg_3_3x3_256": LARGE,
+    "mb_dw3_32_112": (
+        "depthwise_float32_4x4_window3_stride1",
+        "depthwise_float32_3x3_window3_stride1",
+        "strip_float32_1x4",
+    ),
+    "mb_dw3s2_96_112": (
+        "depthwise_float32_3x4_window3_stride2",
+        "depthwise_float32_2x3_window3_stride2",
+        "strip_float32_1x4",
+    ),
+    "mb_dw5_240_28": (
+        "depthwise_float32_4x4_window5_stride1",
+        "depthwise_float32_3x3_window5_stride1",
+        "strip_float32_4x3",
+    ),
+    "mb_1x1_32_16": ("dense_float32_8x1", "dense_float32_6x2", "dense_float32_4x2"),
+    "mb_1x1_960_160": ("dense_float32_8x2", "dense_float32_6x2", "dense_float32_4x2"),
+    "img_1ch_5x5_1024": (
+        "image_float32_4x4_window5_stride1_period1",
+        "image_float32_4x3_window5_stride1_period1",
+        "strip_float32_4x3",
+    ),
+    "img_rgb_dw7x7_1080p": (
+        "image_float32_4x3_window7_stride1_period3",
+        "image_float32_4x3_window7_stride1_period3",
+        "strip_float32_4x3",
+    ),
+    "tiny_8x8x1": (
+        "image_float32_4x4_window3_stride1_period1",
+        "image_float32_4x3_window3_stride1_period1",
+        "strip_float32_1x4",
+    ),
+}
+
+
+@pytest.mark.parametrize("layer", BOARD, ids=lambda layer: layer.name)
+@pytest.mark.parametrize(
+    ("level", "column"), [("x86-64-v4", 0), ("x86-64-v3", 1), ("x86-64-v2", 2)]
+)
+def test_select_names_the_kernel_of_each_layer_of_the_board(layer, level, column):
+    sizes = plan.Layer(*layer.filters, layer.groups, check.pair("strides", layer.strides, 1))
+    assert plan.select(sizes, "float32", level).name == BOARD_KERNELS[layer.name][column]
 
 
 def test_row_names_are_unique_in_a_level():
@@ -167,11 +233,15 @@ def test_windows_that_leave_the_image(kernel, channels, padding, finite, expecte
     assert plan.blocking(row, geometry, 4 * channels, 0, 1, finite)["border"] == expected
 
 
-def test_copies_of_the_largest_channelwise_windows_fit_into_the_scratch_words():
+def test_tables_and_copies_of_channelwise_layers_fit_into_the_scratch_words():
     for row in ROWS:
         if row.family == "depthwise":
-            rows = (row.pixels - 1) * row.stride + row.window
-            assert 2 * rows + rows * row.window * row.lanes * row.itemsize // 8 <= SCRATCH_WORDS
+            geometry = check.geometry(
+                (1, 9, 9, 5000), (row.window, row.window, 1, 5000), (1, 1), "same", (1, 1), 5000
+            )
+            vectors = plan.blocking(row, geometry, 0, 0, 1)["task_panels"]
+            rows = (row.pixels - 1) * row.stride + row.window + row.pixels
+            assert vectors * row.lanes * row.itemsize // 8 + 2 * rows <= SCRATCH_WORDS
         elif row.family == "strip":
             rows = row.pixels - 1 + plan.LARGEST_STRIP_WINDOW
             assert 2 * rows + rows * plan.LARGEST_STRIP_WINDOW * row.itemsize // 8 <= SCRATCH_WORDS
@@ -207,16 +277,20 @@ def test_packed_weights_are_zeros_then_panels_of_bias_and_rows(row, groups):
         assert (unpacked[:, group_filters:] == 0).all()
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.family == "strip"], ids=str)
+@pytest.mark.parametrize("row", [r for r in ROWS if r.family in ("strip", "image")], ids=str)
 def test_packed_strips_repeat_with_the_channels_period(row):
-    channels = {0: 5, 1: 2, 3: 3}[row.period]
+    channels = row.period or (2 if row.family == "image" else 5)
     filters = np.arange(2 * 3 * channels, dtype=row.dtype).reshape(2, 3, 1, channels)
     packed = plan.pack(row, filters, np.arange(channels), channels)
     lead = packed.offset // row.itemsize
-    assert packed.offset % 64 == 0 and lead >= plan.STRIP + row.channels
+    assert packed.offset % 64 == 0 and lead >= (
+        row.reach * row.lanes if row.family == "image" else plan.STRIP + row.channels
+    )
     assert (packed.memory[:lead] == 0).all()
     rows = packed.memory[lead:].reshape(7, -1)
-    assert rows.shape[1] == (row.period * row.lanes or channels + row.channels)
+    assert rows.shape[1] == (
+        row.period_vectors * row.lanes if row.family == "image" else channels + row.channels
+    )
     expected = np.concatenate([np.arange(channels)[None], filters.reshape(6, channels)])
     for element in range(rows.shape[1]):
         np.testing.assert_array_equal(rows[:, element], expected[:, element % channels])

@@ -1,46 +1,58 @@
 """Depthwise convolution of a known window and stride: vectors run along the channels.
 
 A tile is MR output rows by NR pixels of one vector of channels.  Each loaded input serves every
-output of the tile that it belongs to, and each loaded weight the NR pixels of a row.  Where a
-pixel's window leaves the image at the left or right, the inputs are copied between zeros; rows
-above and below are read from a block of zeros.
+output of the tile that it belongs to, and each loaded weight the NR pixels of a row.  Pixels are
+left when all their channels are done, so that memory is read and written from end to end.  Taps
+outside the image are read from zeros.
 """
 
 from __future__ import annotations
 
-from .registry import SCRATCH_WORDS
-from .runtime import copy_bytes, set_word, tile_intrinsic, zero_bytes
-from .simd import epilogue
+from .epilogue import add_residuals, clamp
+from .runtime import set_word, tile_intrinsic
 
 
-def columns(v, row, table, pixels, channels, panel, out, out_x, out_y, rows, residual, activation):
-    """Compute neighbouring pixels of MR output rows, of one vector of channels.
+def columns(v, row, table, first, pixels, left, w, inside, channels, panels, zeros, activation):
+    """Compute neighbouring pixels of MR output rows.
 
-    table : address of ``(MR - 1) * stride + window`` pairs of words: for each input row the
-        address of the first pixel's first tap, and the bytes from a pixel to the next.
-    pixels, channels : how many are computed; at least 1, and at most a vector.
-    panel : address of a vector of biases, and of one for each tap, aligned.
-    out : address of the first pixel of the first output row; pixels lie `out_x` bytes apart, rows
-        `out_y`.
-    rows : how many output rows are stored, 1 to MR.
-    residual : bytes from an output element to its residual, which is added; 0: none.
+    table : address of pairs of words: for each of ``(MR - 1) * stride + window`` input rows the
+        address of the pixel at column 0 and the bytes from a pixel to the next, then the same for
+        each of the MR output rows.  Rows may be one pixel again and again, 0 bytes apart.
+    first, pixels : the first of the pixels, and how many.
+    left, w : output pixel x takes its tap kx from column ``x * stride - left + kx`` of `w`; the
+        others are zeros.
+    inside : whether all taps are columns.
+    channels : how many of each pixel.
+    panels : address of a vector of biases and one for each tap, for each vector of channels;
+        aligned.
+    zeros : address of `channels` zeros.
     activation : 0 none, 1 relu, 2 relu6.
 
-    Reads `channels` elements of ``(pixels - 1) * stride + window`` pixels of each input row; writes
-    as many of `pixels` pixels of each stored row.  Neighbouring bytes are not touched.
+    Reads `channels` elements of the taps that are columns; writes as many of `pixels` pixels of
+    each output row.  Neighbouring bytes are not touched.
     """
     window, stride, lanes = row.window, row.stride, row.lanes
-    weights = v.pointer(panel)
+    input_rows = (row.pixels - 1) * stride + window
 
-    def tile(first, width, whole=True):
-        """MR rows by `width` pixels from the pixel `first` on."""
+    def tile(pixel, width, channel, count=None, inside=True):
+        """MR rows by `width` pixels, of a vector of channels or with `count` only so many."""
+        weights = v.at(v.pointer(panels), v.mul(channel, 1 + window * window))
         bias = v.load(weights, aligned=True)
         sums = [[v.cell(bias) for _ in range(width)] for _ in range(row.pixels)]
-        for i in range((row.pixels - 1) * stride + window):
+        column = v.add(v.mul(pixel, stride), v.mul(left, -1))
+        taps = range((width - 1) * stride + window)
+        for i in range(input_rows):
             step = v.load_word(table, 2 * i + 1)
-            start = v.load_pointer(table, 2 * i, v.mul(v.mul(first, stride), step))
-            at = [v.offset(start, v.mul(x, step)) for x in range((width - 1) * stride + window)]
-            inputs = [v.load(each) if whole else v.load_first(channels, each) for each in at]
+            if inside:
+                start = v.at(v.load_pointer(table, 2 * i, v.mul(column, step)), channel)
+                at = [v.offset(start, v.mul(x, step)) for x in taps]
+            else:
+                start = v.load_word(table, 2 * i)
+                at = []
+                for x in (v.add(column, x) for x in taps):
+                    tap = v.select(v.below(x, w), v.add(start, v.mul(x, step)), zeros)
+                    at.append(v.at(v.pointer(tap), channel))
+            inputs = [v.load(each) if count is None else v.load_first(count, each) for each in at]
             for r in range(row.pixels):
                 ky = i - r * stride
                 if not 0 <= ky < window:
@@ -51,114 +63,112 @@ def columns(v, row, table, pixels, channels, panel, out, out_x, out_y, rows, res
                         total = sums[r][x]
                         total.set(v.fma(inputs[x * stride + kx], weight, total.get()))
             v.fence()
-        # Rows that are not stored write to the last one, before it is written itself: a branch
-        # around a store would draw the row's arithmetic after it, out of order.
-        for finish in epilogue(v, residual, activation):
-            for r in reversed(range(row.pixels)):
-                y = v.minimum(r, v.add(rows, -1))
+            # A row is stored as soon as it is complete: LLVM puts off what is needed late, and
+            # would spill its inputs.
+            r, rest = divmod(i - window + 1, stride)
+            if r >= 0 and rest == 0:
+                output = 2 * (input_rows + r)
+                step = v.load_word(table, output + 1)
+                start = v.at(v.load_pointer(table, output, v.mul(pixel, step)), channel)
                 for x in range(width):
-                    place = v.add(v.mul(y, out_y), v.mul(v.add(first, x), out_x))
-                    target = v.pointer(v.add(out, place))
-                    total = sums[r][x].get()
-                    if whole:
-                        v.store(finish(total, target), target)
+                    target = v.offset(start, v.mul(x, step))
+                    result = clamp(v, sums[r][x].get(), activation)
+                    if count is None:
+                        v.store(result, target)
                     else:
-                        v.store_first(channels, finish(total, target, 0, channels), target)
+                        v.store_first(count, result, target)
+                v.fence()
 
+    end = v.add(first, pixels)
+    whole = v.floor(channels, lanes)
+    several = v.select(v.less(row.vectors - 1, pixels), inside, v.word(0))
     # The last tile of several goes back as far as it must, and computes some pixels again.
-    for whole in v.choose(v.equal(channels, lanes)):
-        if not whole:
-            for pixel in v.loop(pixels):
-                tile(pixel, 1, whole=False)
-            continue
-        for several in v.choose(v.less(row.vectors - 1, pixels)):
-            if several:
-                for pixel in v.loop(v.add(pixels, row.vectors - 1), step=row.vectors):
-                    tile(v.minimum(pixel, v.add(pixels, -row.vectors)), row.vectors)
-            else:
-                for pixel in v.loop(pixels):
-                    tile(pixel, 1)
+    for wide in v.choose(v.less(0, several)):
+        if wide:
+            for pixel in v.loop(v.add(end, row.vectors - 1), first, row.vectors):
+                pixel = v.minimum(pixel, v.add(end, -row.vectors))
+                for channel in v.loop(whole, step=lanes):
+                    tile(pixel, row.vectors, channel)
+        else:
+            for pixel in v.loop(end, first):
+                for channel in v.loop(whole, step=lanes):
+                    tile(pixel, 1, channel, inside=False)
+    for _ in v.when(v.less(whole, channels)):
+        for pixel in v.loop(end, first):
+            tile(pixel, 1, whole, v.add(channels, v.mul(whole, -1)), inside=False)
 
 
 compute_columns = tile_intrinsic(columns)
 
 
 def task(row, plan, images, weights, out, residual, scratch, index):
-    """Compute MR output rows of one image.
+    """Compute `task_panels` vectors of channels of MR output rows of one image.
 
     images, out : addresses of the first element; element strides of channels are 1, the others
         are the plan's, in bytes.
     residual : bytes from an output element to its residual, which is added; 0: none.
-    weights : address of a vector of zeros; at plan.weights_offset bytes from there, 64-byte
-        aligned, for each vector of channels its biases and taps, each a vector.
-    scratch : SCRATCH_WORDS words, for the table of pairs that `columns` reads and behind it the
-        copy of as many rows of inputs, each of at least a window.
+    weights : address of zeros for as many vectors; at plan.weights_offset bytes from there,
+        64-byte aligned, for each vector of channels its biases and taps, each a vector.
+    scratch : SCRATCH_WORDS words, for as many vectors and the table that `columns` reads.
 
     Assumes dilations of 1, and strides and a window that are the row's.
     """
-    itemsize = row.itemsize
-    vector = row.lanes * itemsize
-    channels = plan.groups
-    blocks = (plan.oh + row.pixels - 1) // row.pixels
-    n = index // blocks
-    y = (index - n * blocks) * row.pixels
-    rows = min(row.pixels, plan.oh - y)
+    vector = row.lanes * row.itemsize
     input_rows = (row.pixels - 1) * row.stride + row.window
-    panels = weights + plan.weights_offset
-    panel_bytes = (1 + row.window * row.window) * vector
-    image = images + n * plan.image_n
-    target = out + n * plan.out_n + y * plan.out_y
+    blocks = (plan.oh + row.pixels - 1) // row.pixels
+    parts = (plan.groups + plan.task_panels * row.lanes - 1) // (plan.task_panels * row.lanes)
+    part = index // blocks
+    y = (index - part * blocks) * row.pixels
+    n = part // parts
+    panel = (part - n * parts) * plan.task_panels
+    image = images + n * plan.image_n + panel * vector
+    target = out + n * plan.out_n + panel * vector
     top = y * row.stride - plan.top
+
+    table = scratch + plan.task_panels * vector
+    for i in range(input_rows):
+        inside = top + i >= 0 and top + i < plan.h
+        set_word(table, 2 * i, image + (top + i) * plan.image_y if inside else weights)
+        set_word(table, 2 * i + 1, plan.image_x if inside else 0)
+    for r in range(row.pixels):
+        # Rows below the last are written where nobody reads them.
+        inside = y + r < plan.oh
+        place = 2 * (input_rows + r)
+        set_word(table, place, target + (y + r) * plan.out_y if inside else scratch)
+        set_word(table, place + 1, plan.out_x if inside else 0)
 
     # Outputs from `first` to `last` have their windows inside the image's width.
     first = min((plan.left + row.stride - 1) // row.stride, plan.ow)
     last = first
     if plan.w + plan.left >= row.window:
         last = max(first, min(plan.ow, (plan.w + plan.left - row.window) // row.stride + 1))
-    # A block of pixels is left before all its channels are done: their inputs share cache lines.
-    copy = scratch + 16 * input_rows
-    copied_most = (8 * SCRATCH_WORDS - 16 * input_rows) // (input_rows * vector)
-    border = (copied_most - row.window) // row.stride + 1
-
+    n_channels = min(plan.task_panels * row.lanes, plan.groups - panel * row.lanes)
     x = 0
-    while x < plan.ow:
-        if x < first:
-            pixels, inside = min(first - x, border), False
-        elif x < last:
-            pixels, inside = min(last - x, plan.block_run), True
-        else:
-            pixels, inside = min(plan.ow - x, border), False
-        left = x * row.stride - plan.left
-        copied = (pixels - 1) * row.stride + row.window
-        for channel in range(0, channels, row.lanes):
-            some = min(row.lanes, channels - channel)
-            for i in range(input_rows):
-                iy = top + i
-                source = image + iy * plan.image_y + left * plan.image_x + channel * itemsize
-                step = plan.image_x
-                if iy < 0 or iy >= plan.h:
-                    source, step = weights, 0
-                elif not inside:
-                    place = copy + i * copied_most * vector
-                    for p in range(copied):
-                        if left + p >= 0 and left + p < plan.w:
-                            copy_bytes(place + p * vector, source + p * step, some * itemsize)
-                        else:
-                            zero_bytes(place + p * vector, some * itemsize)
-                    source, step = place, vector
-                set_word(scratch, 2 * i, source)
-                set_word(scratch, 2 * i + 1, step)
-            compute_columns(
-                row,
-                scratch,
-                pixels,
-                some,
-                panels + channel // row.lanes * panel_bytes,
-                target + x * plan.out_x + channel * itemsize,
-                plan.out_x,
-                plan.out_y,
-                rows,
-                residual,
-                plan.activation,
-            )
-        x += pixels
+    for part in range(3):
+        end = first if part == 0 else last if part == 1 else plan.ow
+        compute_columns(
+            row,
+            table,
+            x,
+            end - x,
+            plan.left,
+            plan.w,
+            part == 1,
+            n_channels,
+            weights + plan.weights_offset + panel * (1 + row.window * row.window) * vector,
+            weights,
+            0 if residual != 0 else plan.activation,
+        )
+        x = end
+    if residual != 0:
+        add_residuals(
+            row,
+            target + y * plan.out_y,
+            min(row.pixels, plan.oh - y),
+            plan.out_y,
+            plan.ow,
+            plan.out_x,
+            n_channels,
+            residual,
+            plan.activation,
+        )

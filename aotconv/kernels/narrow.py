@@ -9,24 +9,11 @@ order of summation, depends on the filters alone.
 
 from __future__ import annotations
 
+from .epilogue import add_residuals, clamp
 from .runtime import copy_bytes, set_word, tile_intrinsic, word, zero_bytes
-from .simd import epilogue
 
 
-def tile(
-    v,
-    row,
-    table,
-    rows,
-    row_bytes,
-    run,
-    weights,
-    out_table,
-    n_pixels,
-    n_filters,
-    residual,
-    activation,
-):
+def tile(v, row, table, rows, row_bytes, run, weights, out_table, n_pixels, n_filters, activation):
     """Compute MR output pixels.
 
     table : address of MR words: of each pixel the address of its window.
@@ -37,7 +24,6 @@ def tile(
     out_table : address of MR words: where each pixel is written.
     n_pixels : how many are written, 1 to MR.
     n_filters : how many elements of each are written, 1 to ``lanes / SPLIT``.
-    residual : bytes from an output element to its residual, which is added; 0: none.
     activation : 0 none, 1 relu, 2 relu6.
 
     Reads the windows of MR pixels, written or not.
@@ -63,12 +49,10 @@ def tile(
                 inputs = v.keep(first_lanes, v.splat(window, k))
                 total.set(v.fma(inputs, filters, total.get()))
             taps.set(v.at(taps.get(), lanes))
-    for finish in epilogue(v, residual, activation):
-        for i, total in enumerate(sums):
-            for _ in v.when(v.less(i, n_pixels)):
-                out = v.load_pointer(out_table, i, 0)
-                total = v.add_neighbours(total.get(), split)
-                v.store_lanes(finish(total, out, 0, n_filters, split), out, split, n_filters)
+    for i, total in enumerate(sums):
+        for _ in v.when(v.less(i, n_pixels)):
+            result = clamp(v, v.add_neighbours(total.get(), split), activation)
+            v.store_lanes(result, v.load_pointer(out_table, i, 0), split, n_filters)
 
 
 compute_tile = tile_intrinsic(tile)
@@ -144,6 +128,17 @@ def task(row, plan, images, weights, out, residual, scratch, index):
             weights,
             outs + 8 * p,
             min(mr, pixels - p),
+            plan.group_filters,
+            0 if residual != 0 else plan.activation,
+        )
+    if residual != 0:
+        add_residuals(
+            row,
+            target,
+            rows,
+            plan.out_y,
+            columns,
+            plan.out_x,
             plan.group_filters,
             residual,
             plan.activation,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform
 import zlib
+from math import gcd
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +38,7 @@ class Row(NamedTuple):
     vectors: int  # NR: vectors of a tile
     window: int = 0  # the one height and width of filters that it serves; 0: any
     stride: int = 0  # the one stride that it serves; 0: any
-    period: int = 0  # vectors that hold whole pixels of its images; 0: not so
+    period: int = 0  # the one number of channels that it serves; 0: several
     split: int = 0  # lanes that share the products of one filter; 0: not so
     inputs: int = 0  # the one number of channels, and of filters, of groups that it serves; 0: any
     outputs: int = 0
@@ -59,6 +60,21 @@ class Row(NamedTuple):
         """Elements of one vector."""
         widest = NARROW_BYTES if self.split else LEVELS[self.level].vector_bytes
         return widest // self.itemsize
+
+    @property
+    def period_vectors(self) -> int:
+        """The fewest vectors that hold whole pixels."""
+        return max(1, self.period // gcd(self.period, self.lanes))
+
+    @property
+    def reach(self) -> int:
+        """Vectors of inputs that a row of an image tile reads: its own and the window's."""
+        return self.vectors + -(-(self.window - 1) * (self.period or self.lanes // 2) // self.lanes)
+
+    @property
+    def shifts(self) -> int:
+        """Whether one instruction moves elements across two vectors, as AVX-512's valignd does."""
+        return int(LEVELS[self.level].vector_bytes == 64)
 
     @property
     def fma(self) -> bool:
@@ -103,16 +119,20 @@ _PEAK_TILES = {16: ((14, 1),), 32: ((12, 1),), 64: ((12, 1),)}
 # Tiles (rows, pixels, window, stride).
 _DEPTHWISE_TILES = {
     16: (),
-    32: ((4, 2, 3, 1), (4, 2, 3, 2), (4, 2, 5, 1), (2, 2, 5, 2), (4, 2, 7, 1)),
-    64: ((4, 3, 3, 1), (4, 2, 3, 2), (4, 3, 5, 1), (2, 2, 5, 2), (4, 3, 7, 1)),
+    32: ((3, 3, 3, 1), (2, 3, 3, 2), (3, 3, 5, 1), (4, 2, 5, 2), (3, 3, 7, 1)),
+    64: ((4, 4, 3, 1), (3, 4, 3, 2), (4, 4, 5, 1), (4, 3, 5, 2), (4, 3, 7, 1)),
 }
-# Tiles (rows, vectors, window, stride, period): the unrolled first, then those for any window.
-_IMAGE_TILES = tuple((4, 3, window, 1, period) for window in (3, 5, 7) for period in (1, 3))
-_STRIP_TILES = {
-    16: ((4, 3), (1, 4)),
-    32: (*_IMAGE_TILES, (4, 3), (1, 4)),
-    64: (*_IMAGE_TILES, (4, 3), (1, 4)),
+# Tiles (rows, vectors, window, stride, period).  Those without a period serve the numbers of
+# channels between one and a vector's that divide it.
+_IMAGE_TILES = {
+    16: (),
+    32: tuple((4, 3, window, 1, period) for window in (3, 5, 7) for period in (0, 1, 3)),
+    64: tuple(
+        (4, n, window, 1, period) for window in (3, 5, 7) for n, period in ((3, 0), (4, 1), (3, 3))
+    ),
 }
+# Tiles (rows, vectors).
+_STRIP_TILES = ((4, 3), (1, 4))
 
 # Tiles (pixels, vectors) for all levels with FMA.  Their vectors are of one width: the order of
 # summation depends on the split, and the levels are to agree.
@@ -134,7 +154,8 @@ ROWS = tuple(
     for family, tiles in (
         ("dense", _DENSE_TILES[level.vector_bytes]),
         ("depthwise", _DEPTHWISE_TILES[level.vector_bytes]),
-        ("strip", _STRIP_TILES[level.vector_bytes]),
+        ("image", _IMAGE_TILES[level.vector_bytes]),
+        ("strip", _STRIP_TILES),
         ("peak", _PEAK_TILES[level.vector_bytes]),
     )
     for tile in tiles
@@ -183,7 +204,7 @@ FIELDS = (
     "out_x",
     "activation",  # 0 none, 1 relu, 2 relu6
     "task_pixels",  # output pixels in a task
-    "task_panels",  # panels in a task
+    "task_panels",  # panels in a task; in the depthwise family, vectors of channels
     "task_rows",  # rows and columns of output pixels in a task
     "task_columns",
     "block_taps",  # taps in a block of the reduction
@@ -210,5 +231,5 @@ SCRATCH_WORDS = 4096
 # A function of this name, and of no other, is in every module whose plans and weights look as
 # here.  To be counted up when a family packs its weights in another way, or kernels take other
 # arguments.
-PACKING = 3
+PACKING = 4
 ABI = f"abi_{zlib.crc32(repr((PACKING, FIELDS, SCRATCH_WORDS, ROWS)).encode()):08x}"

@@ -66,12 +66,19 @@ class Vectors:
     def minimum(self, a, b):
         return self._builder.select(self.less(a, b), self.word(a), self.word(b))
 
+    def maximum(self, a, b):
+        return self._builder.select(self.less(a, b), self.word(b), self.word(a))
+
     def floor(self, a, step: int):
         """`a`, not negative, rounded down to a multiple of `step`, a power of two."""
         return self._builder.and_(a, WORD(-step))
 
     def less(self, a, b):
         return self._builder.icmp_signed("<", self.word(a), self.word(b))
+
+    def below(self, a, b):
+        """Whether `a` is not negative and less than `b`, which is not negative."""
+        return self._builder.icmp_unsigned("<", self.word(a), self.word(b))
 
     def equal(self, a, b):
         return self._builder.icmp_signed("==", self.word(a), self.word(b))
@@ -160,9 +167,14 @@ class Vectors:
         width = self._lanes // outputs * inputs
         some = ir.VectorType(self._element, width)
         at = self._builder.bitcast(pointer, some.as_pointer())
-        loaded = self._masked("load", at, count, ir.Constant(some, None))
+        mask = self._below(count, width)
+        loaded = self._masked("load", at, mask, ir.Constant(some, None))
         groups = [lane // outputs * inputs for lane in range(self._lanes)]
         return [self._shuffle(loaded, [first + i for first in groups]) for i in range(inputs)]
+
+    def shift(self, a, b, count: int):
+        """`a` without its first `count` elements, and as many of `b`."""
+        return self._shuffle(a, list(range(count, count + self._lanes)), b)
 
     def load_repeated(self, pointer, index, count: int):
         """The `count` elements at `pointer` plus `index`, as often as they go into a vector."""
@@ -172,27 +184,43 @@ class Vectors:
         loaded = b.load(at, align=self._itemsize)
         return self._shuffle(loaded, [lane % count for lane in range(self._lanes)])
 
-    def _shuffle(self, vector, lanes):
+    def _shuffle(self, vector, lanes, other=None):
+        """Lanes of `vector`, and behind its last one of `other`."""
         mask = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes)
-        return self._builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), mask)
+        other = ir.Constant(vector.type, ir.Undefined) if other is None else other
+        return self._builder.shuffle_vector(vector, other, mask)
 
     def load_first(self, count, pointer, index=0):
         """A vector of the first `count` elements; the others are zero and not read."""
-        return self._masked(
-            "load", self._at_vector(pointer, index), count, ir.Constant(self._vector, None)
+        target, zeros = self._at_vector(pointer, index), ir.Constant(self._vector, None)
+        return self._masked("load", target, self._below(count), zeros)
+
+    def load_between(self, first, last, pointer, index=0):
+        """A vector of the elements from `first` to before `last`; the others are zero and not read.
+
+        Both may lie outside the vector.
+        """
+        mask = self._builder.and_(
+            self._builder.not_(self._below(self.minimum(first, self._lanes))),
+            self._below(self.minimum(self.maximum(last, 0), self._lanes)),
         )
+        target, zeros = self._at_vector(pointer, index), ir.Constant(self._vector, None)
+        return self._masked("load", target, mask, zeros)
 
     def store_first(self, count, value, pointer, index=0):
         """Store the first `count` elements."""
-        self._masked("store", self._at_vector(pointer, index), count, value)
+        self._masked("store", self._at_vector(pointer, index), self._below(count), value)
 
-    def _masked(self, verb, target, count, value):
-        """Load or store the first `count` elements of a vector like `value`."""
+    def _below(self, count, width=None):
+        """The mask of the first `count` lanes, of `width`."""
         b = self._builder
-        lane_type, width = ir.IntType(32), value.type.count
+        lane_type, width = ir.IntType(32), width or self._lanes
         lanes = ir.Constant(ir.VectorType(lane_type, width), list(range(width)))
         limit = self._splat_value(b.trunc(self.word(count), lane_type), width)
-        mask = b.icmp_signed("<", lanes, limit)
+        return b.icmp_signed("<", lanes, limit)
+
+    def _masked(self, verb, target, mask, value):
+        """Load or store the elements of a vector like `value` that `mask` names."""
         align = ir.IntType(32)(self._itemsize)
         if verb == "load":
             return self._llvm("masked.load", ".p0", value.type, target, align, mask, value)
@@ -252,10 +280,6 @@ class Vectors:
                 element = b.extract_element(value, ir.IntType(32)(i * step))
                 b.store(element, self.at(pointer, i), align=self._itemsize)
 
-    def spread(self, value, count: int):
-        """The first elements, each in `count` neighbouring lanes."""
-        return self._shuffle(value, [lane // count for lane in range(self._lanes)])
-
     def constant(self, value: float):
         return ir.Constant(self._vector, [value] * self._lanes)
 
@@ -278,39 +302,17 @@ class Vectors:
         return b.select(b.fcmp_ordered(">", value, upper), upper, value)
 
 
-def epilogue(v, residual, activation):
-    """Yield ``finish(total, out, index, count)`` twice, for the code that stores a tile's sums:
-    emitted with a residual and without, it is one branch a tile.
-
-    residual : bytes from an output element to its residual; 0: there is none.
-    activation : 0 none, 1 relu, 2 relu6.
-
-    `finish` gives what is stored at `out` plus `index`: `total`, plus its residual, clamped.  With
-    `count` it reads as many elements of the residual, else a vector of them; with `split`, each is
-    for so many lanes.
-    """
-    lower = v.select(v.less(0, activation), v.constant(0.0), v.constant(float("-inf")))
-    upper = v.select(v.less(1, activation), v.constant(6.0), v.constant(float("inf")))
-    for without in v.choose(v.equal(residual, 0)):
-
-        def finish(total, out, index=0, count=None, split=1, without=without):
-            if not without:
-                at = v.offset(out, residual)
-                more = v.load(at, index) if count is None else v.load_first(count, at, index)
-                total = v.sum(total, v.spread(more, split) if split > 1 else more)
-            return v.clamp(total, lower, upper)
-
-        yield finish
-
-
 def emit_function(builder, row, tile, args):
-    """Emit `tile(v, *args)` as a function of its own and call it with the int64 values `args`."""
-    module = builder.module
-    function_type = ir.FunctionType(ir.VoidType(), [WORD] * len(args))
-    function = ir.Function(module, function_type, module.get_unique_name(f"{row.name}_tile"))
-    function.linkage = "internal"
-    function.attributes.add("noinline")
-    inner = ir.IRBuilder(function.append_basic_block("entry"))
-    tile(Vectors(inner, row), row, *function.args)
-    inner.ret_void()
+    """Emit `tile(v, *args)` as a function of its own, unless the module has it already, and call it
+    with the int64 values `args`."""
+    module, name = builder.module, f"{row.name}_{tile.__name__}"
+    function = module.globals.get(name)
+    if function is None:
+        function_type = ir.FunctionType(ir.VoidType(), [WORD] * len(args))
+        function = ir.Function(module, function_type, name)
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        inner = ir.IRBuilder(function.append_basic_block("entry"))
+        tile(Vectors(inner, row), row, *function.args)
+        inner.ret_void()
     builder.call(function, args)

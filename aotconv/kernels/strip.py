@@ -1,5 +1,5 @@
-"""Channelwise convolution along the elements of rows: images of a few channels, and whatever
-window, stride or number of channels has no kernel of its own.
+"""Channelwise convolution along the elements of rows, of whatever window, stride or number of
+channels has no kernel of its own.
 
 Vectors run along the output elements of a row as they lie in memory, pixel after pixel and channel
 after channel: with stride 1 the inputs of neighbouring elements are neighbours too, so a vector
@@ -14,57 +14,38 @@ copied between zeros; rows above and below are read from a block of zeros.
 
 from __future__ import annotations
 
+from .epilogue import add_residuals, clamp
 from .registry import SCRATCH_WORDS
 from .runtime import copy_bytes, set_word, tile_intrinsic, zero_bytes
-from .simd import epilogue
 
 
 def strip(
-    v,
-    row,
-    table,
-    length,
-    kh,
-    kw,
-    weights,
-    channels,
-    first_channel,
-    out,
-    out_y,
-    rows,
-    residual,
-    activation,
+    v, row, table, length, kh, kw, weights, channels, first_channel, out, out_y, rows, activation
 ):
     """Compute `length` neighbouring elements of MR output rows.
 
     table : address of ``MR + kh - 1`` pairs of words: for each input row the address of the first
         element's first tap, and the bytes from a tap to the next.  Output row r takes its tap row
         i from input row r + i.
-    weights : address of rows of weights, the bias and then one for each tap.  A row is PERIOD
-        vectors, aligned; or without a period ``channels + NR vectors`` elements, which repeat
-        with the channels.
-    first_channel : the channel of the first element; 0 for rows with a period.
+    weights : address of rows of weights, the bias and then one for each tap.  A row is
+        ``channels + NR vectors`` elements, which repeat with the channels.
+    first_channel : the channel of the first element.
     out : address of the first element of the first output row; the others lie `out_y` bytes apart.
     rows : how many of them are stored, 1 to MR.
-    residual : bytes from an output element to its residual, which is added; 0: none.
     activation : 0 none, 1 relu, 2 relu6.
 
-    A row of the registry with a window is for that kh and kw alone, unrolled; one without assumes
-    that kh is at least MR.  Reads `length` elements at each tap of each input row; writes `length`
-    elements of each stored row.  Neighbouring bytes are not touched.
+    Assumes that kh is at least MR.  Reads `length` elements at each tap of each input row; writes
+    `length` elements of each stored row.  Neighbouring bytes are not touched.
     """
     n_rows, lanes, itemsize = row.pixels, row.lanes, row.itemsize
-    width = v.word(row.period * lanes) if row.period else v.add(channels, row.channels)
+    width = v.add(channels, row.channels)
 
-    def tile(element, vectors, count=None, unroll=False):
+    def tile(element, vectors, count=None):
         """MR rows by some vectors, of which with `count` only so many elements."""
-        if row.period:
-            biases, periods, aligned = v.pointer(weights), row.period, True
-        else:
-            channel = v.remainder(v.add(first_channel, element), channels)
-            biases, periods, aligned = v.at(v.pointer(weights), channel), vectors, False
+        channel = v.remainder(v.add(first_channel, element), channels)
+        biases = v.at(v.pointer(weights), channel)
         taps = v.at(biases, width)
-        starts = [v.load(biases, j % periods * lanes, aligned=aligned) for j in range(vectors)]
+        starts = [v.load(biases, j * lanes) for j in range(vectors)]
         sums = [[v.cell(start) for start in starts] for _ in range(n_rows)]
 
         def input_row(i, outputs):
@@ -72,7 +53,7 @@ def strip(
             entry = v.mul(i, 2)
             first = v.load_pointer(table, entry, v.mul(element, itemsize))
             step = v.load_word(table, v.add(entry, 1))
-            for kx in range(row.window) if unroll else v.loop(kw):
+            for kx in v.loop(kw):
                 at = v.offset(first, v.mul(kx, step))
                 inputs = [
                     v.load(at, j * lanes)
@@ -81,50 +62,38 @@ def strip(
                     for j in range(vectors)
                 ]
                 for r in outputs:
-                    tap = v.add(v.mul(v.add(i, -r), row.window if unroll else kw), kx)
+                    tap = v.add(v.mul(v.add(i, -r), kw), kx)
                     filters = v.at(taps, v.mul(tap, width))
-                    loaded = [
-                        v.load(filters, j * lanes, aligned=aligned)
-                        for j in range(min(vectors, periods))
-                    ]
                     for j in range(vectors):
                         total = sums[r][j]
-                        total.set(v.fma(inputs[j], loaded[j % periods], total.get()))
+                        total.set(v.fma(inputs[j], v.load(filters, j * lanes), total.get()))
                 v.fence()
 
-        if row.window:
-            for i in range(n_rows + row.window - 1):
-                input_row(i, [r for r in range(n_rows) if 0 <= i - r < row.window])
-        else:
-            for i in range(n_rows - 1):
-                input_row(v.word(i), range(i + 1))
-            for i in v.loop(kh, start=n_rows - 1):
-                input_row(i, range(n_rows))
-            for i in range(1, n_rows):
-                input_row(v.add(kh, i - 1), range(i, n_rows))
+        for i in range(n_rows - 1):
+            input_row(v.word(i), range(i + 1))
+        for i in v.loop(kh, start=n_rows - 1):
+            input_row(i, range(n_rows))
+        for i in range(1, n_rows):
+            input_row(v.add(kh, i - 1), range(i, n_rows))
 
         # Rows that are not stored write to the last one, before it is written itself: a branch
         # around a store would draw the row's arithmetic after it, out of order.
-        for finish in epilogue(v, residual, activation):
-            for r in reversed(range(n_rows)):
-                y = v.minimum(r, v.add(rows, -1))
-                target = v.at(v.pointer(v.add(out, v.mul(y, out_y))), element)
-                for j, total in enumerate(sums[r]):
-                    at = j * lanes
-                    if count is None:
-                        v.store(finish(total.get(), target, at), target, at)
-                    else:
-                        some = v.add(count, -at)
-                        v.store_first(some, finish(total.get(), target, at, some), target, at)
+        for r in reversed(range(n_rows)):
+            y = v.minimum(r, v.add(rows, -1))
+            target = v.at(v.pointer(v.add(out, v.mul(y, out_y))), element)
+            for j in range(vectors):
+                result = clamp(v, sums[r][j].get(), activation)
+                if count is None:
+                    v.store(result, target, j * lanes)
+                else:
+                    v.store_first(v.add(count, -j * lanes), result, target, j * lanes)
 
     # The last tile of several goes back as far as it must, and computes some elements again.
     for several in v.choose(v.less(row.channels - 1, length)):
         if several:
             for element in v.loop(v.add(length, row.channels - 1), step=row.channels):
                 last = v.minimum(element, v.add(length, -row.channels))
-                tile(last, row.vectors, unroll=row.window > 0)
-        elif row.period:
-            tile(v.word(0), row.vectors, length)
+                tile(last, row.vectors)
         else:
             for whole in v.choose(v.less(lanes - 1, length)):
                 if whole:
@@ -148,8 +117,7 @@ def task(row, plan, images, weights, out, residual, scratch, index):
     scratch : SCRATCH_WORDS words, for the table of ``MR + kh - 1`` pairs and behind it the copy of
         as many rows of inputs, each of ``kw`` pixels of at least one channel.
 
-    Rows of the registry with MR above 1 assume strides and dilations of 1 from row to row; rows
-    with a window or a period, strides and dilations of 1.
+    Rows of the registry with MR above 1 assume strides and dilations of 1 from row to row.
     """
     itemsize = row.itemsize
     channels = plan.groups
@@ -163,6 +131,7 @@ def task(row, plan, images, weights, out, residual, scratch, index):
     image = images + n * plan.image_n
     target = out + n * plan.out_n + y * plan.out_y
     top = y * plan.sh - plan.top
+    activation = 0 if residual != 0 else plan.activation
 
     # Outputs from `first` to `last` have their windows inside the image's width.
     first = min((plan.left + plan.sw - 1) // plan.sw, plan.ow)
@@ -196,8 +165,7 @@ def task(row, plan, images, weights, out, residual, scratch, index):
                 target + x * plan.out_x + element * itemsize,
                 plan.out_y,
                 rows,
-                residual,
-                plan.activation,
+                activation,
             )
 
     # The others read a copy of their taps, between zeros: neighbouring pixels with strides and
@@ -242,7 +210,18 @@ def task(row, plan, images, weights, out, residual, scratch, index):
                     target + x * plan.out_x + channel * itemsize,
                     plan.out_y,
                     rows,
-                    residual,
-                    plan.activation,
+                    activation,
                 )
             x += pixels
+    if residual != 0:
+        add_residuals(
+            row,
+            target,
+            rows,
+            plan.out_y,
+            plan.ow,
+            plan.out_x,
+            channels,
+            residual,
+            plan.activation,
+        )

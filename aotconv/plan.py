@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .blocks import largest
-from .geometry import Geometry, Pair
+from .geometry import Geometry, Pair, extent
 from .kernels.registry import (
     ACTIVATIONS,
     BLOCKING,
@@ -87,8 +87,10 @@ def select(layer: Layer, dtype: str, level: str) -> Row:
 
 def _few_filters(row: Row, layer: Layer) -> bool:
     """Whether a narrow row computes a layer: the largest split for its number of filters."""
-    window = layer.kh * layer.kw * layer.group_channels * row.itemsize
-    if layer.groups > 1 or layer.dilations != (1, 1) or window > LARGEST_NARROW_WINDOW:
+    rows = extent(layer.kh, layer.dilations[0])
+    columns = layer.kw * layer.dilations[1]
+    window = rows * columns * layer.group_channels * row.itemsize
+    if layer.groups > 1 or window > LARGEST_NARROW_WINDOW:
         return False
     return row.lanes // row.split // 2 < layer.n_filters <= row.lanes // row.split
 
@@ -107,8 +109,7 @@ def _serves(row: Row, layer: Layer) -> bool:
     if row.family == "image":
         divides = 1 < layer.groups < row.lanes and row.lanes % layer.groups == 0
         return layer.groups == row.period or (not row.period and divides)
-    shares_rows = layer.strides[0] == layer.dilations[0] == 1
-    return row.pixels == 1 or (shares_rows and layer.kh >= row.pixels)
+    return row.pixels == 1 or (layer.strides[0] == 1 and layer.kh >= row.pixels)
 
 
 def _padded(size: int, multiple: int) -> int:
@@ -275,8 +276,9 @@ def blocking(
     if row.family == "image":
         return {"tasks": g.n * -(-g.oh // row.pixels)}
     merge = g.sw == 1 and image_x == g.c * row.itemsize and out_x == g.o * row.itemsize
+    apart = g.dh if row.pixels > 1 else 1
     return {
-        "tasks": g.n * -(-g.oh // row.pixels),
+        "tasks": g.n * -(-g.oh // (row.pixels * apart)) * apart,
         "block_run": STRIP - STRIP % row.channels,
         "merge_rows": int(merge),
     }
@@ -298,7 +300,8 @@ def _depthwise_blocking(row: Row, g: Geometry, threads: int) -> dict[str, int]:
 
 def _narrow_blocking(row: Row, g: Geometry, image_x: int) -> dict[str, int]:
     def fits(rows: int, columns: int) -> bool:
-        pixels = ((rows - 1) * g.sh + g.kh) * ((columns - 1) * g.sw + g.kw)
+        copied = _padded((columns - 1) * g.sw + extent(g.kw, g.dw), g.dw)
+        pixels = ((rows - 1) * g.sh + extent(g.kh, g.dh)) * copied
         words = 2 * (rows * columns + row.pixels) + -(-pixels * g.c * row.itemsize // 8)
         return words <= SCRATCH_WORDS
 
@@ -308,7 +311,7 @@ def _narrow_blocking(row: Row, g: Geometry, image_x: int) -> dict[str, int]:
         "tasks": g.n * -(-g.oh // rows) * -(-g.ow // columns),
         "task_rows": rows,
         "task_columns": columns,
-        "merge_rows": int(image_x == g.c * row.itemsize),
+        "merge_rows": int(image_x == g.c * row.itemsize and g.dw == 1),
     }
 
 

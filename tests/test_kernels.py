@@ -87,15 +87,13 @@ def grouping(row, n_filters, group_channels=3):
 def suited(row, window, strides=(1, 1), dilations=(1, 1)):
     """The window, strides and dilations that come nearest and that the row serves."""
     (kh, kw), (sh, sw), (dh, dw) = window, strides, dilations
-    if row.family == "narrow":
-        dh = dw = 1
     if row.window:
         kh = kw = row.window
         dh = dw = 1
     if row.stride:
         sh = sw = row.stride
     if row.family == "strip" and row.pixels > 1:
-        kh, sh, dh = max(kh, row.pixels), 1, 1
+        kh, sh = max(kh, row.pixels), 1
     return (kh, kw), (sh, sw), (dh, dw)
 
 
@@ -148,6 +146,7 @@ def test_every_row_stays_exact_where_its_work_is_cut(row, jit):
         ],
         "strip": [
             ((1, 30, 30, 3), (25, 25, 1, 3), 3),
+            ((2, 9, 700, 1), (3, 4, 1, 1), 1),  # copies of some pixels at a time
             ((1, 5, 400, 3), (4, 3, 1, 3), 3),  # several strips a row
             ((1, 5, 3, 1100), (4, 3, 1, 1100), 1100),  # several strips a pixel
             ((1, 32, 33, 40), (32, 32, 1, 40), 40),  # copies of a few channels at a time

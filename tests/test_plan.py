@@ -75,7 +75,7 @@ def test_select_names_the_kernel(filters, groups, dtype, level, expected):
         ((1, 1), (1, 1), "depthwise_float32_3x3_window5_stride1"),
         ((2, 2), (1, 1), "depthwise_float32_4x2_window5_stride2"),
         ((2, 1), (1, 1), "strip_float32_1x4"),
-        ((1, 1), (2, 1), "strip_float32_1x4"),
+        ((1, 1), (2, 1), "strip_float32_4x3"),
         ((1, 2), (1, 1), "strip_float32_4x3"),
         ((1, 1), (1, 3), "strip_float32_4x3"),
     ],
@@ -244,7 +244,9 @@ def test_tables_and_copies_of_channelwise_layers_fit_into_the_scratch_words():
             assert vectors * row.lanes * row.itemsize // 8 + 2 * rows <= SCRATCH_WORDS
         elif row.family == "strip":
             rows = row.pixels - 1 + plan.LARGEST_STRIP_WINDOW
-            assert 2 * rows + rows * plan.LARGEST_STRIP_WINDOW * row.itemsize // 8 <= SCRATCH_WORDS
+            window = plan.LARGEST_STRIP_WINDOW
+            copied = rows * -(-window * row.itemsize // 8)
+            assert 2 * rows + window + copied <= SCRATCH_WORDS
 
 
 def test_the_estimate_tells_large_work_from_small():
@@ -302,15 +304,20 @@ def test_packed_strips_repeat_with_the_channels_period(row):
     st.tuples(st.integers(1, 12), st.integers(1, 12)),
     st.integers(2, 10),
     st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    st.tuples(st.integers(1, 9), st.integers(1, 9)),
 )
-def test_narrow_blocking_keeps_the_kernels_assumptions(row, size, window, channels, strides):
-    layer = plan.Layer(*window, channels, row.lanes // row.split, 1, strides)
-    assert plan.select(layer, row.dtype, row.level) == row
+def test_narrow_blocking_keeps_the_kernels_assumptions(
+    row, size, window, channels, strides, dilations
+):
+    layer = plan.Layer(*window, channels, row.lanes // row.split, 1, strides, dilations)
+    assume(plan.select(layer, row.dtype, row.level) == row)
     filters_shape = (*window, channels, layer.n_filters)
-    g = check.geometry((1, *size, channels), filters_shape, strides, "same", (1, 1), 1)
+    g = check.geometry((1, *size, channels), filters_shape, strides, "same", dilations, 1)
     b = plan.blocking(row, g, channels * row.itemsize, 0, 1)
-    rows = (b["task_rows"] - 1) * strides[0] + window[0]
-    columns = (b["task_columns"] - 1) * strides[1] + window[1]
+    extents = [(size - 1) * dilation + 1 for size, dilation in zip(window, dilations, strict=True)]
+    rows = (b["task_rows"] - 1) * strides[0] + extents[0]
+    columns = (b["task_columns"] - 1) * strides[1] + extents[1]
+    columns = -(-columns // dilations[1]) * dilations[1]
     copied = rows * columns * channels * row.itemsize
     tables = 2 * 8 * (b["task_rows"] * b["task_columns"] + row.pixels)
     assert tables + copied <= 8 * SCRATCH_WORDS

@@ -68,7 +68,7 @@ def task(row, plan, images, weights, out, residual, scratch, index):
     scratch : SCRATCH_WORDS words, for two words for each pixel of a block and behind them the copy
         of its inputs.
 
-    Assumes one group, and dilations of 1.
+    Assumes one group.
     """
     mr = row.pixels
     pixel_bytes = plan.group_channels * row.itemsize
@@ -85,34 +85,43 @@ def task(row, plan, images, weights, out, residual, scratch, index):
     windows = scratch
     outs = windows + 8 * (plan.task_rows * plan.task_columns + mr)
     copy = outs + 8 * (plan.task_rows * plan.task_columns + mr)
-    copied = (columns - 1) * plan.sw + plan.kw
-    row_bytes = copied * pixel_bytes
+    # Copied columns that are taps of the same pixels lie side by side: those that leave the same
+    # rest when divided by the dilation.
+    copied = (columns - 1) * plan.sw + (plan.kw - 1) * plan.dw + 1
+    rest_bytes = (copied + plan.dw - 1) // plan.dw * pixel_bytes
+    row_bytes = plan.dw * rest_bytes
     top = first_y * plan.sh - plan.top
     left = first_x * plan.sw - plan.left
     # Of the copied columns, those from `before` to `behind` are the image's.
     before = min(max(-left, 0), copied)
     behind = max(min(copied, plan.w - left), before)
-    for i in range((rows - 1) * plan.sh + plan.kh):
+    for i in range((rows - 1) * plan.sh + (plan.kh - 1) * plan.dh + 1):
         iy = top + i
         place = copy + i * row_bytes
         if iy < 0 or iy >= plan.h:
             zero_bytes(place, row_bytes)
             continue
         source = images + n * plan.image_n + iy * plan.image_y + (left + before) * plan.image_x
-        zero_bytes(place, before * pixel_bytes)
         if plan.merge_rows:
+            zero_bytes(place, before * pixel_bytes)
             copy_bytes(place + before * pixel_bytes, source, (behind - before) * pixel_bytes)
-        else:
-            for p in range(before, behind):
-                copy_bytes(place + p * pixel_bytes, source, pixel_bytes)
+            zero_bytes(place + behind * pixel_bytes, (copied - behind) * pixel_bytes)
+            continue
+        for p in range(copied):
+            at = place + p % plan.dw * rest_bytes + p // plan.dw * pixel_bytes
+            if p < before or p >= behind:
+                zero_bytes(at, pixel_bytes)
+            else:
+                copy_bytes(at, source, pixel_bytes)
                 source += plan.image_x
-        zero_bytes(place + behind * pixel_bytes, (copied - behind) * pixel_bytes)
 
     target = out + n * plan.out_n + first_y * plan.out_y + first_x * plan.out_x
     p = 0
     for y in range(rows):
         for x in range(columns):
-            set_word(windows, p, copy + y * plan.sh * row_bytes + x * plan.sw * pixel_bytes)
+            column = x * plan.sw
+            at = column % plan.dw * rest_bytes + column // plan.dw * pixel_bytes
+            set_word(windows, p, copy + y * plan.sh * row_bytes + at)
             set_word(outs, p, target + y * plan.out_y + x * plan.out_x)
             p += 1
     for p in range(pixels, pixels + mr):  # read by the last tile, but not written
@@ -123,7 +132,7 @@ def task(row, plan, images, weights, out, residual, scratch, index):
             row,
             windows + 8 * p,
             plan.kh,
-            row_bytes,
+            plan.dh * row_bytes,
             plan.kw * plan.group_channels,
             weights,
             outs + 8 * p,

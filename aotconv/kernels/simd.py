@@ -161,6 +161,12 @@ class Vectors:
         function = cgutils.get_or_insert_function(b.module, function_type, "llvm.prefetch.p0")
         b.call(function, [raw, int32(1), int32(3), int32(1)])
 
+    def copy(self, source, target, index):
+        """Copy the element at `source` plus `index` to `target` plus `index`."""
+        b = self._builder
+        element = b.load(self.at(source, index), align=self._itemsize)
+        b.store(element, self.at(target, index), align=self._itemsize)
+
     def load_spread(self, pointer, count, inputs: int, outputs: int):
         """Of neighbouring groups of `inputs` elements, `count` elements in all, as many vectors:
         the i-th holds the i-th elements of the groups, each in `outputs` lanes."""

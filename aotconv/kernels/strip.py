@@ -9,24 +9,60 @@ run ends with its pixel.
 
 A tile is MR output rows by NR vectors, and each loaded row of inputs serves all the output rows
 that it belongs to.  Where a pixel's window leaves the image at the left or right, the inputs are
-copied between zeros; rows above and below are read from a block of zeros.
+copied between zeros; so are all pixels of few channels that do not lie side by side or have a
+stride.  Rows above and below are read from a block of zeros.
 """
 
 from __future__ import annotations
 
 from .epilogue import add_residuals, clamp
 from .registry import SCRATCH_WORDS
-from .runtime import copy_bytes, set_word, tile_intrinsic, zero_bytes
+from .runtime import set_word, tile_intrinsic, zero_bytes
+
+SHORT_RUN = 256  # bytes of a pixel
+MANY = 8  # pixels that share the copy of their taps
+
+
+def gather(v, row, source, step, target, pixels, count):
+    """Copy `count` neighbouring elements of each of `pixels` pixels, `step` bytes apart.
+
+    source, target : addresses of the first elements; in the target the pixels follow each other.
+    """
+    whole = v.floor(count, row.lanes)
+    for p in v.loop(pixels):
+        start = v.pointer(v.add(source, v.mul(p, step)))
+        place = v.pointer(v.add(target, v.mul(v.mul(p, count), row.itemsize)))
+        for i in v.loop(whole, step=row.lanes):
+            v.store(v.load(start, i), place, i)
+        for i in v.loop(count, start=whole):
+            v.copy(start, place, i)
+
+
+copy_pixels = tile_intrinsic(gather)
 
 
 def strip(
-    v, row, table, length, kh, kw, weights, channels, first_channel, out, out_y, rows, activation
+    v,
+    row,
+    table,
+    offsets,
+    length,
+    kh,
+    kw,
+    weights,
+    channels,
+    first_channel,
+    out,
+    out_y,
+    rows,
+    activation,
 ):
     """Compute `length` neighbouring elements of MR output rows.
 
     table : address of ``MR + kh - 1`` pairs of words: for each input row the address of the first
-        element's first tap, and the bytes from a tap to the next.  Output row r takes its tap row
+        element's first tap, and 1; or the address of zeros, and 0.  Output row r takes its tap row
         i from input row r + i.
+    offsets : address of kw words, the bytes from the first tap to each.
     weights : address of rows of weights, the bias and then one for each tap.  A row is
         ``channels + NR vectors`` elements, which repeat with the channels.
     first_channel : the channel of the first element.
@@ -52,9 +88,9 @@ def strip(
             """Multiply input row `i` with its tap row for each of the output rows `outputs`."""
             entry = v.mul(i, 2)
             first = v.load_pointer(table, entry, v.mul(element, itemsize))
-            step = v.load_word(table, v.add(entry, 1))
+            moves = v.load_word(table, v.add(entry, 1))
             for kx in v.loop(kw):
-                at = v.offset(first, v.mul(kx, step))
+                at = v.offset(first, v.mul(moves, v.load_word(offsets, kx)))
                 inputs = [
                     v.load(at, j * lanes)
                     if count is None
@@ -107,39 +143,51 @@ compute_strip = tile_intrinsic(strip)
 
 
 def task(row, plan, images, weights, out, residual, scratch, index):
-    """Compute MR output rows of one image.
+    """Compute MR output rows of one image, a dilation apart.
 
     images, out : addresses of the first element; element strides of channels are 1, the others
         are the plan's, in bytes.
     residual : bytes from an output element to its residual, which is added; 0: none.
     weights : address of ``block_run`` zeros and NR vectors more; at plan.weights_offset bytes from
         there, 64-byte aligned, the rows that `strip` reads.
-    scratch : SCRATCH_WORDS words, for the table of ``MR + kh - 1`` pairs and behind it the copy of
-        as many rows of inputs, each of ``kw`` pixels of at least one channel.
+    scratch : SCRATCH_WORDS words, for the tables that `strip` reads, and behind them the copy of
+        ``MR + kh - 1`` rows of inputs, each of ``kw`` pixels of at least one channel.
 
-    Rows of the registry with MR above 1 assume strides and dilations of 1 from row to row.
+    Rows of the registry with MR above 1 assume strides of 1 from row to row.
     """
     itemsize = row.itemsize
     channels = plan.groups
     pixel_bytes = channels * itemsize
-    blocks = (plan.oh + row.pixels - 1) // row.pixels
+    apart = plan.dh if row.pixels > 1 else 1
+    blocks = (plan.oh + row.pixels * apart - 1) // (row.pixels * apart) * apart
     n = index // blocks
-    y = (index - n * blocks) * row.pixels
-    rows = min(row.pixels, plan.oh - y)
+    y = (index - n * blocks) // apart * row.pixels * apart + (index - n * blocks) % apart
+    if y >= plan.oh:
+        return
+    rows = min(row.pixels, (plan.oh - y + apart - 1) // apart)
+    rows_y = apart * plan.out_y
     input_rows = row.pixels + plan.kh - 1
     filters = weights + plan.weights_offset
     image = images + n * plan.image_n
     target = out + n * plan.out_n + y * plan.out_y
     top = y * plan.sh - plan.top
     activation = 0 if residual != 0 else plan.activation
+    offsets = scratch + 16 * input_rows
+    copy = offsets + 8 * plan.kw
 
-    # Outputs from `first` to `last` have their windows inside the image's width.
+    # Outputs from `first` to `last` have their windows inside the image's width.  Of few channels,
+    # a pixel is too short a run: then all are copied, unless neighbours lie side by side.
     first = min((plan.left + plan.sw - 1) // plan.sw, plan.ow)
     span = (plan.kw - 1) * plan.dw + 1
     last = first
     if plan.w + plan.left >= span:
         last = max(first, min(plan.ow, (plan.w + plan.left - span) // plan.sw + 1))
+    follow = plan.out_x == pixel_bytes
+    if follow and not plan.merge_rows and pixel_bytes < SHORT_RUN:
+        first = last = plan.ow
 
+    for kx in range(plan.kw):
+        set_word(offsets, kx, kx * plan.dw * plan.image_x)
     runs, length = last - first, channels
     if plan.merge_rows:
         runs, length = min(runs, 1), runs * channels
@@ -152,10 +200,11 @@ def task(row, plan, images, weights, out, residual, scratch, index):
                 inside = iy >= 0 and iy < plan.h
                 address = image + iy * plan.image_y + left * plan.image_x + element * itemsize
                 set_word(scratch, 2 * i, address if inside else weights)
-                set_word(scratch, 2 * i + 1, plan.dw * plan.image_x if inside else 0)
+                set_word(scratch, 2 * i + 1, 1 if inside else 0)
             compute_strip(
                 row,
                 scratch,
+                offsets,
                 min(plan.block_run, length - element),
                 plan.kh,
                 plan.kw,
@@ -163,44 +212,71 @@ def task(row, plan, images, weights, out, residual, scratch, index):
                 channels,
                 element % channels,
                 target + x * plan.out_x + element * itemsize,
-                plan.out_y,
+                rows_y,
                 rows,
                 activation,
             )
 
-    # The others read a copy of their taps, between zeros: neighbouring pixels with strides and
-    # dilations of 1, else pixel by pixel, of as many channels as the scratch holds.
-    copy = scratch + 16 * input_rows
-    copy_row = (8 * SCRATCH_WORDS - 16 * input_rows) // input_rows
-    several = plan.merge_rows and plan.dw == 1
+    # The others read a copy of their taps, between zeros, of as many pixels and channels as the
+    # scratch holds.  The columns of a tap are those of the tap `phases` before, some pixels on;
+    # so many taps are copied.
+    row_bytes = (8 * SCRATCH_WORDS - (copy - scratch)) // input_rows // itemsize * itemsize
+    phases = 1
+    while phases * plan.dw % plan.sw != 0:
+        phases += 1
+    phases = min(phases, plan.kw)
+    on = phases * plan.dw // plan.sw
+    more = (plan.kw - 1) // phases * on
+    if not follow or phases * (more + MANY) * pixel_bytes > row_bytes:
+        phases, on, more = plan.kw, 0, 0
+    block = min(channels, row_bytes // (phases * (more + 1) * itemsize))
+    most = row_bytes // (phases * block * itemsize) - more
+    if not follow or block < channels:
+        most = 1
     for side in range(2):
         x = 0 if side == 0 else last
         end = first if side == 0 else plan.ow
         while x < end:
-            pixels = 1
-            block = min(channels, copy_row // (plan.kw * itemsize))
-            if several and plan.kw * pixel_bytes <= copy_row:
-                pixels = min(end - x, copy_row // pixel_bytes - plan.kw + 1)
-            copied = plan.kw + pixels - 1
-            left = x * plan.sw - plan.left
+            pixels = min(end - x, most)
+            copied = pixels + more
             for channel in range(0, channels, block):
                 some = min(block, channels - channel)
+                for kx in range(plan.kw):
+                    at = kx % phases * copied + kx // phases * on
+                    set_word(offsets, kx, at * some * itemsize)
                 for i in range(input_rows):
                     iy = top + i * plan.dh
-                    place = copy + i * copy_row
+                    place = copy + i * row_bytes
                     set_word(scratch, 2 * i, place)
-                    set_word(scratch, 2 * i + 1, some * itemsize)
-                    for kx in range(copied):
-                        ix = left + kx * plan.dw
-                        if iy >= 0 and iy < plan.h and ix >= 0 and ix < plan.w:
-                            source = image + iy * plan.image_y + ix * plan.image_x
-                            copy_bytes(place, source + channel * itemsize, some * itemsize)
-                        else:
-                            zero_bytes(place, some * itemsize)
-                        place += some * itemsize
+                    set_word(scratch, 2 * i + 1, 1)
+                    for kx in range(phases):
+                        # Of the copied columns, those from `before` to `behind` are the image's.
+                        left = x * plan.sw - plan.left + kx * plan.dw
+                        before, behind = 0, 0
+                        if iy >= 0 and iy < plan.h:
+                            before = min(max(-left + plan.sw - 1, 0) // plan.sw, copied)
+                            end_of_row = max(plan.w - left + plan.sw - 1, 0) // plan.sw
+                            behind = max(min(end_of_row, copied), before)
+                        source = (
+                            image + iy * plan.image_y + (left + before * plan.sw) * plan.image_x
+                        )
+                        zero_bytes(place, before * some * itemsize)
+                        copy_pixels(
+                            row,
+                            source + channel * itemsize,
+                            plan.sw * plan.image_x,
+                            place + before * some * itemsize,
+                            behind - before,
+                            some,
+                        )
+                        zero_bytes(
+                            place + behind * some * itemsize, (copied - behind) * some * itemsize
+                        )
+                        place += copied * some * itemsize
                 compute_strip(
                     row,
                     scratch,
+                    offsets,
                     pixels * some,
                     plan.kh,
                     plan.kw,
@@ -208,7 +284,7 @@ def task(row, plan, images, weights, out, residual, scratch, index):
                     channels,
                     channel,
                     target + x * plan.out_x + channel * itemsize,
-                    plan.out_y,
+                    rows_y,
                     rows,
                     activation,
                 )
@@ -218,7 +294,7 @@ def task(row, plan, images, weights, out, residual, scratch, index):
             row,
             target,
             rows,
-            plan.out_y,
+            rows_y,
             plan.ow,
             plan.out_x,
             channels,

@@ -43,7 +43,8 @@ PANEL_SLICE_BYTES = 256 << 10  # of a panel, in one block of the reduction: the 
 LARGEST_COPIED_WINDOW = 1 << 10  # bytes
 SKIPPING_PIXEL = 1 << 10  # bytes of a pixel's channels; with fewer, a tap is no block of its own
 TASK_TILES = 16  # of pixels in a task of the dense kernel, at most
-TASKS_PER_THREAD = 4
+TASKS_PER_THREAD = 4  # where there are fewer, they are cut with care
+TILE_OVERHEAD = 1  # of a tile, in pixels
 
 
 class Layer(NamedTuple):
@@ -360,15 +361,12 @@ def _dense_blocking(
 
     pixels = g.n * g.oh * g.ow
     most = largest(min(pixels, TASK_TILES * row.pixels), fits)
-    pixel_tasks = -(-pixels // most)
-    task_pixels = -(-pixels // pixel_tasks)
     panels = g.groups * -(-g.group_filters // row.channels)
     if row.outputs:
         panels = -(-g.o // row.channels)
-    wanted = TASKS_PER_THREAD * threads if threads > 1 else 1
-    task_panels = -(-panels // min(panels, -(-wanted // pixel_tasks)))
+    task_pixels, task_panels = _evenly(row, pixels, most, panels, threads)
     return {
-        "tasks": pixel_tasks * -(-panels // task_panels),
+        "tasks": -(-pixels // task_pixels) * -(-panels // task_panels),
         "task_pixels": task_pixels,
         "task_panels": task_panels,
         "block_taps": block_taps,
@@ -376,6 +374,30 @@ def _dense_blocking(
         "border": border,
         "merge_rows": int(merge_rows),
     }
+
+
+def _evenly(row: Row, pixels: int, most: int, panels: int, threads: int) -> Pair:
+    """Pixels, at most so many, and panels of a task, so that all threads end at about a time."""
+    least = -(-pixels // most)
+    if least >= TASKS_PER_THREAD * threads or threads == 1:
+        tasks = _padded(least, threads) if pixels >= threads * least else least
+        return -(-pixels // tasks), panels
+
+    def last_end(cut: Pair) -> tuple[int, int]:
+        """In times of a pixel by a panel; and the pixels' tasks, each of which reads all panels."""
+        task_pixels, task_panels = cut
+        parts = -(-pixels // task_pixels)
+        tasks = parts * -(-panels // task_panels)
+        tiles = -(-task_pixels // row.pixels)
+        computed = max(task_pixels, tiles * (row.pixels - 1)) + tiles * TILE_OVERHEAD
+        return -(-tasks // threads) * task_panels * computed, parts
+
+    cuts = (
+        (-(-pixels // parts), -(-panels // blocks))
+        for parts in range(least, min(pixels, least + TASKS_PER_THREAD * threads) + 1)
+        for blocks in range(1, min(panels, TASKS_PER_THREAD * threads) + 1)
+    )
+    return min(cuts, key=last_end)
 
 
 def words(

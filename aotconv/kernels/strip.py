@@ -29,13 +29,17 @@ def gather(v, row, source, step, target, pixels, count):
     source, target : addresses of the first elements; in the target the pixels follow each other.
     """
     whole = v.floor(count, row.lanes)
-    for p in v.loop(pixels):
-        start = v.pointer(v.add(source, v.mul(p, step)))
-        place = v.pointer(v.add(target, v.mul(v.mul(p, count), row.itemsize)))
-        for i in v.loop(whole, step=row.lanes):
-            v.store(v.load(start, i), place, i)
-        for i in v.loop(count, start=whole):
-            v.copy(start, place, i)
+    for single in v.choose(v.equal(count, 1)):
+        for p in v.loop(pixels):
+            start = v.pointer(v.add(source, v.mul(p, step)))
+            place = v.pointer(v.add(target, v.mul(v.mul(p, count), row.itemsize)))
+            if single:
+                v.copy(start, place, 0)
+                continue
+            for i in v.loop(whole, step=row.lanes):
+                v.store(v.load(start, i), place, i)
+            for i in v.loop(count, start=whole):
+                v.copy(start, place, i)
 
 
 copy_pixels = tile_intrinsic(gather)

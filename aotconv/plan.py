@@ -79,8 +79,8 @@ def select(layer: Layer, dtype: str, level: str) -> Row:
     for row in rows:
         if row.family == "narrow" and _few_filters(row, layer):
             return row
-        group = layer.group_channels, group_filters
-        if row.family == "grouped" and layer.groups > 1 and (row.inputs, row.outputs) == group:
+        together = _panel_groups(row, layer.group_channels, group_filters)
+        if row.family == "grouped" and layer.groups > 1 and together > 1:
             return row
     dense = [row for row in rows if row.family == "dense"]
     return min(dense, key=lambda row: (_padded(group_filters, row.channels), -row.channels))
@@ -94,6 +94,11 @@ def _few_filters(row: Row, layer: Layer) -> bool:
     if layer.groups > 1 or window > LARGEST_NARROW_WINDOW:
         return False
     return row.lanes // row.split // 2 < layer.n_filters <= row.lanes // row.split
+
+
+def _panel_groups(row: Row, group_channels: int, group_filters: int) -> int:
+    """How many groups share a panel of the dense or grouped family."""
+    return row.lanes // max(group_channels, group_filters) if row.permuted else 1
 
 
 def _serves(row: Row, layer: Layer) -> bool:
@@ -160,8 +165,23 @@ def _pack_dense(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int)
 
 
 def _pack_grouped(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> _Layout:
-    """As dense filters of one group are, behind a pixel of zeros."""
-    return _pack_dense(row, rows, (*shape[:2], shape[2] * groups, shape[3]), 1)
+    """A pixel of zeros; the order of lanes; then for several groups at a time a panel."""
+    depth, n_filters = rows.shape
+    width = n_filters // groups
+    together = _panel_groups(row, shape[2], width)
+    panels = -(-groups // together)
+    lead = _lead(row, shape[2] * groups) + row.lanes
+    memory, address = _aligned(lead + panels * depth * row.lanes, row)
+    memory[:] = 0
+    lanes = np.arange(together * width) // width * shape[2]
+    words = row.itemsize // 4
+    order = (words * lanes[:, np.newaxis] + np.arange(words)).ravel()
+    memory[lead - row.lanes : lead].view(np.int32)[: order.size] = order
+    filled = np.zeros((depth, panels * together * width), row.dtype)
+    filled[:, :n_filters] = rows
+    packed = memory[lead:].reshape(panels, depth, row.lanes)
+    packed[:, :, : together * width] = filled.reshape(depth, panels, -1).transpose(1, 0, 2)
+    return address, lead * row.itemsize, memory
 
 
 def _pack_depthwise(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> _Layout:
@@ -322,7 +342,7 @@ def _dense_blocking(
     channels, taps = g.group_channels, g.kh * g.kw
     depth = PANEL_SLICE_BYTES // (row.channels * row.itemsize)
     adjacent = image_x == channels * row.itemsize and g.groups == 1 and g.dw == 1
-    adjacent &= not row.outputs  # whose segments are taps
+    adjacent &= not row.permuted  # whose segments are taps
     leaves = (g.top, g.bottom, g.left, g.right) != (0, 0, 0, 0)
     window = taps * channels * row.itemsize
     if leaves and finite and channels * row.itemsize >= SKIPPING_PIXEL and taps > 1:
@@ -361,12 +381,12 @@ def _dense_blocking(
 
     pixels = g.n * g.oh * g.ow
     most = largest(min(pixels, TASK_TILES * row.pixels), fits)
-    panels = g.groups * -(-g.group_filters // row.channels)
-    if row.outputs:
-        panels = -(-g.o // row.channels)
+    panel_groups = _panel_groups(row, channels, g.group_filters)
+    panels = -(-g.groups // panel_groups) * -(-g.group_filters // row.channels)
     task_pixels, task_panels = _evenly(row, pixels, most, panels, threads)
     return {
         "tasks": -(-pixels // task_pixels) * -(-panels // task_panels),
+        "panel_groups": panel_groups,
         "task_pixels": task_pixels,
         "task_panels": task_panels,
         "block_taps": block_taps,

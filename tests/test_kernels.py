@@ -78,9 +78,8 @@ def grouping(row, n_filters, group_channels=3):
     """Groups, channels of a group and filters: those given, as near as the row serves."""
     if channelwise(row):
         return n_filters, 1, n_filters
-    if row.outputs:
-        groups = -(-n_filters // row.outputs)
-        return groups, row.inputs, groups * row.outputs
+    if row.permuted:
+        return n_filters, 2, n_filters
     return 1, group_channels, n_filters
 
 
@@ -156,8 +155,9 @@ def test_every_row_stays_exact_where_its_work_is_cut(row, jit):
             ((1, 40, 40, 8), (1, 1, 8, 5), 1),  # several tasks of pixels
         ],
         "grouped": [
-            ((1, 40, 41, n * row.inputs), (3, 3, row.inputs, n * row.outputs), n)  # several tasks
-            for n in (row.lanes, row.lanes + 1)
+            ((1, 20, 41, groups * inputs), (3, 3, inputs, groups * outputs), groups)
+            for inputs, outputs in itertools.product(range(1, row.lanes // 2 + 1), repeat=2)
+            for groups in (2, row.lanes + 1)
         ],
         "narrow": [
             ((2, 60, 60, 3), (4, 4, 3, 1), 1),  # rows in several tasks

@@ -64,15 +64,15 @@ def store_sums(v, row, sums, outs, out_offset, pixels, n_filters, residual, acti
                         v.store_first(v.add(n_filters, -at), total.get(), out, at)
 
 
-def multiply_groups(v, row, sums, pointers, weights, n_filters):
+def multiply_groups(v, row, sums, pointers, weights, channels, order, width):
     """Multiply one tap of each pixel, where the lanes of a vector belong to several groups."""
-    count = v.quotient(v.mul(n_filters, row.inputs), row.outputs)
-    filters = [v.load(weights.get(), k * row.lanes, aligned=True) for k in range(row.inputs)]
-    for pixel, (total,) in zip(pointers, sums, strict=False):
-        inputs = v.load_spread(pixel, count, row.inputs, row.outputs)
-        for channel, weight in zip(inputs, filters, strict=True):
-            total.set(v.fma(channel, weight, total.get()))
-    weights.set(v.at(weights.get(), row.inputs * row.lanes))
+    inputs = [v.load_first(width, pixel) for pixel in pointers]
+    for k in v.loop(channels):
+        filters = v.load(weights.get(), aligned=True)
+        lanes = v.load_order(order, k)
+        for pixel, (total,) in zip(inputs, sums, strict=True):
+            total.set(v.fma(v.permute(pixel, lanes), filters, total.get()))
+        weights.set(v.at(weights.get(), row.lanes))
 
 
 def tiles(
@@ -89,6 +89,8 @@ def tiles(
     bias,
     residual,
     activation,
+    order,
+    width,
 ):
     """Compute `count` tiles of one panel, or one block of their reduction.
 
@@ -103,12 +105,13 @@ def tiles(
     channels : of a tap.
     offset, out_offset : bytes to be added to all addresses of inputs, and of outputs.
     panel : address of a row of NR vectors for each element of the reduction, aligned to a vector.
-        In a row for groups of INPUTS channels and OUTPUTS filters, `channels` is INPUTS, a segment
-        is one tap, and each lane is multiplied with the channels of its own group.
     n_filters : how many are stored, 1 to NR vectors.
     bias : address of NR vectors to start from, aligned; or 0: start from the output's values.
     residual : bytes from an output element to its residual, which is added; 0: none.
     activation : 0 none, 1 relu, 2 relu6.
+    order, width : of rows whose lanes belong to several groups, where `channels` are those of one
+        and a segment is a tap: address of a vector that names of `width` neighbouring channels
+        the first one of each lane's group.
 
     Reads the runs (of MR pixels, stored or not), the panel, the bias; reads and writes the stored
     pixels and filters of the output, and reads their residuals.  Neighbouring bytes are not
@@ -131,8 +134,8 @@ def tiles(
             shift = v.add(v.load_word(shifts, v.mul(segment, taps)), offset)
             table = v.add(inputs, v.mul(segment, step))
             pointers = [v.load_pointer(table, i, shift) for i in rows]
-            if row.outputs:
-                multiply_groups(v, row, sums, pointers, weights, n_filters)
+            if row.permuted:
+                multiply_groups(v, row, sums, pointers, weights, channels, order, width)
                 continue
 
             def multiply(k, times, pointers=pointers):
@@ -172,7 +175,8 @@ def task(row, plan, images, weights, out, residual, scratch, index):
     residual : bytes from an output element to its residual, which is added; 0: none.
     weights : address of the packed weights (`aotconv.plan.pack`), 64-byte aligned: a pixel's zeros,
         ``groups * group_channels``; at plan.weights_offset bytes from there, also aligned, for
-        each panel its bias and its rows.
+        each panel its bias and its rows.  In rows whose lanes belong to several groups, the vector
+        `order` (see `tiles`) stands right before them.
     scratch : SCRATCH_WORDS words, for tables of addresses and copied windows; `aotconv.plan` cuts
         tasks so that they suffice.
 
@@ -183,17 +187,16 @@ def task(row, plan, images, weights, out, residual, scratch, index):
     taps = plan.kh * plan.kw
     panel_row = row.channels * itemsize
     panel_bytes = panel_row * (1 + taps * plan.group_channels)
-    # A row for one size of groups sees the filters of all of them side by side.
-    groups, group_filters = plan.groups, plan.group_filters
-    if row.outputs:
-        groups, group_filters = 1, groups * group_filters
-    group_panels = (group_filters + row.channels - 1) // row.channels
-    panel_blocks = (groups * group_panels + plan.task_panels - 1) // plan.task_panels
+    # A panel has filters of one group, or whole groups.
+    panel_groups = plan.panel_groups
+    group_panels = (plan.group_filters + row.channels - 1) // row.channels
+    panels = (plan.groups + panel_groups - 1) // panel_groups * group_panels
+    panel_blocks = (panels + plan.task_panels - 1) // plan.task_panels
 
     first_pixel = index // panel_blocks * plan.task_pixels
     pixels = min(plan.task_pixels, plan.pixels - first_pixel)
     first_panel = index % panel_blocks * plan.task_panels
-    last_panel = min(first_panel + plan.task_panels, groups * group_panels)
+    last_panel = min(first_panel + plan.task_panels, panels)
 
     # Tables of a word a pixel, and of as many as a tile reads behind the last one.
     entries = plan.task_pixels + mr
@@ -338,23 +341,23 @@ def task(row, plan, images, weights, out, residual, scratch, index):
                 block_taps == 0 or first_channel + channels == plan.group_channels
             )
             for panel in range(first_panel, last_panel):
-                group = panel // group_panels
-                first_filter = (panel - group * group_panels) * row.channels
+                group = panel // group_panels * panel_groups
+                some_groups = min(panel_groups, plan.groups - group)
+                first_filter = panel % group_panels * row.channels
                 bias = weights + plan.weights_offset + panel * panel_bytes
-                channel = group * plan.group_channels + first_channel
-                if row.outputs:
-                    channel = first_filter // row.outputs * row.inputs
                 compute_tiles(
                     row,
                     tiles,
                     n_tiles,
                     tap_shifts,
                     channels,
-                    channel * itemsize,
+                    (group * plan.group_channels + first_channel) * itemsize,
                     bias + panel_row * (1 + depth),
-                    (group * group_filters + first_filter) * itemsize,
-                    min(row.channels, group_filters - first_filter),
+                    (group * plan.group_filters + first_filter) * itemsize,
+                    min(row.channels, some_groups * plan.group_filters - first_filter),
                     bias if step == 0 and first_channel == 0 else 0,
                     residual if is_last else 0,
                     plan.activation if is_last else 0,
+                    weights + plan.weights_offset - row.lanes * itemsize,
+                    some_groups * plan.group_channels,
                 )

@@ -40,14 +40,13 @@ class Row(NamedTuple):
     stride: int = 0  # the one stride that it serves; 0: any
     period: int = 0  # the one number of channels that it serves; 0: several
     split: int = 0  # lanes that share the products of one filter; 0: not so
-    inputs: int = 0  # the one number of channels, and of filters, of groups that it serves; 0: any
-    outputs: int = 0
+    permuted: int = 0  # whether lanes of a vector belong to several groups
 
     @property
     def name(self) -> str:
         """The export of the level's module, and what tests print."""
         name = f"{self.family}_{self.dtype}_{self.pixels}x{self.vectors}"
-        traits = ("window", "stride", "period", "split", "inputs", "outputs")
+        traits = ("window", "stride", "period", "split", "permuted")
         values = ((trait, getattr(self, trait)) for trait in traits)
         return name + "".join(f"_{trait}{value}" for trait, value in values if value)
 
@@ -112,9 +111,8 @@ _DENSE_TILES = {
     32: ((6, 2), (8, 1)),
     64: ((6, 4), (8, 2), (8, 1)),
 }
-# Tiles of groups (channels, filters) of which several fill a vector.
-_GROUPED_TILE = (8, 1)
-_GROUPS = ((1, 2), (2, 1), (2, 2), (4, 4), (8, 8))
+# Tiles of small groups, for vectors whose 4-byte lanes can be permuted in any way.
+_GROUPED_TILES = {16: (), 32: ((6, 1),), 64: ((8, 1),)}
 _PEAK_TILES = {16: ((14, 1),), 32: ((12, 1),), 64: ((12, 1),)}
 # Tiles (rows, pixels, window, stride).
 _DEPTHWISE_TILES = {
@@ -168,11 +166,11 @@ ROWS = tuple(
     if split * np.dtype(dtype).itemsize <= NARROW_BYTES
 )
 ROWS += tuple(
-    Row("grouped", dtype, level.name, *_GROUPED_TILE, inputs=inputs, outputs=outputs)
+    Row("grouped", dtype, level.name, *tile, permuted=1)
     for level in LEVELS.values()
+    if IS_X86_64
     for dtype in AOT_DTYPES
-    for inputs, outputs in _GROUPS
-    if outputs * np.dtype(dtype).itemsize < level.vector_bytes
+    for tile in _GROUPED_TILES[level.vector_bytes]
 )
 LOOP_ROWS = tuple(Row("loop", dtype, level, 1, 1) for level in LEVELS for dtype in LOOP_DTYPES)
 
@@ -196,6 +194,7 @@ FIELDS = (
     "group_channels",
     "group_filters",
     "groups",
+    "panel_groups",  # groups whose filters share a panel
     "image_n",
     "image_y",
     "image_x",

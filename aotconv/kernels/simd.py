@@ -49,10 +49,6 @@ class Vectors:
     def word(self, value):
         return WORD(value) if isinstance(value, int) else value
 
-    def quotient(self, a, b: int):
-        """`a`, not negative, divided by `b` and rounded down."""
-        return self._builder.udiv(self.word(a), self.word(b))
-
     def add(self, a, b):
         return self._builder.add(self.word(a), self.word(b))
 
@@ -167,20 +163,22 @@ class Vectors:
         element = b.load(self.at(source, index), align=self._itemsize)
         b.store(element, self.at(target, index), align=self._itemsize)
 
-    def load_spread(self, pointer, count, inputs: int, outputs: int):
-        """Of neighbouring groups of `inputs` elements, `count` elements in all, as many vectors:
-        the i-th holds the i-th elements of the groups, each in `outputs` lanes."""
-        width = self._lanes // outputs * inputs
-        some = ir.VectorType(self._element, width)
-        at = self._builder.bitcast(pointer, some.as_pointer())
-        mask = self._below(count, width)
-        loaded = self._masked("load", at, mask, ir.Constant(some, None))
-        groups = [lane // outputs * inputs for lane in range(self._lanes)]
-        return [self._shuffle(loaded, [first + i for first in groups]) for i in range(inputs)]
+    def load_order(self, address, k):
+        """A vector of lanes, as `permute` takes it: the one at `address`, aligned, plus `k`."""
+        b, words = self._builder, self._itemsize // 4
+        vector = ir.VectorType(ir.IntType(32), self._lanes * words)
+        order = b.load(b.inttoptr(address, vector.as_pointer()), align=4 * vector.count)
+        moved = b.trunc(self.mul(k, words), ir.IntType(32))
+        return b.add(order, self._splat_value(moved, vector.count))
 
-    def shift(self, a, b, count: int):
-        """`a` without its first `count` elements, and as many of `b`."""
-        return self._shuffle(a, list(range(count, count + self._lanes)), b)
+    def permute(self, value, order):
+        """The lanes of `value` that `order` names, each as its 4-byte words."""
+        b = self._builder
+        words = ir.VectorType(ir.FloatType(), order.type.count)
+        name = {8: "llvm.x86.avx2.permps", 16: "llvm.x86.avx512.permvar.sf.512"}[words.count]
+        function_type = ir.FunctionType(words, [words, order.type])
+        function = cgutils.get_or_insert_function(b.module, function_type, name)
+        return b.bitcast(b.call(function, [b.bitcast(value, words), order]), value.type)
 
     def load_repeated(self, pointer, index, count: int):
         """The `count` elements at `pointer` plus `index`, as often as they go into a vector."""
@@ -217,12 +215,12 @@ class Vectors:
         """Store the first `count` elements."""
         self._masked("store", self._at_vector(pointer, index), self._below(count), value)
 
-    def _below(self, count, width=None):
-        """The mask of the first `count` lanes, of `width`."""
+    def _below(self, count):
+        """The mask of the first `count` lanes."""
         b = self._builder
-        lane_type, width = ir.IntType(32), width or self._lanes
-        lanes = ir.Constant(ir.VectorType(lane_type, width), list(range(width)))
-        limit = self._splat_value(b.trunc(self.word(count), lane_type), width)
+        lane_type = ir.IntType(32)
+        lanes = ir.Constant(ir.VectorType(lane_type, self._lanes), list(range(self._lanes)))
+        limit = self._splat_value(b.trunc(self.word(count), lane_type))
         return b.icmp_signed("<", lanes, limit)
 
     def _masked(self, verb, target, mask, value):

@@ -437,7 +437,7 @@ def words(
         Of NHWC arrays whose channels are contiguous, in bytes.
     """
     fields: dict[str, Any] = {
-        **dict.fromkeys((*BLOCKING, "border", "merge_rows"), 0),
+        **dict.fromkeys((*BLOCKING, "panel_groups", "border", "merge_rows"), 0),
         **geometry._asdict(),
         **blocking(row, geometry, image_strides[2], out_strides[2], threads, packed.finite),
         "pixels": geometry.n * geometry.oh * geometry.ow,

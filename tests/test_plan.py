@@ -56,7 +56,7 @@ pytestmark = pytest.mark.skipif(not IS_X86_64, reason="the rows named here are x
         ((7, 7, 1, 3), 3, "float32", "x86-64-v3", "image_float32_4x3_window7_stride1_period3"),
         ((7, 7, 1, 4), 4, "float64", "x86-64-v3", "depthwise_float64_3x3_window7_stride1"),
         ((9, 9, 1, 3), 3, "float32", "x86-64-v3", "strip_float32_4x3"),
-        ((40, 40, 1, 3), 3, "float32", "x86-64-v3", "dense_float32_8x1"),
+        ((40, 40, 1, 3), 3, "float32", "x86-64-v3", "grouped_float32_6x1_permuted1"),
         ((3, 3, 1, 64), 32, "float32", "x86-64-v3", "grouped_float32_6x1_permuted1"),
         ((3, 3, 4, 128), 32, "float32", "x86-64-v3", "grouped_float32_6x1_permuted1"),
         ((3, 3, 5, 64), 32, "float32", "x86-64-v3", "dense_float32_8x1"),

@@ -180,6 +180,10 @@ class Vectors:
         function = cgutils.get_or_insert_function(b.module, function_type, name)
         return b.bitcast(b.call(function, [b.bitcast(value, words), order]), value.type)
 
+    def shift(self, a, b, count: int):
+        """`a` without its first `count` elements, and as many of `b`."""
+        return self._shuffle(a, list(range(count, count + self._lanes)), b)
+
     def load_repeated(self, pointer, index, count: int):
         """The `count` elements at `pointer` plus `index`, as often as they go into a vector."""
         b = self._builder

@@ -24,6 +24,9 @@ from .kernels.registry import (
     SCRATCH_WORDS,
     SKIPPED,
     UNROLL,
+    WINOGRAD_INPUT,
+    WINOGRAD_POINTS,
+    WINOGRAD_TILE,
     ZEROS,
     Row,
 )
@@ -44,6 +47,8 @@ LARGEST_COPIED_WINDOW = 1 << 10  # bytes
 SKIPPING_PIXEL = 1 << 10  # bytes of a pixel's channels; with fewer, a tap is no block of its own
 TASK_TILES = 16  # of pixels in a task of the dense kernel, at most
 TASKS_PER_THREAD = 4
+STAGING_BYTES = 1 << 20  # of a thread, at most: the second-level cache
+WINOGRAD_TILES = 28  # in a task, at most
 
 
 class Layer(NamedTuple):
@@ -196,6 +201,39 @@ def _pack_narrow(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int
     return address, 0, memory
 
 
+def winograd_filters() -> np.ndarray:
+    """G of the winograd family, (6, 3): see `aotconv.kernels.winograd`."""
+    a, b = WINOGRAD_POINTS
+    rows = [[1 / (a * a * b * b), 0, 0]]
+    for p, q in ((a, b), (b, a)):
+        scale = 1 / (2 * p * p * (p * p - q * q))
+        rows += [[scale, scale * x, scale * x * x] for x in (p, -p)]
+    return np.array([*rows, [0, 0, 1]])
+
+
+def _pack_winograd(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> _Layout:
+    """A pixel of zeros; then for each panel its bias and G g G^T, a row for each channel of each
+    position; as wide as the tile, filled with zeros."""
+    channels, n_filters = shape[2:]
+    panels = -(-n_filters // row.channels)
+    lead = _padded(channels * row.itemsize, ALIGNMENT) // row.itemsize
+    memory, address = _aligned(lead + panels * (1 + 36 * channels) * row.channels, row)
+    memory[:lead] = 0
+    packed = memory[lead:].reshape(panels, 1 + 36 * channels, row.channels)
+    g = winograd_filters()
+    filters = rows[1:].reshape(3, 3, channels, n_filters)
+    for panel in range(panels):
+        own = slice(panel * row.channels, min((panel + 1) * row.channels, n_filters))
+        width = own.stop - own.start
+        packed[panel, :, width:] = 0
+        packed[panel, 0, :width] = rows[0, own]
+        # In float64, rounded once.
+        tap_rows = np.tensordot(g, filters[..., own].astype(np.float64), 1)
+        both = np.tensordot(g, tap_rows, ([1], [1]))  # columns, rows
+        packed[panel, 1:, :width] = both.swapaxes(0, 1).reshape(36 * channels, width)
+    return address, lead * row.itemsize, memory
+
+
 def _pack_loop(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> _Layout:
     """A zero, then the rows."""
     memory, address = _aligned(1 + rows.size, row)
@@ -209,6 +247,7 @@ _PACKERS = {
     "depthwise": _pack_depthwise,
     "strip": _pack_strip,
     "narrow": _pack_narrow,
+    "winograd": _pack_winograd,
     "loop": _pack_loop,
 }
 
@@ -246,6 +285,8 @@ def blocking(
         return _dense_blocking(row, g, image_x, threads, finite)
     if row.family == "narrow":
         return _narrow_blocking(row, g, image_x)
+    if row.family == "winograd":
+        return _winograd_blocking(row, g, threads)
     if row.family == "depthwise":
         return {"tasks": g.n * -(-g.oh // row.pixels), "block_run": DEPTHWISE_PIXELS}
     merge = g.sw == 1 and image_x == g.c * row.itemsize and out_x == g.o * row.itemsize
@@ -269,6 +310,35 @@ def _narrow_blocking(row: Row, g: Geometry, image_x: int) -> dict[str, int]:
         "task_rows": rows,
         "task_columns": columns,
         "merge_rows": int(image_x == g.c * row.itemsize),
+    }
+
+
+def _winograd_blocking(row: Row, g: Geometry, threads: int) -> dict[str, int]:
+    tiles = g.n * -(-g.oh // WINOGRAD_TILE) * -(-g.ow // WINOGRAD_TILE)
+    panels = -(-g.o // row.channels)
+    least = row.pixels - 1
+
+    def staging(tiles: int, channels: int) -> int:
+        tile_bytes = (_padded(channels, row.lanes) + row.channels) * row.itemsize
+        return WINOGRAD_INPUT**2 * (max(tiles, least) * tile_bytes + 2 * ALIGNMENT)
+
+    most = largest(WINOGRAD_TILES, lambda tiles: staging(tiles, g.c) <= STAGING_BYTES)
+    pieces = 1
+    block_channels = g.c
+    most = max(most, 2 * row.pixels)
+    while staging(most, block_channels) > STAGING_BYTES and block_channels > row.lanes:
+        pieces += 1
+        block_channels = _padded(-(-g.c // pieces), row.lanes)
+    tile_tasks = -(-tiles // most)
+    task_tiles = -(-tiles // tile_tasks)
+    wanted = TASKS_PER_THREAD * threads if threads > 1 else 1
+    task_panels = -(-panels // min(panels, -(-wanted // tile_tasks)))
+    return {
+        "tasks": tile_tasks * -(-panels // task_panels),
+        "task_tiles": task_tiles,
+        "task_panels": task_panels,
+        "block_channels": block_channels,
+        "staging": _padded(staging(task_tiles, block_channels), ALIGNMENT),
     }
 
 
@@ -349,7 +419,7 @@ def words(
         Of NHWC arrays whose channels are contiguous, in bytes.
     """
     fields: dict[str, Any] = {
-        **dict.fromkeys((*BLOCKING, "border", "merge_rows"), 0),
+        **dict.fromkeys((*BLOCKING, "border", "merge_rows", "staging"), 0),
         **geometry._asdict(),
         **blocking(row, geometry, image_strides[2], out_strides[2], threads, packed.finite),
         "pixels": geometry.n * geometry.oh * geometry.ow,

@@ -83,7 +83,7 @@ def columns(v, row, table, pixels, channels, panel, out, out_x, out_y, rows, res
 compute_columns = tile_intrinsic(columns)
 
 
-def task(row, plan, images, weights, out, residual, scratch, index):
+def task(row, plan, images, weights, out, residual, scratch, staging, index):
     """Compute MR output rows of one image.
 
     images, out : addresses of the first element; element strides of channels are 1, the others

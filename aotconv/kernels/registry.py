@@ -94,6 +94,7 @@ _DENSE_TILES = {
     32: ((6, 2), (8, 1)),
     64: ((6, 4), (8, 2), (8, 1)),
 }
+_WINOGRAD_TILES = {16: ((4, 2),), 32: ((6, 2),), 64: ((6, 4),)}
 _PEAK_TILES = {16: ((14, 1),), 32: ((12, 1),), 64: ((12, 1),)}
 # Tiles (rows, pixels, window, stride).
 _DEPTHWISE_TILES = {
@@ -130,6 +131,7 @@ ROWS = tuple(
         ("dense", _DENSE_TILES[level.vector_bytes]),
         ("depthwise", _DEPTHWISE_TILES[level.vector_bytes]),
         ("strip", _STRIP_TILES[level.vector_bytes]),
+        ("winograd", _WINOGRAD_TILES[level.vector_bytes]),
         ("peak", _PEAK_TILES[level.vector_bytes]),
     )
     for tile in tiles
@@ -174,12 +176,14 @@ FIELDS = (
     "task_panels",  # panels in a task
     "task_rows",  # rows and columns of output pixels in a task
     "task_columns",
+    "task_tiles",  # tiles of output pixels in a task of the winograd family
     "block_taps",  # taps in a block of the reduction
     "block_channels",  # channels in a block of the reduction
     "block_run",  # elements of an output row in a strip
     "border",  # what is done where windows leave the image, one of the constants below
     "merge_rows",  # whether neighbouring pixels lie side by side in memory
     "weights_offset",  # from the packed zeros to the weights behind them
+    "staging",  # bytes of memory of its own that a thread needs, beside its stack
 )
 # The fields of which a family uses only its own.
 BLOCKING = tuple(name for name in FIELDS if name.startswith(("task_", "block_")))
@@ -192,11 +196,15 @@ NO_BORDER, COPIED, ZEROS, SKIPPED = range(4)
 DENSE_TILE_WORDS = 6
 # Products that the dense kernel multiplies at a time.
 UNROLL = 4
+# The winograd family: of its tiles' sides, and the points of the transforms, beside 0, minus these
+# and infinity.
+WINOGRAD_TILE, WINOGRAD_INPUT = 4, 6
+WINOGRAD_POINTS = 0.625, 1.5
 # int64 words of scratch on the stack of each thread, for tables of addresses.
 SCRATCH_WORDS = 4096
 
 # A function of this name, and of no other, is in every module whose plans and weights look as
 # here.  To be counted up when a family packs its weights in another way, or kernels take other
 # arguments.
-PACKING = 3
+PACKING = 4
 ABI = f"abi_{zlib.crc32(repr((PACKING, FIELDS, SCRATCH_WORDS, ROWS)).encode()):08x}"

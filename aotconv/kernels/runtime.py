@@ -151,7 +151,7 @@ def tile_intrinsic(tile):
 
 def _emit_task(context, builder, row_type, task):
     """Compile `task` for one row and declare it where `builder` stands; return how to call it."""
-    sig = signature(types.none, row_type, PLAN, *[types.int64] * 6)
+    sig = signature(types.none, row_type, PLAN, *[types.int64] * 7)
     flags = Flags()
     flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
     flags.error_model = "numpy"  # an integer division needs no check for zero
@@ -179,9 +179,14 @@ def _emit_body(context, module, call_task):
     (shared,) = body.args
     scratch = builder.alloca(ir.ArrayType(WORD, SCRATCH_WORDS))
     scratch.align = 64
-    tasks, plan, images, weights, out, residual = (
-        builder.load(cgutils.gep_inbounds(builder, shared, i)) for i in range(1, 7)
+    tasks, plan, images, weights, out, residual, staging = (
+        builder.load(cgutils.gep_inbounds(builder, shared, i)) for i in range(1, 8)
     )
+    words = builder.inttoptr(plan, WORD.as_pointer())
+    size = builder.load(cgutils.gep_inbounds(builder, words, FIELDS.index("staging")))
+    slots = cgutils.gep_inbounds(builder, shared, 8)
+    slot = builder.atomic_rmw("add", slots, WORD(1), "monotonic")
+    staging = builder.add(staging, builder.mul(slot, size))
     loop, work, done = (body.append_basic_block(name) for name in ("next", "work", "done"))
     builder.branch(loop)
     builder.position_at_end(loop)
@@ -196,6 +201,7 @@ def _emit_body(context, module, call_task):
         out,
         residual,
         builder.ptrtoint(scratch, WORD),
+        staging,
         task,
     )
     builder.branch(loop)
@@ -214,7 +220,9 @@ def _emit_data_address(builder, array):
 
 
 @intrinsic
-def run_tasks(typingctx, row, plan, images, weights, out, residual, threads, gomp_parallel):
+def run_tasks(
+    typingctx, row, plan, images, weights, out, residual, staging, threads, gomp_parallel
+):
     """Run tasks 0 to plan.tasks - 1 of the row's family, without the GIL.
 
     `images`, `out` and `residual` are the addresses of ndarray objects, `plan` and `weights` of
@@ -228,7 +236,7 @@ def run_tasks(typingctx, row, plan, images, weights, out, residual, threads, gom
     task = import_module(f".{row.row.family}", __package__).task
 
     def emit(context, builder, sig, args):
-        _, plan, images, weights, out, residual, threads, gomp_parallel = args
+        _, plan, images, weights, out, residual, staging, threads, gomp_parallel = args
         images, out, residual = (
             _emit_data_address(builder, array) for array in (images, out, residual)
         )
@@ -236,10 +244,11 @@ def run_tasks(typingctx, row, plan, images, weights, out, residual, threads, gom
         module = builder.module
         body = _emit_body(context, module, _emit_task(context, builder, row, task))
 
-        shared = cgutils.alloca_once(builder, WORD, size=7)
+        shared = cgutils.alloca_once(builder, WORD, size=9)
         words = builder.inttoptr(plan, WORD.as_pointer())
         tasks = builder.load(cgutils.gep_inbounds(builder, words, FIELDS.index("tasks")))
-        for i, value in enumerate((WORD(0), tasks, plan, images, weights, out, residual)):
+        values = WORD(0), tasks, plan, images, weights, out, residual, staging, WORD(0)
+        for i, value in enumerate(values):
             builder.store(value, cgutils.gep_inbounds(builder, shared, i))
 
         save_type = ir.FunctionType(VOID_POINTER, [])
@@ -259,4 +268,4 @@ def run_tasks(typingctx, row, plan, images, weights, out, residual, threads, gom
         builder.call(restore, [state])
         return context.get_dummy_value()
 
-    return types.none(row, *[types.int64] * 7), emit
+    return types.none(row, *[types.int64] * 8), emit

@@ -52,8 +52,15 @@ class Vectors:
     def add(self, a, b):
         return self._builder.add(self.word(a), self.word(b))
 
+    def sub(self, a, b):
+        return self._builder.sub(self.word(a), self.word(b))
+
     def mul(self, a, b):
         return self._builder.mul(self.word(a), self.word(b))
+
+    def quotient(self, a, b):
+        """`a` by `b`, both not negative, rounded down."""
+        return self._builder.udiv(self.word(a), self.word(b))
 
     def remainder(self, a, b):
         """`a` modulo `b`, both not negative."""
@@ -61,6 +68,9 @@ class Vectors:
 
     def minimum(self, a, b):
         return self._builder.select(self.less(a, b), self.word(a), self.word(b))
+
+    def maximum(self, a, b):
+        return self._builder.select(self.less(a, b), self.word(b), self.word(a))
 
     def floor(self, a, step: int):
         """`a`, not negative, rounded down to a multiple of `step`, a power of two."""
@@ -245,6 +255,9 @@ class Vectors:
 
     def sum(self, a, b):
         return self._builder.fadd(a, b)
+
+    def difference(self, a, b):
+        return self._builder.fsub(a, b)
 
     def fma(self, a, b, c):
         """a * b + c: rounded once where the level has FMA, else twice."""

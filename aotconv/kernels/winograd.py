@@ -1,0 +1,301 @@
+"""Winograd convolution F(4x4, 3x3): 36 products for 16 outputs, where direct kernels need 144.
+
+Outputs are computed in tiles of 4x4 pixels, each from a 6x6 tile d of the image::
+
+    y = A^T [(G g G^T) * (B^T d B)] A
+
+with the product of each of the 36 positions summed over the channels: a matrix product of tiles
+by filters (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016).  The
+polynomials are evaluated at 0, ±5/8, ±3/2 and infinity, which are exact in binary; at Lavin's 0,
+±1, ±2 rounding errors are twice as large (Barabasz et al., "Error Analysis and Improving the
+Accuracy of Winograd Convolution for Deep Neural Networks", ACM TOMS 46(4), 2020).
+
+The grid of tiles begins at each image's first output, and an output element is always computed in
+the same order, whatever the blocks and threads are.
+"""
+
+from __future__ import annotations
+
+from .registry import WINOGRAD_INPUT, WINOGRAD_POINTS, WINOGRAD_TILE, UNROLL
+from .runtime import set_word, tile_intrinsic
+from .simd import epilogue
+
+A, B = WINOGRAD_POINTS
+
+
+def transform_six(v, d):
+    """B^T d of six vectors."""
+
+    def fma(factor, a, b):
+        return v.fma(v.constant(factor), a, b)
+
+    even_a, odd_a = fma(-B * B, d[2], d[4]), fma(-B * B, d[1], d[3])
+    even_b, odd_b = fma(-A * A, d[2], d[4]), fma(-A * A, d[1], d[3])
+    ends = [fma(-(A * A + B * B), d[i + 2], fma(A * A * B * B, d[i], d[i + 4])) for i in (0, 1)]
+    return [
+        ends[0],
+        fma(A, odd_a, even_a),
+        fma(-A, odd_a, even_a),
+        fma(B, odd_b, even_b),
+        fma(-B, odd_b, even_b),
+        ends[1],
+    ]
+
+
+def transform_four(v, m):
+    """A^T m of six vectors."""
+
+    def fma(factor, a, b):
+        return v.fma(v.constant(factor), a, b)
+
+    sum_a, difference_a = v.sum(m[1], m[2]), v.difference(m[1], m[2])
+    sum_b, difference_b = v.sum(m[3], m[4]), v.difference(m[3], m[4])
+    zero = v.constant(0.0)
+    return [
+        v.sum(v.sum(m[0], sum_a), sum_b),
+        fma(A, difference_a, fma(B, difference_b, zero)),
+        fma(A * A, sum_a, fma(B * B, sum_b, zero)),
+        fma(A**3, difference_a, fma(B**3, difference_b, m[5])),
+    ]
+
+
+def inputs(v, row, table, channels, offset, target, step):
+    """Store B^T d B of one tile, for each of `channels` channels.
+
+    table : address of 36 words, the addresses of the tile's pixels, row by row; `offset` bytes are
+        to be added.
+    target : address of the channels of the first position, aligned to a vector; those of the next
+        lie `step` bytes behind.
+
+    Reads `channels` elements of each pixel; writes as many of each position, rounded up to vectors.
+    """
+    size = WINOGRAD_INPUT
+    start = v.pointer(target)
+
+    def transform(c, count=None):
+        def load(i, j):
+            pixel = v.load_pointer(table, i * size + j, offset)
+            return v.load(pixel, c) if count is None else v.load_first(count, pixel, c)
+
+        columns = [transform_six(v, [load(i, j) for i in range(size)]) for j in range(size)]
+        v.fence()
+        for i in range(size):
+            rows = transform_six(v, [column[i] for column in columns])
+            for j, value in enumerate(rows):
+                v.store(value, v.offset(start, v.mul(step, i * size + j)), c)
+
+    whole = v.floor(channels, row.lanes)
+    for c in v.loop(whole, step=row.lanes):
+        transform(c)
+    for _ in v.when(v.less(whole, channels)):
+        transform(whole, v.sub(channels, whole))
+
+
+def products(v, row, tiles, n_tiles, tile_bytes, channels, panel, target, is_first):
+    """Multiply the transformed tiles of one position with one panel's filters.
+
+    tiles : address of `n_tiles` runs of `channels` elements, `tile_bytes` apart, at least MR - 1
+        of them.
+    panel : address of NR vectors for each channel, aligned.
+    target : address of NR vectors for each tile, aligned: the sums.
+    is_first : 1: the sums begin at zero; 0: they go on from what `target` holds.
+    """
+    vectors = range(row.vectors)
+
+    def compute(first, n_pixels):
+        rows = range(n_pixels)
+        sums = [[v.cell(v.constant(0.0)) for _ in vectors] for _ in rows]
+        out = v.at(v.pointer(target), v.mul(first, row.channels))
+        for _ in v.when(v.equal(is_first, 0)):
+            for i in rows:
+                for j in vectors:
+                    sums[i][j].set(v.load(out, i * row.channels + j * row.lanes, aligned=True))
+        weights = v.cell(v.pointer(panel))
+        start = v.add(tiles, v.mul(first, tile_bytes))
+        pointers = [v.pointer(v.add(start, v.mul(tile_bytes, i))) for i in rows]
+
+        def multiply(k, times):
+            for u in range(times):
+                filters = [
+                    v.load(weights.get(), (u * row.vectors + j) * row.lanes, aligned=True)
+                    for j in vectors
+                ]
+                for i in rows:
+                    pixel = v.splat(v.at(pointers[i], k), u)
+                    for j in vectors:
+                        sums[i][j].set(v.fma(pixel, filters[j], sums[i][j].get()))
+            weights.set(v.at(weights.get(), times * row.channels))
+
+        unrolled = v.floor(channels, UNROLL)
+        for k in v.loop(unrolled, step=UNROLL):
+            multiply(k, UNROLL)
+        for k in v.loop(channels, start=unrolled):
+            multiply(k, 1)
+        for i in rows:
+            for j in vectors:
+                v.store(sums[i][j].get(), out, i * row.channels + j * row.lanes)
+
+    # Of MR and MR - 1 tiles at a time, so that few are computed twice.
+    few = row.pixels - 1
+    groups = v.quotient(v.add(n_tiles, few), row.pixels)
+    large = v.maximum(v.sub(n_tiles, v.mul(groups, few)), 0)
+    for t in v.loop(large):
+        compute(v.mul(t, row.pixels), row.pixels)
+    last = v.maximum(v.sub(n_tiles, few), 0)
+    for t in v.loop(v.sub(groups, large)):
+        first = v.add(v.mul(large, row.pixels), v.mul(t, few))
+        compute(v.minimum(first, last), few)
+
+
+def outputs(v, row, sums, step, table, offset, n_filters, bias, residual, activation):
+    """Store A^T m A of one tile, plus bias and residual, clamped.
+
+    sums : address of NR vectors of the first position, aligned; those of the next lie `step` bytes
+        behind.
+    table : address of 16 words, the addresses of the tile's pixels, row by row; `offset` bytes are
+        to be added.  The pixels are stored last to first: those outside the result may have the
+        address of one inside that comes before them.
+    n_filters : how many are stored, 1 to NR vectors.
+    bias : address of NR vectors, aligned.
+    residual : bytes from an output element to its residual, which is added; 0: none.
+    activation : 0 none, 1 relu, 2 relu6.
+    """
+    size, n = WINOGRAD_INPUT, WINOGRAD_TILE
+    start = v.pointer(sums)
+
+    for finish in epilogue(v, residual, activation):
+
+        def transform(f, count=None, finish=finish):
+            columns = []
+            for j in range(size):
+                m = [
+                    v.load(v.offset(start, v.mul(step, i * size + j)), f, aligned=True)
+                    for i in range(size)
+                ]
+                columns.append(transform_four(v, m))
+            biases = v.load(v.pointer(bias), f, aligned=True)
+            v.fence()
+            for i in reversed(range(n)):
+                values = transform_four(v, [column[i] for column in columns])
+                for j in reversed(range(n)):
+                    out = v.load_pointer(table, i * n + j, offset)
+                    total = finish(v.sum(values[j], biases), out, f, count)
+                    if count is None:
+                        v.store(total, out, f)
+                    else:
+                        v.store_first(count, total, out, f)
+
+        whole = v.floor(n_filters, row.lanes)
+        for f in v.loop(whole, step=row.lanes):
+            transform(f)
+        for _ in v.when(v.less(whole, n_filters)):
+            transform(whole, v.sub(n_filters, whole))
+
+
+transform_inputs = tile_intrinsic(inputs)
+multiply = tile_intrinsic(products)
+transform_outputs = tile_intrinsic(outputs)
+
+
+def task(row, plan, images, weights, out, residual, scratch, staging, index):
+    """Compute a block of tiles by a block of panels.
+
+    images, out : addresses of the first element; element strides of channels are 1, the others
+        are the plan's, in bytes.
+    residual : bytes from an output element to its residual, which is added; 0: none.
+    weights : address of a pixel's zeros, 64-byte aligned; at plan.weights_offset bytes from there,
+        also aligned, for each panel its bias and for each of 36 positions a row of NR vectors for
+        each channel.
+    scratch : words for tables of addresses.
+    staging : plan.staging bytes, 64-byte aligned, for transformed inputs and sums.
+
+    Assumes windows of 3x3, strides and dilations of 1, one group.
+    """
+    size, n = WINOGRAD_INPUT, WINOGRAD_TILE
+    positions = size * size
+    itemsize = row.itemsize
+    panel_row = row.channels * itemsize
+    panel_bytes = panel_row * (1 + positions * plan.group_channels)
+    panels = (plan.group_filters + row.channels - 1) // row.channels
+    panel_blocks = (panels + plan.task_panels - 1) // plan.task_panels
+    vertical, horizontal = (plan.oh + n - 1) // n, (plan.ow + n - 1) // n
+
+    first_tile = index // panel_blocks * plan.task_tiles
+    n_tiles = plan.pixels // (plan.oh * plan.ow) * vertical * horizontal
+    n_tiles = min(plan.task_tiles, n_tiles - first_tile)
+    first_panel = index % panel_blocks * plan.task_panels
+    last_panel = min(first_panel + plan.task_panels, panels)
+
+    # A line more than needed between positions, so that they do not all fall into one set.
+    held = max(plan.task_tiles, row.pixels - 1)
+    lanes = row.lanes
+    tile_bytes = (plan.block_channels + lanes - 1) // lanes * lanes * itemsize
+    input_step = held * tile_bytes + 64
+    sum_step = held * panel_row + 64
+    sums = staging + positions * input_step
+
+    n_blocks = (plan.group_channels + plan.block_channels - 1) // plan.block_channels
+    for panel in range(first_panel, last_panel):
+        first_filter = panel * row.channels
+        bias = weights + plan.weights_offset + panel * panel_bytes
+        for block in range(n_blocks):
+            first_channel = block * plan.block_channels
+            channels = min(plan.block_channels, plan.group_channels - first_channel)
+            if panel == first_panel or n_blocks > 1:
+                for t in range(max(n_tiles, row.pixels - 1)):
+                    tile = first_tile + min(t, n_tiles - 1)
+                    y = tile // horizontal
+                    x = tile - y * horizontal
+                    image = y // vertical
+                    y = (y - image * vertical) * n - plan.top
+                    x = x * n - plan.left
+                    corner = images + image * plan.image_n + y * plan.image_y + x * plan.image_x
+                    for i in range(size):
+                        for j in range(size):
+                            address = corner + i * plan.image_y + j * plan.image_x
+                            if y + i < 0 or y + i >= plan.h or x + j < 0 or x + j >= plan.w:
+                                address = weights
+                            set_word(scratch, i * size + j, address)
+                    transform_inputs(
+                        row,
+                        scratch,
+                        channels,
+                        first_channel * itemsize,
+                        staging + t * tile_bytes,
+                        input_step,
+                    )
+            for p in range(positions):
+                rows = (1 + p * plan.group_channels + first_channel) * panel_row
+                multiply(
+                    row,
+                    staging + p * input_step,
+                    n_tiles,
+                    tile_bytes,
+                    channels,
+                    bias + rows,
+                    sums + p * sum_step,
+                    1 if block == 0 else 0,
+                )
+        for t in range(n_tiles):
+            tile = first_tile + t
+            y = tile // horizontal
+            x = (tile - y * horizontal) * n
+            image = y // vertical
+            y = (y - image * vertical) * n
+            corner = out + image * plan.out_n + y * plan.out_y + x * plan.out_x
+            for i in range(n):
+                down = min(i, plan.oh - 1 - y) * plan.out_y
+                for j in range(n):
+                    right = min(j, plan.ow - 1 - x) * plan.out_x
+                    set_word(scratch, i * n + j, corner + down + right)
+            transform_outputs(
+                row,
+                sums + t * panel_row,
+                sum_step,
+                scratch,
+                first_filter * itemsize,
+                min(row.channels, plan.group_filters - first_filter),
+                bias,
+                residual,
+                plan.activation,
+            )

@@ -87,6 +87,11 @@ def select(layer: Layer, dtype: str, level: str) -> Row:
     return min(dense, key=lambda row: (_padded(group_filters, row.channels), -row.channels))
 
 
+def winograd(dtype: str, level: str) -> Row:
+    """The registry row of algorithm "winograd", for layers that `aotconv.check` lets pass."""
+    return next(row for row in _ROWS[level, dtype] if row.family == "winograd")
+
+
 def _few_filters(row: Row, layer: Layer) -> bool:
     """Whether a narrow row computes a layer: the largest split for its number of filters."""
     window = layer.kh * layer.kw * layer.group_channels * row.itemsize
@@ -227,10 +232,11 @@ def _pack_winograd(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: i
         width = own.stop - own.start
         packed[panel, :, width:] = 0
         packed[panel, 0, :width] = rows[0, own]
-        # In float64, rounded once.
-        tap_rows = np.tensordot(g, filters[..., own].astype(np.float64), 1)
-        both = np.tensordot(g, tap_rows, ([1], [1]))  # columns, rows
-        packed[panel, 1:, :width] = both.swapaxes(0, 1).reshape(36 * channels, width)
+        with np.errstate(over="ignore", invalid="ignore"):  # of huge and of infinite weights
+            # In float64, rounded once.
+            tap_rows = np.tensordot(g, filters[..., own].astype(np.float64), 1)
+            both = np.tensordot(g, tap_rows, ([1], [1]))  # columns, rows
+            packed[panel, 1:, :width] = both.swapaxes(0, 1).reshape(36 * channels, width)
     return address, lead * row.itemsize, memory
 
 
@@ -265,7 +271,8 @@ def estimate(row: Row, geometry: Geometry) -> float:
     g = geometry
     elements = g.n * g.h * g.w * g.c + g.n * g.oh * g.ow * g.o
     rate = LOOP_RATE if row.family == "loop" else VECTOR_RATE / row.itemsize
-    return max(g.multiply_adds / rate, elements * row.itemsize / COPY_RATE)
+    products = g.multiply_adds / (3 if row.family == "winograd" else 1)
+    return max(products / rate, elements * row.itemsize / COPY_RATE)
 
 
 def blocking(

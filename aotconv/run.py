@@ -13,7 +13,7 @@ from . import threads as openmp
 from .blocks import split
 from .fallback import activate
 from .geometry import Geometry
-from .kernels.registry import AOT_DTYPES, FIELDS, LOOP_DTYPES, Row
+from .kernels.registry import AOT_DTYPES, FIELDS, LOOP_DTYPES, WINOGRAD_TILE, Row
 
 _DTYPES = {name: np.dtype(name) for name in AOT_DTYPES + LOOP_DTYPES}
 _KEPT_CALLS = 64  # a layer meets few layouts; what meets many forgets them
@@ -46,7 +46,8 @@ class Call(NamedTuple):
         """Run on arrays of the sizes and strides that were planned for, in any order of axes."""
         function, words, weights, size, threads, gomp_parallel, activation, _ = self
         more = out if residual is None else residual
-        staging = _staging(size) if size else 0
+        # Kept by name: what runs between here and the kernel may be a call with a larger one.
+        memory, staging = _staging(size) if size else (None, 0)
         function(words, id(images), weights, id(out), id(more), staging, threads, gomp_parallel)
         if activation is not None:
             activate(out, activation)
@@ -73,7 +74,8 @@ def convolve(
         call = _plan(kernel, geometry, images.strides, out.strides, threads)
         call(images, out, residual)
         return call
-    for block in split(geometry, dtype.itemsize):
+    multiple = WINOGRAD_TILE if kernel.row.family == "winograd" else 1
+    for block in split(geometry, dtype.itemsize, multiple=multiple):
         source, target = images[block.images], out[block.out]
         more = None if residual is None else residual[block.out]
         with np.errstate(over="ignore"):  # from float64, or to float16
@@ -91,13 +93,14 @@ def convolve(
 _thread = threading.local()
 
 
-def _staging(size: int) -> int:
-    """The address of `size` bytes that belong to this thread; kept, aligned to a cache line."""
+def _staging(size: int) -> tuple[np.ndarray, int]:
+    """Memory of this thread's own, kept for its next calls, and the address of `size` bytes of it,
+    aligned to a cache line."""
     memory = getattr(_thread, "memory", None)
     if memory is None or memory.size < size + plan.ALIGNMENT:
         memory = _thread.memory = np.empty(size + plan.ALIGNMENT, np.uint8)
     address = memory.ctypes.data
-    return address + -address % plan.ALIGNMENT
+    return memory, address + -address % plan.ALIGNMENT
 
 
 def _usable(array: np.ndarray, dtype: np.dtype) -> bool:

@@ -294,7 +294,7 @@ def test_the_peak_kernel_multiplies_and_adds_as_often_as_asked(row, jit):
     vectors = np.array([[1.0] * row.lanes, [2.0] * row.lanes, [1.0] * row.lanes], row.dtype)
     out = np.zeros((2, row.lanes), row.dtype)
     words = plan.peak_words(iterations=5, tasks=2)
-    function(words.ctypes.data, id(vectors), vectors.ctypes.data, id(out), id(out), 1, 0)
+    function(words.ctypes.data, id(vectors), vectors.ctypes.data, id(out), id(out), 0, 1, 0)
     total = row.pixels * (2**6 - 1) + 1  # s -> 2 s + 1, five times, from 1; and the start again
     np.testing.assert_array_equal(out, total)
 

@@ -48,7 +48,7 @@ SKIPPING_PIXEL = 1 << 10  # bytes of a pixel's channels; with fewer, a tap is no
 TASK_TILES = 16  # of pixels in a task of the dense kernel, at most
 TASKS_PER_THREAD = 4
 STAGING_BYTES = 1 << 20  # of a thread, at most: the second-level cache
-WINOGRAD_TILES = 28  # in a task, at most
+WINOGRAD_LEAST_TILES, WINOGRAD_TILES = 12, 28  # in a task, if there are as many; at most
 
 
 class Layer(NamedTuple):
@@ -323,21 +323,21 @@ def _narrow_blocking(row: Row, g: Geometry, image_x: int) -> dict[str, int]:
 def _winograd_blocking(row: Row, g: Geometry, threads: int) -> dict[str, int]:
     tiles = g.n * -(-g.oh // WINOGRAD_TILE) * -(-g.ow // WINOGRAD_TILE)
     panels = -(-g.o // row.channels)
-    least = row.pixels - 1
 
     def staging(tiles: int, channels: int) -> int:
-        tile_bytes = (_padded(channels, row.lanes) + row.channels) * row.itemsize
-        return WINOGRAD_INPUT**2 * (max(tiles, least) * tile_bytes + 2 * ALIGNMENT)
+        held = max(tiles, -(-tiles // row.pixels) * (row.pixels - 1))
+        elements = held * (_padded(channels, row.lanes) + row.channels)
+        return WINOGRAD_INPUT**2 * (elements * row.itemsize + 2 * ALIGNMENT)
 
-    most = largest(WINOGRAD_TILES, lambda tiles: staging(tiles, g.c) <= STAGING_BYTES)
-    pieces = 1
-    block_channels = g.c
-    most = max(most, 2 * row.pixels)
-    while staging(most, block_channels) > STAGING_BYTES and block_channels > row.lanes:
-        pieces += 1
-        block_channels = _padded(-(-g.c // pieces), row.lanes)
+    # With too few tiles the panels' way from memory takes longer than the products.
+    least = min(tiles, WINOGRAD_LEAST_TILES)
+    most = largest(min(tiles, WINOGRAD_TILES), lambda n: staging(n, g.c) <= STAGING_BYTES)
+    most = max(least, most)
     tile_tasks = -(-tiles // most)
     task_tiles = -(-tiles // tile_tasks)
+    fitting = largest(g.c, lambda channels: staging(task_tiles, channels) <= STAGING_BYTES)
+    pieces = -(-g.c // fitting)
+    block_channels = g.c if pieces == 1 else _padded(-(-g.c // pieces), row.lanes)
     wanted = TASKS_PER_THREAD * threads if threads > 1 else 1
     task_panels = -(-panels // min(panels, -(-wanted // tile_tasks)))
     return {

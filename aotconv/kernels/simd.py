@@ -58,19 +58,12 @@ class Vectors:
     def mul(self, a, b):
         return self._builder.mul(self.word(a), self.word(b))
 
-    def quotient(self, a, b):
-        """`a` by `b`, both not negative, rounded down."""
-        return self._builder.udiv(self.word(a), self.word(b))
-
     def remainder(self, a, b):
         """`a` modulo `b`, both not negative."""
         return self._builder.urem(self.word(a), self.word(b))
 
     def minimum(self, a, b):
         return self._builder.select(self.less(a, b), self.word(a), self.word(b))
-
-    def maximum(self, a, b):
-        return self._builder.select(self.less(a, b), self.word(b), self.word(a))
 
     def floor(self, a, step: int):
         """`a`, not negative, rounded down to a multiple of `step`, a power of two."""

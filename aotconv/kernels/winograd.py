@@ -91,11 +91,11 @@ def inputs(v, row, table, channels, offset, target, step):
         transform(whole, v.sub(channels, whole))
 
 
-def products(v, row, tiles, n_tiles, tile_bytes, channels, panel, target, is_first):
+def products(v, row, tiles, tile_bytes, large, small, channels, panel, target, is_first):
     """Multiply the transformed tiles of one position with one panel's filters.
 
-    tiles : address of `n_tiles` runs of `channels` elements, `tile_bytes` apart, at least MR - 1
-        of them.
+    tiles : address of runs of `channels` elements, `tile_bytes` apart.
+    large, small : so many times MR tiles, then so many times MR - 1.
     panel : address of NR vectors for each channel, aligned.
     target : address of NR vectors for each tile, aligned: the sums.
     is_first : 1: the sums begin at zero; 0: they go on from what `target` holds.
@@ -135,16 +135,11 @@ def products(v, row, tiles, n_tiles, tile_bytes, channels, panel, target, is_fir
             for j in vectors:
                 v.store(sums[i][j].get(), out, i * row.channels + j * row.lanes)
 
-    # Of MR and MR - 1 tiles at a time, so that few are computed twice.
-    few = row.pixels - 1
-    groups = v.quotient(v.add(n_tiles, few), row.pixels)
-    large = v.maximum(v.sub(n_tiles, v.mul(groups, few)), 0)
     for t in v.loop(large):
         compute(v.mul(t, row.pixels), row.pixels)
-    last = v.maximum(v.sub(n_tiles, few), 0)
-    for t in v.loop(v.sub(groups, large)):
-        first = v.add(v.mul(large, row.pixels), v.mul(t, few))
-        compute(v.minimum(first, last), few)
+    for t in v.loop(small):
+        first = v.add(v.mul(large, row.pixels), v.mul(t, row.pixels - 1))
+        compute(first, row.pixels - 1)
 
 
 def outputs(v, row, sums, step, table, offset, n_filters, bias, residual, activation):
@@ -226,8 +221,12 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
     first_panel = index % panel_blocks * plan.task_panels
     last_panel = min(first_panel + plan.task_panels, panels)
 
+    # Tiles are multiplied MR or MR - 1 at a time; what that needs more is the last one again.
+    mr = row.pixels
+    groups = (n_tiles + mr - 1) // mr
+    large = max(n_tiles - groups * (mr - 1), 0)
+    held = max(plan.task_tiles, (plan.task_tiles + mr - 1) // mr * (mr - 1))
     # A line more than needed between positions, so that they do not all fall into one set.
-    held = max(plan.task_tiles, row.pixels - 1)
     lanes = row.lanes
     tile_bytes = (plan.block_channels + lanes - 1) // lanes * lanes * itemsize
     input_step = held * tile_bytes + 64
@@ -242,7 +241,7 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
             first_channel = block * plan.block_channels
             channels = min(plan.block_channels, plan.group_channels - first_channel)
             if panel == first_panel or n_blocks > 1:
-                for t in range(max(n_tiles, row.pixels - 1)):
+                for t in range(max(n_tiles, groups * (mr - 1))):
                     tile = first_tile + min(t, n_tiles - 1)
                     y = tile // horizontal
                     x = tile - y * horizontal
@@ -269,8 +268,9 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
                 multiply(
                     row,
                     staging + p * input_step,
-                    n_tiles,
                     tile_bytes,
+                    large,
+                    groups - large,
                     channels,
                     bias + rows,
                     sums + p * sum_step,

@@ -190,9 +190,7 @@ def winograd_layer(filters_shape, strides: Pair, dilations: Pair, groups: int) -
         ("groups", 1, groups),
     ):
         if got != expected:
-            raise ValueError(
-                f"algorithm 'winograd' needs {name} {expected}, got {got}: use 'auto'"
-            )
+            raise ValueError(f"algorithm 'winograd' needs {name} {expected}, got {got}: use 'auto'")
 
 
 def winograd_dtype(dtype) -> None:

@@ -47,7 +47,7 @@ class Call(NamedTuple):
         function, words, weights, size, threads, gomp_parallel, activation, _ = self
         more = out if residual is None else residual
         # Kept by name: what runs between here and the kernel may be a call with a larger one.
-        memory, staging = _staging(size) if size else (None, 0)
+        _memory, staging = _staging(size) if size else (None, 0)
         function(words, id(images), weights, id(out), id(more), staging, threads, gomp_parallel)
         if activation is not None:
             activate(out, activation)

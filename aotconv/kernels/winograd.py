@@ -16,7 +16,7 @@ the same order, whatever the blocks and threads are.
 
 from __future__ import annotations
 
-from .registry import WINOGRAD_INPUT, WINOGRAD_POINTS, WINOGRAD_TILE, UNROLL
+from .registry import UNROLL, WINOGRAD_INPUT, WINOGRAD_POINTS, WINOGRAD_TILE
 from .runtime import set_word, tile_intrinsic
 from .simd import epilogue
 

@@ -48,6 +48,7 @@ SKIPPING_PIXEL = 1 << 10  # bytes of a pixel's channels; with fewer, a tap is no
 TASK_TILES = 16  # of pixels in a task of the dense kernel, at most
 TASKS_PER_THREAD = 4
 STAGING_BYTES = 1 << 20  # of a thread, at most: the second-level cache
+PACKED_ELEMENTS = 8 << 10  # transformed at a time: the temporaries stay in the caches
 WINOGRAD_LEAST_TILES, WINOGRAD_TILES = 12, 28  # in a task, if there are as many; at most
 
 
@@ -206,37 +207,50 @@ def _pack_narrow(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int
     return address, 0, memory
 
 
-def winograd_filters() -> np.ndarray:
-    """G of the winograd family, (6, 3): see `aotconv.kernels.winograd`."""
+def _transform_taps(taps: list[np.ndarray]) -> list[np.ndarray]:
+    """G g of the winograd family (see `aotconv.kernels.winograd`), of three taps."""
     a, b = WINOGRAD_POINTS
-    rows = [[1 / (a * a * b * b), 0, 0]]
+    transformed = [taps[0] * (1 / (a * a * b * b))]
     for p, q in ((a, b), (b, a)):
         scale = 1 / (2 * p * p * (p * p - q * q))
-        rows += [[scale, scale * x, scale * x * x] for x in (p, -p)]
-    return np.array([*rows, [0, 0, 1]])
+        even, odd = taps[0] + taps[2] * (p * p), taps[1] * p
+        transformed += [(even + odd) * scale, (even - odd) * scale]
+    return [*transformed, taps[2]]
 
 
 def _pack_winograd(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> _Layout:
     """A pixel of zeros; then for each panel its bias and G g G^T, a row for each channel of each
-    position; as wide as the tile, filled with zeros."""
+    position; as wide as the tile, filled with zeros.
+
+    Computed in float64 and rounded once, without BLAS: the bits are the same at all levels.
+    """
     channels, n_filters = shape[2:]
+    whole, rest = divmod(n_filters, row.channels)
     panels = -(-n_filters // row.channels)
+    depth = 1 + WINOGRAD_INPUT**2 * channels
     lead = _padded(channels * row.itemsize, ALIGNMENT) // row.itemsize
-    memory, address = _aligned(lead + panels * (1 + 36 * channels) * row.channels, row)
+    memory, address = _aligned(lead + panels * depth * row.channels, row)
     memory[:lead] = 0
-    packed = memory[lead:].reshape(panels, 1 + 36 * channels, row.channels)
-    g = winograd_filters()
+    packed = memory[lead:].reshape(panels, depth, row.channels)
+
+    def put(first: int, values: np.ndarray) -> None:
+        """Store rows of all filters, from the row `first` of the panels on."""
+        at = slice(first, first + len(values))
+        split = values[:, : n_filters - rest].reshape(-1, whole, row.channels)
+        packed[:whole, at] = split.swapaxes(0, 1)
+        if rest:
+            packed[whole, at, :rest] = values[:, n_filters - rest :]
+            packed[whole, at, rest:] = 0
+
+    put(0, rows[:1])
     filters = rows[1:].reshape(3, 3, channels, n_filters)
-    for panel in range(panels):
-        own = slice(panel * row.channels, min((panel + 1) * row.channels, n_filters))
-        width = own.stop - own.start
-        packed[panel, :, width:] = 0
-        packed[panel, 0, :width] = rows[0, own]
-        with np.errstate(over="ignore", invalid="ignore"):  # of huge and of infinite weights
-            # In float64, rounded once.
-            tap_rows = np.tensordot(g, filters[..., own].astype(np.float64), 1)
-            both = np.tensordot(g, tap_rows, ([1], [1]))  # columns, rows
-            packed[panel, 1:, :width] = both.swapaxes(0, 1).reshape(36 * channels, width)
+    some = max(1, PACKED_ELEMENTS // n_filters)
+    with np.errstate(over="ignore", invalid="ignore"):  # of huge and of infinite weights
+        for channel in range(0, channels, some):
+            taps = filters[:, :, channel : channel + some].astype(np.float64)
+            for i, kernel_row in enumerate(_transform_taps(list(taps))):
+                for j, values in enumerate(_transform_taps(list(kernel_row))):
+                    put(1 + (i * WINOGRAD_INPUT + j) * channels + channel, values)
     return address, lead * row.itemsize, memory
 
 

@@ -584,7 +584,7 @@ IMAGES, FILTERS = np.ones((2, 8, 8, 4), np.float32), np.ones((3, 3, 4, 6), np.fl
         ),
         (
             ValueError,
-            "'winograd' needs a result of dtype float32 or float64, got complex128",
+            "'winograd' needs a result of dtype float32 or float64, got complex64",
             {"algorithm": "winograd", "images": 1j * IMAGES},
         ),
         (ValueError, "threads must be at least 1", {"threads": 0}),

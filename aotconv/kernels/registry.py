@@ -196,8 +196,8 @@ NO_BORDER, COPIED, ZEROS, SKIPPED = range(4)
 DENSE_TILE_WORDS = 6
 # Products that the dense kernel multiplies at a time.
 UNROLL = 4
-# The winograd family: of its tiles' sides, and the points of the transforms, beside 0, minus these
-# and infinity.
+# The winograd family: outputs and inputs of a tile, along either axis, and the points of its
+# transforms beside 0, minus these, and infinity.
 WINOGRAD_TILE, WINOGRAD_INPUT = 4, 6
 WINOGRAD_POINTS = 0.625, 1.5
 # int64 words of scratch on the stack of each thread, for tables of addresses.

@@ -168,9 +168,10 @@ def _emit_task(context, builder, row_type, task):
 def _emit_body(context, module, call_task):
     """Emit ``void body(shared)``: what each thread of a team runs.
 
-    `shared` is an array of words: the number of the next task, the number of tasks, and a plan's
-    addresses.  A thread takes the next task until none is left, so no thread waits for a slower
-    one, and whatever number of threads came, all the work is done.
+    `shared` is an array of words: the number of the next task, the number of tasks, a plan's
+    addresses, and the number of threads that have come.  Each takes plan.staging bytes of the
+    staging memory.  A thread takes the next task until none is left, so no thread waits for a
+    slower one, and whatever number of threads came, all the work is done.
     """
     body_type = ir.FunctionType(ir.VoidType(), [WORD.as_pointer()])
     body = ir.Function(module, body_type, module.get_unique_name("team_body"))
@@ -227,7 +228,8 @@ def run_tasks(
 
     `images`, `out` and `residual` are the addresses of ndarray objects, `plan` and `weights` of
     memory.  The residual has the strides of `out`, whose memory it does not share; or it is `out`
-    itself: then there is none.
+    itself: then there is none.  `staging` is the address of plan.staging bytes for each thread, in
+    64-byte aligned pieces.
 
     A family is the module of that name beside this one; its function `task` computes one task.
     `gomp_parallel` is the address of ``GOMP_parallel(body, data, threads, flags)``, the entry that

@@ -20,7 +20,7 @@ from .registry import UNROLL, WINOGRAD_INPUT, WINOGRAD_POINTS, WINOGRAD_TILE
 from .runtime import set_word, tile_intrinsic
 from .simd import epilogue
 
-A, B = WINOGRAD_POINTS
+P, Q = WINOGRAD_POINTS
 
 
 def transform_six(v, d):
@@ -29,15 +29,15 @@ def transform_six(v, d):
     def fma(factor, a, b):
         return v.fma(v.constant(factor), a, b)
 
-    even_a, odd_a = fma(-B * B, d[2], d[4]), fma(-B * B, d[1], d[3])
-    even_b, odd_b = fma(-A * A, d[2], d[4]), fma(-A * A, d[1], d[3])
-    ends = [fma(-(A * A + B * B), d[i + 2], fma(A * A * B * B, d[i], d[i + 4])) for i in (0, 1)]
+    even_p, odd_p = fma(-Q * Q, d[2], d[4]), fma(-Q * Q, d[1], d[3])
+    even_q, odd_q = fma(-P * P, d[2], d[4]), fma(-P * P, d[1], d[3])
+    ends = [fma(-(P * P + Q * Q), d[i + 2], fma(P * P * Q * Q, d[i], d[i + 4])) for i in (0, 1)]
     return [
         ends[0],
-        fma(A, odd_a, even_a),
-        fma(-A, odd_a, even_a),
-        fma(B, odd_b, even_b),
-        fma(-B, odd_b, even_b),
+        fma(P, odd_p, even_p),
+        fma(-P, odd_p, even_p),
+        fma(Q, odd_q, even_q),
+        fma(-Q, odd_q, even_q),
         ends[1],
     ]
 
@@ -48,14 +48,14 @@ def transform_four(v, m):
     def fma(factor, a, b):
         return v.fma(v.constant(factor), a, b)
 
-    sum_a, difference_a = v.sum(m[1], m[2]), v.difference(m[1], m[2])
-    sum_b, difference_b = v.sum(m[3], m[4]), v.difference(m[3], m[4])
+    sum_p, difference_p = v.sum(m[1], m[2]), v.difference(m[1], m[2])
+    sum_q, difference_q = v.sum(m[3], m[4]), v.difference(m[3], m[4])
     zero = v.constant(0.0)
     return [
-        v.sum(v.sum(m[0], sum_a), sum_b),
-        fma(A, difference_a, fma(B, difference_b, zero)),
-        fma(A * A, sum_a, fma(B * B, sum_b, zero)),
-        fma(A**3, difference_a, fma(B**3, difference_b, m[5])),
+        v.sum(v.sum(m[0], sum_p), sum_q),
+        fma(P, difference_p, fma(Q, difference_q, zero)),
+        fma(P * P, sum_p, fma(Q * Q, sum_q, zero)),
+        fma(P**3, difference_p, fma(Q**3, difference_q, m[5])),
     ]
 
 
@@ -99,6 +99,8 @@ def products(v, row, tiles, tile_bytes, large, small, channels, panel, target, i
     panel : address of NR vectors for each channel, aligned.
     target : address of NR vectors for each tile, aligned: the sums.
     is_first : 1: the sums begin at zero; 0: they go on from what `target` holds.
+
+    Reads the runs and the panel; writes NR vectors for each tile.
     """
     vectors = range(row.vectors)
 
@@ -154,6 +156,9 @@ def outputs(v, row, sums, step, table, offset, n_filters, bias, residual, activa
     bias : address of NR vectors, aligned.
     residual : bytes from an output element to its residual, which is added; 0: none.
     activation : 0 none, 1 relu, 2 relu6.
+
+    Reads the sums, the bias, the residuals of `n_filters` of each pixel; writes as many elements
+    of each.  Neighbouring bytes are not touched.
     """
     size, n = WINOGRAD_INPUT, WINOGRAD_TILE
     start = v.pointer(sums)

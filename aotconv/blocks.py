@@ -54,8 +54,13 @@ def part(geometry: Geometry, n: slice, y: slice, x: slice) -> Block:
     return Block(smaller, (n, rows, columns), (n, y, x))
 
 
-def split(geometry: Geometry, itemsize: int, limit: int = BLOCK_BYTES) -> Iterator[Block]:
-    """Cut a convolution into parts of about `limit` bytes: images, else rows, else columns."""
+def split(
+    geometry: Geometry, itemsize: int, limit: int = BLOCK_BYTES, *, multiple: int = 1
+) -> Iterator[Block]:
+    """Cut a convolution into parts of about `limit` bytes: images, else rows, else columns.
+
+    Each part begins at a multiple of so many rows and columns of outputs.
+    """
     g = geometry
 
     def size(oh: int, ow: int) -> int:
@@ -63,10 +68,11 @@ def split(geometry: Geometry, itemsize: int, limit: int = BLOCK_BYTES) -> Iterat
         return (inputs * g.c + oh * ow * g.o) * itemsize
 
     step_n = min(g.n, max(1, limit // size(g.oh, g.ow)))
-    step_y = largest(g.oh, lambda oh: size(oh, g.ow) <= limit)
+    step_y = _whole(largest(g.oh, lambda oh: size(oh, g.ow) <= limit), g.oh, multiple)
     step_x = g.ow
     if size(1, g.ow) > max(limit, ROW_BYTES):
         step_x = largest(g.ow, lambda ow: size(1, ow) <= max(limit, ROW_BYTES))
+        step_x = _whole(step_x, g.ow, multiple)
     for n in _steps(g.n, step_n):
         for y in _steps(g.oh, step_y):
             for x in _steps(g.ow, step_x):
@@ -81,6 +87,11 @@ def largest(limit: int, fits) -> int:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if fits(middle) else (low, middle - 1)
     return low
+
+
+def _whole(step: int, size: int, multiple: int) -> int:
+    """`step` rounded down to a multiple, if it is less than `size`."""
+    return step if step >= size else max(multiple, step - step % multiple)
 
 
 def _steps(size: int, step: int) -> Iterator[slice]:

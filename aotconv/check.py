@@ -13,7 +13,7 @@ import sys
 import numpy as np
 
 from .geometry import Geometry, Pair, extent, output_size, resolve_padding
-from .kernels.registry import ACTIVATIONS
+from .kernels.registry import ACTIVATIONS, AOT_DTYPES
 
 DATA_FORMATS = {
     "NHWC": "NHWC",
@@ -22,6 +22,7 @@ DATA_FORMATS = {
     "channels_first": "NCHW",
 }
 LARGEST_ITEM = np.dtype(np.clongdouble).itemsize
+ALGORITHMS = ("auto", "winograd")
 PADDINGS = ("valid", "same", "same_lower")
 
 
@@ -174,6 +175,31 @@ def data_format(value) -> str:
 
 def activation(value) -> str | None:
     return _one_of("activation", value, ACTIVATIONS)
+
+
+def algorithm(value) -> str:
+    return _one_of("algorithm", value, ALGORITHMS)
+
+
+def winograd_layer(filters_shape, strides: Pair, dilations: Pair, groups: int) -> None:
+    """Refuse a layer that algorithm "winograd" does not compute."""
+    for name, expected, got in (
+        ("filters of height and width", (3, 3), tuple(filters_shape[:2])),
+        ("strides", (1, 1), strides),
+        ("dilations", (1, 1), dilations),
+        ("groups", 1, groups),
+    ):
+        if got != expected:
+            raise ValueError(f"algorithm 'winograd' needs {name} {expected}, got {got}: use 'auto'")
+
+
+def winograd_dtype(dtype) -> None:
+    """Refuse a result's dtype that algorithm "winograd" does not compute."""
+    if dtype.name not in AOT_DTYPES:
+        raise ValueError(
+            f"algorithm 'winograd' needs a result of dtype {' or '.join(AOT_DTYPES)}, "
+            f"got {dtype}: use 'auto'"
+        )
 
 
 def _one_of(name: str, value, choices):

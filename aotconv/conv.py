@@ -21,6 +21,7 @@ Padding: TypeAlias = (
 )
 DataFormat: TypeAlias = Literal["NHWC", "NCHW", "channels_last", "channels_first"]
 Activation: TypeAlias = Literal["relu", "relu6"]
+Algorithm: TypeAlias = Literal["auto", "winograd"]
 
 
 KEPT_LAYOUTS = 64  # a layer meets few layouts of images; one that meets many forgets them
@@ -36,9 +37,12 @@ class _Options(NamedTuple):
     groups: int
     data_format: str
     activation: str | None
+    algorithm: str
 
 
-def _checked(filters, bias, strides, padding, dilations, groups, data_format, activation):
+def _checked(
+    filters, bias, strides, padding, dilations, groups, data_format, activation, algorithm
+):
     """The filters, the bias and the options."""
     filters = check.filters_array(filters)
     n_filters = filters.shape[3]
@@ -50,7 +54,11 @@ def _checked(filters, bias, strides, padding, dilations, groups, data_format, ac
         check.filter_groups(groups, n_filters),
         check.data_format(data_format),
         check.activation(activation),
+        check.algorithm(algorithm),
     )
+    if options.algorithm == "winograd":
+        o = options
+        check.winograd_layer(filters.shape, o.strides, o.dilations, o.groups)
     return filters, bias, options
 
 
@@ -120,9 +128,17 @@ class _Convolution:
             check.residual_fits(residual, result_shape, dtype)
         if out is not None:
             check.out_fits(out, result_shape, dtype)
+        winograd = self._options.algorithm == "winograd"
+        if winograd:
+            check.winograd_dtype(dtype)
         is_sum = geometry.depth > 0 and 0 not in result_shape
         name = compute.name
         rung = ladder.rung(name) if is_sum else None
+        if winograd and is_sum and rung is None:
+            raise ValueError(
+                "algorithm 'winograd' needs compiled kernels or numba, "
+                f"and {ladder.active().name!r} computes: use 'auto'"
+            )
         kernel, microseconds = None, 0.0
         if rung is not None:
             kernel = self._kernels.get((rung, name)) or self._kernel(rung, name)
@@ -189,7 +205,10 @@ class _Convolution:
         """The kernel for a dtype, with the weights packed for it; kept."""
         o = self._options
         layer = plan.Layer.of(self._filters, o.groups, o.strides, o.dilations)
-        row = plan.select(layer, dtype, rung.level)
+        if o.algorithm == "winograd":
+            row = plan.winograd(dtype, rung.level)
+        else:
+            row = plan.select(layer, dtype, rung.level)
         packed = plan.pack(row, self._filters, self._bias, o.groups)
         kernel = run.Kernel(row, rung.kernel(row), packed, o.activation, {})
         self._kernels[rung, dtype] = kernel
@@ -240,7 +259,7 @@ class Conv2D(_Convolution):
     ----------
     filters : array_like, shape (KH, KW, C / groups, O)
     bias : array_like, shape (O,), optional
-    strides, padding, dilations, groups, data_format, activation
+    strides, padding, dilations, groups, data_format, activation, algorithm
         As in `conv2d`.
     threads : int, optional
         The default of the layer's calls.
@@ -268,9 +287,10 @@ class Conv2D(_Convolution):
         data_format: DataFormat = "NHWC",
         activation: Activation | None = None,
         threads: int | None = None,
+        algorithm: Algorithm = "auto",
     ) -> None:
         own_filters, own_bias, own_options = _checked(
-            filters, bias, strides, padding, dilations, groups, data_format, activation
+            filters, bias, strides, padding, dilations, groups, data_format, activation, algorithm
         )
         own_bias = None if own_bias is None else own_bias.copy()
         super().__init__(own_filters.copy(), own_bias, own_options)
@@ -342,6 +362,7 @@ def conv2d(
     residual: ArrayLike | None = None,
     out: NDArray[Any] | None = None,
     threads: int | None = None,
+    algorithm: Algorithm = "auto",
 ) -> NDArray[Any]:
     """Convolve images with filters.
 
@@ -389,6 +410,11 @@ def conv2d(
     threads : int, optional
         How many threads compute; by default as many as the work is worth, `get_num_threads` at
         most.  The result does not depend on it.
+    algorithm : {"auto", "winograd"}
+        "auto": the products of the formula above, summed.  "winograd": Winograd's minimal
+        filtering F(4x4, 3x3) [1]_, with a quarter of the products and rounding errors of another
+        kind (Notes), for filters of 3 x 3, strides, dilations and groups of 1, and results of
+        float32 or float64.
 
     Returns
     -------
@@ -403,7 +429,8 @@ def conv2d(
         an activation of complex numbers; a residual whose dtype cannot be cast to the result's
         within its kind.
     ValueError
-        Sizes that do not fit together.  Nothing has been written into `out` then.
+        Sizes that do not fit together; an algorithm that does not apply.  Nothing has been written
+        into `out` then.
 
     Warns
     -----
@@ -413,6 +440,21 @@ def conv2d(
     See Also
     --------
     Conv2D : keeps the packed weights for many calls.
+
+    Notes
+    -----
+    With algorithm "winograd" each output y of C channels differs from the exact value by no more
+    than ``eps * (C + 28) * (282 * C * max|x| * max|w| + |bias| + |residual|)``, short of overflow:
+    values in between are up to ``564 * C * max|x| * max|w|``.  On standard normal data errors are
+    about twice those of "auto" (HACKING.md has figures; for their kind see [2]_).  Sums of
+    integers are not exact.  Outputs are computed in tiles of 4 x 4, and all that share a tile
+    with one whose window holds a NaN or an infinity may be NaN.
+
+    References
+    ----------
+    .. [1] A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016.
+    .. [2] B. Barabasz, A. Anderson, K. M. Soodhalter, D. Gregg, "Error Analysis and Improving the
+       Accuracy of Winograd Convolution for Deep Neural Networks", ACM TOMS 46(4), 2020.
 
     Examples
     --------
@@ -428,6 +470,8 @@ def conv2d(
     array([48., 49., 50., 51.], dtype=float32)
     """
     layer = _layer(
-        *_checked(filters, bias, strides, padding, dilations, groups, data_format, activation)
+        *_checked(
+            filters, bias, strides, padding, dilations, groups, data_format, activation, algorithm
+        )
     )
     return layer._run(images, out, residual, threads)

@@ -24,6 +24,9 @@ from .kernels.registry import (
     SCRATCH_WORDS,
     SKIPPED,
     UNROLL,
+    WINOGRAD_INPUT,
+    WINOGRAD_POINTS,
+    WINOGRAD_TILE,
     ZEROS,
     Row,
 )
@@ -45,6 +48,9 @@ SKIPPING_PIXEL = 1 << 10  # bytes of a pixel's channels; with fewer, a tap is no
 TASK_TILES = 16  # of pixels in a task of the dense kernel, at most
 TASKS_PER_THREAD = 4  # where there are fewer, they are cut with care
 TILE_OVERHEAD = 1  # of a tile, in pixels
+STAGING_BYTES = 1 << 20  # of a thread, at most: the second-level cache
+PACKED_ELEMENTS = 8 << 10  # transformed at a time: the temporaries stay in the caches
+WINOGRAD_LEAST_TILES, WINOGRAD_TILES = 12, 28  # in a task, if there are as many; at most
 
 
 class Layer(NamedTuple):
@@ -84,6 +90,11 @@ def select(layer: Layer, dtype: str, level: str) -> Row:
             return row
     dense = [row for row in rows if row.family == "dense"]
     return min(dense, key=lambda row: (_padded(group_filters, row.channels), -row.channels))
+
+
+def winograd(dtype: str, level: str) -> Row:
+    """The registry row of algorithm "winograd", for layers that `aotconv.check` lets pass."""
+    return next(row for row in _ROWS[level, dtype] if row.family == "winograd")
 
 
 def _few_filters(row: Row, layer: Layer) -> bool:
@@ -235,6 +246,53 @@ def _pack_narrow(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int
     return address, 0, memory
 
 
+def _transform_taps(taps: list[np.ndarray]) -> list[np.ndarray]:
+    """G g of the winograd family (see `aotconv.kernels.winograd`), of three taps."""
+    a, b = WINOGRAD_POINTS
+    transformed = [taps[0] * (1 / (a * a * b * b))]
+    for p, q in ((a, b), (b, a)):
+        scale = 1 / (2 * p * p * (p * p - q * q))
+        even, odd = taps[0] + taps[2] * (p * p), taps[1] * p
+        transformed += [(even + odd) * scale, (even - odd) * scale]
+    return [*transformed, taps[2]]
+
+
+def _pack_winograd(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> _Layout:
+    """A pixel of zeros; then for each panel its bias and G g G^T, a row for each channel of each
+    position; as wide as the tile, filled with zeros.
+
+    Computed in float64 and rounded once, without BLAS: the bits are the same at all levels.
+    """
+    channels, n_filters = shape[2:]
+    whole, rest = divmod(n_filters, row.channels)
+    panels = -(-n_filters // row.channels)
+    depth = 1 + WINOGRAD_INPUT**2 * channels
+    lead = _padded(channels * row.itemsize, ALIGNMENT) // row.itemsize
+    memory, address = _aligned(lead + panels * depth * row.channels, row)
+    memory[:lead] = 0
+    packed = memory[lead:].reshape(panels, depth, row.channels)
+
+    def put(first: int, values: np.ndarray) -> None:
+        """Store rows of all filters, from the row `first` of the panels on."""
+        at = slice(first, first + len(values))
+        split = values[:, : n_filters - rest].reshape(-1, whole, row.channels)
+        packed[:whole, at] = split.swapaxes(0, 1)
+        if rest:
+            packed[whole, at, :rest] = values[:, n_filters - rest :]
+            packed[whole, at, rest:] = 0
+
+    put(0, rows[:1])
+    filters = rows[1:].reshape(3, 3, channels, n_filters)
+    some = max(1, PACKED_ELEMENTS // n_filters)
+    with np.errstate(over="ignore", invalid="ignore"):  # of huge and of infinite weights
+        for channel in range(0, channels, some):
+            taps = filters[:, :, channel : channel + some].astype(np.float64)
+            for i, kernel_row in enumerate(_transform_taps(list(taps))):
+                for j, values in enumerate(_transform_taps(list(kernel_row))):
+                    put(1 + (i * WINOGRAD_INPUT + j) * channels + channel, values)
+    return address, lead * row.itemsize, memory
+
+
 def _pack_loop(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> _Layout:
     """A zero, then the rows."""
     memory, address = _aligned(1 + rows.size, row)
@@ -250,6 +308,7 @@ _PACKERS = {
     "image": _pack_image,
     "strip": _pack_strip,
     "narrow": _pack_narrow,
+    "winograd": _pack_winograd,
     "loop": _pack_loop,
 }
 
@@ -272,7 +331,8 @@ def estimate(row: Row, geometry: Geometry) -> float:
     g = geometry
     elements = g.n * g.h * g.w * g.c + g.n * g.oh * g.ow * g.o
     rate = LOOP_RATE if row.family == "loop" else VECTOR_RATE / row.itemsize
-    return max(g.multiply_adds / rate, elements * row.itemsize / COPY_RATE)
+    products = g.multiply_adds / (3 if row.family == "winograd" else 1)
+    return max(products / rate, elements * row.itemsize / COPY_RATE)
 
 
 def blocking(
@@ -292,6 +352,8 @@ def blocking(
         return _dense_blocking(row, g, image_x, threads, finite)
     if row.family == "narrow":
         return _narrow_blocking(row, g, image_x)
+    if row.family == "winograd":
+        return _winograd_blocking(row, g, threads)
     if row.family == "depthwise":
         return _depthwise_blocking(row, g, threads)
     if row.family == "image":
@@ -333,6 +395,35 @@ def _narrow_blocking(row: Row, g: Geometry, image_x: int) -> dict[str, int]:
         "task_rows": rows,
         "task_columns": columns,
         "merge_rows": int(image_x == g.c * row.itemsize and g.dw == 1),
+    }
+
+
+def _winograd_blocking(row: Row, g: Geometry, threads: int) -> dict[str, int]:
+    tiles = g.n * -(-g.oh // WINOGRAD_TILE) * -(-g.ow // WINOGRAD_TILE)
+    panels = -(-g.o // row.channels)
+
+    def staging(tiles: int, channels: int) -> int:
+        held = max(tiles, -(-tiles // row.pixels) * (row.pixels - 1))
+        elements = held * (_padded(channels, row.lanes) + row.channels)
+        return WINOGRAD_INPUT**2 * (elements * row.itemsize + 2 * ALIGNMENT)
+
+    # With too few tiles the panels' way from memory takes longer than the products.
+    least = min(tiles, WINOGRAD_LEAST_TILES)
+    most = largest(min(tiles, WINOGRAD_TILES), lambda n: staging(n, g.c) <= STAGING_BYTES)
+    most = max(least, most)
+    tile_tasks = -(-tiles // most)
+    task_tiles = -(-tiles // tile_tasks)
+    fitting = largest(g.c, lambda channels: staging(task_tiles, channels) <= STAGING_BYTES)
+    pieces = -(-g.c // fitting)
+    block_channels = g.c if pieces == 1 else _padded(-(-g.c // pieces), row.lanes)
+    wanted = TASKS_PER_THREAD * threads if threads > 1 else 1
+    task_panels = -(-panels // min(panels, -(-wanted // tile_tasks)))
+    return {
+        "tasks": tile_tasks * -(-panels // task_panels),
+        "task_tiles": task_tiles,
+        "task_panels": task_panels,
+        "block_channels": block_channels,
+        "staging": _padded(staging(task_tiles, block_channels), ALIGNMENT),
     }
 
 
@@ -437,7 +528,7 @@ def words(
         Of NHWC arrays whose channels are contiguous, in bytes.
     """
     fields: dict[str, Any] = {
-        **dict.fromkeys((*BLOCKING, "panel_groups", "border", "merge_rows"), 0),
+        **dict.fromkeys((*BLOCKING, "panel_groups", "border", "merge_rows", "staging"), 0),
         **geometry._asdict(),
         **blocking(row, geometry, image_strides[2], out_strides[2], threads, packed.finite),
         "pixels": geometry.n * geometry.oh * geometry.ow,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -12,18 +13,18 @@ from . import threads as openmp
 from .blocks import split
 from .fallback import activate
 from .geometry import Geometry
-from .kernels.registry import AOT_DTYPES, FIELDS, LOOP_DTYPES, Row
+from .kernels.registry import AOT_DTYPES, FIELDS, LOOP_DTYPES, WINOGRAD_TILE, Row
 
 _DTYPES = {name: np.dtype(name) for name in AOT_DTYPES + LOOP_DTYPES}
 _KEPT_CALLS = 64  # a layer meets few layouts; what meets many forgets them
-_TASKS = FIELDS.index("tasks")
+_TASKS, _STAGING = FIELDS.index("tasks"), FIELDS.index("staging")
 
 
 class Kernel(NamedTuple):
     """A compiled kernel, its weights, and its calls for the layouts it has met."""
 
     row: Row
-    function: Callable[[int, int, int, int, int, int, int], None]
+    function: Callable[[int, int, int, int, int, int, int, int], None]
     packed: plan.Packed
     activation: str | None
     calls: dict[tuple, Call]
@@ -32,9 +33,10 @@ class Kernel(NamedTuple):
 class Call(NamedTuple):
     """All that a kernel is told but where the arrays are: known of sizes, strides and threads."""
 
-    function: Callable[[int, int, int, int, int, int, int], None]
+    function: Callable[[int, int, int, int, int, int, int, int], None]
     words: int  # addresses
     weights: int
+    staging: int  # bytes
     threads: int
     gomp_parallel: int
     activation: str | None  # that the kernel does not apply itself
@@ -42,9 +44,11 @@ class Call(NamedTuple):
 
     def __call__(self, images, out, residual) -> None:
         """Run on arrays of the sizes and strides that were planned for, in any order of axes."""
-        function, words, weights, threads, gomp_parallel, activation, _ = self
+        function, words, weights, size, threads, gomp_parallel, activation, _ = self
         more = out if residual is None else residual
-        function(words, id(images), weights, id(out), id(more), threads, gomp_parallel)
+        # Kept by name: what runs between here and the kernel may be a call with a larger one.
+        _memory, staging = _staging(size) if size else (None, 0)
+        function(words, id(images), weights, id(out), id(more), staging, threads, gomp_parallel)
         if activation is not None:
             activate(out, activation)
 
@@ -70,7 +74,8 @@ def convolve(
         call = _plan(kernel, geometry, images.strides, out.strides, threads)
         call(images, out, residual)
         return call
-    for block in split(geometry, dtype.itemsize):
+    multiple = WINOGRAD_TILE if kernel.row.family == "winograd" else 1
+    for block in split(geometry, dtype.itemsize, multiple=multiple):
         source, target = images[block.images], out[block.out]
         more = None if residual is None else residual[block.out]
         with np.errstate(over="ignore"):  # from float64, or to float16
@@ -83,6 +88,19 @@ def convolve(
             if copy_out:
                 np.copyto(target, block_out, casting="same_kind")
     return None
+
+
+_thread = threading.local()
+
+
+def _staging(size: int) -> tuple[np.ndarray, int]:
+    """Memory of this thread's own, kept for its next calls, and the address of `size` bytes of it,
+    aligned to a cache line."""
+    memory = getattr(_thread, "memory", None)
+    if memory is None or memory.size < size + plan.ALIGNMENT:
+        memory = _thread.memory = np.empty(size + plan.ALIGNMENT, np.uint8)
+    address = memory.ctypes.data
+    return memory, address + -address % plan.ALIGNMENT
 
 
 def _usable(array: np.ndarray, row: Row) -> bool:
@@ -117,6 +135,7 @@ def _plan(kernel: Kernel, geometry: Geometry, image_strides, out_strides, thread
             kernel.function,
             words.ctypes.data,
             kernel.packed.address,
+            team * int(words[_STAGING]),
             team,
             openmp.gomp_parallel(team),
             kernel.activation if kernel.row.family == "loop" else None,

@@ -24,6 +24,7 @@ hypothesis.settings.load_profile("aotconv")
 
 AVAILABLE = [each.name for each in aotconv.implementations() if each.available]
 AOT_LEVELS = [name for name in AVAILABLE if name in LEVELS]
+COMPILED = [name for name in AVAILABLE if name != "numpy"]
 
 
 @pytest.fixture(params=AVAILABLE)

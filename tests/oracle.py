@@ -25,6 +25,49 @@ def error_bound(images, filters, bias, dtype, residual=None) -> float:
     return float(bound)
 
 
+def winograd_matrices():
+    """A, B and G of F(4x4, 3x3), as (6, 4), (6, 6) and (6, 3), of the points 0, ±5/8, ±3/2, ∞.
+
+    A and G evaluate polynomials, and B follows from them: each product of A and G that belongs to
+    output k and tap r is to meet input k + r alone.
+    """
+    points = [0, 5 / 8, -5 / 8, 3 / 2, -3 / 2]
+    scale = [np.prod([p - q for q in points if q != p]) for p in points]
+    infinity = [[0, 0, 0, 1]], [[0, 0, 1]]
+    a = np.concatenate([[[p**k for k in range(4)] for p in points], infinity[0]])
+    g = [[p**r / s for r in range(3)] for p, s in zip(points, scale, strict=True)]
+    g = np.concatenate([g, infinity[1]])
+    met = np.array([[k + r == s for s in range(6)] for k in range(4) for r in range(3)], float)
+    products = np.array([a[:, k] * g[:, r] for k in range(4) for r in range(3)])
+    b, *_ = np.linalg.lstsq(products, met, rcond=None)
+    assert np.allclose(products @ b, met, atol=1e-12)
+    return a, b.T, g
+
+
+def winograd_amplification() -> float:
+    """The most that the sizes of images and weights can grow to, in the sum of an output element
+    of one channel: see `winograd_bound`."""
+    a, b, g = (np.abs(matrix) for matrix in winograd_matrices())
+    return float((a.T @ (b.sum(0) * g.sum(1))).max() ** 2)
+
+
+def winograd_bound(images, filters, bias, dtype, residual=None) -> float:
+    """The error that each output of algorithm "winograd" may have, for any data, short of overflow:
+    eps * (C + 28) * (282 * C * max|x| * max|w| + |bias| + |residual|).
+
+    On its way into an output an element is rounded at most C + 27 times, by eps / 2 each: 8 times
+    in each of the three transforms, C times in the sum over channels, once more where there is no
+    FMA, twice for bias and residual.  The sizes of all that is summed are together no more than
+    `winograd_amplification`, 564, times C * max|x| * max|w|.
+    """
+    channels = filters.shape[2]
+    sizes = [np.abs(each).max(initial=0.0) for each in (images, filters)]
+    total = 282 * channels * float(sizes[0]) * float(sizes[1])
+    for more in (bias, residual):
+        total += 0.0 if more is None else float(np.abs(more).max(initial=0.0))
+    return float(np.finfo(dtype).eps * (channels + 28) * total)
+
+
 def wide(array):
     """float64 or complex128 of the same values."""
     if array is None:
@@ -44,10 +87,23 @@ def assert_exact(result, images, filters, bias=None, *args, activation=None, **o
     np.testing.assert_array_equal(result, expected)
 
 
-def assert_within_bound(result, images, filters, bias=None, *args, residual=None, **options):
-    """`result` differs from the oracle's by no more than `error_bound`."""
+def assert_within_bound(
+    result, images, filters, bias=None, *args, residual=None, factor=1, **options
+):
+    """`result` differs from the oracle's by no more than `error_bound`; return by how much."""
     arrays = wide(images), wide(filters), wide(bias)
     expected = conv2d_reference(*arrays, *args, residual=residual, **options)
     assert result.shape == expected.shape
     error = np.abs(result.astype(expected.dtype) - expected).max(initial=0.0)
-    assert error <= error_bound(images, filters, bias, result.dtype, residual)
+    assert error <= factor * error_bound(images, filters, bias, result.dtype, residual)
+    return float(error)
+
+
+def assert_winograd(result, images, filters, bias=None, *args, algorithm="winograd", **options):
+    """`result` is within the bound of algorithm "winograd" for any data, and within four times that
+    of "auto", for data such as the tests draw."""
+    residual = options.get("residual")
+    arrays = images, filters, bias
+    error = assert_within_bound(result, *arrays, *args, factor=4, **options)
+    assert algorithm == "winograd"
+    assert error <= winograd_bound(*arrays, result.dtype, residual)

@@ -38,7 +38,7 @@ class Problem(NamedTuple):
     bias: np.ndarray | None
     strides: Any
     padding: Any
-    options: dict[str, Any]  # dilations, groups, data_format, activation
+    options: dict[str, Any]  # dilations, groups, data_format, activation, perhaps algorithm
     residual: np.ndarray | None
 
     def call(self, function, **more):
@@ -106,8 +106,14 @@ def odd_strides(array):
 
 
 @st.composite
-def problems(draw, dtypes=FLOATS, values=integer_values, layout=layouts, mixed=False):
-    """Convolutions that fit: every option, small sizes around the tiles' edges."""
+def problems(
+    draw, dtypes=FLOATS, values=integer_values, layout=layouts, mixed=False, winograd=False
+):
+    """Convolutions that fit: every option, small sizes around the tiles' edges.
+
+    With `winograd`, those of that algorithm alone.
+    """
+    dtypes = ("float32", "float64") if winograd else dtypes
     groups = draw(st.sampled_from([1, 1, 1, 2, 3]))
     group_channels = draw(st.integers(0, 9))
     group_filters = draw(st.one_of(st.integers(0, 9), st.sampled_from([15, 16, 17, 33])))
@@ -115,9 +121,13 @@ def problems(draw, dtypes=FLOATS, values=integer_values, layout=layouts, mixed=F
         groups, group_channels = draw(st.sampled_from([2, 5, 8, 17, 33])), 1
         group_filters = draw(st.sampled_from([1, 1, 2]))
     kh, kw = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+    if winograd:
+        groups, kh, kw = 1, 3, 3
     h, w = draw(st.integers(0, 13)), draw(st.integers(0, 13))
     n = draw(st.sampled_from([1, 1, 2, 3, 0]))
     strides, dilations, padding = draw(pairs), draw(pairs), draw(paddings)
+    if winograd:
+        strides, dilations = 1, (1, 1)
     (dh, dw), zeros = np.broadcast_to(dilations, 2), np.zeros((2, 2), int)
     if not isinstance(padding, str):
         nested = isinstance(padding, tuple) and isinstance(padding[0], tuple)
@@ -140,6 +150,8 @@ def problems(draw, dtypes=FLOATS, values=integer_values, layout=layouts, mixed=F
     if n == 1 and draw(st.booleans()):
         images = images[0]
     options = {"dilations": dilations, "groups": groups, "data_format": data_format}
+    if winograd:
+        options["algorithm"] = "winograd"
     options["activation"] = None if np.dtype(dtype).kind == "c" else draw(activations)
     problem = Problem(images, filters, bias, strides, padding, options, None)
     if draw(st.booleans()):

@@ -8,9 +8,9 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import AVAILABLE
-from oracle import assert_exact
-from strategies import integer_values
+from conftest import AVAILABLE, COMPILED
+from oracle import assert_exact, assert_winograd
+from strategies import integer_values, real_values
 
 import aotconv
 from aotconv import Conv2D, conv2d
@@ -559,6 +559,34 @@ IMAGES, FILTERS = np.ones((2, 8, 8, 4), np.float32), np.ones((3, 3, 4, 6), np.fl
             {"residual": np.ones((2, 6, 6, 6), "c8")},
         ),
         (TypeError, "residual must be without a mask", {"residual": np.ma.ones((2, 6, 6, 6))}),
+        (ValueError, "algorithm must be one of .* got 'fft'", {"algorithm": "fft"}),
+        (ValueError, "algorithm must be one of .* got None", {"algorithm": None}),
+        (TypeError, "algorithm must be one of .* of type int", {"algorithm": 1}),
+        (
+            ValueError,
+            r"'winograd' needs filters of height and width \(3, 3\), got \(3, 2\)",
+            {"algorithm": "winograd", "filters": np.ones((3, 2, 4, 6), "f4")},
+        ),
+        (
+            ValueError,
+            r"'winograd' needs strides \(1, 1\), got \(2, 1\)",
+            {"algorithm": "winograd", "strides": (2, 1)},
+        ),
+        (
+            ValueError,
+            r"'winograd' needs dilations \(1, 1\), got \(1, 2\)",
+            {"algorithm": "winograd", "dilations": (1, 2)},
+        ),
+        (
+            ValueError,
+            "'winograd' needs groups 1, got 2",
+            {"algorithm": "winograd", "groups": 2, "filters": FILTERS[:, :, :2]},
+        ),
+        (
+            ValueError,
+            "'winograd' needs a result of dtype float32 or float64, got complex64",
+            {"algorithm": "winograd", "images": 1j * IMAGES},
+        ),
         (ValueError, "threads must be at least 1", {"threads": 0}),
         (TypeError, "threads must be an integer", {"threads": "2"}),
         (ValueError, "too large to address", {"padding": 2**40}),
@@ -575,6 +603,108 @@ def test_errors_name_the_argument_what_came_and_what_was_expected(error, message
     call = {name: arguments.pop(name, None) for name in ("images", "out", "residual")}
     with pytest.raises(error, match=message):
         Conv2D(**arguments)(**call)
+
+
+@pytest.fixture(params=COMPILED)
+def compiled(request):
+    """Each implementation that has algorithm "winograd", in use."""
+    with aotconv.use(request.param):
+        yield request.param
+
+
+def test_a_literal_winograd_convolution(compiled):
+    images = np.zeros((1, 6, 7, 1), np.float64)
+    images[0, 3, 4] = 10
+    filters = np.arange(9, dtype=np.float64).reshape(3, 3, 1, 1)
+    result = conv2d(images, filters, [0.5], padding="same", algorithm="winograd")
+    expected = np.full((6, 7), 0.5)
+    expected[2:5, 3:6] += 10 * filters[::-1, ::-1, 0, 0]
+    np.testing.assert_allclose(result[0, :, :, 0], expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "complex64", "float16"])
+def test_winograd_refuses_dtypes_before_anything_is_written(dtype):
+    images, filters = np.ones((1, 5, 5, 2), dtype), np.ones((3, 3, 2, 3), dtype)
+    out = np.full((1, 3, 3, 3), 7, dtype)
+    with pytest.raises(ValueError, match=f"float32 or float64, got {dtype}"):
+        conv2d(images, filters, out=out, algorithm="winograd")
+    assert (out == 7).all()
+
+
+def test_winograd_is_refused_where_numpy_computes():
+    images, filters = np.ones((1, 5, 5, 2)), np.ones((3, 3, 2, 3))
+    with aotconv.use("numpy"):
+        with pytest.raises(ValueError, match="needs compiled kernels or numba, and 'numpy'"):
+            conv2d(images, filters, algorithm="winograd")
+        assert (conv2d(images, filters, algorithm="auto") == 18).all()
+
+
+def test_winograd_and_auto_are_layers_of_their_own(compiled):
+    images = real_values(RNG, (1, 9, 9, 4), "float32")
+    filters = real_values(RNG, (3, 3, 4, 5), "float32")
+    layers = [Conv2D(filters, algorithm=name) for name in ("auto", "winograd")]
+    results = [layer(images) for layer in layers]
+    assert (results[0] != results[1]).any()
+    for _ in range(2):
+        for name, expected in zip(("auto", "winograd"), results, strict=True):
+            np.testing.assert_array_equal(conv2d(images, filters, algorithm=name), expected)
+    assert "algorithm='winograd'" in repr(layers[1])
+    copied = pickle.loads(pickle.dumps(layers[1]))
+    np.testing.assert_array_equal(copied(images), results[1])
+
+
+def test_winograd_gives_integers_under_float_filters_their_common_dtype(compiled):
+    images = integer_values(RNG, (2, 9, 9, 4), "int32")
+    filters = integer_values(RNG, (3, 3, 4, 5), "float32")
+    result = conv2d(images, filters, padding="same", algorithm="winograd")
+    assert result.dtype == np.float64
+    assert_winograd(result, images, filters, None, 1, "same")
+
+
+@pytest.mark.parametrize("shape", [(3, 150, 90, 12), (1, 9, 3000, 300)])
+def test_winograd_gives_the_same_bits_where_layouts_are_copied_in_blocks(shape):
+    images = real_values(RNG, shape, "float32")
+    filters = real_values(RNG, (3, 3, shape[3], 2), "float32")
+    options = {"padding": ((1, 2), (0, 3)), "activation": "relu", "algorithm": "winograd"}
+    expected = conv2d(images, filters, **options)
+    assert_winograd(expected, images, filters, None, 1, **options)
+    residual = real_values(RNG, expected.shape, "float32")
+    added = conv2d(images, filters, residual=residual, **options)
+    fortran = np.asfortranarray(images)
+    np.testing.assert_array_equal(conv2d(fortran, filters, **options), expected)
+    more = np.asfortranarray(residual)
+    np.testing.assert_array_equal(conv2d(fortran, filters, residual=more, **options), added)
+    first = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    result = conv2d(first, filters, data_format="NCHW", **options)
+    np.testing.assert_array_equal(result.transpose(0, 2, 3, 1), expected)
+    out = np.empty(added.T.shape, np.float32).T
+    conv2d(images, filters, residual=residual, out=out, **options)
+    np.testing.assert_array_equal(out, added)
+
+
+def test_a_nan_reaches_no_further_than_winograds_tiles(compiled):
+    images = np.ones((1, 16, 16, 3), np.float32)
+    images[0, 7, 9, 1] = np.nan
+    result = conv2d(images, np.ones((3, 3, 3, 4), "f4"), padding="same", algorithm="winograd")
+    reached = np.zeros((16, 16), bool)
+    reached[4:12, 8:12] = True  # tiles that read rows 3 to 8 or 7 to 12, columns 7 to 12
+    window = np.s_[:, 6:9, 8:11]
+    assert np.isnan(result[window]).all()
+    assert not np.isnan(result[:, ~reached]).any()
+
+
+def test_winograd_keeps_quiet_about_weights_that_overflow(compiled):
+    images = np.ones((1, 5, 5, 1), np.float32)
+    for weight in (np.finfo(np.float32).max, np.inf):
+        filters = np.full((3, 3, 1, 1), weight, np.float32)
+        assert not np.isfinite(conv2d(images, filters, algorithm="winograd")).any()
+
+
+def test_winograd_of_empty_sizes_is_that_of_auto(compiled):
+    for shape, n_filters in (((0, 5, 5, 2), 3), ((1, 5, 5, 0), 3), ((1, 5, 5, 2), 0)):
+        args = np.ones(shape), np.ones((3, 3, shape[3], n_filters)), np.ones(n_filters)
+        expected = conv2d(*args)
+        np.testing.assert_array_equal(conv2d(*args, algorithm="winograd"), expected)
 
 
 def test_a_read_only_out_is_refused_and_nothing_is_written_on_any_error():

@@ -7,13 +7,21 @@ import itertools
 import numpy as np
 import pytest
 from conftest import AOT_LEVELS
-from oracle import assert_exact, assert_within_bound
+from oracle import (
+    assert_exact,
+    assert_winograd,
+    assert_within_bound,
+    wide,
+    winograd_bound,
+    winograd_matrices,
+)
 from strategies import integer_values, real_values
 
 import aotconv
 from aotconv import check, cpu, plan, run
 from aotconv.kernels.registry import COPIED, LEVELS, LOOP_ROWS, ROWS, SKIPPED, ZEROS
 from aotconv.ladder import Rung
+from aotconv.reference import conv2d_reference
 from aotconv.threads import openmp_runtime
 
 JIT_LEVEL = AOT_LEVELS[0] if AOT_LEVELS else next(iter(LEVELS))
@@ -83,9 +91,17 @@ def grouping(row, n_filters, group_channels=3):
     return 1, group_channels, n_filters
 
 
+def assert_right(row, result, *args, **options):
+    """`result` is the oracle's, or of the winograd family within its bound."""
+    judge = assert_winograd if row.family == "winograd" else assert_exact
+    judge(result, *args, **options)
+
+
 def suited(row, window, strides=(1, 1), dilations=(1, 1)):
     """The window, strides and dilations that come nearest and that the row serves."""
     (kh, kw), (sh, sw), (dh, dw) = window, strides, dilations
+    if row.family == "winograd":
+        return (3, 3), (1, 1), (1, 1)
     if row.window:
         kh = kw = row.window
         dh = dw = 1
@@ -107,7 +123,8 @@ def test_every_row_is_exact_over_the_tails_of_pixels_and_filters(row, jit):
         filters = integer_values(rng, (*window, group_channels, n_filters), row.dtype)
         bias = integer_values(rng, (n_filters,), row.dtype)
         args = images, filters, bias, strides, "same"
-        assert_exact(convolve(row, function, *args, groups=groups), *args, groups=groups)
+        result = convolve(row, function, *args, groups=groups)
+        assert_right(row, result, *args, groups=groups)
 
 
 @pytest.mark.parametrize(("row", "jit"), CONVOLUTIONS)
@@ -120,14 +137,16 @@ def test_every_row_is_exact_over_strides_dilations_and_padding(
     function = kernel_function(row, jit)
     rng = np.random.default_rng(2)
     groups, group_channels, n_filters = 2, 3, 8
-    if row.family not in ("dense", "loop"):
+    if row.family == "winograd":
+        groups = 1
+    elif row.family not in ("dense", "loop"):
         groups, group_channels, n_filters = grouping(row, tails(row)[-1])
     window, strides, dilations = suited(row, (4, 3), strides, dilations)
     images = integer_values(rng, (2, 9, 11, groups * group_channels), row.dtype)
     filters = integer_values(rng, (*window, group_channels, n_filters), row.dtype)
     args = images, filters, None, strides, padding
     options = {"dilations": dilations, "groups": groups}
-    assert_exact(convolve(row, function, *args, **options), *args, **options)
+    assert_right(row, convolve(row, function, *args, **options), *args, **options)
 
 
 @pytest.mark.parametrize(("row", "jit"), CONVOLUTIONS)
@@ -164,6 +183,10 @@ def test_every_row_stays_exact_where_its_work_is_cut(row, jit):
             ((1, 5, 700, 3), (4, 4, 3, 1), 1),  # columns too
             ((1, 6, 7, 130), (3, 3, 130, 1), 1),
         ],
+        "winograd": [
+            ((2, 30, 50, 5), (3, 3, 5, 3), 1),  # tiles in several tasks
+            ((1, 11, 13, 900), (3, 3, 900, 3), 1),  # channels in blocks
+        ],
         "loop": [((1, 5, 6, 30), (3, 3, 30, 5), 1)],
     }
     for images_shape, filters_shape, groups in shapes[row.family]:
@@ -172,9 +195,9 @@ def test_every_row_stays_exact_where_its_work_is_cut(row, jit):
         filters = integer_values(rng, (*window, *filters_shape[2:]), row.dtype)
         args = images, filters, None, strides, "same"
         result = convolve(row, function, *args, groups=groups)
-        assert_exact(result, *args, groups=groups)
+        assert_right(row, result, *args, groups=groups)
         options = {"groups": groups, "residual": integer_values(rng, result.shape, row.dtype)}
-        assert_exact(convolve(row, function, *args, **options), *args, **options)
+        assert_right(row, convolve(row, function, *args, **options), *args, **options)
 
 
 DENSE = [case for case in CONVOLUTIONS if case.values[0].family == "dense"]
@@ -211,6 +234,51 @@ def test_every_dense_row_is_exact_however_its_windows_leave_the_image(
         cut = border == COPIED and blocking["block_taps"] < window[0] * window[1]
         assert blocking["border"] == (ZEROS if cut else border)
         assert_exact(convolve(row, function, *args, **options), *args, **options)
+
+
+WINOGRAD = [case for case in CONVOLUTIONS if case.values[0].family == "winograd"]
+
+
+@pytest.mark.parametrize(("row", "jit"), WINOGRAD)
+def test_winograd_rows_give_the_same_bits_however_their_work_is_cut(row, jit, monkeypatch):
+    function = kernel_function(row, jit)
+    rng = np.random.default_rng(8)
+    channels, n_filters = 5 * row.lanes + 3, 2 * row.channels + 1
+    filters = real_values(rng, (3, 3, channels, n_filters), row.dtype)
+    bias = real_values(rng, (n_filters,), row.dtype)
+    for n, height, width in ((1, 1, 1), (1, 4, 5), (2, 11, 13), (1, 9, 30)):
+        images = real_values(rng, (n, height, width, channels), row.dtype)
+        args = images, filters, bias, (1, 1), "same"
+        residual = real_values(rng, (n, height, width, n_filters), row.dtype)
+        expected = convolve(row, function, *args, residual=residual)
+        assert_winograd(expected, *args, residual=residual)
+        for tiles, staging in itertools.product(range(1, 2 * row.pixels + 2), (0, 1 << 20)):
+            with monkeypatch.context() as patch:
+                patch.setattr(plan, "WINOGRAD_LEAST_TILES", tiles)
+                patch.setattr(plan, "WINOGRAD_TILES", tiles)
+                patch.setattr(plan, "STAGING_BYTES", staging)  # 0: a vector of channels at a time
+                for threads in (1, 3):
+                    result = convolve(row, function, *args, residual=residual, threads=threads)
+                    np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize(("row", "jit"), WINOGRAD)
+def test_winograd_rows_stay_within_their_bound_on_hostile_data(row, jit):
+    function = kernel_function(row, jit)
+    rng = np.random.default_rng(9)
+    _, b, g = winograd_matrices()
+    for channels in (1, 40):
+        signs = rng.choice([-1, 1], (channels, 7))
+        for i, j in itertools.product(range(6), repeat=2):
+            # All products of one position of the transforms have their largest size.
+            tile = np.sign(np.outer(b[:, i], b[:, j]))[:, :, None] * signs[:, 0]
+            taps = np.sign(np.outer(g[i], g[j]))[:, :, None, None] * signs
+            images = (1e3 * np.tile(tile, (1, 2, 2, 1))).astype(row.dtype)
+            filters = (1e-2 * taps).astype(row.dtype)
+            args = images, filters, None, (1, 1), "same"
+            result = convolve(row, function, *args).astype(np.float64)
+            error = np.abs(result - conv2d_reference(*map(wide, args[:2]), None, *args[3:])).max()
+            assert error <= winograd_bound(images, filters, None, row.dtype)
 
 
 REAL = [case for case in CONVOLUTIONS if case.values[0].family != "loop"]
@@ -250,7 +318,8 @@ def test_every_row_adds_the_residual_over_the_tails_of_pixels_and_filters(row, j
         args = images, filters, bias, strides, "same"
         shape = 2, -(-7 // strides[0]), -(-width // strides[1]), n_filters
         options = {"groups": groups, "residual": integer_values(rng, shape, row.dtype)}
-        assert_exact(convolve(row, function, *args, threads=threads, **options), *args, **options)
+        result = convolve(row, function, *args, threads=threads, **options)
+        assert_right(row, result, *args, **options)
 
 
 @pytest.mark.parametrize(("row", "jit"), REAL)
@@ -267,6 +336,8 @@ def test_every_row_applies_the_activation_after_the_residual(row, jit, activatio
     residual[0, -1] = depth - 3
     options = {"groups": groups, "residual": residual, "activation": activation}
     result = convolve(row, function, *args, **options)
+    if row.family == "winograd":
+        result = np.rint(result)
     assert (result[0, -1] == 0).all() and (result[0, :-1] == 3).all()
 
 
@@ -293,7 +364,7 @@ def test_every_row_uses_no_pixel_and_writes_no_output_outside_its_arrays(row, ji
         residual[...] = integer_values(rng, out.shape, row.dtype)
         run.convolve(kernel, geometry, images, out, residual, threads=1)
         options = {"groups": groups, "residual": residual}
-        assert_exact(out.copy(), images, filters, None, strides, "same", **options)
+        assert_right(row, out.copy(), images, filters, None, strides, "same", **options)
         out[...] = 55
         assert (canvas == 55).all()
 
@@ -304,7 +375,7 @@ def test_the_peak_kernel_multiplies_and_adds_as_often_as_asked(row, jit):
     vectors = np.array([[1.0] * row.lanes, [2.0] * row.lanes, [1.0] * row.lanes], row.dtype)
     out = np.zeros((2, row.lanes), row.dtype)
     words = plan.peak_words(iterations=5, tasks=2)
-    function(words.ctypes.data, id(vectors), vectors.ctypes.data, id(out), id(out), 1, 0)
+    function(words.ctypes.data, id(vectors), vectors.ctypes.data, id(out), id(out), 0, 1, 0)
     total = row.pixels * (2**6 - 1) + 1  # s -> 2 s + 1, five times, from 1; and the start again
     np.testing.assert_array_equal(out, total)
 
@@ -314,16 +385,26 @@ FMA_LEVELS = [name for name in AOT_LEVELS if LEVELS[name].fma]
 
 @pytest.mark.skipif(len(FMA_LEVELS) < 2, reason="this CPU has no two levels with FMA")
 @pytest.mark.parametrize(
-    ("dtype", "groups"), [("float32", 1), ("float64", 2), ("float32", 10), ("float32", 20)]
+    ("dtype", "groups", "algorithm"),
+    [
+        ("float32", 1, "auto"),
+        ("float64", 2, "auto"),
+        ("float32", 10, "auto"),
+        ("float32", 20, "auto"),
+        ("float32", 1, "winograd"),
+        ("float64", 1, "winograd"),
+    ],
 )
-def test_all_levels_with_fma_agree_to_the_bit(dtype, groups):
+def test_all_levels_with_fma_agree_to_the_bit(dtype, groups, algorithm):
     rng = np.random.default_rng(6)
     images = real_values(rng, (2, 13, 14, 20), dtype)
-    filters = real_values(rng, (3, 4, 20 // groups, 40 if groups < 20 else 20), dtype)
+    width = 3 if algorithm == "winograd" else 4
+    filters = real_values(rng, (3, width, 20 // groups, 40 if groups < 20 else 20), dtype)
+    options = {"padding": "same", "groups": groups, "algorithm": algorithm}
     results = []
     for level in FMA_LEVELS:
         with aotconv.use(level):
-            results.append(aotconv.conv2d(images, filters, padding="same", groups=groups))
+            results.append(aotconv.conv2d(images, filters, **options))
     for result in results[1:]:
         np.testing.assert_array_equal(result, results[0])
 

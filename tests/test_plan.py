@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from oracle import winograd_amplification, winograd_matrices
 
 from aotconv import check, plan
 from aotconv.board import BOARD
@@ -146,6 +147,20 @@ BOARD_KERNELS = {
 def test_select_names_the_kernel_of_each_layer_of_the_board(layer, level, column):
     sizes = plan.Layer(*layer.filters, layer.groups, check.pair("strides", layer.strides, 1))
     assert plan.select(sizes, "float32", level).name == BOARD_KERNELS[layer.name][column]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "level", "expected"),
+    [
+        ("float32", "x86-64-v2", "winograd_float32_4x2"),
+        ("float32", "x86-64-v3", "winograd_float32_6x2"),
+        ("float32", "x86-64-v4", "winograd_float32_6x4"),
+        ("float64", "x86-64-v4", "winograd_float64_6x4"),
+    ],
+)
+def test_winograd_names_the_kernel(dtype, level, expected):
+    row = plan.winograd(dtype, level)
+    assert (row.name, row.level, row.dtype) == (expected, level, dtype)
 
 
 def test_row_names_are_unique_in_a_level():
@@ -339,6 +354,60 @@ def test_packed_narrow_weights_hold_each_product_in_a_lane_of_its_filter(row):
         assert (rest[:, 1:] == 0).all() and (vectors[0, :, 1:] == 0).all()
 
 
+WINOGRAD = [row for row in ROWS if row.family == "winograd"]
+
+
+@given(
+    st.sampled_from(WINOGRAD),
+    st.tuples(st.integers(1, 9), sizes, sizes),
+    sizes,
+    sizes,
+    st.integers(1, 64),
+)
+def test_winograd_blocking_keeps_the_kernels_assumptions(row, shape, channels, n_filters, threads):
+    n, h, w = shape
+    filters_shape = 3, 3, channels, n_filters
+    g = check.geometry((n, h, w, channels), filters_shape, (1, 1), "same", (1, 1), 1)
+    b = plan.blocking(row, g, channels * row.itemsize, 0, threads)
+    tiles, panels = n * -(-h // 4) * -(-w // 4), -(-n_filters // row.channels)
+    assert 1 <= b["task_tiles"] <= tiles and 1 <= b["task_panels"] <= panels
+    # A block of channels begins at a vector.
+    assert b["block_channels"] == channels or b["block_channels"] % row.lanes == 0
+
+    groups = -(-b["task_tiles"] // row.pixels)
+    held = max(b["task_tiles"], groups * (row.pixels - 1))
+    channels_held = -(-b["block_channels"] // row.lanes) * row.lanes
+    needed = 36 * (held * (channels_held + row.channels) * row.itemsize + 2 * 64)
+    assert needed <= b["staging"] <= plan.STAGING_BYTES and b["staging"] % 64 == 0
+
+    # Every tile and every panel is some task's, and no task has none.
+    tile_tasks, rest = divmod(b["tasks"], -(-panels // b["task_panels"]))
+    assert rest == 0 and (tile_tasks - 1) * b["task_tiles"] < tiles <= tile_tasks * b["task_tiles"]
+
+
+@pytest.mark.parametrize("row", WINOGRAD, ids=str)
+def test_packed_winograd_weights_are_panels_of_bias_and_transformed_filters(row):
+    channels, n_filters = 5, row.channels + 1
+    filters = np.random.default_rng(0).standard_normal((3, 3, channels, n_filters))
+    filters, bias = filters.astype(row.dtype), np.arange(n_filters)
+    packed = plan.pack(row, filters, bias, 1)
+    lead = packed.offset // row.itemsize
+    assert packed.address % 64 == 0 and packed.offset % 64 == 0
+    assert lead >= channels and (packed.memory[:lead] == 0).all()
+    panels = packed.memory[lead:].reshape(2, 1 + 36 * channels, row.channels)
+    rows = panels.transpose(1, 0, 2).reshape(1 + 36 * channels, -1)
+    np.testing.assert_array_equal(rows[0, :n_filters], bias)
+    assert (rows[:, n_filters:] == 0).all()
+    _, _, g = winograd_matrices()
+    expected = np.einsum("ia,jb,abco->ijco", g, g, filters).reshape(36 * channels, n_filters)
+    error = np.abs(rows[1:, :n_filters] - expected).max()
+    assert error <= 4 * np.finfo(row.dtype).eps * np.abs(expected).max()
+
+
+def test_the_documented_bound_of_winograd_holds_its_amplification():
+    assert 563 < winograd_amplification() < 564
+
+
 @pytest.mark.parametrize("row", [row for row in ROWS if row.family == "depthwise"], ids=str)
 def test_packed_depthwise_weights_are_panels_of_a_vector(row):
     channels = row.lanes + 1
@@ -365,7 +434,7 @@ def test_words_hold_every_field_in_its_place():
         "image_n": 11, "image_y": 12, "image_x": 13, "out_n": 21, "out_y": 22, "out_x": 23,
         "activation": 2, "weights_offset": 64, "merge_rows": 0, "block_run": 0, "block_taps": 6,
         "block_channels": 3, "task_pixels": 88, "border": ZEROS, "task_panels": 2, "tasks": 1,
-        "task_rows": 0, "task_columns": 0,
+        "task_rows": 0, "task_columns": 0, "task_tiles": 0, "staging": 0,
     }.items():  # fmt: skip
         assert fields.pop(name) == value, name
     assert not fields

@@ -5,15 +5,16 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from conftest import AOT_LEVELS, AVAILABLE
+from conftest import AOT_LEVELS, AVAILABLE, COMPILED
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import assert_exact, assert_within_bound
+from oracle import assert_exact, assert_winograd, assert_within_bound
 from strategies import COMPLEX, FLOATS, INTEGERS, Problem, problems, real_values, wrapping_values
 
 import aotconv
 
 rungs = st.sampled_from(AVAILABLE)
+winograd_problems = problems(values=real_values, winograd=True)
 
 
 def judge(assertion, problem: Problem, result) -> None:
@@ -30,6 +31,12 @@ def test_integer_valued_floats_give_exact_results(problem, name):
 def test_real_values_stay_within_the_derived_bound(problem, name):
     with aotconv.use(name):
         judge(assert_within_bound, problem, problem.call(aotconv.conv2d))
+
+
+@given(winograd_problems, st.sampled_from(COMPILED))
+def test_winograd_stays_within_its_bounds(problem, name):
+    with aotconv.use(name):
+        judge(assert_winograd, problem, problem.call(aotconv.conv2d))
 
 
 @given(problems(dtypes=INTEGERS + COMPLEX, values=wrapping_values), rungs)
@@ -74,7 +81,11 @@ def test_out_of_any_strides_is_filled_and_nothing_beside_it(problem, name, steps
     assert (canvas == 7).all()
 
 
-@given(problems(values=real_values), st.sampled_from(AOT_LEVELS), st.integers(2, 5))
+@given(
+    st.one_of(problems(values=real_values), winograd_problems),
+    st.sampled_from(AOT_LEVELS),
+    st.integers(2, 5),
+)
 def test_results_are_bit_identical_for_threads_batches_and_layouts(problem, name, threads):
     with aotconv.use(name):
         expected = problem.call(aotconv.conv2d, threads=1)

@@ -23,15 +23,15 @@ needs_openmp = pytest.mark.skipif(
 
 @pytest.mark.parametrize("level", AOT_LEVELS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("groups", [1, 2, 40])
-def test_results_are_bit_identical_for_any_number_of_threads(level, dtype, groups):
+@pytest.mark.parametrize(
+    ("groups", "algorithm"), [(1, "auto"), (2, "auto"), (40, "auto"), (1, "winograd")]
+)
+def test_results_are_bit_identical_for_any_number_of_threads(level, dtype, groups, algorithm):
     images = RNG.standard_normal((3, 21, 23, 40)).astype(dtype)
     filters = RNG.standard_normal((3, 3, 40 // groups, 80 if groups < 40 else 40)).astype(dtype)
+    options = {"padding": "same", "groups": groups, "algorithm": algorithm}
     with aotconv.use(level):
-        results = [
-            aotconv.conv2d(images, filters, padding="same", groups=groups, threads=n)
-            for n in (1, 2, 3, 8)
-        ]
+        results = [aotconv.conv2d(images, filters, threads=n, **options) for n in (1, 2, 3, 8)]
     for result in results[1:]:
         np.testing.assert_array_equal(result, results[0])
 
@@ -65,8 +65,10 @@ def test_the_gil_is_released_while_a_kernel_runs():
     assert during[0] > 1000
 
 
-def test_many_python_threads_share_one_layer():
-    layer = aotconv.Conv2D(RNG.standard_normal((3, 3, 8, 24)).astype(np.float32), padding="same")
+@pytest.mark.parametrize("algorithm", ["auto", "winograd"])
+def test_many_python_threads_share_one_layer(algorithm):
+    filters = RNG.standard_normal((3, 3, 8, 24)).astype(np.float32)
+    layer = aotconv.Conv2D(filters, padding="same", algorithm=algorithm)
     images = [RNG.standard_normal((2, 5 + i, 9, 8)).astype(np.float32) for i in range(16)]
     expected = [layer(each) for each in images]
     failures = []

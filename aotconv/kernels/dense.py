@@ -167,7 +167,7 @@ def tiles(
 compute_tiles = tile_intrinsic(tiles)
 
 
-def task(row, plan, images, weights, out, residual, scratch, index):
+def task(row, plan, images, weights, out, residual, scratch, staging, index):
     """Compute a block of output pixels by a block of panels.
 
     images, out : addresses of the first element; element strides of channels are 1, the others

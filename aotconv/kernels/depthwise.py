@@ -101,7 +101,7 @@ def columns(v, row, table, first, pixels, left, w, inside, channels, panels, zer
 compute_columns = tile_intrinsic(columns)
 
 
-def task(row, plan, images, weights, out, residual, scratch, index):
+def task(row, plan, images, weights, out, residual, scratch, staging, index):
     """Compute `task_panels` vectors of channels of MR output rows of one image.
 
     images, out : addresses of the first element; element strides of channels are 1, the others

@@ -110,7 +110,7 @@ def elements(v, row, table, length, left, width, channels, weights, activation):
 compute_elements = tile_intrinsic(elements)
 
 
-def task(row, plan, images, weights, out, residual, scratch, index):
+def task(row, plan, images, weights, out, residual, scratch, staging, index):
     """Compute MR output rows of one image.
 
     images, out : addresses of the first element; pixels lie side by side, the other strides are

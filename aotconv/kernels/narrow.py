@@ -58,7 +58,7 @@ def tile(v, row, table, rows, row_bytes, run, weights, out_table, n_pixels, n_fi
 compute_tile = tile_intrinsic(tile)
 
 
-def task(row, plan, images, weights, out, residual, scratch, index):
+def task(row, plan, images, weights, out, residual, scratch, staging, index):
     """Compute a block of ``task_rows`` by ``task_columns`` output pixels of one image.
 
     images, out : addresses of the first element; element strides of channels are 1, the others

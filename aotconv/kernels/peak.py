@@ -26,6 +26,6 @@ def tile(v, row, vectors, iterations, out):
 compute_tile = tile_intrinsic(tile)
 
 
-def task(row, plan, images, weights, out, residual, scratch, index):
+def task(row, plan, images, weights, out, residual, scratch, staging, index):
     """Run plan.pixels iterations of ``MR * lanes`` multiply-adds; each task has its own output."""
     compute_tile(row, weights, plan.pixels, out + index * row.lanes * row.itemsize)

@@ -113,6 +113,7 @@ _DENSE_TILES = {
 }
 # Tiles of small groups, for vectors whose 4-byte lanes can be permuted in any way.
 _GROUPED_TILES = {16: (), 32: ((6, 1),), 64: ((8, 1),)}
+_WINOGRAD_TILES = {16: ((4, 2),), 32: ((6, 2),), 64: ((6, 4),)}
 _PEAK_TILES = {16: ((14, 1),), 32: ((12, 1),), 64: ((12, 1),)}
 # Tiles (rows, pixels, window, stride).
 _DEPTHWISE_TILES = {
@@ -154,6 +155,7 @@ ROWS = tuple(
         ("depthwise", _DEPTHWISE_TILES[level.vector_bytes]),
         ("image", _IMAGE_TILES[level.vector_bytes]),
         ("strip", _STRIP_TILES),
+        ("winograd", _WINOGRAD_TILES[level.vector_bytes]),
         ("peak", _PEAK_TILES[level.vector_bytes]),
     )
     for tile in tiles
@@ -206,12 +208,14 @@ FIELDS = (
     "task_panels",  # panels in a task; in the depthwise family, vectors of channels
     "task_rows",  # rows and columns of output pixels in a task
     "task_columns",
+    "task_tiles",  # tiles of output pixels in a task of the winograd family
     "block_taps",  # taps in a block of the reduction
     "block_channels",  # channels in a block of the reduction
     "block_run",  # elements of an output row in a strip
     "border",  # what is done where windows leave the image, one of the constants below
     "merge_rows",  # whether neighbouring pixels lie side by side in memory
     "weights_offset",  # from the packed zeros to the weights behind them
+    "staging",  # bytes of memory of its own that a thread needs, beside its stack
 )
 # The fields of which a family uses only its own.
 BLOCKING = tuple(name for name in FIELDS if name.startswith(("task_", "block_")))
@@ -224,11 +228,15 @@ NO_BORDER, COPIED, ZEROS, SKIPPED = range(4)
 DENSE_TILE_WORDS = 6
 # Products that the dense kernel multiplies at a time.
 UNROLL = 4
+# The winograd family: outputs and inputs of a tile, along either axis, and the points of its
+# transforms beside 0, minus these, and infinity.
+WINOGRAD_TILE, WINOGRAD_INPUT = 4, 6
+WINOGRAD_POINTS = 0.625, 1.5
 # int64 words of scratch on the stack of each thread, for tables of addresses.
 SCRATCH_WORDS = 4096
 
 # A function of this name, and of no other, is in every module whose plans and weights look as
 # here.  To be counted up when a family packs its weights in another way, or kernels take other
 # arguments.
-PACKING = 4
+PACKING = 5
 ABI = f"abi_{zlib.crc32(repr((PACKING, FIELDS, SCRATCH_WORDS, ROWS)).encode()):08x}"

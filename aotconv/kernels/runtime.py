@@ -151,7 +151,7 @@ def tile_intrinsic(tile):
 
 def _emit_task(context, builder, row_type, task):
     """Compile `task` for one row and declare it where `builder` stands; return how to call it."""
-    sig = signature(types.none, row_type, PLAN, *[types.int64] * 6)
+    sig = signature(types.none, row_type, PLAN, *[types.int64] * 7)
     flags = Flags()
     flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
     flags.error_model = "numpy"  # an integer division needs no check for zero
@@ -168,9 +168,10 @@ def _emit_task(context, builder, row_type, task):
 def _emit_body(context, module, call_task):
     """Emit ``void body(shared)``: what each thread of a team runs.
 
-    `shared` is an array of words: the number of the next task, the number of tasks, and a plan's
-    addresses.  A thread takes the next task until none is left, so no thread waits for a slower
-    one, and whatever number of threads came, all the work is done.
+    `shared` is an array of words: the number of the next task, the number of tasks, a plan's
+    addresses, and the number of threads that have come.  Each takes plan.staging bytes of the
+    staging memory.  A thread takes the next task until none is left, so no thread waits for a
+    slower one, and whatever number of threads came, all the work is done.
     """
     body_type = ir.FunctionType(ir.VoidType(), [WORD.as_pointer()])
     body = ir.Function(module, body_type, module.get_unique_name("team_body"))
@@ -179,9 +180,14 @@ def _emit_body(context, module, call_task):
     (shared,) = body.args
     scratch = builder.alloca(ir.ArrayType(WORD, SCRATCH_WORDS))
     scratch.align = 64
-    tasks, plan, images, weights, out, residual = (
-        builder.load(cgutils.gep_inbounds(builder, shared, i)) for i in range(1, 7)
+    tasks, plan, images, weights, out, residual, staging = (
+        builder.load(cgutils.gep_inbounds(builder, shared, i)) for i in range(1, 8)
     )
+    words = builder.inttoptr(plan, WORD.as_pointer())
+    size = builder.load(cgutils.gep_inbounds(builder, words, FIELDS.index("staging")))
+    slots = cgutils.gep_inbounds(builder, shared, 8)
+    slot = builder.atomic_rmw("add", slots, WORD(1), "monotonic")
+    staging = builder.add(staging, builder.mul(slot, size))
     loop, work, done = (body.append_basic_block(name) for name in ("next", "work", "done"))
     builder.branch(loop)
     builder.position_at_end(loop)
@@ -196,6 +202,7 @@ def _emit_body(context, module, call_task):
         out,
         residual,
         builder.ptrtoint(scratch, WORD),
+        staging,
         task,
     )
     builder.branch(loop)
@@ -214,12 +221,15 @@ def _emit_data_address(builder, array):
 
 
 @intrinsic
-def run_tasks(typingctx, row, plan, images, weights, out, residual, threads, gomp_parallel):
+def run_tasks(
+    typingctx, row, plan, images, weights, out, residual, staging, threads, gomp_parallel
+):
     """Run tasks 0 to plan.tasks - 1 of the row's family, without the GIL.
 
     `images`, `out` and `residual` are the addresses of ndarray objects, `plan` and `weights` of
     memory.  The residual has the strides of `out`, whose memory it does not share; or it is `out`
-    itself: then there is none.
+    itself: then there is none.  `staging` is the address of plan.staging bytes for each thread, in
+    64-byte aligned pieces.
 
     A family is the module of that name beside this one; its function `task` computes one task.
     `gomp_parallel` is the address of ``GOMP_parallel(body, data, threads, flags)``, the entry that
@@ -228,7 +238,7 @@ def run_tasks(typingctx, row, plan, images, weights, out, residual, threads, gom
     task = import_module(f".{row.row.family}", __package__).task
 
     def emit(context, builder, sig, args):
-        _, plan, images, weights, out, residual, threads, gomp_parallel = args
+        _, plan, images, weights, out, residual, staging, threads, gomp_parallel = args
         images, out, residual = (
             _emit_data_address(builder, array) for array in (images, out, residual)
         )
@@ -236,10 +246,11 @@ def run_tasks(typingctx, row, plan, images, weights, out, residual, threads, gom
         module = builder.module
         body = _emit_body(context, module, _emit_task(context, builder, row, task))
 
-        shared = cgutils.alloca_once(builder, WORD, size=7)
+        shared = cgutils.alloca_once(builder, WORD, size=9)
         words = builder.inttoptr(plan, WORD.as_pointer())
         tasks = builder.load(cgutils.gep_inbounds(builder, words, FIELDS.index("tasks")))
-        for i, value in enumerate((WORD(0), tasks, plan, images, weights, out, residual)):
+        values = WORD(0), tasks, plan, images, weights, out, residual, staging, WORD(0)
+        for i, value in enumerate(values):
             builder.store(value, cgutils.gep_inbounds(builder, shared, i))
 
         save_type = ir.FunctionType(VOID_POINTER, [])
@@ -259,4 +270,4 @@ def run_tasks(typingctx, row, plan, images, weights, out, residual, threads, gom
         builder.call(restore, [state])
         return context.get_dummy_value()
 
-    return types.none(row, *[types.int64] * 7), emit
+    return types.none(row, *[types.int64] * 8), emit

@@ -52,6 +52,9 @@ class Vectors:
     def add(self, a, b):
         return self._builder.add(self.word(a), self.word(b))
 
+    def sub(self, a, b):
+        return self._builder.sub(self.word(a), self.word(b))
+
     def mul(self, a, b):
         return self._builder.mul(self.word(a), self.word(b))
 
@@ -296,6 +299,9 @@ class Vectors:
 
     def sum(self, a, b):
         return self._builder.fadd(a, b)
+
+    def difference(self, a, b):
+        return self._builder.fsub(a, b)
 
     def fma(self, a, b, c):
         """a * b + c: rounded once where the level has FMA, else twice."""

@@ -146,7 +146,7 @@ def strip(
 compute_strip = tile_intrinsic(strip)
 
 
-def task(row, plan, images, weights, out, residual, scratch, index):
+def task(row, plan, images, weights, out, residual, scratch, staging, index):
     """Compute MR output rows of one image, a dilation apart.
 
     images, out : addresses of the first element; element strides of channels are 1, the others

@@ -135,7 +135,7 @@ def test_expectation_is_that_of_the_oracle(layer):
 @pytest.mark.parametrize("layer", SMALL, ids=lambda layer: layer.name)
 def test_bound_is_that_of_the_tests(layer):
     problem = Problem.draw(layer, "float32")
-    expected = oracle.error_bound(*problem[1:], None, np.float32)
+    expected = oracle.error_bound(*problem[1:], np.float32)
     assert race.error_bound(problem) == pytest.approx(expected)
 
 

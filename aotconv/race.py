@@ -99,7 +99,7 @@ def multiply_adds(dtype: str, n_threads: int) -> tuple[Call, float]:
 
     def call() -> None:
         addresses = words.ctypes.data, id(vectors), vectors.ctypes.data, id(out), id(out)
-        function(*addresses, team, threads.gomp_parallel(team))
+        function(*addresses, 0, team, threads.gomp_parallel(team))
 
     return call, 2.0 * iterations * tasks * row.pixels * row.lanes
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -16,14 +17,35 @@ from .kernels.registry import AOT_DTYPES, FIELDS, LOOP_DTYPES, Row
 
 _DTYPES = {name: np.dtype(name) for name in AOT_DTYPES + LOOP_DTYPES}
 _KEPT_CALLS = 64  # a layer meets few layouts; what meets many forgets them
-_TASKS = FIELDS.index("tasks")
+_TASKS, _STAGING = FIELDS.index("tasks"), FIELDS.index("staging")
+
+Function: TypeAlias = Callable[[int, int, int, int, int, int, int, int], None]
+
+
+class _Staging(threading.local):
+    """Memory of a Python thread that its calls use in turn: a call that allocated its own would
+    wait for the pages."""
+
+    def __init__(self) -> None:
+        self._size = 0
+
+    def address(self, size: int) -> int:
+        """Of `size` bytes, aligned to a cache line."""
+        if self._size < size:
+            self._memory = np.empty(size + plan.ALIGNMENT, np.uint8)
+            address = self._memory.ctypes.data
+            self._address, self._size = address + -address % plan.ALIGNMENT, size
+        return self._address
+
+
+_staging = _Staging()
 
 
 class Kernel(NamedTuple):
     """A compiled kernel, its weights, and its calls for the layouts it has met."""
 
     row: Row
-    function: Callable[[int, int, int, int, int, int, int], None]
+    function: Function
     packed: plan.Packed
     activation: str | None
     calls: dict[tuple, Call]
@@ -32,19 +54,21 @@ class Kernel(NamedTuple):
 class Call(NamedTuple):
     """All that a kernel is told but where the arrays are: known of sizes, strides and threads."""
 
-    function: Callable[[int, int, int, int, int, int, int], None]
+    function: Function
     words: int  # addresses
     weights: int
     threads: int
     gomp_parallel: int
+    staging: int  # bytes, of all threads
     activation: str | None  # that the kernel does not apply itself
     memory: tuple[np.ndarray, ...]  # keeps words and weights alive
 
     def __call__(self, images, out, residual) -> None:
         """Run on arrays of the sizes and strides that were planned for, in any order of axes."""
-        function, words, weights, threads, gomp_parallel, activation, _ = self
+        function, words, weights, threads, gomp_parallel, size, activation, _ = self
         more = out if residual is None else residual
-        function(words, id(images), weights, id(out), id(more), threads, gomp_parallel)
+        staging = _staging.address(size) if size else 0
+        function(words, id(images), weights, id(out), id(more), staging, threads, gomp_parallel)
         if activation is not None:
             activate(out, activation)
 
@@ -64,12 +88,15 @@ def convolve(
     is, the call is returned: it may be made again on arrays that lie alike.
     """
     dtype = _DTYPES[kernel.row.dtype]
-    copy_in = not _usable(images, dtype)
-    copy_out = not (_usable(out, dtype) and _fits(residual, out))
-    if not copy_in and not copy_out:
+    fits = _fits(residual, out)
+    planar = kernel.row.family in plan.PLANAR_FAMILIES
+    if fits and _usable(images, dtype, planar) and _usable(out, dtype, planar):
         call = _plan(kernel, geometry, images.strides, out.strides, threads)
-        call(images, out, residual)
-        return call
+        if call is not None:
+            call(images, out, residual)
+            return call
+    copy_in = not _usable(images, dtype)
+    copy_out = not (fits and _usable(out, dtype))
     for block in split(geometry, dtype.itemsize):
         source, target = images[block.images], out[block.out]
         more = None if residual is None else residual[block.out]
@@ -79,16 +106,19 @@ def convolve(
             if copy_out and more is not None:
                 more = more.astype(dtype, order="C")
             call = _plan(kernel, block.geometry, block_images.strides, block_out.strides, threads)
+            assert call is not None  # channels lie side by side
             call(block_images, block_out, more)
             if copy_out:
                 np.copyto(target, block_out, casting="same_kind")
     return None
 
 
-def _usable(array: np.ndarray, dtype: np.dtype) -> bool:
-    """Whether a kernel can address the array: its dtype, aligned, channels side by side."""
-    channels_contiguous = array.shape[3] <= 1 or array.strides[3] == dtype.itemsize
-    return channels_contiguous and array.dtype == dtype and array.flags.aligned
+def _usable(array: np.ndarray, dtype: np.dtype, planar: bool = False) -> bool:
+    """Whether a kernel can address the array: its dtype, aligned, channels side by side, or with
+    `planar` a row's pixels."""
+    axes = (3, 2) if planar else (3,)
+    contiguous = any(array.shape[i] <= 1 or array.strides[i] == dtype.itemsize for i in axes)
+    return contiguous and array.dtype == dtype and array.flags.aligned
 
 
 def _fits(residual: np.ndarray | None, out: np.ndarray) -> bool:
@@ -99,14 +129,19 @@ def _fits(residual: np.ndarray | None, out: np.ndarray) -> bool:
     return alike and residual.flags.aligned
 
 
-def _plan(kernel: Kernel, geometry: Geometry, image_strides, out_strides, threads: int) -> Call:
-    """The call for arrays of a layout; kept."""
+def _plan(
+    kernel: Kernel, geometry: Geometry, image_strides, out_strides, threads: int
+) -> Call | None:
+    """The call for arrays of a layout, kept; None if a task of it needs too much memory."""
     key = geometry, image_strides, out_strides, threads
     call = kernel.calls.get(key)
     if call is None:
         if len(kernel.calls) >= _KEPT_CALLS:
             kernel.calls.clear()
         words = plan.words(kernel.row, kernel.packed, *key[:3], kernel.activation, threads)
+        staging = int(words[_STAGING])
+        if staging > plan.STAGING_BYTES:
+            return None
         team = min(threads, int(words[_TASKS]))
         call = kernel.calls[key] = Call(
             kernel.function,
@@ -114,6 +149,7 @@ def _plan(kernel: Kernel, geometry: Geometry, image_strides, out_strides, thread
             kernel.packed.address,
             team,
             openmp.gomp_parallel(team),
+            team * staging,
             kernel.activation if kernel.row.family == "loop" else None,
             (words, kernel.packed.memory),
         )

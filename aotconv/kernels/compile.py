@@ -12,14 +12,14 @@ from .registry import Row
 from .runtime import run_tasks
 
 # Of `kernel` below: addresses and the number of threads; see `run_tasks`.
-SIGNATURE = "void(int64, int64, int64, int64, int64, int64, int64)"
+SIGNATURE = f"void({', '.join(['int64'] * 8)})"
 
 
 def python_kernel(row: Row):
     """The Python function of a row, to be compiled with SIGNATURE."""
 
-    def kernel(plan, images, weights, out, residual, threads, gomp_parallel):
-        run_tasks(row, plan, images, weights, out, residual, threads, gomp_parallel)
+    def kernel(plan, images, weights, out, residual, staging, threads, gomp_parallel):
+        run_tasks(row, plan, images, weights, out, residual, staging, threads, gomp_parallel)
 
     kernel.__name__ = kernel.__qualname__ = f"{row.name}_{row.level}"
     return kernel

@@ -150,16 +150,17 @@ def tile_intrinsic(tile):
 
 
 def _emit_task(context, builder, row_type, task):
-    """Compile `task` for one row and declare it where `builder` stands; return how to call it."""
-    sig = signature(types.none, row_type, PLAN, *[types.int64] * 6)
+    """Compile `task` for one row and declare it where `builder` stands; return how to call it,
+    with values by name: a task is given those that it has parameters for."""
+    names = list(inspect.signature(task).parameters)[1:]
+    sig = signature(types.none, row_type, PLAN, *[types.int64] * (len(names) - 1))
     flags = Flags()
     flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
     flags.error_model = "numpy"  # an integer division needs no check for zero
     compiled = context.compile_subroutine(builder, task, sig, flags=flags)
 
-    def call(builder, plan, *words):
-        row = context.get_dummy_value()
-        args = [row, plan, *words]
+    def call(builder, **values):
+        args = [context.get_dummy_value(), *(values[name] for name in names)]
         context.call_internal_no_propagate(builder, compiled.fndesc, sig, args)
 
     return call
@@ -168,9 +169,9 @@ def _emit_task(context, builder, row_type, task):
 def _emit_body(context, module, call_task):
     """Emit ``void body(shared)``: what each thread of a team runs.
 
-    `shared` is an array of words: the number of the next task, the number of tasks, and a plan's
-    addresses.  A thread takes the next task until none is left, so no thread waits for a slower
-    one, and whatever number of threads came, all the work is done.
+    `shared` is an array of words: the number of the next task, that of the next thread, the number
+    of tasks, and addresses.  A thread takes the next task until none is left, so no thread waits
+    for a slower one, and whatever number of threads came, all the work is done.
     """
     body_type = ir.FunctionType(ir.VoidType(), [WORD.as_pointer()])
     body = ir.Function(module, body_type, module.get_unique_name("team_body"))
@@ -179,9 +180,12 @@ def _emit_body(context, module, call_task):
     (shared,) = body.args
     scratch = builder.alloca(ir.ArrayType(WORD, SCRATCH_WORDS))
     scratch.align = 64
-    tasks, plan, images, weights, out, residual = (
-        builder.load(cgutils.gep_inbounds(builder, shared, i)) for i in range(1, 7)
+    tasks, plan, images, weights, out, residual, staging = (
+        builder.load(cgutils.gep_inbounds(builder, shared, i)) for i in range(2, 9)
     )
+    next_thread = cgutils.gep_inbounds(builder, shared, 1)
+    thread = builder.atomic_rmw("add", next_thread, WORD(1), "monotonic")
+    staging = builder.add(staging, builder.mul(thread, _field(builder, plan, "staging")))
     loop, work, done = (body.append_basic_block(name) for name in ("next", "work", "done"))
     builder.branch(loop)
     builder.position_at_end(loop)
@@ -190,18 +194,25 @@ def _emit_body(context, module, call_task):
     builder.position_at_end(work)
     call_task(
         builder,
-        builder.inttoptr(plan, VOID_POINTER),
-        images,
-        weights,
-        out,
-        residual,
-        builder.ptrtoint(scratch, WORD),
-        task,
+        plan=builder.inttoptr(plan, VOID_POINTER),
+        images=images,
+        weights=weights,
+        out=out,
+        residual=residual,
+        scratch=builder.ptrtoint(scratch, WORD),
+        staging=staging,
+        index=task,
     )
     builder.branch(loop)
     builder.position_at_end(done)
     builder.ret_void()
     return body
+
+
+def _field(builder, plan, name):
+    """The word of that name in FIELDS, of the plan at an address."""
+    words = builder.inttoptr(plan, WORD.as_pointer())
+    return builder.load(cgutils.gep_inbounds(builder, words, FIELDS.index(name)))
 
 
 def _emit_data_address(builder, array):
@@ -214,12 +225,15 @@ def _emit_data_address(builder, array):
 
 
 @intrinsic
-def run_tasks(typingctx, row, plan, images, weights, out, residual, threads, gomp_parallel):
+def run_tasks(
+    typingctx, row, plan, images, weights, out, residual, staging, threads, gomp_parallel
+):
     """Run tasks 0 to plan.tasks - 1 of the row's family, without the GIL.
 
     `images`, `out` and `residual` are the addresses of ndarray objects, `plan` and `weights` of
     memory.  The residual has the strides of `out`, whose memory it does not share; or it is `out`
-    itself: then there is none.
+    itself: then there is none.  `staging` is the address of memory aligned to 64 bytes, in which
+    each of `threads` threads has plan.staging bytes, a multiple of 64, of its own.
 
     A family is the module of that name beside this one; its function `task` computes one task.
     `gomp_parallel` is the address of ``GOMP_parallel(body, data, threads, flags)``, the entry that
@@ -228,7 +242,7 @@ def run_tasks(typingctx, row, plan, images, weights, out, residual, threads, gom
     task = import_module(f".{row.row.family}", __package__).task
 
     def emit(context, builder, sig, args):
-        _, plan, images, weights, out, residual, threads, gomp_parallel = args
+        _, plan, images, weights, out, residual, staging, threads, gomp_parallel = args
         images, out, residual = (
             _emit_data_address(builder, array) for array in (images, out, residual)
         )
@@ -236,10 +250,10 @@ def run_tasks(typingctx, row, plan, images, weights, out, residual, threads, gom
         module = builder.module
         body = _emit_body(context, module, _emit_task(context, builder, row, task))
 
-        shared = cgutils.alloca_once(builder, WORD, size=7)
-        words = builder.inttoptr(plan, WORD.as_pointer())
-        tasks = builder.load(cgutils.gep_inbounds(builder, words, FIELDS.index("tasks")))
-        for i, value in enumerate((WORD(0), tasks, plan, images, weights, out, residual)):
+        tasks = _field(builder, plan, "tasks")
+        values = (WORD(0), WORD(0), tasks, plan, images, weights, out, residual, staging)
+        shared = cgutils.alloca_once(builder, WORD, size=len(values))
+        for i, value in enumerate(values):
             builder.store(value, cgutils.gep_inbounds(builder, shared, i))
 
         save_type = ir.FunctionType(VOID_POINTER, [])
@@ -259,4 +273,4 @@ def run_tasks(typingctx, row, plan, images, weights, out, residual, threads, gom
         builder.call(restore, [state])
         return context.get_dummy_value()
 
-    return types.none(row, *[types.int64] * 7), emit
+    return types.none(row, *[types.int64] * 8), emit

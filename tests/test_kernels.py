@@ -34,6 +34,11 @@ def kernel_function(row, jit):
     return Rung(row.level, jit).kernel(row)
 
 
+def skip_without_openmp(threads):
+    if threads > 1 and openmp_runtime() is None:
+        pytest.skip("no OpenMP runtime is installed")
+
+
 def convolve(
     row,
     function,
@@ -245,11 +250,6 @@ def assert_planar_gives_the_same_bits(row, function, shapes, threads=1, stages=T
         assert (canvas == 55).all()
 
 
-def skip_without_openmp(threads):
-    if threads > 1 and openmp_runtime() is None:
-        pytest.skip("no OpenMP runtime is installed")
-
-
 @pytest.mark.parametrize(("row", "jit"), DENSE)
 def test_planar_images_give_the_same_bits_over_the_tails_of_channels_pixels_and_filters(row, jit):
     function = kernel_function(row, jit)
@@ -317,8 +317,7 @@ def test_every_row_applies_the_activation_after_the_bias(row, jit, activation):
 @pytest.mark.parametrize(("row", "jit"), CONVOLUTIONS)
 @pytest.mark.parametrize("threads", [1, 2])
 def test_every_row_adds_the_residual_over_the_tails_of_pixels_and_filters(row, jit, threads):
-    if threads > 1 and openmp_runtime() is None:
-        pytest.skip("no OpenMP runtime is installed")
+    skip_without_openmp(threads)
     function = kernel_function(row, jit)
     rng = np.random.default_rng(7)
     window, strides, _ = suited(row, (2, 3))

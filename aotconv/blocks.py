@@ -1,8 +1,8 @@
 """A convolution cut into smaller ones, so that no more than a block is ever copied.
 
-Kernels read and write NHWC arrays of their own dtype with contiguous channels.  What comes in
-another layout, byte order, alignment or dtype is copied block by block, each a convolution of its
-own with its own padding.
+Kernels read and write NHWC arrays of their own dtype with contiguous channels, some also NCHW
+arrays.  What comes in another layout, byte order, alignment or dtype is copied block by block, each
+a convolution of its own with its own padding.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from .kernels.registry import (
     ROWS,
     SCRATCH_WORDS,
     SKIPPED,
+    STAGED_GAP,
     UNROLL,
     WINOGRAD_INPUT,
     WINOGRAD_POINTS,
@@ -51,6 +52,8 @@ TILE_OVERHEAD = 1  # of a tile, in pixels
 STAGING_BYTES = 1 << 20  # of a thread, at most: the second-level cache
 PACKED_ELEMENTS = 8 << 10  # transformed at a time: the temporaries stay in the caches
 WINOGRAD_LEAST_TILES, WINOGRAD_TILES = 12, 28  # in a task, if there are as many; at most
+PLANAR_FAMILIES = ("dense",)  # those of whose images and outputs the pixels may lie side by side
+STAGED_PIXELS = 512  # in a task, at most: the more rows it has, the less often is one packed
 
 
 class Layer(NamedTuple):
@@ -336,7 +339,13 @@ def estimate(row: Row, geometry: Geometry) -> float:
 
 
 def blocking(
-    row: Row, geometry: Geometry, image_x: int, out_x: int, threads: int, finite: bool = True
+    row: Row,
+    geometry: Geometry,
+    image_x: int,
+    out_x: int,
+    threads: int,
+    finite: bool = True,
+    planar: tuple[bool, bool] = (False, False),
 ) -> dict[str, int]:
     """How a problem is cut into tasks, and a task into what its tiles take at a time.
 
@@ -346,10 +355,13 @@ def blocking(
     ----------
     image_x, out_x : int
         Bytes from a pixel to its right neighbour.
+    planar : (bool, bool)
+        Whether the channels of images, and of the output, do not lie side by side.  Then the
+        result's "staging" may be more than STAGING_BYTES: such a plan is not to be used.
     """
     g = geometry
     if row.family in ("dense", "grouped"):
-        return _dense_blocking(row, g, image_x, threads, finite)
+        return _dense_blocking(row, g, image_x, threads, finite, planar)
     if row.family == "narrow":
         return _narrow_blocking(row, g, image_x)
     if row.family == "winograd":
@@ -428,9 +440,11 @@ def _winograd_blocking(row: Row, g: Geometry, threads: int) -> dict[str, int]:
 
 
 def _dense_blocking(
-    row: Row, g: Geometry, image_x: int, threads: int, finite: bool
+    row: Row, g: Geometry, image_x: int, threads: int, finite: bool, planar: tuple[bool, bool]
 ) -> dict[str, int]:
     channels, taps = g.group_channels, g.kh * g.kw
+    if planar[0]:
+        image_x = g.c * row.itemsize
     depth = PANEL_SLICE_BYTES // (row.channels * row.itemsize)
     adjacent = image_x == channels * row.itemsize and g.groups == 1 and g.dw == 1
     adjacent &= not row.permuted  # whose segments are taps
@@ -438,6 +452,8 @@ def _dense_blocking(
     window = taps * channels * row.itemsize
     if leaves and finite and channels * row.itemsize >= SKIPPING_PIXEL and taps > 1:
         border = SKIPPED
+    elif planar[0]:
+        border = NO_BORDER  # zeros are packed
     elif leaves and adjacent and window <= LARGEST_COPIED_WINDOW and taps * channels <= depth:
         border = COPIED
     else:
@@ -463,7 +479,7 @@ def _dense_blocking(
             SKIPPED: 0,
         }[border]
     )
-    pixel_words = 6 if border == SKIPPED else 4
+    pixel_words = (6 if border == SKIPPED else 4) + int(planar[1])
 
     def fits(pixels: int) -> bool:
         tiles = -(-pixels // row.pixels)
@@ -471,12 +487,30 @@ def _dense_blocking(
         return needed <= SCRATCH_WORDS
 
     pixels = g.n * g.oh * g.ow
-    most = largest(min(pixels, TASK_TILES * row.pixels), fits)
     panel_groups = _panel_groups(row, channels, g.group_filters)
     panels = -(-g.groups // panel_groups) * -(-g.group_filters // row.channels)
-    task_pixels, task_panels = _evenly(row, pixels, most, panels, threads)
+    staged = {}
+    if any(planar):
+        wanted = TASKS_PER_THREAD * threads if threads > 1 else 1
+        most = max(-(-pixels // wanted), TASK_TILES * row.pixels)
+        most = largest(min(most, STAGED_PIXELS), fits)
+        task_rows, task_columns, most_panels = _staged_pixels(row, g, planar, most, panels)
+        pixel_tasks = -(-g.n * g.oh // task_rows) * -(-g.ow // task_columns)
+        task_pixels = task_rows * task_columns
+        pieces = max(-(-panels // most_panels), min(panels, -(-wanted // pixel_tasks)))
+        task_panels = -(-panels // pieces)
+        staged = {
+            "task_rows": task_rows,
+            "task_columns": task_columns,
+            "staging": _staging(row, g, planar, task_rows, task_columns, task_panels),
+        }
+    else:
+        most = largest(min(pixels, TASK_TILES * row.pixels), fits)
+        task_pixels, task_panels = _evenly(row, pixels, most, panels, threads)
+        pixel_tasks = -(-pixels // task_pixels)
     return {
-        "tasks": -(-pixels // task_pixels) * -(-panels // task_panels),
+        **staged,
+        "tasks": pixel_tasks * -(-panels // task_panels),
         "panel_groups": panel_groups,
         "task_pixels": task_pixels,
         "task_panels": task_panels,
@@ -511,6 +545,41 @@ def _evenly(row: Row, pixels: int, most: int, panels: int, threads: int) -> Pair
     return min(cuts, key=last_end)
 
 
+def _staged_pixels(
+    row: Row, g: Geometry, planar: tuple[bool, bool], most: int, panels: int
+) -> tuple[int, int, int]:
+    """Rows and columns of a task whose pixels are staged, at most `most` of them, and how many
+    panels it may have."""
+
+    def fits(rows: int, columns: int, panels: int) -> bool:
+        bytes_ = _staging(row, g, planar, rows, columns, panels)
+        return rows * columns <= most and bytes_ <= STAGING_BYTES
+
+    wanted = min(g.ow, most, 4 * row.pixels)
+    panels = largest(panels, lambda panels: fits(1, wanted, panels))
+    columns = largest(g.ow, lambda columns: fits(1, columns, panels))
+    if columns < min(g.ow, most, row.pixels):  # too few to share the weights that a task reads
+        return 1, min(g.ow, most, row.pixels), panels  # which does not fit
+    columns = -(-g.ow // -(-g.ow // columns))
+    rows = largest(g.n * g.oh, lambda rows: fits(rows, columns, panels))
+    return -(-g.n * g.oh // -(-g.n * g.oh // rows)), columns, panels
+
+
+def _staging(
+    row: Row, g: Geometry, planar: tuple[bool, bool], rows: int, columns: int, panels: int
+) -> int:
+    """Bytes that a task stages: its outputs, as much for their residuals, its images' rows."""
+    size = 0
+    if planar[1]:
+        size += 2 * rows * columns * (panels * row.channels * row.itemsize + STAGED_GAP)
+    if planar[0]:
+        images = min(rows, 1 + -(-(rows - 1) // g.oh))
+        step = min(g.sh, g.kh) if g.dh == 1 else g.kh  # rows that an output row adds to the last's
+        packed = (images * g.kh + (rows - images) * step) * g.c * row.itemsize
+        size += packed * ((columns - 1) * g.sw + extent(g.kw, g.dw))
+    return _padded(size, ALIGNMENT)
+
+
 def words(
     row: Row,
     packed: Packed,
@@ -525,21 +594,42 @@ def words(
     Parameters
     ----------
     image_strides, out_strides : tuple of int
-        Of NHWC arrays whose channels are contiguous, in bytes.
+        In bytes, of arrays (N, H, W, C) whose channels are contiguous; for PLANAR_FAMILIES also of
+        those whose pixels are, in a row.
     """
+    if row.family == "dense" and _is_one_row(row, geometry, image_strides, out_strides):
+        g = geometry
+        geometry = g._replace(h=1, w=g.h * g.w, oh=1, ow=g.oh * g.ow)
+    planar = (
+        geometry.c > 1 and image_strides[3] != row.itemsize,
+        geometry.o > 1 and out_strides[3] != row.itemsize,
+    )
     fields: dict[str, Any] = {
         **dict.fromkeys((*BLOCKING, "panel_groups", "border", "merge_rows", "staging"), 0),
         **geometry._asdict(),
-        **blocking(row, geometry, image_strides[2], out_strides[2], threads, packed.finite),
+        **blocking(row, geometry, image_strides[2], out_strides[2], threads, packed.finite, planar),
         "pixels": geometry.n * geometry.oh * geometry.ow,
         "group_channels": geometry.group_channels,
         "group_filters": geometry.group_filters,
         "activation": ACTIVATIONS.index(activation),
         "weights_offset": packed.offset,
     }
-    for name, strides in (("image", image_strides), ("out", out_strides)):
-        fields.update(zip((f"{name}_n", f"{name}_y", f"{name}_x"), strides, strict=False))
+    for name, strides, is_planar in (
+        ("image", image_strides, planar[0]),
+        ("out", out_strides, planar[1]),
+    ):
+        fields.update(zip((f"{name}_{axis}" for axis in "nyxc"), strides, strict=True))
+        if not is_planar:
+            fields[f"{name}_c"] = row.itemsize  # also of one channel, whose stride may be any
     return np.array([fields[name] for name in FIELDS], np.int64)
+
+
+def _is_one_row(row: Row, g: Geometry, *strides: tuple[int, ...]) -> bool:
+    """Whether an image's rows may be seen as one: windows are single pixels, and the rows follow
+    each other on both ends."""
+    single = (g.kh, g.kw, g.sh, g.sw) == (1, 1, 1, 1)
+    single = single and (g.top, g.bottom, g.left, g.right) == (0, 0, 0, 0)
+    return single and all(s[1] == g.w * s[2] and row.itemsize in s[2:] for s in strides)
 
 
 def peak_words(iterations: int, tasks: int) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -19,12 +19,14 @@ _DTYPES = {name: np.dtype(name) for name in AOT_DTYPES + LOOP_DTYPES}
 _KEPT_CALLS = 64  # a layer meets few layouts; what meets many forgets them
 _TASKS, _STAGING = FIELDS.index("tasks"), FIELDS.index("staging")
 
+Function: TypeAlias = Callable[[int, int, int, int, int, int, int, int], None]
+
 
 class Kernel(NamedTuple):
     """A compiled kernel, its weights, and its calls for the layouts it has met."""
 
     row: Row
-    function: Callable[[int, int, int, int, int, int, int, int], None]
+    function: Function
     packed: plan.Packed
     activation: str | None
     calls: dict[tuple, Call]
@@ -33,7 +35,7 @@ class Kernel(NamedTuple):
 class Call(NamedTuple):
     """All that a kernel is told but where the arrays are: known of sizes, strides and threads."""
 
-    function: Callable[[int, int, int, int, int, int, int, int], None]
+    function: Function
     words: int  # addresses
     weights: int
     staging: int  # bytes
@@ -68,13 +70,15 @@ def convolve(
     is, the call is returned: it may be made again on arrays that lie alike.
     """
     dtype = _DTYPES[kernel.row.dtype]
-    copy_in = not _usable(images, kernel.row)
-    copy_out = not (_usable(out, kernel.row) and _fits(residual, out))
-    if not copy_in and not copy_out:
+    fits, row = _fits(residual, out), kernel.row
+    if fits and _usable(images, row, in_place=True) and _usable(out, row, in_place=True):
         call = _plan(kernel, geometry, images.strides, out.strides, threads)
-        call(images, out, residual)
-        return call
-    multiple = WINOGRAD_TILE if kernel.row.family == "winograd" else 1
+        if call is not None:
+            call(images, out, residual)
+            return call
+    copy_in = not _usable(images, row)
+    copy_out = not (fits and _usable(out, row))
+    multiple = WINOGRAD_TILE if row.family == "winograd" else 1
     for block in split(geometry, dtype.itemsize, multiple=multiple):
         source, target = images[block.images], out[block.out]
         more = None if residual is None else residual[block.out]
@@ -84,6 +88,7 @@ def convolve(
             if copy_out and more is not None:
                 more = more.astype(dtype, order="C")
             call = _plan(kernel, block.geometry, block_images.strides, block_out.strides, threads)
+            assert call is not None  # channels lie side by side
             call(block_images, block_out, more)
             if copy_out:
                 np.copyto(target, block_out, casting="same_kind")
@@ -103,14 +108,16 @@ def _staging(size: int) -> tuple[np.ndarray, int]:
     return memory, address + -address % plan.ALIGNMENT
 
 
-def _usable(array: np.ndarray, row: Row) -> bool:
+def _usable(array: np.ndarray, row: Row, in_place: bool = False) -> bool:
     """Whether a kernel can address the array: its dtype, aligned, channels side by side, for images
-    pixels too."""
+    pixels too.  With `in_place` a row's pixels may do so instead, if the family packs them."""
     dtype = _DTYPES[row.dtype]
     _, _, columns, channels = array.shape
     contiguous = channels <= 1 or array.strides[3] == dtype.itemsize
     if row.family == "image" and columns > 1:
         contiguous &= array.strides[2] == channels * dtype.itemsize
+    if in_place and row.family in plan.PLANAR_FAMILIES:
+        contiguous |= columns <= 1 or array.strides[2] == dtype.itemsize
     return contiguous and array.dtype == dtype and array.flags.aligned
 
 
@@ -122,20 +129,25 @@ def _fits(residual: np.ndarray | None, out: np.ndarray) -> bool:
     return alike and residual.flags.aligned
 
 
-def _plan(kernel: Kernel, geometry: Geometry, image_strides, out_strides, threads: int) -> Call:
-    """The call for arrays of a layout; kept."""
+def _plan(
+    kernel: Kernel, geometry: Geometry, image_strides, out_strides, threads: int
+) -> Call | None:
+    """The call for arrays of a layout, kept; None if a task of it needs too much memory."""
     key = geometry, image_strides, out_strides, threads
     call = kernel.calls.get(key)
     if call is None:
         if len(kernel.calls) >= _KEPT_CALLS:
             kernel.calls.clear()
         words = plan.words(kernel.row, kernel.packed, *key[:3], kernel.activation, threads)
+        staging = int(words[_STAGING])
+        if kernel.row.family in plan.PLANAR_FAMILIES and staging > plan.STAGING_BYTES:
+            return None
         team = min(threads, int(words[_TASKS]))
         call = kernel.calls[key] = Call(
             kernel.function,
             words.ctypes.data,
             kernel.packed.address,
-            team * int(words[_STAGING]),
+            team * staging,
             team,
             openmp.gomp_parallel(team),
             kernel.activation if kernel.row.family == "loop" else None,

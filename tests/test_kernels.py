@@ -42,6 +42,11 @@ def kernel_function(row, jit):
     return Rung(row.level, jit).kernel(row)
 
 
+def skip_without_openmp(threads):
+    if threads > 1 and openmp_runtime() is None:
+        pytest.skip("no OpenMP runtime is installed")
+
+
 def convolve(
     row,
     function,
@@ -281,6 +286,92 @@ def test_winograd_rows_stay_within_their_bound_on_hostile_data(row, jit):
             assert error <= winograd_bound(images, filters, None, row.dtype)
 
 
+def arranged(array, planar, around):
+    """The array's values as (N, H, W, C), amid others, channels or with `planar` a row's pixels
+    side by side; and the memory that has them."""
+    shape = np.transpose(array, (0, 3, 1, 2)).shape if planar else array.shape
+    memory = np.full([size + 2 for size in shape], around).astype(array.dtype)
+    view = memory[1:-1, 1:-1, 1:-1, 1:-1]
+    view = view.transpose(0, 2, 3, 1) if planar else view
+    view[...] = array
+    return view, memory
+
+
+PLANAR = [(True, True), (True, False), (False, True)]
+
+
+def assert_planar_gives_the_same_bits(row, function, shapes, threads=1, stages=True, **options):
+    """And nothing outside the arrays is used or written."""
+    rng = np.random.default_rng(8)
+    images_shape, filters_shape = shapes
+    n_filters, groups = filters_shape[3], options.get("groups", 1)
+    images = real_values(rng, images_shape, row.dtype)
+    filters = real_values(rng, filters_shape, row.dtype)
+    packed = plan.pack(row, filters, real_values(rng, (n_filters,), row.dtype), groups)
+    kernel = run.Kernel(row, function, packed, options.get("activation"), {})
+    pads = check.padding(options.get("padding", "valid"))
+    pairs = options.get("strides", (1, 1)), pads, options.get("dilations", (1, 1))
+    geometry = check.geometry(images_shape, filters_shape, *pairs, groups)
+    shape = geometry.n, geometry.oh, geometry.ow, geometry.o
+    more = real_values(rng, shape, row.dtype) if options.get("residual") else None
+    expected = np.empty(shape, row.dtype)
+    run.convolve(kernel, geometry, images, expected, more, 1)
+    for planar_images, planar_out in PLANAR:
+        source, _ = arranged(images, planar_images, np.nan)
+        out, canvas = arranged(expected, planar_out, 55)
+        out[...] = 99
+        residual = None if more is None else arranged(more, planar_out, np.nan)[0]
+        call = run.convolve(kernel, geometry, source, out, residual, threads)
+        assert (call is not None) == stages  # in place
+        assert out.tobytes() == expected.tobytes()
+        out[...] = 55
+        assert (canvas == 55).all()
+
+
+@pytest.mark.parametrize(("row", "jit"), DENSE)
+def test_planar_images_give_the_same_bits_over_the_tails_of_channels_pixels_and_filters(row, jit):
+    function = kernel_function(row, jit)
+    lanes = row.lanes
+    for channels, n_filters, width in itertools.product(
+        (2, 3, 5, lanes + 1, 2 * lanes), (2, lanes, row.channels + 1), (1, 2, lanes + 2, 40)
+    ):
+        shapes = (2, 3, width, channels), (2, 1, channels, n_filters)
+        options = {"residual": width > 2, "activation": "relu"}
+        assert_planar_gives_the_same_bits(row, function, shapes, padding="same", **options)
+        pixels = (2, 3, width, channels), (1, 1, channels, n_filters)
+        assert_planar_gives_the_same_bits(row, function, pixels)
+
+
+@pytest.mark.parametrize(("row", "jit"), DENSE)
+@pytest.mark.parametrize("limits", [(512, 1 << 20), (7, 1 << 20), (30, 160 << 10)])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_planar_images_give_the_same_bits_however_they_are_cut(
+    row, jit, limits, threads, monkeypatch
+):
+    skip_without_openmp(threads)
+    monkeypatch.setattr(plan, "STAGED_PIXELS", limits[0])
+    monkeypatch.setattr(plan, "STAGING_BYTES", limits[1])
+    function = kernel_function(row, jit)
+    n_filters = 2 * row.channels + 3
+    for (strides, dilations), padding, (channels, groups) in itertools.product(
+        [((1, 1), (1, 1)), ((2, 1), (1, 1)), ((3, 2), (1, 2)), ((1, 3), (2, 1))],
+        [((0, 0), (0, 0)), ((0, 3), (2, 0)), ((7, 0), (0, 9))],
+        [(3, 1), (20, 2), (260, 1)],
+    ):
+        shapes = (2, 9, 19, groups * channels), (2, 3, channels, groups * n_filters)
+        options = {"strides": strides, "dilations": dilations, "padding": padding}
+        options |= {"groups": groups, "residual": channels != 20, "activation": "relu6"}
+        assert_planar_gives_the_same_bits(row, function, shapes, threads, **options)
+
+
+@pytest.mark.parametrize(("row", "jit"), DENSE)
+def test_planar_images_whose_windows_are_too_large_are_copied(row, jit, monkeypatch):
+    monkeypatch.setattr(plan, "STAGING_BYTES", 512)
+    function = kernel_function(row, jit)
+    shapes = (1, 5, 30, 70), (3, 3, 70, 70)
+    assert_planar_gives_the_same_bits(row, function, shapes, stages=False, residual=True)
+
+
 REAL = [case for case in CONVOLUTIONS if case.values[0].family != "loop"]
 
 
@@ -304,8 +395,7 @@ def test_every_row_applies_the_activation_after_the_bias(row, jit, activation):
 @pytest.mark.parametrize(("row", "jit"), CONVOLUTIONS)
 @pytest.mark.parametrize("threads", [1, 2])
 def test_every_row_adds_the_residual_over_the_tails_of_pixels_and_filters(row, jit, threads):
-    if threads > 1 and openmp_runtime() is None:
-        pytest.skip("no OpenMP runtime is installed")
+    skip_without_openmp(threads)
     function = kernel_function(row, jit)
     rng = np.random.default_rng(7)
     window, strides, _ = suited(row, (2, 3))

@@ -21,6 +21,7 @@ from aotconv.kernels.registry import (
     ROWS,
     SCRATCH_WORDS,
     SKIPPED,
+    STAGED_GAP,
     ZEROS,
 )
 
@@ -182,18 +183,33 @@ kernels = st.integers(1, 40)
     st.integers(1, 3),
     st.integers(1, 64),
     st.booleans(),
+    st.tuples(st.booleans(), st.booleans()),
+    st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    st.sampled_from([(1, 1), (2, 1), (1, 3)]),
 )
 def test_dense_blocking_keeps_the_kernels_assumptions(
-    row, shape, kernel, padding, group_filters, groups, threads, finite
+    row,
+    shape,
+    kernel,
+    padding,
+    group_filters,
+    groups,
+    threads,
+    finite,
+    planar,
+    strides,
+    dilations,
 ):
     n, h, w, channels = shape
     kh, kw = kernel
-    assume(padding == "same" or (kh <= h and kw <= w))
+    extents = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+    assume(padding == "same" or (extents[0] <= h and extents[1] <= w))
     filters_shape = (kh, kw, channels, group_filters * groups)
     geometry = check.geometry(
-        (n, h, w, channels * groups), filters_shape, (1, 1), padding, (1, 1), groups
+        (n, h, w, channels * groups), filters_shape, strides, padding, dilations, groups
     )
-    b = plan.blocking(row, geometry, channels * groups * row.itemsize, 0, threads, finite)
+    image_x = channels * groups * row.itemsize
+    b = plan.blocking(row, geometry, image_x, 0, threads, finite, planar)
     taps = kh * kw
 
     assert b["task_pixels"] >= 1
@@ -211,10 +227,13 @@ def test_dense_blocking_keeps_the_kernels_assumptions(
         ZEROS: tiles * row.pixels * b["block_taps"],
         SKIPPED: 2 * entries,
     }[b["border"]]
-    needed = 4 * entries + b["block_taps"] + DENSE_TILE_WORDS * tiles + border_words
+    needed = (4 + planar[1]) * entries + b["block_taps"] + DENSE_TILE_WORDS * tiles + border_words
     assert needed <= SCRATCH_WORDS
-    if b["border"] == NO_BORDER:
-        assert padding == "valid" or taps == 1
+    if b["border"] == NO_BORDER and not planar[0]:
+        g = geometry
+        assert (g.top, g.bottom, g.left, g.right) == (0, 0, 0, 0)
+    if planar[0]:
+        assert b["border"] in (NO_BORDER, SKIPPED)
     if b["border"] == COPIED:
         assert b["block_taps"] == taps and (b["merge_rows"] or kw == 1)
     if b["border"] == SKIPPED:
@@ -225,8 +244,29 @@ def test_dense_blocking_keeps_the_kernels_assumptions(
     # Every pixel and every panel is some task's, and no task has none.
     pixel_tasks, rest = divmod(b["tasks"], -(-panels // b["task_panels"]))
     pixels = n * geometry.oh * geometry.ow
-    assert rest == 0 and (pixel_tasks - 1) * b["task_pixels"] < pixels
-    assert pixels <= pixel_tasks * b["task_pixels"]
+    assert rest == 0
+    if not any(planar):
+        assert (pixel_tasks - 1) * b["task_pixels"] < pixels <= pixel_tasks * b["task_pixels"]
+        return
+    rows, columns = b["task_rows"], b["task_columns"]
+    assert 1 <= columns <= geometry.ow and 1 <= rows <= n * geometry.oh
+    assert rows * columns == b["task_pixels"]
+    assert pixel_tasks == -(-n * geometry.oh // rows) * -(-geometry.ow // columns)
+    staged = 0
+    if planar[1]:
+        staged += 2 * rows * columns * (b["task_panels"] * row.channels * row.itemsize + STAGED_GAP)
+    if planar[0]:
+        # Of a task that begins with an image's last row, or its first.
+        packed_rows = 0
+        for start in (0, geometry.oh - 1):
+            packed, add = kh, min(strides[0], kh) if dilations[0] == 1 else kh
+            for y in range(start + 1, start + rows):
+                packed += kh if y % geometry.oh == 0 else add
+            packed_rows = max(packed, packed_rows)
+        staged += packed_rows * ((columns - 1) * strides[1] + extents[1]) * image_x
+    assert staged <= b["staging"] and b["staging"] % plan.ALIGNMENT == 0
+    if b["staging"] <= plan.STAGING_BYTES:
+        assert columns >= min(geometry.ow, row.pixels) // 2
 
 
 @pytest.mark.parametrize(
@@ -425,16 +465,37 @@ def test_words_hold_every_field_in_its_place():
     row = next(row for row in ROWS if row.name == "dense_float32_8x1")
     geometry = check.geometry((2, 9, 8, 6), (3, 2, 3, 4), (2, 1), ((1, 0), (2, 3)), (1, 2), 2)
     packed = plan.Packed(0, 64, np.empty(0), True)
-    words = plan.words(row, packed, geometry, (11, 12, 13), (21, 22, 23), "relu6", 1)
+    words = plan.words(row, packed, geometry, (11, 12, 13, 4), (21, 22, 4, 24), "relu6", 1)
     fields = dict(zip(FIELDS, words.tolist(), strict=True))
     for name, value in {
         "h": 9, "w": 8, "kh": 3, "kw": 2, "sh": 2, "sw": 1, "dh": 1, "dw": 2, "top": 1, "left": 2,
         "oh": 4, "ow": 11, "pixels": 88, "group_channels": 3, "group_filters": 2, "groups": 2,
         "panel_groups": 1,
-        "image_n": 11, "image_y": 12, "image_x": 13, "out_n": 21, "out_y": 22, "out_x": 23,
+        "image_n": 11, "image_y": 12, "image_x": 13, "image_c": 4, "out_n": 21,
+        "out_y": 22, "out_x": 4, "out_c": 24,
         "activation": 2, "weights_offset": 64, "merge_rows": 0, "block_run": 0, "block_taps": 6,
         "block_channels": 3, "task_pixels": 88, "border": ZEROS, "task_panels": 2, "tasks": 1,
-        "task_rows": 0, "task_columns": 0, "task_tiles": 0, "staging": 0,
+        "task_rows": 8, "task_columns": 11, "task_tiles": 0, "staging": 2 * 88 * (2 * 64 + 64),
     }.items():  # fmt: skip
         assert fields.pop(name) == value, name
     assert not fields
+
+
+@pytest.mark.parametrize(
+    ("kernel", "padding", "image_y", "expected"),
+    [
+        (1, "valid", 32, (1, 56)),
+        (1, "valid", 36, (7, 8)),  # rows that do not follow each other
+        (1, 1, 32, (7, 8)),
+        (3, "same", 32, (7, 8)),
+    ],
+)
+def test_the_rows_of_an_image_are_one_where_windows_are_pixels(kernel, padding, image_y, expected):
+    row = next(row for row in ROWS if row.name == "dense_float32_8x1")
+    filters, pads = (kernel, kernel, 5, 6), check.padding(padding)
+    geometry = check.geometry((2, 7, 8, 5), filters, (1, 1), pads, (1, 1), 1)
+    out = 4 * geometry.oh * geometry.ow
+    strides = (5 * 400, image_y, 4, 400), (6 * out, 4 * geometry.ow, 4, out)
+    words = plan.words(row, plan.Packed(0, 64, np.empty(0), True), geometry, *strides, None, 1)
+    fields = dict(zip(FIELDS, words.tolist(), strict=True))
+    assert (fields["h"], fields["w"]) == expected

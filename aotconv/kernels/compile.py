@@ -12,7 +12,7 @@ from .registry import Row
 from .runtime import run_tasks
 
 # Of `kernel` below: addresses and the number of threads; see `run_tasks`.
-SIGNATURE = "void(int64, int64, int64, int64, int64, int64, int64, int64)"
+SIGNATURE = f"void({', '.join(['int64'] * 8)})"
 
 
 def python_kernel(row: Row):

@@ -11,12 +11,28 @@ it inside.
 
 An output element is always summed in the same order (bias, then kernel row, kernel column,
 channel), whatever the blocks, tiles and threads are.
+
+Where not the channels lie side by side but the pixels of a row, a task packs the rows that it needs
+between zeros into staging memory, by blocks transposed in registers, and reads them there.  It
+writes such an output to staging memory too, and from there transposes it.
 """
 
 from __future__ import annotations
 
-from .registry import COPIED, DENSE_TILE_WORDS, NO_BORDER, SKIPPED, UNROLL, ZEROS
+from numba.extending import register_jitable
+
+from .registry import (
+    COPIED,
+    DENSE_TILE_WORDS,
+    NO_BORDER,
+    SKIPPED,
+    STAGED_GAP,
+    UNROLL,
+    ZEROS,
+)
 from .runtime import copy_bytes, set_word, tile_intrinsic, word, zero_bytes
+
+FEW_ROWS = 4  # of an image of few channels, that are transposed with fewer shuffles
 
 
 def start_sums(v, row, n_pixels, outs, out_offset, pixels, n_filters, bias):
@@ -91,6 +107,8 @@ def tiles(
     activation,
     order,
     width,
+    line_offset,
+    line_step,
 ):
     """Compute `count` tiles of one panel, or one block of their reduction.
 
@@ -101,6 +119,8 @@ def tiles(
             contiguous in memory.
         inputs, step : address of MR words, an address for each pixel; those of the next segment
             lie `step` bytes behind, or with 0 are the same.
+        lines : address of a word for each pixel, an address where cache lines are to be fetched
+            that will be written.
     shifts : address of a word for each tap: bytes to be added to the inputs' addresses.
     channels : of a tap.
     offset, out_offset : bytes to be added to all addresses of inputs, and of outputs.
@@ -112,6 +132,8 @@ def tiles(
     order, width : of rows whose lanes belong to several groups, where `channels` are those of one
         and a segment is a tap: address of a vector that names of `width` neighbouring channels
         the first one of each lane's group.
+    line_offset, line_step : bytes to be added to the addresses of lines, and from one line to the
+        next, of which a pixel has NR.
 
     Reads the runs (of MR pixels, stored or not), the panel, the bias; reads and writes the stored
     pixels and filters of the output, and reads their residuals.  Neighbouring bytes are not
@@ -121,15 +143,15 @@ def tiles(
 
     def tile(words, n_pixels):
         """Compute one tile, of `n_pixels` at most."""
-        pixels, outs, segments, taps, inputs, step = words
+        pixels, outs, segments, taps, inputs, step, lines = words
         run = v.mul(taps, channels)
         rows = range(n_pixels)
         sums = start_sums(v, row, n_pixels, outs, out_offset, pixels, n_filters, bias)
         weights = v.cell(v.pointer(panel))
         for i in rows:
-            out = v.load_pointer(outs, i, out_offset)
+            line = v.load_pointer(lines, i, line_offset)
             for j in vectors:  # arrives while the tile is computed: 4 % of a 1x1 layer's time
-                v.prefetch(v.at(out, j * row.lanes))
+                v.prefetch(v.offset(line, v.mul(line_step, j)))
         for segment in v.loop(segments):
             shift = v.add(v.load_word(shifts, v.mul(segment, taps)), offset)
             table = v.add(inputs, v.mul(segment, step))
@@ -167,11 +189,117 @@ def tiles(
 compute_tiles = tile_intrinsic(tiles)
 
 
+def _transpose(v, row, source, source_step, target, target_step, rows, columns, ahead=None):
+    """Copy `rows` rows of `columns` elements into `columns` rows of `rows` elements.
+
+    source, target : addresses of the first elements; a row's elements lie side by side, and its
+        first one `source_step`, or `target_step`, bytes from the previous row's.
+    ahead : elements, fewer than a vector, that the target lies behind the last place where a
+        vector should be stored: all but the first are stored in such places.  Then blocks follow
+        the target's rows, else the source's.
+
+    Reads and writes no other elements.
+    """
+    lanes, itemsize = row.lanes, row.itemsize
+
+    def source_at(y, x):
+        return v.pointer(v.add(v.add(source, v.mul(y, source_step)), v.mul(x, itemsize)))
+
+    def target_at(y, x):
+        return v.pointer(v.add(v.add(target, v.mul(x, target_step)), v.mul(y, itemsize)))
+
+    def whole_block(y, x):
+        columns = v.load_transposed([source_at(v.add(y, i), x) for i in range(lanes)])
+        first = target_at(y, x)
+        for i, column in enumerate(columns):
+            v.store(column, v.offset(first, v.mul(target_step, i)))
+
+    def part_of_block(y, x, n_rows):
+        height = v.minimum(v.add(rows, v.mul(y, -1)), lanes)
+        width = v.minimum(v.add(columns, v.mul(x, -1)), lanes)
+        loaded = []
+        for i in range(n_rows):
+            # Rows behind the last are read from it, and not stored.
+            at = v.add(y, v.minimum(i, v.add(height, -1)))
+            loaded.append(v.load_first(width, source_at(at, x)))
+        for i, column in enumerate(v.transposed(loaded)):
+            for _ in v.when(v.less(i, width)):
+                v.store_first(height, column, target_at(y, v.add(x, i)))
+
+    def blocks(first_row=0):
+        """The first row and column of each block."""
+        y_stop, x_stop = v.add(rows, lanes - 1), v.add(columns, lanes - 1)
+        if ahead is None:
+            for y in v.loop(y_stop, first_row, lanes):
+                for x in v.loop(x_stop, step=lanes):
+                    yield y, x
+        else:
+            for x in v.loop(x_stop, step=lanes):
+                for y in v.loop(y_stop, first_row, lanes):
+                    yield y, x
+
+    for whole in v.choose(v.less(lanes - 1, v.minimum(rows, columns))):
+        if whole:  # blocks at the ends overlap their neighbours
+            for y, x in blocks(0 if ahead is None else v.mul(ahead, -1)):
+                y = v.minimum(v.maximum(y, 0), v.add(rows, -lanes))
+                whole_block(y, v.minimum(x, v.add(columns, -lanes)))
+        else:
+            for few in v.choose(v.less(rows, FEW_ROWS + 1)):
+                for y, x in blocks():
+                    part_of_block(y, x, min(FEW_ROWS, lanes) if few else lanes)
+
+
+def _pack(v, row, source, source_step, target, target_step, rows, columns):
+    _transpose(v, row, source, source_step, target, target_step, rows, columns)
+
+
+def _unpack(v, row, source, source_step, target, target_step, rows, columns, ahead):
+    _transpose(v, row, source, source_step, target, target_step, rows, columns, ahead)
+
+
+pack, unpack = tile_intrinsic(_pack), tile_intrinsic(_unpack)
+
+
+@register_jitable
+def move_outputs(
+    row, plan, out, staged, first_pixel, pixels, begin, end, first_filter, last_filter, inwards
+):
+    """Copy a task's outputs from staging memory to their places, or with `inwards` the other way.
+
+    out, staged : addresses of the first element, and of the task's first.
+    first_pixel, pixels, begin, end : the task's pixels, which are columns `begin` to `end` of rows.
+    """
+    itemsize = row.itemsize
+    out_x = plan.task_panels * row.channels * itemsize + STAGED_GAP
+    filters = last_filter - first_filter
+    y = first_pixel // plan.ow
+    n = y // plan.oh
+    y -= n * plan.oh
+    rows_adjoin = end - begin == plan.ow and plan.out_y == plan.ow * itemsize
+    first = 0
+    while first < pixels:
+        some, rows = end - begin, 1
+        if rows_adjoin:
+            some = min(pixels - first, (plan.oh - y) * plan.ow)
+            rows = some // plan.ow
+        place = staged + first * out_x
+        at = out + n * plan.out_n + y * plan.out_y + begin * itemsize + first_filter * plan.out_c
+        if inwards:
+            pack(row, at, plan.out_c, place, out_x, filters, some)
+        else:
+            unpack(row, place, out_x, at, plan.out_c, some, filters, at // itemsize % row.lanes)
+        first += some
+        y += rows
+        if y == plan.oh:
+            y = 0
+            n += 1
+
+
 def task(row, plan, images, weights, out, residual, scratch, staging, index):
     """Compute a block of output pixels by a block of panels.
 
-    images, out : addresses of the first element; element strides of channels are 1, the others
-        are the plan's, in bytes.
+    images, out : addresses of the first element; strides are the plan's, in bytes, of which that
+        of channels or that of a row's pixels is an element's size.
     residual : bytes from an output element to its residual, which is added; 0: none.
     weights : address of the packed weights (`aotconv.plan.pack`), 64-byte aligned: a pixel's zeros,
         ``groups * group_channels``; at plan.weights_offset bytes from there, also aligned, for
@@ -179,11 +307,15 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
         `order` (see `tiles`) stands right before them.
     scratch : SCRATCH_WORDS words, for tables of addresses and copied windows; `aotconv.plan` cuts
         tasks so that they suffice.
+    staging : address of plan.staging bytes, aligned to a cache line; not used where channels lie
+        side by side.  Behind each other: the task's outputs, their residuals, rows of images.
 
-    Assumes of plan.border that it is not NO_BORDER if a window leaves the image, and COPIED only
-    where merge_rows is set and a block has all taps.
+    Where something is staged, tasks are plan.task_rows by plan.task_columns pixels; else the latter
+    is 0.  Assumes of plan.border that it is not NO_BORDER if a window leaves an image that is not
+    packed, and COPIED only where none is, merge_rows is set and a block has all taps.
     """
     mr, itemsize = row.pixels, row.itemsize
+    planar_images, planar_out = plan.image_c != itemsize, plan.out_c != itemsize
     taps = plan.kh * plan.kw
     panel_row = row.channels * itemsize
     panel_bytes = panel_row * (1 + taps * plan.group_channels)
@@ -193,8 +325,18 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
     panels = (plan.groups + panel_groups - 1) // panel_groups * group_panels
     panel_blocks = (panels + plan.task_panels - 1) // plan.task_panels
 
-    first_pixel = index // panel_blocks * plan.task_pixels
-    pixels = min(plan.task_pixels, plan.pixels - first_pixel)
+    pixel_task = index // panel_blocks
+    begin, end = 0, plan.ow  # columns
+    if plan.task_columns > 0:
+        column_blocks = (plan.ow + plan.task_columns - 1) // plan.task_columns
+        y = pixel_task // column_blocks * plan.task_rows
+        begin = pixel_task % column_blocks * plan.task_columns
+        end = min(begin + plan.task_columns, plan.ow)
+        first_pixel = y * plan.ow + begin
+        pixels = min(plan.task_rows, plan.pixels // plan.ow - y) * (end - begin)
+    else:
+        first_pixel = pixel_task * plan.task_pixels
+        pixels = min(plan.task_pixels, plan.pixels - first_pixel)
     first_panel = index % panel_blocks * plan.task_panels
     last_panel = min(first_panel + plan.task_panels, panels)
 
@@ -205,8 +347,41 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
     tops = windows + 8 * entries  # its row and column
     lefts = tops + 8 * entries
     tap_shifts = lefts + 8 * entries
-    tiles = tap_shifts + 8 * plan.block_taps
+    lines = tap_shifts + 8 * plan.block_taps if planar_out else outs
+    tiles = tap_shifts + 8 * plan.block_taps + (8 * entries if planar_out else 0)
     rest = tiles + 8 * DENSE_TILE_WORDS * ((plan.task_pixels + mr - 1) // mr)
+
+    # Strides of the pixels that tiles read and write: in place, or in staging memory.
+    image_x, out_x = plan.image_x, plan.out_x
+    tap_y = plan.dh * plan.image_y
+    first_filter = first_panel // group_panels * plan.group_filters
+    first_filter += first_panel % group_panels * row.channels
+    last_filter = last_panel // group_panels * plan.group_filters
+    last_filter += last_panel % group_panels * row.channels
+    last_filter = min(last_filter, plan.groups * plan.group_filters)
+    packed = staging
+    if planar_out:
+        out_x = plan.task_panels * panel_row + STAGED_GAP
+        packed += 2 * plan.task_pixels * out_x
+    if planar_images:
+        image_x = plan.groups * plan.group_channels * itemsize
+        tap_y = ((plan.task_columns - 1) * plan.sw + (plan.kw - 1) * plan.dw + 1) * image_x
+    residual_distance = residual
+    if planar_out and residual != 0:
+        residual_distance = plan.task_pixels * out_x
+        move_outputs(
+            row,
+            plan,
+            out + residual,
+            staging + residual_distance,
+            first_pixel,
+            pixels,
+            begin,
+            end,
+            first_filter,
+            last_filter,
+            True,
+        )
 
     y = first_pixel // plan.ow
     x = first_pixel - y * plan.ow
@@ -214,19 +389,51 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
     y -= n * plan.oh
     first = 0
     while first < pixels:
-        some = min(pixels - first, plan.ow - x)
+        some = min(pixels - first, end - x)
         top, left = y * plan.sh - plan.top, x * plan.sw - plan.left
         window = images + n * plan.image_n + top * plan.image_y + left * plan.image_x
         target = out + n * plan.out_n + y * plan.out_y + x * plan.out_x
+        if planar_images:
+            rows = plan.kh  # to be packed; of the next output row those that this one had not
+            if first > 0:
+                if y > 0 and plan.dh == 1:
+                    rows = min(plan.sh, plan.kh)
+                packed += rows * tap_y
+            window = packed
+            columns = (some - 1) * plan.sw + (plan.kw - 1) * plan.dw + 1
+            before = min(max(-left, 0), columns)
+            behind = max(min(columns, plan.w - left), before)
+            for ky in range(plan.kh - rows, plan.kh):
+                iy = top + ky * plan.dh
+                place = packed + ky * tap_y
+                if iy < 0 or iy >= plan.h:
+                    zero_bytes(place, columns * image_x)
+                    continue
+                zero_bytes(place, before * image_x)
+                pack(
+                    row,
+                    images + n * plan.image_n + iy * plan.image_y + (left + before) * itemsize,
+                    plan.image_c,
+                    place + before * image_x,
+                    image_x,
+                    plan.groups * plan.group_channels,
+                    behind - before,
+                )
+                zero_bytes(place + behind * image_x, (columns - behind) * image_x)
+        if planar_out:
+            for p in range(some):  # of so many lines as a vector has pixels, the p-th
+                line = target + (p - p % row.lanes) * itemsize
+                set_word(lines, first + p, line + p % row.lanes * row.vectors * plan.out_c)
+            target = staging + first * out_x - first_filter * itemsize
         for p in range(some):
-            set_word(windows, first + p, window + p * plan.sw * plan.image_x)
-            set_word(outs, first + p, target + p * plan.out_x)
+            set_word(windows, first + p, window + p * plan.sw * image_x)
+            set_word(outs, first + p, target + p * out_x)
         if plan.border != NO_BORDER:
             for p in range(some):
                 set_word(tops, first + p, top)
                 set_word(lefts, first + p, left + p * plan.sw)
         first += some
-        x = 0
+        x = begin
         y += 1
         if y == plan.oh:
             y = 0
@@ -250,7 +457,7 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
         for tap in range(block_taps):
             ky = (first_tap + tap) // plan.kw
             kx = first_tap + tap - ky * plan.kw
-            shift = ky * plan.dh * plan.image_y + kx * plan.dw * plan.image_x
+            shift = ky * tap_y + kx * plan.dw * image_x
             set_word(tap_shifts, tap, shift)
 
         inputs, targets, count = windows, outs, pixels
@@ -330,6 +537,7 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
             set_word(tile, 3, segment_taps)
             set_word(tile, 4, table)
             set_word(tile, 5, table_step)
+            set_word(tile, 6, lines + 8 * first)
 
         is_last_step = step == steps - 1
         for first_channel in range(
@@ -343,7 +551,7 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
             for panel in range(first_panel, last_panel):
                 group = panel // group_panels * panel_groups
                 some_groups = min(panel_groups, plan.groups - group)
-                first_filter = panel % group_panels * row.channels
+                panel_filter = panel % group_panels * row.channels
                 bias = weights + plan.weights_offset + panel * panel_bytes
                 compute_tiles(
                     row,
@@ -353,11 +561,27 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
                     channels,
                     (group * plan.group_channels + first_channel) * itemsize,
                     bias + panel_row * (1 + depth),
-                    (group * plan.group_filters + first_filter) * itemsize,
-                    min(row.channels, some_groups * plan.group_filters - first_filter),
+                    (group * plan.group_filters + panel_filter) * itemsize,
+                    min(row.channels, some_groups * plan.group_filters - panel_filter),
                     bias if step == 0 and first_channel == 0 else 0,
-                    residual if is_last else 0,
+                    residual_distance if is_last else 0,
                     plan.activation if is_last else 0,
                     weights + plan.weights_offset - row.lanes * itemsize,
                     some_groups * plan.group_channels,
+                    (group * plan.group_filters + panel_filter) * plan.out_c,
+                    plan.out_c if planar_out else row.lanes * itemsize,
                 )
+    if planar_out:
+        move_outputs(
+            row,
+            plan,
+            out,
+            staging,
+            first_pixel,
+            pixels,
+            begin,
+            end,
+            first_filter,
+            last_filter,
+            False,
+        )

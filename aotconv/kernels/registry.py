@@ -200,9 +200,11 @@ FIELDS = (
     "image_n",
     "image_y",
     "image_x",
+    "image_c",
     "out_n",
     "out_y",
     "out_x",
+    "out_c",
     "activation",  # 0 none, 1 relu, 2 relu6
     "task_pixels",  # output pixels in a task
     "task_panels",  # panels in a task; in the depthwise family, vectors of channels
@@ -213,9 +215,9 @@ FIELDS = (
     "block_channels",  # channels in a block of the reduction
     "block_run",  # elements of an output row in a strip
     "border",  # what is done where windows leave the image, one of the constants below
+    "staging",  # bytes of memory beside the stack that each thread is given
     "merge_rows",  # whether neighbouring pixels lie side by side in memory
     "weights_offset",  # from the packed zeros to the weights behind them
-    "staging",  # bytes of memory of its own that a thread needs, beside its stack
 )
 # The fields of which a family uses only its own.
 BLOCKING = tuple(name for name in FIELDS if name.startswith(("task_", "block_")))
@@ -224,8 +226,11 @@ ACTIVATIONS = (None, "relu", "relu6")
 # Of the dense family: nothing, for no window leaves the image; windows are copied between zeros;
 # taps outside point at zeros; taps outside are skipped.
 NO_BORDER, COPIED, ZEROS, SKIPPED = range(4)
+# Bytes between its staged output pixels, whose distance is then no power of two: those lie in few
+# sets of the cache.
+STAGED_GAP = 64
 # What is said of each of its tiles.
-DENSE_TILE_WORDS = 6
+DENSE_TILE_WORDS = 7
 # Products that the dense kernel multiplies at a time.
 UNROLL = 4
 # The winograd family: outputs and inputs of a tile, along either axis, and the points of its
@@ -238,5 +243,5 @@ SCRATCH_WORDS = 4096
 # A function of this name, and of no other, is in every module whose plans and weights look as
 # here.  To be counted up when a family packs its weights in another way, or kernels take other
 # arguments.
-PACKING = 5
+PACKING = 6
 ABI = f"abi_{zlib.crc32(repr((PACKING, FIELDS, SCRATCH_WORDS, ROWS)).encode()):08x}"

@@ -150,16 +150,17 @@ def tile_intrinsic(tile):
 
 
 def _emit_task(context, builder, row_type, task):
-    """Compile `task` for one row and declare it where `builder` stands; return how to call it."""
-    sig = signature(types.none, row_type, PLAN, *[types.int64] * 7)
+    """Compile `task` for one row and declare it where `builder` stands; return how to call it,
+    with values by name: a task is given those that it has parameters for."""
+    names = list(inspect.signature(task).parameters)[1:]
+    sig = signature(types.none, row_type, PLAN, *[types.int64] * (len(names) - 1))
     flags = Flags()
     flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
     flags.error_model = "numpy"  # an integer division needs no check for zero
     compiled = context.compile_subroutine(builder, task, sig, flags=flags)
 
-    def call(builder, plan, *words):
-        row = context.get_dummy_value()
-        args = [row, plan, *words]
+    def call(builder, **values):
+        args = [context.get_dummy_value(), *(values[name] for name in names)]
         context.call_internal_no_propagate(builder, compiled.fndesc, sig, args)
 
     return call
@@ -168,10 +169,9 @@ def _emit_task(context, builder, row_type, task):
 def _emit_body(context, module, call_task):
     """Emit ``void body(shared)``: what each thread of a team runs.
 
-    `shared` is an array of words: the number of the next task, the number of tasks, a plan's
-    addresses, and the number of threads that have come.  Each takes plan.staging bytes of the
-    staging memory.  A thread takes the next task until none is left, so no thread waits for a
-    slower one, and whatever number of threads came, all the work is done.
+    `shared` is an array of words: the number of the next task, that of the next thread, the number
+    of tasks, and addresses.  A thread takes the next task until none is left, so no thread waits
+    for a slower one, and whatever number of threads came, all the work is done.
     """
     body_type = ir.FunctionType(ir.VoidType(), [WORD.as_pointer()])
     body = ir.Function(module, body_type, module.get_unique_name("team_body"))
@@ -181,13 +181,11 @@ def _emit_body(context, module, call_task):
     scratch = builder.alloca(ir.ArrayType(WORD, SCRATCH_WORDS))
     scratch.align = 64
     tasks, plan, images, weights, out, residual, staging = (
-        builder.load(cgutils.gep_inbounds(builder, shared, i)) for i in range(1, 8)
+        builder.load(cgutils.gep_inbounds(builder, shared, i)) for i in range(2, 9)
     )
-    words = builder.inttoptr(plan, WORD.as_pointer())
-    size = builder.load(cgutils.gep_inbounds(builder, words, FIELDS.index("staging")))
-    slots = cgutils.gep_inbounds(builder, shared, 8)
-    slot = builder.atomic_rmw("add", slots, WORD(1), "monotonic")
-    staging = builder.add(staging, builder.mul(slot, size))
+    next_thread = cgutils.gep_inbounds(builder, shared, 1)
+    thread = builder.atomic_rmw("add", next_thread, WORD(1), "monotonic")
+    staging = builder.add(staging, builder.mul(thread, _field(builder, plan, "staging")))
     loop, work, done = (body.append_basic_block(name) for name in ("next", "work", "done"))
     builder.branch(loop)
     builder.position_at_end(loop)
@@ -196,19 +194,25 @@ def _emit_body(context, module, call_task):
     builder.position_at_end(work)
     call_task(
         builder,
-        builder.inttoptr(plan, VOID_POINTER),
-        images,
-        weights,
-        out,
-        residual,
-        builder.ptrtoint(scratch, WORD),
-        staging,
-        task,
+        plan=builder.inttoptr(plan, VOID_POINTER),
+        images=images,
+        weights=weights,
+        out=out,
+        residual=residual,
+        scratch=builder.ptrtoint(scratch, WORD),
+        staging=staging,
+        index=task,
     )
     builder.branch(loop)
     builder.position_at_end(done)
     builder.ret_void()
     return body
+
+
+def _field(builder, plan, name):
+    """The word of that name in FIELDS, of the plan at an address."""
+    words = builder.inttoptr(plan, WORD.as_pointer())
+    return builder.load(cgutils.gep_inbounds(builder, words, FIELDS.index(name)))
 
 
 def _emit_data_address(builder, array):
@@ -228,8 +232,8 @@ def run_tasks(
 
     `images`, `out` and `residual` are the addresses of ndarray objects, `plan` and `weights` of
     memory.  The residual has the strides of `out`, whose memory it does not share; or it is `out`
-    itself: then there is none.  `staging` is the address of plan.staging bytes for each thread, in
-    64-byte aligned pieces.
+    itself: then there is none.  `staging` is the address of memory aligned to 64 bytes, in which
+    each of `threads` threads has plan.staging bytes, a multiple of 64, of its own.
 
     A family is the module of that name beside this one; its function `task` computes one task.
     `gomp_parallel` is the address of ``GOMP_parallel(body, data, threads, flags)``, the entry that
@@ -246,10 +250,9 @@ def run_tasks(
         module = builder.module
         body = _emit_body(context, module, _emit_task(context, builder, row, task))
 
-        shared = cgutils.alloca_once(builder, WORD, size=9)
-        words = builder.inttoptr(plan, WORD.as_pointer())
-        tasks = builder.load(cgutils.gep_inbounds(builder, words, FIELDS.index("tasks")))
-        values = WORD(0), tasks, plan, images, weights, out, residual, staging, WORD(0)
+        tasks = _field(builder, plan, "tasks")
+        values = (WORD(0), WORD(0), tasks, plan, images, weights, out, residual, staging)
+        shared = cgutils.alloca_once(builder, WORD, size=len(values))
         for i, value in enumerate(values):
             builder.store(value, cgutils.gep_inbounds(builder, shared, i))
 

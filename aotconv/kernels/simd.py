@@ -65,12 +65,12 @@ class Vectors:
     def minimum(self, a, b):
         return self._builder.select(self.less(a, b), self.word(a), self.word(b))
 
-    def maximum(self, a, b):
-        return self._builder.select(self.less(a, b), self.word(b), self.word(a))
-
     def floor(self, a, step: int):
         """`a`, not negative, rounded down to a multiple of `step`, a power of two."""
         return self._builder.and_(a, WORD(-step))
+
+    def maximum(self, a, b):
+        return self._builder.select(self.less(a, b), self.word(b), self.word(a))
 
     def less(self, a, b):
         return self._builder.icmp_signed("<", self.word(a), self.word(b))
@@ -200,6 +200,49 @@ class Vectors:
         mask = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes)
         other = ir.Constant(vector.type, ir.Undefined) if other is None else other
         return self._builder.shuffle_vector(vector, other, mask)
+
+    def transposed(self, rows):
+        """The columns of up to `lanes` vectors: lane i of all, in the i-th's first lanes."""
+        missing = self._lanes - len(rows)
+        return self._exchanged([*rows, *[ir.Constant(self._vector, ir.Undefined)] * missing])
+
+    def load_transposed(self, pointers):
+        """The columns of the vectors at `lanes` pointers: half the shuffles or fewer, for pieces
+        of 16 bytes are put in their places as they are loaded."""
+        piece = 16 // self._itemsize
+        columns = []
+        for first in range(0, self._lanes, piece):
+            rows = [self._load_pieces(pointers[i::piece], first, piece) for i in range(piece)]
+            columns += self._exchanged(rows)
+        return columns
+
+    def _load_pieces(self, pointers, index, piece: int):
+        """From each pointer plus `index` a `piece` of elements, one behind the other."""
+        b = self._builder
+        some = ir.VectorType(self._element, piece).as_pointer()
+        pieces = [
+            b.load(b.bitcast(self.at(pointer, index), some), align=self._itemsize)
+            for pointer in pointers
+        ]
+        while len(pieces) > 1:
+            pieces = [
+                self._shuffle(a, list(range(2 * a.type.count)), b)
+                for a, b in zip(pieces[::2], pieces[1::2], strict=True)
+            ]
+        return pieces[0]
+
+    def _exchanged(self, rows):
+        """A block transposed, or those of as many lanes as there are rows, side by side."""
+        step, lanes = 1, range(self._lanes)
+        while step < len(rows):
+            # Of two rows `step` apart: every other `step` lanes of both, then those in between.
+            even = [lane if not lane & step else self._lanes + lane - step for lane in lanes]
+            odd = [lane + step if not lane & step else self._lanes + lane for lane in lanes]
+            for i in (i for i in range(len(rows)) if not i & step):
+                a, b = rows[i], rows[i + step]
+                rows[i], rows[i + step] = (self._shuffle(a, mask, b) for mask in (even, odd))
+            step *= 2
+        return rows
 
     def load_first(self, count, pointer, index=0):
         """A vector of the first `count` elements; the others are zero and not read."""

@@ -236,7 +236,7 @@ def _pack_winograd(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: i
     def put(first: int, values: np.ndarray) -> None:
         """Store rows of all filters, from the row `first` of the panels on."""
         at = slice(first, first + len(values))
-        split = values[:, : n_filters - rest].reshape(-1, whole, row.channels)
+        split = values[:, : n_filters - rest].reshape(len(values), whole, row.channels)
         packed[:whole, at] = split.swapaxes(0, 1)
         if rest:
             packed[whole, at, :rest] = values[:, n_filters - rest :]

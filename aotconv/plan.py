@@ -49,7 +49,7 @@ TASK_TILES = 16  # of pixels in a task of the dense kernel, at most
 TASKS_PER_THREAD = 4
 STAGING_BYTES = 1 << 20  # of a thread, at most: the second-level cache
 PACKED_ELEMENTS = 8 << 10  # transformed at a time: the temporaries stay in the caches
-WINOGRAD_LEAST_TILES, WINOGRAD_TILES = 12, 28  # in a task, if there are as many; at most
+WINOGRAD_LEAST_TILES, WINOGRAD_TILES = 6, 28  # in a task, if there are as many; at most
 
 
 class Layer(NamedTuple):
@@ -343,7 +343,8 @@ def _winograd_blocking(row: Row, g: Geometry, threads: int) -> dict[str, int]:
         elements = held * (_padded(channels, row.lanes) + row.channels)
         return WINOGRAD_INPUT**2 * (elements * row.itemsize + 2 * ALIGNMENT)
 
-    # With too few tiles the panels' way from memory takes longer than the products.
+    # With fewer tiles the weights' way from memory takes longer than transforming inputs again,
+    # for each panel, as blocks of channels want it.
     least = min(tiles, WINOGRAD_LEAST_TILES)
     most = largest(min(tiles, WINOGRAD_TILES), lambda n: staging(n, g.c) <= STAGING_BYTES)
     most = max(least, most)

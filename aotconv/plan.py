@@ -51,7 +51,7 @@ TASKS_PER_THREAD = 4  # where there are fewer, they are cut with care
 TILE_OVERHEAD = 1  # of a tile, in pixels
 STAGING_BYTES = 1 << 20  # of a thread, at most: the second-level cache
 PACKED_ELEMENTS = 8 << 10  # transformed at a time: the temporaries stay in the caches
-WINOGRAD_LEAST_TILES, WINOGRAD_TILES = 12, 28  # in a task, if there are as many; at most
+WINOGRAD_LEAST_TILES, WINOGRAD_TILES = 6, 28  # in a task, if there are as many; at most
 PLANAR_FAMILIES = ("dense",)  # those of whose images and outputs the pixels may lie side by side
 STAGED_PIXELS = 512  # in a task, at most: the more rows it has, the less often is one packed
 
@@ -419,7 +419,8 @@ def _winograd_blocking(row: Row, g: Geometry, threads: int) -> dict[str, int]:
         elements = held * (_padded(channels, row.lanes) + row.channels)
         return WINOGRAD_INPUT**2 * (elements * row.itemsize + 2 * ALIGNMENT)
 
-    # With too few tiles the panels' way from memory takes longer than the products.
+    # With fewer tiles the weights' way from memory takes longer than transforming inputs again,
+    # for each panel, as blocks of channels want it.
     least = min(tiles, WINOGRAD_LEAST_TILES)
     most = largest(min(tiles, WINOGRAD_TILES), lambda n: staging(n, g.c) <= STAGING_BYTES)
     most = max(least, most)

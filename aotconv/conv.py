@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, SupportsIndex, TypeA
 
 import numpy as np
 
-from . import check, fallback, ladder, plan, run, threads
+from . import check, fallback, ladder, packing, plan, run, threads
 from .geometry import Geometry
 from .ladder import Rung
 
@@ -209,7 +209,7 @@ class _Convolution:
             row = plan.winograd(dtype, rung.level)
         else:
             row = plan.select(layer, dtype, rung.level)
-        packed = plan.pack(row, self._filters, self._bias, o.groups)
+        packed = packing.pack(row, self._filters, self._bias, o.groups)
         kernel = run.Kernel(row, rung.kernel(row), packed, o.activation, {})
         self._kernels[rung, dtype] = kernel
         return kernel

@@ -1,4 +1,4 @@
-"""Which kernel, which blocking, which packed weights: all decided before anything runs.
+"""Which kernel, and how its work is cut: all decided before anything runs.
 
 `select` and `blocking` are pure: they can be asked for any CPU level on any machine.
 """
@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -26,11 +26,13 @@ from .kernels.registry import (
     STAGED_GAP,
     UNROLL,
     WINOGRAD_INPUT,
-    WINOGRAD_POINTS,
     WINOGRAD_TILE,
     ZEROS,
     Row,
 )
+
+if TYPE_CHECKING:
+    from .packing import Packed
 
 _ROWS: dict[tuple[str, str], list[Row]] = {}
 for _row in ROWS + LOOP_ROWS:
@@ -50,7 +52,6 @@ TASK_TILES = 16  # of pixels in a task of the dense kernel, at most
 TASKS_PER_THREAD = 4  # where there are fewer, they are cut with care
 TILE_OVERHEAD = 1  # of a tile, in pixels
 STAGING_BYTES = 1 << 20  # of a thread, at most: the second-level cache
-PACKED_ELEMENTS = 8 << 10  # transformed at a time: the temporaries stay in the caches
 WINOGRAD_LEAST_TILES, WINOGRAD_TILES = 6, 28  # in a task, if there are as many; at most
 PLANAR_FAMILIES = ("dense",)  # those of whose images and outputs the pixels may lie side by side
 STAGED_PIXELS = 512  # in a task, at most: the more rows it has, the less often is one packed
@@ -88,11 +89,11 @@ def select(layer: Layer, dtype: str, level: str) -> Row:
     for row in rows:
         if row.family == "narrow" and _few_filters(row, layer):
             return row
-        together = _panel_groups(row, layer.group_channels, group_filters)
+        together = panel_groups(row, layer.group_channels, group_filters)
         if row.family == "grouped" and layer.groups > 1 and together > 1:
             return row
     dense = [row for row in rows if row.family == "dense"]
-    return min(dense, key=lambda row: (_padded(group_filters, row.channels), -row.channels))
+    return min(dense, key=lambda row: (padded(group_filters, row.channels), -row.channels))
 
 
 def winograd(dtype: str, level: str) -> Row:
@@ -110,7 +111,7 @@ def _few_filters(row: Row, layer: Layer) -> bool:
     return row.lanes // row.split // 2 < layer.n_filters <= row.lanes // row.split
 
 
-def _panel_groups(row: Row, group_channels: int, group_filters: int) -> int:
+def panel_groups(row: Row, group_channels: int, group_filters: int) -> int:
     """How many groups share a panel of the dense or grouped family."""
     return row.lanes // max(group_channels, group_filters) if row.permuted else 1
 
@@ -132,201 +133,9 @@ def _serves(row: Row, layer: Layer) -> bool:
     return row.pixels == 1 or (layer.strides[0] == 1 and layer.kh >= row.pixels)
 
 
-def _padded(size: int, multiple: int) -> int:
+def padded(size: int, multiple: int) -> int:
+    """`size` rounded up to a multiple."""
     return -(-size // multiple) * multiple
-
-
-class Packed(NamedTuple):
-    """Weights in a kernel's own order."""
-
-    address: int  # aligned to ALIGNMENT
-    offset: int  # bytes from there, where the zeros are, to the weights
-    memory: np.ndarray  # keeps them alive
-    finite: bool  # but for the bias
-
-
-_Layout = tuple[int, int, np.ndarray]  # of Packed
-
-
-def pack(row: Row, filters: np.ndarray, bias: np.ndarray | None, groups: int) -> Packed:
-    """Pack filters (KH, KW, C / groups, O) and bias (O,) for `row`, converted to its dtype."""
-    n_filters = filters.shape[3]
-    rows = np.empty((1 + filters[..., 0].size, n_filters), row.dtype)
-    rows[0] = 0 if bias is None else bias
-    rows[1:] = filters.reshape(-1, n_filters)
-    address, offset, memory = _PACKERS[row.family](row, rows, filters.shape, groups)
-    return Packed(address, offset, memory, bool(np.isfinite(rows[1:]).all()))
-
-
-def _pack_dense(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> _Layout:
-    """A pixel of zeros; then for each group its panels, as wide as the tile, filled with zeros."""
-    depth, n_filters = rows.shape
-    width = n_filters // groups
-    panels = -(-width // row.channels)
-    channels = shape[2] * groups
-    lead = _lead(row, channels)
-    memory, address = _aligned(lead + groups * panels * depth * row.channels, row)
-    memory[:lead] = 0
-    packed = memory[lead:].reshape(groups, panels, depth, row.channels)
-    rows = rows.reshape(depth, groups, width)
-    whole, rest = divmod(width, row.channels)
-    split = rows[:, :, : width - rest].reshape(depth, groups, whole, row.channels)
-    packed[:, :whole] = split.transpose(1, 2, 0, 3)
-    if rest:
-        packed[:, whole, :, :rest] = rows[:, :, width - rest :].transpose(1, 0, 2)
-        packed[:, whole, :, rest:] = 0
-    return address, lead * row.itemsize, memory
-
-
-def _pack_grouped(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> _Layout:
-    """A pixel of zeros; the order of lanes; then for several groups at a time a panel."""
-    depth, n_filters = rows.shape
-    width = n_filters // groups
-    together = _panel_groups(row, shape[2], width)
-    panels = -(-groups // together)
-    lead = _lead(row, shape[2] * groups) + row.lanes
-    memory, address = _aligned(lead + panels * depth * row.lanes, row)
-    memory[:] = 0
-    lanes = np.arange(together * width) // width * shape[2]
-    words = row.itemsize // 4
-    order = (words * lanes[:, np.newaxis] + np.arange(words)).ravel()
-    memory[lead - row.lanes : lead].view(np.int32)[: order.size] = order
-    filled = np.zeros((depth, panels * together * width), row.dtype)
-    filled[:, :n_filters] = rows
-    packed = memory[lead:].reshape(panels, depth, row.lanes)
-    packed[:, :, : together * width] = filled.reshape(depth, panels, -1).transpose(1, 0, 2)
-    return address, lead * row.itemsize, memory
-
-
-def _pack_depthwise(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> _Layout:
-    """Zeros for a task's channels; then for each vector of them its rows, filled with zeros."""
-    channels = groups
-    vectors = -(-channels // row.lanes)
-    lead = _lead(row, _depthwise_panels(row) * row.lanes)
-    memory, address = _aligned(lead + vectors * len(rows) * row.lanes, row)
-    memory[:lead] = 0
-    filled = np.zeros((len(rows), vectors * row.lanes), row.dtype)
-    filled[:, :channels] = rows
-    packed = memory[lead:].reshape(vectors, len(rows), row.lanes)
-    packed[:] = filled.reshape(len(rows), vectors, row.lanes).transpose(1, 0, 2)
-    return address, lead * row.itemsize, memory
-
-
-def _pack_strip(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> _Layout:
-    """Zeros for a strip; then the rows, repeated for a tile's width from any channel on."""
-    return _repeated(row, rows, STRIP + row.channels, groups + row.channels)
-
-
-def _pack_image(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> _Layout:
-    """Zeros for a tile's inputs; then the rows, repeated over whole vectors."""
-    return _repeated(row, rows, row.reach * row.lanes, row.period_vectors * row.lanes)
-
-
-def _repeated(row: Row, rows: np.ndarray, zeros: int, width: int) -> _Layout:
-    """Zeros; then the rows, repeated over `width` elements."""
-    lead = _lead(row, zeros)
-    memory, address = _aligned(lead + len(rows) * width, row)
-    memory[:lead] = 0
-    memory[lead:].reshape(-1, width)[:] = rows[:, np.arange(width) % rows.shape[1]]
-    return address, lead * row.itemsize, memory
-
-
-def _pack_narrow(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> _Layout:
-    """A vector of biases; then for each kernel row a vector for each `split` products, and one for
-    each product left over.  Lane ``o * split + k`` is filter o's k-th."""
-    kh, kw, channels, n_filters = shape
-    run = kw * channels
-    whole, rest = divmod(run, row.split)
-    vectors = np.zeros((1 + kh * (whole + rest), row.lanes // row.split, row.split), row.dtype)
-    vectors[0, :n_filters, 0] = rows[0]
-    taps = vectors[1:].reshape(kh, whole + rest, *vectors.shape[1:])
-    products = rows[1:].reshape(kh, run, n_filters)
-    together = products[:, : whole * row.split].reshape(kh, whole, row.split, n_filters)
-    taps[:, :whole, :n_filters] = together.transpose(0, 1, 3, 2)
-    taps[:, whole:, :n_filters, 0] = products[:, whole * row.split :]
-    memory, address = _aligned(vectors.size, row)
-    memory[:] = vectors.ravel()
-    return address, 0, memory
-
-
-def _transform_taps(taps: list[np.ndarray]) -> list[np.ndarray]:
-    """G g of the winograd family (see `aotconv.kernels.winograd`), of three taps."""
-    a, b = WINOGRAD_POINTS
-    transformed = [taps[0] * (1 / (a * a * b * b))]
-    for p, q in ((a, b), (b, a)):
-        scale = 1 / (2 * p * p * (p * p - q * q))
-        even, odd = taps[0] + taps[2] * (p * p), taps[1] * p
-        transformed += [(even + odd) * scale, (even - odd) * scale]
-    return [*transformed, taps[2]]
-
-
-def _pack_winograd(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> _Layout:
-    """A pixel of zeros; then for each panel its bias and G g G^T, a row for each channel of each
-    position; as wide as the tile, filled with zeros.
-
-    Computed in float64 and rounded once, without BLAS: the bits are the same at all levels.
-    """
-    channels, n_filters = shape[2:]
-    whole, rest = divmod(n_filters, row.channels)
-    panels = -(-n_filters // row.channels)
-    depth = 1 + WINOGRAD_INPUT**2 * channels
-    lead = _padded(channels * row.itemsize, ALIGNMENT) // row.itemsize
-    memory, address = _aligned(lead + panels * depth * row.channels, row)
-    memory[:lead] = 0
-    packed = memory[lead:].reshape(panels, depth, row.channels)
-
-    def put(first: int, values: np.ndarray) -> None:
-        """Store rows of all filters, from the row `first` of the panels on."""
-        at = slice(first, first + len(values))
-        split = values[:, : n_filters - rest].reshape(len(values), whole, row.channels)
-        packed[:whole, at] = split.swapaxes(0, 1)
-        if rest:
-            packed[whole, at, :rest] = values[:, n_filters - rest :]
-            packed[whole, at, rest:] = 0
-
-    put(0, rows[:1])
-    filters = rows[1:].reshape(3, 3, channels, n_filters)
-    some = max(1, PACKED_ELEMENTS // n_filters)
-    with np.errstate(over="ignore", invalid="ignore"):  # of huge and of infinite weights
-        for channel in range(0, channels, some):
-            taps = filters[:, :, channel : channel + some].astype(np.float64)
-            for i, kernel_row in enumerate(_transform_taps(list(taps))):
-                for j, values in enumerate(_transform_taps(list(kernel_row))):
-                    put(1 + (i * WINOGRAD_INPUT + j) * channels + channel, values)
-    return address, lead * row.itemsize, memory
-
-
-def _pack_loop(row: Row, rows: np.ndarray, shape: tuple[int, ...], groups: int) -> _Layout:
-    """A zero, then the rows."""
-    memory, address = _aligned(1 + rows.size, row)
-    memory[0] = 0
-    memory[1:] = rows.ravel()
-    return address, row.itemsize, memory
-
-
-_PACKERS = {
-    "dense": _pack_dense,
-    "grouped": _pack_grouped,
-    "depthwise": _pack_depthwise,
-    "image": _pack_image,
-    "strip": _pack_strip,
-    "narrow": _pack_narrow,
-    "winograd": _pack_winograd,
-    "loop": _pack_loop,
-}
-
-
-def _lead(row: Row, zeros: int) -> int:
-    """Elements of at least so many zeros, with aligned weights behind them."""
-    return _padded(zeros * row.itemsize, ALIGNMENT) // row.itemsize
-
-
-def _aligned(size: int, row: Row) -> tuple[np.ndarray, int]:
-    """An uninitialised array that begins at a multiple of ALIGNMENT, and its address."""
-    memory = np.empty(size * row.itemsize + ALIGNMENT, np.uint8)
-    offset = -memory.ctypes.data % ALIGNMENT
-    array = memory[offset : offset + size * row.itemsize].view(row.dtype)
-    return array, memory.ctypes.data + offset
 
 
 def estimate(row: Row, geometry: Geometry) -> float:
@@ -379,7 +188,7 @@ def blocking(
     }
 
 
-def _depthwise_panels(row: Row) -> int:
+def depthwise_panels(row: Row) -> int:
     """The most vectors of channels in a task."""
     return max(1, DEPTHWISE_BYTES // ((1 + row.window**2) * row.lanes * row.itemsize))
 
@@ -388,14 +197,14 @@ def _depthwise_blocking(row: Row, g: Geometry, threads: int) -> dict[str, int]:
     panels = -(-g.c // row.lanes)
     rows = g.n * -(-g.oh // row.pixels)
     wanted = TASKS_PER_THREAD * threads if threads > 1 else 1
-    parts = min(panels, max(-(-panels // _depthwise_panels(row)), -(-wanted // rows)))
+    parts = min(panels, max(-(-panels // depthwise_panels(row)), -(-wanted // rows)))
     task_panels = -(-panels // parts)
     return {"tasks": rows * -(-panels // task_panels), "task_panels": task_panels}
 
 
 def _narrow_blocking(row: Row, g: Geometry, image_x: int) -> dict[str, int]:
     def fits(rows: int, columns: int) -> bool:
-        copied = _padded((columns - 1) * g.sw + extent(g.kw, g.dw), g.dw)
+        copied = padded((columns - 1) * g.sw + extent(g.kw, g.dw), g.dw)
         pixels = ((rows - 1) * g.sh + extent(g.kh, g.dh)) * copied
         words = 2 * (rows * columns + row.pixels) + -(-pixels * g.c * row.itemsize // 8)
         return words <= SCRATCH_WORDS
@@ -416,7 +225,7 @@ def _winograd_blocking(row: Row, g: Geometry, threads: int) -> dict[str, int]:
 
     def staging(tiles: int, channels: int) -> int:
         held = max(tiles, -(-tiles // row.pixels) * (row.pixels - 1))
-        elements = held * (_padded(channels, row.lanes) + row.channels)
+        elements = held * (padded(channels, row.lanes) + row.channels)
         return WINOGRAD_INPUT**2 * (elements * row.itemsize + 2 * ALIGNMENT)
 
     # With fewer tiles the weights' way from memory takes longer than transforming inputs again,
@@ -428,7 +237,7 @@ def _winograd_blocking(row: Row, g: Geometry, threads: int) -> dict[str, int]:
     task_tiles = -(-tiles // tile_tasks)
     fitting = largest(g.c, lambda channels: staging(task_tiles, channels) <= STAGING_BYTES)
     pieces = -(-g.c // fitting)
-    block_channels = g.c if pieces == 1 else _padded(-(-g.c // pieces), row.lanes)
+    block_channels = g.c if pieces == 1 else padded(-(-g.c // pieces), row.lanes)
     wanted = TASKS_PER_THREAD * threads if threads > 1 else 1
     task_panels = -(-panels // min(panels, -(-wanted // tile_tasks)))
     return {
@@ -436,7 +245,7 @@ def _winograd_blocking(row: Row, g: Geometry, threads: int) -> dict[str, int]:
         "task_tiles": task_tiles,
         "task_panels": task_panels,
         "block_channels": block_channels,
-        "staging": _padded(staging(task_tiles, block_channels), ALIGNMENT),
+        "staging": padded(staging(task_tiles, block_channels), ALIGNMENT),
     }
 
 
@@ -463,7 +272,7 @@ def _dense_blocking(
     block_channels, block_taps = channels, 1
     if channels > depth:
         pieces = -(-channels // depth)
-        block_channels = _padded(-(-channels // pieces), UNROLL)
+        block_channels = padded(-(-channels // pieces), UNROLL)
     elif border != SKIPPED:
         table_taps = SCRATCH_WORDS // (4 * row.pixels if border == ZEROS else 4)
         block_taps = min(taps, depth // channels, table_taps)
@@ -488,8 +297,8 @@ def _dense_blocking(
         return needed <= SCRATCH_WORDS
 
     pixels = g.n * g.oh * g.ow
-    panel_groups = _panel_groups(row, channels, g.group_filters)
-    panels = -(-g.groups // panel_groups) * -(-g.group_filters // row.channels)
+    together = panel_groups(row, channels, g.group_filters)
+    panels = -(-g.groups // together) * -(-g.group_filters // row.channels)
     staged = {}
     if any(planar):
         wanted = TASKS_PER_THREAD * threads if threads > 1 else 1
@@ -512,7 +321,7 @@ def _dense_blocking(
     return {
         **staged,
         "tasks": pixel_tasks * -(-panels // task_panels),
-        "panel_groups": panel_groups,
+        "panel_groups": together,
         "task_pixels": task_pixels,
         "task_panels": task_panels,
         "block_taps": block_taps,
@@ -526,7 +335,7 @@ def _evenly(row: Row, pixels: int, most: int, panels: int, threads: int) -> Pair
     """Pixels, at most so many, and panels of a task, so that all threads end at about a time."""
     least = -(-pixels // most)
     if least >= TASKS_PER_THREAD * threads or threads == 1:
-        tasks = _padded(least, threads) if pixels >= threads * least else least
+        tasks = padded(least, threads) if pixels >= threads * least else least
         return -(-pixels // tasks), panels
 
     def last_end(cut: Pair) -> tuple[int, int]:
@@ -578,7 +387,7 @@ def _staging(
         step = min(g.sh, g.kh) if g.dh == 1 else g.kh  # rows that an output row adds to the last's
         packed = (images * g.kh + (rows - images) * step) * g.c * row.itemsize
         size += packed * ((columns - 1) * g.sw + extent(g.kw, g.dw))
-    return _padded(size, ALIGNMENT)
+    return padded(size, ALIGNMENT)
 
 
 def words(

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from . import plan
+from . import packing, plan
 from . import threads as openmp
 from .blocks import split
 from .fallback import activate
@@ -27,7 +27,7 @@ class Kernel(NamedTuple):
 
     row: Row
     function: Function
-    packed: plan.Packed
+    packed: packing.Packed
     activation: str | None
     calls: dict[tuple, Call]
 

@@ -18,7 +18,7 @@ from oracle import (
 from strategies import integer_values, real_values
 
 import aotconv
-from aotconv import check, cpu, plan, run
+from aotconv import check, cpu, packing, plan, run
 from aotconv.kernels.registry import COPIED, LEVELS, LOOP_ROWS, ROWS, SKIPPED, ZEROS
 from aotconv.ladder import Rung
 from aotconv.reference import conv2d_reference
@@ -65,7 +65,7 @@ def convolve(
     dilations = check.pair("dilations", options.get("dilations", 1), 1)
     strides, padding = check.pair("strides", strides, 1), check.padding(padding)
     geometry = check.geometry(images.shape, filters.shape, strides, padding, dilations, groups)
-    packed = plan.pack(row, filters, bias, groups)
+    packed = packing.pack(row, filters, bias, groups)
     kernel = run.Kernel(row, function, packed, activation, {})
     out = np.full((geometry.n, geometry.oh, geometry.ow, geometry.o), 99, row.dtype)
     run.convolve(kernel, geometry, images, out, residual, threads)
@@ -307,7 +307,7 @@ def assert_planar_gives_the_same_bits(row, function, shapes, threads=1, stages=T
     n_filters, groups = filters_shape[3], options.get("groups", 1)
     images = real_values(rng, images_shape, row.dtype)
     filters = real_values(rng, filters_shape, row.dtype)
-    packed = plan.pack(row, filters, real_values(rng, (n_filters,), row.dtype), groups)
+    packed = packing.pack(row, filters, real_values(rng, (n_filters,), row.dtype), groups)
     kernel = run.Kernel(row, function, packed, options.get("activation"), {})
     pads = check.padding(options.get("padding", "valid"))
     pairs = options.get("strides", (1, 1)), pads, options.get("dilations", (1, 1))
@@ -447,7 +447,7 @@ def test_every_row_uses_no_pixel_and_writes_no_output_outside_its_arrays(row, ji
         filters = integer_values(rng, (*window, group_channels, n_filters), row.dtype)
         pads = check.padding("same")
         geometry = check.geometry(images.shape, filters.shape, strides, pads, (1, 1), groups)
-        kernel = run.Kernel(row, function, plan.pack(row, filters, None, groups), None, {})
+        kernel = run.Kernel(row, function, packing.pack(row, filters, None, groups), None, {})
         shape = 1, geometry.oh + 2, geometry.ow + 2, n_filters + 2
         canvas, around = np.full(shape, 55, row.dtype), np.full(shape, hostile).astype(row.dtype)
         out, residual = (each[:, 1:-1, 1:-1, 1:-1] for each in (canvas, around))

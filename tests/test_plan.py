@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from oracle import winograd_amplification, winograd_matrices
 
-from aotconv import check, plan
+from aotconv import check, packing, plan
 from aotconv.board import BOARD
 from aotconv.kernels.registry import (
     COPIED,
@@ -320,7 +320,7 @@ def test_packed_weights_are_zeros_then_panels_of_bias_and_rows(row, groups):
     filters = np.arange(2 * 2 * 5 * groups * group_filters, dtype=row.dtype)
     filters = filters.reshape(2, 2, 5, groups * group_filters)
     bias = -np.arange(groups * group_filters, dtype=row.dtype)
-    packed = plan.pack(row, filters, bias, groups)
+    packed = packing.pack(row, filters, bias, groups)
     assert packed.address % 64 == 0 and packed.offset % 64 == 0
     assert packed.address == packed.memory.ctypes.data
     lead = packed.offset // row.itemsize
@@ -338,7 +338,7 @@ def test_packed_weights_are_zeros_then_panels_of_bias_and_rows(row, groups):
 def test_packed_strips_repeat_with_the_channels_period(row):
     channels = row.period or (2 if row.family == "image" else 5)
     filters = np.arange(2 * 3 * channels, dtype=row.dtype).reshape(2, 3, 1, channels)
-    packed = plan.pack(row, filters, np.arange(channels), channels)
+    packed = packing.pack(row, filters, np.arange(channels), channels)
     lead = packed.offset // row.itemsize
     assert packed.offset % 64 == 0 and lead >= (
         row.reach * row.lanes if row.family == "image" else plan.STRIP + row.channels
@@ -384,7 +384,7 @@ def test_packed_narrow_weights_hold_each_product_in_a_lane_of_its_filter(row):
     outputs = row.lanes // row.split
     run = row.split + 1  # a whole vector and one left over
     filters = np.arange(1, 1 + 2 * run * outputs, dtype=row.dtype).reshape(2, run, 1, outputs)
-    packed = plan.pack(row, filters, np.arange(outputs), 1)
+    packed = packing.pack(row, filters, np.arange(outputs), 1)
     vectors = packed.memory.reshape(1 + 2 * 2, outputs, row.split)
     np.testing.assert_array_equal(vectors[0, :, 0], np.arange(outputs))
     for ky in range(2):
@@ -430,7 +430,7 @@ def test_packed_winograd_weights_are_panels_of_bias_and_transformed_filters(row)
     channels, n_filters = 5, row.channels + 1
     filters = np.random.default_rng(0).standard_normal((3, 3, channels, n_filters))
     filters, bias = filters.astype(row.dtype), np.arange(n_filters)
-    packed = plan.pack(row, filters, bias, 1)
+    packed = packing.pack(row, filters, bias, 1)
     lead = packed.offset // row.itemsize
     assert packed.address % 64 == 0 and packed.offset % 64 == 0
     assert lead >= channels and (packed.memory[:lead] == 0).all()
@@ -452,7 +452,7 @@ def test_the_documented_bound_of_winograd_holds_its_amplification():
 def test_packed_depthwise_weights_are_panels_of_a_vector(row):
     channels = row.lanes + 1
     filters = np.arange(9 * channels, dtype=row.dtype).reshape(3, 3, 1, channels)
-    packed = plan.pack(row, filters, None, channels)
+    packed = packing.pack(row, filters, None, channels)
     lead = packed.offset // row.itemsize
     assert packed.offset % 64 == 0 and lead >= row.lanes and (packed.memory[:lead] == 0).all()
     panels = packed.memory[lead:].reshape(2, 10, row.lanes)
@@ -464,7 +464,7 @@ def test_packed_depthwise_weights_are_panels_of_a_vector(row):
 def test_words_hold_every_field_in_its_place():
     row = next(row for row in ROWS if row.name == "dense_float32_8x1")
     geometry = check.geometry((2, 9, 8, 6), (3, 2, 3, 4), (2, 1), ((1, 0), (2, 3)), (1, 2), 2)
-    packed = plan.Packed(0, 64, np.empty(0), True)
+    packed = packing.Packed(0, 64, np.empty(0), True)
     words = plan.words(row, packed, geometry, (11, 12, 13, 4), (21, 22, 4, 24), "relu6", 1)
     fields = dict(zip(FIELDS, words.tolist(), strict=True))
     for name, value in {
@@ -496,6 +496,6 @@ def test_the_rows_of_an_image_are_one_where_windows_are_pixels(kernel, padding, 
     geometry = check.geometry((2, 7, 8, 5), filters, (1, 1), pads, (1, 1), 1)
     out = 4 * geometry.oh * geometry.ow
     strides = (5 * 400, image_y, 4, 400), (6 * out, 4 * geometry.ow, 4, out)
-    words = plan.words(row, plan.Packed(0, 64, np.empty(0), True), geometry, *strides, None, 1)
+    words = plan.words(row, packing.Packed(0, 64, np.empty(0), True), geometry, *strides, None, 1)
     fields = dict(zip(FIELDS, words.tolist(), strict=True))
     assert (fields["h"], fields["w"]) == expected

@@ -301,7 +301,7 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
     images, out : addresses of the first element; strides are the plan's, in bytes, of which that
         of channels or that of a row's pixels is an element's size.
     residual : bytes from an output element to its residual, which is added; 0: none.
-    weights : address of the packed weights (`aotconv.plan.pack`), 64-byte aligned: a pixel's zeros,
+    weights : address of the packed weights (`aotconv.packing`), 64-byte aligned: a pixel's zeros,
         ``groups * group_channels``; at plan.weights_offset bytes from there, also aligned, for
         each panel its bias and its rows.  In rows whose lanes belong to several groups, the vector
         `order` (see `tiles`) stands right before them.

@@ -143,8 +143,8 @@ def estimate(row: Row, geometry: Geometry) -> float:
     g = geometry
     elements = g.n * g.h * g.w * g.c + g.n * g.oh * g.ow * g.o
     rate = LOOP_RATE if row.family == "loop" else VECTOR_RATE / row.itemsize
-    products = g.multiply_adds / (3 if row.family == "winograd" else 1)
-    return max(products / rate, elements * row.itemsize / COPY_RATE)
+    rate *= {"winograd": 3, "narrow": 0.5}.get(row.family, 1)
+    return max(g.multiply_adds / rate, elements * row.itemsize / COPY_RATE)
 
 
 def blocking(

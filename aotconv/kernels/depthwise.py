@@ -8,7 +8,7 @@ outside the image are read from zeros.
 
 from __future__ import annotations
 
-from .epilogue import add_residuals, clamp
+from .epilogue import add_residuals, limits
 from .runtime import set_word, tile_intrinsic
 
 
@@ -32,6 +32,7 @@ def columns(v, row, table, first, pixels, left, w, inside, channels, panels, zer
     each output row.  Neighbouring bytes are not touched.
     """
     window, stride, lanes = row.window, row.stride, row.lanes
+    bounds = limits(v, activation)
     input_rows = (row.pixels - 1) * stride + window
 
     def tile(pixel, width, channel, count=None, inside=True):
@@ -72,7 +73,7 @@ def columns(v, row, table, first, pixels, left, w, inside, channels, panels, zer
                 start = v.at(v.load_pointer(table, output, v.mul(pixel, step)), channel)
                 for x in range(width):
                     target = v.offset(start, v.mul(x, step))
-                    result = clamp(v, sums[r][x].get(), activation)
+                    result = v.clamp(sums[r][x].get(), *bounds)
                     if count is None:
                         v.store(result, target)
                     else:

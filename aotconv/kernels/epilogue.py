@@ -5,11 +5,11 @@ from __future__ import annotations
 from .runtime import tile_intrinsic
 
 
-def clamp(v, value, activation):
-    """`value` as `activation` says: 0 none, 1 relu, 2 relu6."""
+def limits(v, activation):
+    """What `v.clamp` takes: the bounds of an activation, 0 none, 1 relu, 2 relu6."""
     lower = v.select(v.less(0, activation), v.constant(0.0), v.constant(float("-inf")))
     upper = v.select(v.less(1, activation), v.constant(6.0), v.constant(float("inf")))
-    return v.clamp(value, lower, upper)
+    return lower, upper
 
 
 def epilogue(v, row, out, rows, out_y, pixels, out_x, channels, residual, activation):
@@ -21,7 +21,7 @@ def epilogue(v, row, out, rows, out_y, pixels, out_x, channels, residual, activa
 
     Reads and writes these elements and reads their residuals, no others.
     """
-    lanes = row.lanes
+    lanes, bounds = row.lanes, limits(v, activation)
     # Pixels that follow each other are one run.
     adjacent = v.equal(out_x, v.mul(channels, row.itemsize))
     run = v.select(adjacent, v.mul(pixels, channels), channels)
@@ -33,11 +33,11 @@ def epilogue(v, row, out, rows, out_y, pixels, out_x, channels, residual, activa
             whole = v.floor(run, lanes)
             for i in v.loop(whole, step=lanes):
                 total = v.sum(v.load(target, i), v.load(more, i))
-                v.store(clamp(v, total, activation), target, i)
+                v.store(v.clamp(total, *bounds), target, i)
             for _ in v.when(v.less(whole, run)):
                 rest = v.add(run, v.mul(whole, -1))
                 total = v.sum(v.load_first(rest, target, whole), v.load_first(rest, more, whole))
-                v.store_first(rest, clamp(v, total, activation), target, whole)
+                v.store_first(rest, v.clamp(total, *bounds), target, whole)
 
 
 add_residuals = tile_intrinsic(epilogue)

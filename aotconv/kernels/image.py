@@ -8,7 +8,7 @@ the image are lanes that are not read, or rows of zeros.
 
 from __future__ import annotations
 
-from .epilogue import add_residuals, clamp
+from .epilogue import add_residuals, limits
 from .runtime import set_word, tile_intrinsic
 
 
@@ -29,6 +29,7 @@ def elements(v, row, table, length, left, width, channels, weights, activation):
     output row.
     """
     n_rows, lanes, window = row.pixels, row.lanes, row.window
+    bounds = limits(v, activation)
     input_rows = n_rows + window - 1
     period = row.period_vectors
     reach = row.reach
@@ -90,7 +91,7 @@ def elements(v, row, table, length, left, width, channels, weights, activation):
                 step = v.load_word(table, output + 1)
                 target = v.load_pointer(table, output, v.mul(element, step))
                 for j in range(row.vectors):
-                    result = clamp(v, sums[r][j].get(), activation)
+                    result = v.clamp(sums[r][j].get(), *bounds)
                     if inside:
                         v.store(result, target, j * lanes)
                     else:

@@ -9,7 +9,7 @@ order of summation, depends on the filters alone.
 
 from __future__ import annotations
 
-from .epilogue import add_residuals, clamp
+from .epilogue import add_residuals, limits
 from .runtime import copy_bytes, set_word, tile_intrinsic, word, zero_bytes
 
 
@@ -29,6 +29,7 @@ def tile(v, row, table, rows, row_bytes, run, weights, out_table, n_pixels, n_fi
     Reads the windows of MR pixels, written or not.
     """
     split, lanes = row.split, row.lanes
+    bounds = limits(v, activation)
     first_lanes = [lane % split == 0 for lane in range(lanes)]
     taps = v.cell(v.pointer(weights))
     bias = v.load(taps.get(), aligned=True)
@@ -51,7 +52,7 @@ def tile(v, row, table, rows, row_bytes, run, weights, out_table, n_pixels, n_fi
             taps.set(v.at(taps.get(), lanes))
     for i, total in enumerate(sums):
         for _ in v.when(v.less(i, n_pixels)):
-            result = clamp(v, v.add_neighbours(total.get(), split), activation)
+            result = v.clamp(v.add_neighbours(total.get(), split), *bounds)
             v.store_lanes(result, v.load_pointer(out_table, i, 0), split, n_filters)
 
 
@@ -119,8 +120,11 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
     p = 0
     for y in range(rows):
         for x in range(columns):
-            column = x * plan.sw
-            at = column % plan.dw * rest_bytes + column // plan.dw * pixel_bytes
+            at = x * plan.sw
+            if plan.dw == 1:  # a division takes as long as a third of a pixel
+                at *= pixel_bytes
+            else:
+                at = at % plan.dw * rest_bytes + at // plan.dw * pixel_bytes
             set_word(windows, p, copy + y * plan.sh * row_bytes + at)
             set_word(outs, p, target + y * plan.out_y + x * plan.out_x)
             p += 1

@@ -15,7 +15,7 @@ stride.  Rows above and below are read from a block of zeros.
 
 from __future__ import annotations
 
-from .epilogue import add_residuals, clamp
+from .epilogue import add_residuals, limits
 from .registry import SCRATCH_WORDS
 from .runtime import set_word, tile_intrinsic, zero_bytes
 
@@ -78,6 +78,7 @@ def strip(
     `length` elements of each stored row.  Neighbouring bytes are not touched.
     """
     n_rows, lanes, itemsize = row.pixels, row.lanes, row.itemsize
+    bounds = limits(v, activation)
     width = v.add(channels, row.channels)
 
     def tile(element, vectors, count=None):
@@ -122,7 +123,7 @@ def strip(
             y = v.minimum(r, v.add(rows, -1))
             target = v.at(v.pointer(v.add(out, v.mul(y, out_y))), element)
             for j in range(vectors):
-                result = clamp(v, sums[r][j].get(), activation)
+                result = v.clamp(sums[r][j].get(), *bounds)
                 if count is None:
                     v.store(result, target, j * lanes)
                 else:

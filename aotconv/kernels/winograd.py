@@ -16,7 +16,7 @@ the same order, whatever the blocks and threads are.
 
 from __future__ import annotations
 
-from .epilogue import add_residuals, clamp
+from .epilogue import add_residuals, limits
 from .registry import UNROLL, WINOGRAD_INPUT, WINOGRAD_POINTS, WINOGRAD_TILE
 from .runtime import set_word, tile_intrinsic
 
@@ -161,6 +161,7 @@ def outputs(v, row, sums, step, table, offset, n_filters, bias, activation):
     """
     size, n = WINOGRAD_INPUT, WINOGRAD_TILE
     start = v.pointer(sums)
+    bounds = limits(v, activation)
 
     def transform(f, count=None):
         columns = []
@@ -176,7 +177,7 @@ def outputs(v, row, sums, step, table, offset, n_filters, bias, activation):
             values = transform_four(v, [column[i] for column in columns])
             for j in reversed(range(n)):
                 out = v.load_pointer(table, i * n + j, offset)
-                total = clamp(v, v.sum(values[j], biases), activation)
+                total = v.clamp(v.sum(values[j], biases), *bounds)
                 if count is None:
                     v.store(total, out, f)
                 else:

@@ -9,12 +9,12 @@ channels, the windows of a tile are copied between zeros.  Of more, taps outside
 of zeros.  Of many, and if the plan says so, a tap is multiplied for those pixels alone that have
 it inside.
 
-An output element is always summed in the same order (bias, then kernel row, kernel column,
-channel), whatever the blocks, tiles and threads are.
+Where the pixels of a row lie side by side instead of the channels (NCHW), a task transposes the
+rows that it needs into staging memory, between zeros, and reads them there.  It writes such an
+output to staging memory, and transposes it from there.
 
-Where not the channels lie side by side but the pixels of a row, a task packs the rows that it needs
-between zeros into staging memory, by blocks transposed in registers, and reads them there.  It
-writes such an output to staging memory too, and from there transposes it.
+An output element is always summed in the same order (bias, then kernel row, kernel column,
+channel), whatever the blocks, tiles, layouts and threads are.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ from .registry import (
     ZEROS,
 )
 from .runtime import copy_bytes, set_word, tile_intrinsic, word, zero_bytes
-
-FEW_ROWS = 4  # of an image of few channels, that are transposed with fewer shuffles
+from .transpose import pack, unpack
 
 
 def start_sums(v, row, n_pixels, outs, out_offset, pixels, n_filters, bias):
@@ -189,75 +188,81 @@ def tiles(
 compute_tiles = tile_intrinsic(tiles)
 
 
-def _transpose(v, row, source, source_step, target, target_step, rows, columns, ahead=None):
-    """Copy `rows` rows of `columns` elements into `columns` rows of `rows` elements.
+@register_jitable
+def window_leaves(plan, top, left):
+    """Whether a window, whose first tap is at row `top` and column `left`, leaves the image."""
+    last_y, last_x = top + (plan.kh - 1) * plan.dh, left + (plan.kw - 1) * plan.dw
+    return top < 0 or last_y >= plan.h or left < 0 or last_x >= plan.w
 
-    source, target : addresses of the first elements; a row's elements lie side by side, and its
-        first one `source_step`, or `target_step`, bytes from the previous row's.
-    ahead : elements, fewer than a vector, that the target lies behind the last place where a
-        vector should be stored: all but the first are stored in such places.  Then blocks follow
-        the target's rows, else the source's.
 
-    Reads and writes no other elements.
+@register_jitable
+def point_at_zeros(row, plan, weights, pixel_tables, pixels, shifts, first_tap, taps, table):
+    """Write the inputs of a tile whose windows leave the image: the addresses of each tap's pixels,
+    and where it is outside that of zeros.
+
+    pixel_tables : addresses of words for each pixel: its window's address, row and column.
+    shifts : address of a word for each tap, which will be added.
+    table : address of MR words for each tap.
     """
-    lanes, itemsize = row.lanes, row.itemsize
-
-    def source_at(y, x):
-        return v.pointer(v.add(v.add(source, v.mul(y, source_step)), v.mul(x, itemsize)))
-
-    def target_at(y, x):
-        return v.pointer(v.add(v.add(target, v.mul(x, target_step)), v.mul(y, itemsize)))
-
-    def whole_block(y, x):
-        columns = v.load_transposed([source_at(v.add(y, i), x) for i in range(lanes)])
-        first = target_at(y, x)
-        for i, column in enumerate(columns):
-            v.store(column, v.offset(first, v.mul(target_step, i)))
-
-    def part_of_block(y, x, n_rows):
-        height = v.minimum(v.add(rows, v.mul(y, -1)), lanes)
-        width = v.minimum(v.add(columns, v.mul(x, -1)), lanes)
-        loaded = []
-        for i in range(n_rows):
-            # Rows behind the last are read from it, and not stored.
-            at = v.add(y, v.minimum(i, v.add(height, -1)))
-            loaded.append(v.load_first(width, source_at(at, x)))
-        for i, column in enumerate(v.transposed(loaded)):
-            for _ in v.when(v.less(i, width)):
-                v.store_first(height, column, target_at(y, v.add(x, i)))
-
-    def blocks(first_row=0):
-        """The first row and column of each block."""
-        y_stop, x_stop = v.add(rows, lanes - 1), v.add(columns, lanes - 1)
-        if ahead is None:
-            for y in v.loop(y_stop, first_row, lanes):
-                for x in v.loop(x_stop, step=lanes):
-                    yield y, x
-        else:
-            for x in v.loop(x_stop, step=lanes):
-                for y in v.loop(y_stop, first_row, lanes):
-                    yield y, x
-
-    for whole in v.choose(v.less(lanes - 1, v.minimum(rows, columns))):
-        if whole:  # blocks at the ends overlap their neighbours
-            for y, x in blocks(0 if ahead is None else v.mul(ahead, -1)):
-                y = v.minimum(v.maximum(y, 0), v.add(rows, -lanes))
-                whole_block(y, v.minimum(x, v.add(columns, -lanes)))
-        else:
-            for few in v.choose(v.less(rows, FEW_ROWS + 1)):
-                for y, x in blocks():
-                    part_of_block(y, x, min(FEW_ROWS, lanes) if few else lanes)
+    windows, tops, lefts = pixel_tables
+    for tap in range(taps):
+        ky = (first_tap + tap) // plan.kw
+        dy, dx = ky * plan.dh, (first_tap + tap - ky * plan.kw) * plan.dw
+        for i in range(pixels):
+            y, x = word(tops, i) + dy, word(lefts, i) + dx
+            address = word(windows, i)
+            if y < 0 or y >= plan.h or x < 0 or x >= plan.w:
+                address = weights - word(shifts, tap)
+            set_word(table, tap * row.pixels + i, address)
 
 
-def _pack(v, row, source, source_step, target, target_step, rows, columns):
-    _transpose(v, row, source, source_step, target, target_step, rows, columns)
+@register_jitable
+def copy_windows(row, plan, pixel_tables, pixels, shifts, table):
+    """Copy the windows of a tile between zeros, and write its inputs: the addresses of each kernel
+    row's copies.
+
+    pixel_tables, shifts : as in `point_at_zeros`.
+    table : address of MR words for each kernel row, and of memory for as many windows behind them.
+    """
+    windows, tops, lefts = pixel_tables
+    pixel_bytes = plan.group_channels * row.itemsize
+    copy = table + 8 * row.pixels * plan.kh
+    for i in range(pixels):
+        top, left = word(tops, i), word(lefts, i)
+        before = min(max(-left, 0), plan.kw)
+        behind = max(min(plan.kw, plan.w - left), before)
+        for ky in range(plan.kh):
+            shift = word(shifts, ky * plan.kw)
+            set_word(table, ky * row.pixels + i, copy - shift)
+            y = top + ky * plan.dh
+            if y < 0 or y >= plan.h:
+                zero_bytes(copy, plan.kw * pixel_bytes)
+            else:
+                source = word(windows, i) + shift + before * pixel_bytes
+                zero_bytes(copy, before * pixel_bytes)
+                copy_bytes(copy + before * pixel_bytes, source, (behind - before) * pixel_bytes)
+                zero_bytes(copy + behind * pixel_bytes, (plan.kw - behind) * pixel_bytes)
+            copy += plan.kw * pixel_bytes
 
 
-def _unpack(v, row, source, source_step, target, target_step, rows, columns, ahead):
-    _transpose(v, row, source, source_step, target, target_step, rows, columns, ahead)
+@register_jitable
+def pack_row(row, plan, images, target, n, y, left, columns):
+    """Transpose a piece of a row whose pixels lie side by side into one whose channels do.
 
-
-pack, unpack = tile_intrinsic(_pack), tile_intrinsic(_unpack)
+    target : address of `columns` pixels.
+    n, y, left : image, row and first column; what lies outside the image is zeros.
+    """
+    channels = plan.groups * plan.group_channels
+    pixel_bytes = channels * row.itemsize
+    before = min(max(-left, 0), columns)
+    behind = max(min(columns, plan.w - left), before)
+    if y < 0 or y >= plan.h:
+        before, behind = columns, columns
+    zero_bytes(target, before * pixel_bytes)
+    place = target + before * pixel_bytes
+    source = images + n * plan.image_n + y * plan.image_y + (left + before) * row.itemsize
+    pack(row, source, plan.image_c, place, pixel_bytes, channels, behind - before)
+    zero_bytes(target + behind * pixel_bytes, (columns - behind) * pixel_bytes)
 
 
 @register_jitable
@@ -315,7 +320,8 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
     packed, and COPIED only where none is, merge_rows is set and a block has all taps.
     """
     mr, itemsize = row.pixels, row.itemsize
-    planar_images, planar_out = plan.image_c != itemsize, plan.out_c != itemsize
+    planar_images = row.permuted == 0 and plan.image_c != itemsize
+    planar_out = row.permuted == 0 and plan.out_c != itemsize
     taps = plan.kh * plan.kw
     panel_row = row.channels * itemsize
     panel_bytes = panel_row * (1 + taps * plan.group_channels)
@@ -401,25 +407,9 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
                 packed += rows * tap_y
             window = packed
             columns = (some - 1) * plan.sw + (plan.kw - 1) * plan.dw + 1
-            before = min(max(-left, 0), columns)
-            behind = max(min(columns, plan.w - left), before)
             for ky in range(plan.kh - rows, plan.kh):
                 iy = top + ky * plan.dh
-                place = packed + ky * tap_y
-                if iy < 0 or iy >= plan.h:
-                    zero_bytes(place, columns * image_x)
-                    continue
-                zero_bytes(place, before * image_x)
-                pack(
-                    row,
-                    images + n * plan.image_n + iy * plan.image_y + (left + before) * itemsize,
-                    plan.image_c,
-                    place + before * image_x,
-                    image_x,
-                    plan.groups * plan.group_channels,
-                    behind - before,
-                )
-                zero_bytes(place + behind * image_x, (columns - behind) * image_x)
+                pack_row(row, plan, images, packed + ky * tap_y, n, iy, left, columns)
         if planar_out:
             for p in range(some):  # of so many lines as a vector has pixels, the p-th
                 line = target + (p - p % row.lanes) * itemsize
@@ -487,49 +477,21 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
             leaves = False
             if plan.border == ZEROS or plan.border == COPIED:
                 for p in range(first, first + read):
-                    top, left = word(tops, p), word(lefts, p)
-                    if top < 0 or top + (plan.kh - 1) * plan.dh >= plan.h:
-                        leaves = True
-                    if left < 0 or left + (plan.kw - 1) * plan.dw >= plan.w:
-                        leaves = True
+                    leaves = leaves or window_leaves(plan, word(tops, p), word(lefts, p))
+            at = 8 * first
+            pixel_tables = windows + at, tops + at, lefts + at
             if leaves and plan.border == ZEROS:
                 table, table_step = rest + 8 * t * mr * plan.block_taps, 8 * mr
                 segment_taps = 1
-                for tap in range(block_taps):
-                    ky = (first_tap + tap) // plan.kw
-                    dy = ky * plan.dh
-                    dx = (first_tap + tap - ky * plan.kw) * plan.dw
-                    for i in range(read):
-                        y, x = word(tops, first + i) + dy, word(lefts, first + i) + dx
-                        address = word(windows, first + i)
-                        if y < 0 or y >= plan.h or x < 0 or x >= plan.w:
-                            address = weights - word(tap_shifts, tap)
-                        set_word(table, tap * mr + i, address)
+                point_at_zeros(
+                    row, plan, weights, pixel_tables, read, tap_shifts, first_tap, block_taps, table
+                )
             elif leaves:
-                pixel_bytes = plan.group_channels * itemsize
-                row_bytes = plan.kw * pixel_bytes
-                tile_words = mr * (plan.kh + (plan.kh * row_bytes + 7) // 8)
-                table, table_step = rest + 8 * t * tile_words, 8 * mr
-                copy = table + 8 * mr * plan.kh
-                for i in range(read):
-                    top, left = word(tops, first + i), word(lefts, first + i)
-                    before = min(max(-left, 0), plan.kw)
-                    behind = max(min(plan.kw, plan.w - left), before)
-                    for ky in range(plan.kh):
-                        shift = word(tap_shifts, ky * plan.kw)
-                        set_word(table, ky * mr + i, copy - shift)
-                        y = top + ky * plan.dh
-                        if y < 0 or y >= plan.h:
-                            zero_bytes(copy, row_bytes)
-                        else:
-                            source = word(windows, first + i) + shift + before * pixel_bytes
-                            size = (behind - before) * pixel_bytes
-                            zero_bytes(copy, before * pixel_bytes)
-                            copy_bytes(copy + before * pixel_bytes, source, size)
-                            zero_bytes(
-                                copy + behind * pixel_bytes, (plan.kw - behind) * pixel_bytes
-                            )
-                        copy += row_bytes
+                window_words = (
+                    plan.kh + (plan.kh * plan.kw * plan.group_channels * itemsize + 7) // 8
+                )
+                table, table_step = rest + 8 * t * mr * window_words, 8 * mr
+                copy_windows(row, plan, pixel_tables, read, tap_shifts, table)
             tile = tiles + 8 * DENSE_TILE_WORDS * t
             set_word(tile, 0, some)
             set_word(tile, 1, targets + 8 * first)

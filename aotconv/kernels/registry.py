@@ -152,8 +152,8 @@ ROWS = tuple(
     for dtype in AOT_DTYPES
     for family, tiles in (
         ("dense", _DENSE_TILES[level.vector_bytes]),
-        ("depthwise", _DEPTHWISE_TILES[level.vector_bytes]),
         ("image", _IMAGE_TILES[level.vector_bytes]),
+        ("depthwise", _DEPTHWISE_TILES[level.vector_bytes]),
         ("strip", _STRIP_TILES),
         ("winograd", _WINOGRAD_TILES[level.vector_bytes]),
         ("peak", _PEAK_TILES[level.vector_bytes]),

@@ -19,7 +19,7 @@ from .epilogue import add_residuals, limits
 from .registry import SCRATCH_WORDS
 from .runtime import set_word, tile_intrinsic, zero_bytes
 
-SHORT_RUN = 256  # bytes of a pixel
+SHORT_RUN = 128  # bytes of a pixel
 MANY = 8  # pixels that share the copy of their taps
 
 
@@ -28,18 +28,18 @@ def gather(v, row, source, step, target, pixels, count):
 
     source, target : addresses of the first elements; in the target the pixels follow each other.
     """
-    whole = v.floor(count, row.lanes)
-    for single in v.choose(v.equal(count, 1)):
+    lanes = row.lanes
+    for few in v.choose(v.less(count, lanes)):
         for p in v.loop(pixels):
             start = v.pointer(v.add(source, v.mul(p, step)))
             place = v.pointer(v.add(target, v.mul(v.mul(p, count), row.itemsize)))
-            if single:
-                v.copy(start, place, 0)
+            if few:
+                for i in v.loop(count):
+                    v.copy(start, place, i)
                 continue
-            for i in v.loop(whole, step=row.lanes):
+            for i in v.loop(v.add(count, lanes - 1), step=lanes):
+                i = v.minimum(i, v.add(count, -lanes))  # the last vector overlaps its neighbour
                 v.store(v.load(start, i), place, i)
-            for i in v.loop(count, start=whole):
-                v.copy(start, place, i)
 
 
 copy_pixels = tile_intrinsic(gather)

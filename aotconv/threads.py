@@ -15,7 +15,7 @@ from .check import integer
 
 # Work that is worth a thread.  A team that runs already starts in 2 to 3 microseconds, but a new
 # one, or one whose threads have gone to sleep, can cost milliseconds.
-MICROSECONDS_PER_THREAD = 40
+MICROSECONDS_PER_THREAD = 100
 
 _LIBRARIES = {
     "linux": ("libgomp.so.1", "libomp.so.5", "libomp.so"),

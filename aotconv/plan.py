@@ -126,7 +126,7 @@ def _serves(row: Row, layer: Layer) -> bool:
     if row.stride and layer.strides != (row.stride, row.stride):
         return False
     if row.family == "depthwise":  # with fewer channels, vectors along the elements hold more
-        return 4 * layer.groups > row.lanes
+        return 3 * layer.groups > row.lanes
     if row.family == "image":
         divides = 1 < layer.groups < row.lanes and row.lanes % layer.groups == 0
         return layer.groups == row.period or (not row.period and divides)

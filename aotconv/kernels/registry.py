@@ -118,8 +118,8 @@ _PEAK_TILES = {16: ((14, 1),), 32: ((12, 1),), 64: ((12, 1),)}
 # Tiles (rows, pixels, window, stride).
 _DEPTHWISE_TILES = {
     16: (),
-    32: ((3, 3, 3, 1), (2, 3, 3, 2), (3, 3, 5, 1), (4, 2, 5, 2), (3, 3, 7, 1)),
-    64: ((4, 4, 3, 1), (3, 4, 3, 2), (4, 4, 5, 1), (4, 3, 5, 2), (4, 3, 7, 1)),
+    32: ((3, 3, 3, 1), (2, 3, 3, 2), (3, 3, 5, 1), (4, 2, 5, 2), (3, 3, 7, 1), (2, 2, 7, 2)),
+    64: ((4, 4, 3, 1), (3, 4, 3, 2), (4, 4, 5, 1), (4, 3, 5, 2), (4, 3, 7, 1), (3, 3, 7, 2)),
 }
 # Tiles (rows, vectors, window, stride, period).  Those without a period serve the numbers of
 # channels between one and a vector's that divide it.

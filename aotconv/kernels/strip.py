@@ -29,11 +29,15 @@ def gather(v, row, source, step, target, pixels, count):
     source, target : addresses of the first elements; in the target the pixels follow each other.
     """
     lanes = row.lanes
-    for few in v.choose(v.less(count, lanes)):
+    few = v.less(count, lanes)
+    for p in v.loop(v.select(v.equal(count, 1), pixels, v.word(0))):
+        v.copy(v.pointer(v.add(source, v.mul(p, step))), v.at(v.pointer(target), p), 0)
+    pixels = v.select(v.equal(count, 1), v.word(0), pixels)
+    for is_few in v.choose(few):
         for p in v.loop(pixels):
             start = v.pointer(v.add(source, v.mul(p, step)))
             place = v.pointer(v.add(target, v.mul(v.mul(p, count), row.itemsize)))
-            if few:
+            if is_few:
                 for i in v.loop(count):
                     v.copy(start, place, i)
                 continue

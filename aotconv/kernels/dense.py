@@ -79,6 +79,30 @@ def store_sums(v, row, sums, outs, out_offset, pixels, n_filters, residual, acti
                         v.store_first(v.add(n_filters, -at), total.get(), out, at)
 
 
+def multiply_run(v, row, sums, pointers, weights, run):
+    """Multiply `run` elements behind each of the pointers with as many rows of a panel.
+
+    weights : cell of the pointer to the rows, aligned; it is moved behind them.
+    """
+    vectors = range(row.vectors)
+
+    def multiply(k, times):
+        for u in range(times):
+            at = [(u * row.vectors + j) * row.lanes for j in vectors]
+            filters = [v.load(weights.get(), a, aligned=True) for a in at]
+            for pointer, pixel_sums in zip(pointers, sums, strict=True):
+                pixel = v.splat(v.at(pointer, k), u)
+                for total, each in zip(pixel_sums, filters, strict=True):
+                    total.set(v.fma(pixel, each, total.get()))
+        weights.set(v.at(weights.get(), times * row.channels))
+
+    unrolled = v.floor(run, UNROLL)
+    for k in v.loop(unrolled, step=UNROLL):
+        multiply(k, UNROLL)
+    for k in v.loop(run, start=unrolled):
+        multiply(k, 1)
+
+
 def multiply_groups(v, row, sums, pointers, weights, channels, order, width):
     """Multiply one tap of each pixel, where the lanes of a vector belong to several groups."""
     inputs = [v.load_first(width, pixel) for pixel in pointers]
@@ -157,23 +181,8 @@ def tiles(
             pointers = [v.load_pointer(table, i, shift) for i in rows]
             if row.permuted:
                 multiply_groups(v, row, sums, pointers, weights, channels, order, width)
-                continue
-
-            def multiply(k, times, pointers=pointers):
-                for u in range(times):
-                    at = [(u * row.vectors + j) * row.lanes for j in vectors]
-                    filters = [v.load(weights.get(), a, aligned=True) for a in at]
-                    for i in rows:
-                        pixel = v.splat(v.at(pointers[i], k), u)
-                        for j in vectors:
-                            sums[i][j].set(v.fma(pixel, filters[j], sums[i][j].get()))
-                weights.set(v.at(weights.get(), times * row.channels))
-
-            unrolled = v.floor(run, UNROLL)
-            for k in v.loop(unrolled, step=UNROLL):
-                multiply(k, UNROLL)
-            for k in v.loop(run, start=unrolled):
-                multiply(k, 1)
+            else:
+                multiply_run(v, row, sums, pointers, weights, run)
         store_sums(v, row, sums, outs, out_offset, pixels, n_filters, residual, activation)
 
     for t in v.loop(count):

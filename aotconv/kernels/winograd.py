@@ -16,8 +16,9 @@ the same order, whatever the blocks and threads are.
 
 from __future__ import annotations
 
+from .dense import multiply_run
 from .epilogue import add_residuals, limits
-from .registry import UNROLL, WINOGRAD_INPUT, WINOGRAD_POINTS, WINOGRAD_TILE
+from .registry import WINOGRAD_INPUT, WINOGRAD_POINTS, WINOGRAD_TILE
 from .runtime import set_word, tile_intrinsic
 
 P, Q = WINOGRAD_POINTS
@@ -116,23 +117,7 @@ def products(v, row, tiles, tile_bytes, large, small, channels, panel, target, i
         start = v.add(tiles, v.mul(first, tile_bytes))
         pointers = [v.pointer(v.add(start, v.mul(tile_bytes, i))) for i in rows]
 
-        def multiply(k, times):
-            for u in range(times):
-                filters = [
-                    v.load(weights.get(), (u * row.vectors + j) * row.lanes, aligned=True)
-                    for j in vectors
-                ]
-                for i in rows:
-                    pixel = v.splat(v.at(pointers[i], k), u)
-                    for j in vectors:
-                        sums[i][j].set(v.fma(pixel, filters[j], sums[i][j].get()))
-            weights.set(v.at(weights.get(), times * row.channels))
-
-        unrolled = v.floor(channels, UNROLL)
-        for k in v.loop(unrolled, step=UNROLL):
-            multiply(k, UNROLL)
-        for k in v.loop(channels, start=unrolled):
-            multiply(k, 1)
+        multiply_run(v, row, sums, pointers, weights, channels)
         for i in rows:
             for j in vectors:
                 v.store(sums[i][j].get(), out, i * row.channels + j * row.lanes)

@@ -1,8 +1,8 @@
 """Does an installed aotconv compute?  Needs NumPy alone: `python tests/smoke.py [--level NAME]`.
 
-Every family of kernels at every compiled level that this CPU has, against the float64 reference, and
-what a user meets first: dtypes, layouts, threads, refused arguments, and no warning where none is
-due.  It takes a second or two, and is meant for other machines, emulated ones among them.
+Every family of kernels at every compiled level that this CPU has, against the float64 reference;
+and what a user meets first: dtypes, layouts, threads, refused arguments, and no warning where none
+is due.  It takes a second or two, and is meant for other machines, emulated ones among them.
 """
 
 from __future__ import annotations
@@ -159,10 +159,8 @@ def main() -> None:
             check_level(level)
     check_dtypes()
     check_refusals()
-    print(
-        f"aotconv {aotconv.__version__} {where}: {options.level} is active; all is right at", end=""
-    )
-    print(f" {', '.join(levels)}")
+    tried = ", ".join(levels)
+    print(f"aotconv {aotconv.__version__} {where}: {options.level} is active; right at {tried}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 from aotconv.kernels.registry import CPU_MODULE, IS_X86_64, LEVELS
 
 LARGEST = 2_000_000  # bytes of a wheel
-NEWEST_GLIBC = 2, 28  # that a wheel's tag may ask for
+NEWEST_GLIBC = 2, 28  # that a wheel or a module may ask for
 C_LIBRARY = re.compile(r"lib(c|m|pthread|dl)\.so\.\d|ld-linux-[\w-]+\.so\.\d")
 MODULES = {level.module for level in LEVELS.values()} | ({CPU_MODULE} if IS_X86_64 else set())
 
@@ -47,6 +47,8 @@ def faults_of_module(path: Path) -> list[str]:
     needed = re.findall(r"^\s+NEEDED\s+(\S+)", headers, re.MULTILINE)
     faults = [f"needs {each}" for each in needed if not C_LIBRARY.fullmatch(each)]
     faults += [f"names folders: {each}" for each in re.findall(r"R(?:UN)?PATH\s+(\S+)", headers)]
+    asked = {(int(a), int(b)) for a, b in re.findall(r"\bGLIBC_(\d+)\.(\d+)", headers)}
+    faults += [f"needs glibc {a}.{b}" for a, b in sorted(asked) if (a, b) > NEWEST_GLIBC]
     if "no symbols" not in objdump("-t"):
         faults.append("is not stripped")
     symbols = [line for line in objdump("-T").splitlines() if re.match(r"[0-9a-f]{8}", line)]

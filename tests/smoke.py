@@ -14,12 +14,12 @@ import warnings
 
 import numpy as np
 
-warnings.simplefilter("error")
-
-import aotconv  # noqa: E402
-from aotconv import cpu, plan  # noqa: E402
-from aotconv.kernels.registry import AOT_DTYPES, LEVELS, ROWS  # noqa: E402
-from aotconv.reference import conv2d_reference  # noqa: E402
+with warnings.catch_warnings():
+    warnings.simplefilter("error")
+    import aotconv
+    from aotconv import cpu, plan
+    from aotconv.kernels.registry import AOT_DTYPES, LEVELS, ROWS
+    from aotconv.reference import conv2d_reference
 
 # Family -> images' shape, filters' shape, options.
 CASES = {
@@ -147,6 +147,7 @@ def main() -> None:
     parser.add_argument("--level", default=best, help="must be active; default: the CPU's best")
     options = parser.parse_args()
 
+    warnings.simplefilter("error")
     where = f"in {aotconv.__path__[0]}, CPython {platform.python_version()}, NumPy {np.__version__}"
     known = {each.name: each for each in aotconv.implementations()}
     assert aotconv.active().name == options.level, (

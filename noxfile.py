@@ -26,7 +26,7 @@ ZIPS_FIRST_YEAR = {"SOURCE_DATE_EPOCH": "315532800"}  # as in setup.py
 @nox.session(default=False)
 def sdist(session: nox.Session) -> None:
     """The source archive."""
-    session.install(*TOOLS)
+    session.install("build>=1")
     for old in DIST.glob("aotconv-*.tar.gz"):
         old.unlink()
     session.run("python", "-m", "build", "--sdist", "--outdir", DIST, ROOT, silent=True)

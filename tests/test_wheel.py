@@ -197,22 +197,28 @@ def test_pip_passes_on_what_is_missing_where_no_c_compiler_is(tmp_path):
     assert "AOTCONV_NO_AOT=1" in said and "Traceback" not in said
 
 
+def by_nox(nox_python, folder):
+    """The wheel that noxfile.py of a folder builds for this Python, checks and tries."""
+    session = f"wheels-{sys.version_info.major}.{sys.version_info.minor}"
+    path = os.pathsep.join([str(nox_python.parent), os.environ["PATH"]])
+    command = (nox_python, "-m", "nox", "-f", folder / "noxfile.py", "-s", session)
+    said = run(*command, cwd=folder.parent, PATH=path, TMPDIR=str(folder.parent))
+    tried = [line for line in said.splitlines() if "right at" in line]
+    assert len(tried) == 2 and all(line.endswith(", ".join(AOT_LEVELS)) for line in tried), said
+    (wheel,) = (folder / "dist").glob("*.whl")
+    return wheel
+
+
 @pytest.mark.long
-def test_two_builds_in_different_folders_are_fit_for_all_and_of_the_same_bytes(tmp_path):
+def test_the_source_archive_builds_the_same_bytes_in_another_folder_and_they_are_fit_for_all(
+    tmp_path,
+):
     python = fresh_python(tmp_path / "tools")
     run(python, "-m", "pip", "install", "--quiet", "nox")
-    session = f"wheels-{sys.version_info.major}.{sys.version_info.minor}"
-    path = os.pathsep.join([str(python.parent), os.environ["PATH"]])
-    wheels = []
-    for folder in (tmp_path / "one", tmp_path / "a" / "longer" / "way"):
-        temporary = tmp_path / f"temporary_{len(wheels)}"
-        for each in (folder.parent, temporary):
-            each.mkdir(parents=True, exist_ok=True)
-        noxfile = copy_sources(folder) / "noxfile.py"
-        settings = {"PATH": path, "TMPDIR": str(temporary)}
-        said = run(python, "-m", "nox", "-f", noxfile, "-s", session, cwd=tmp_path, **settings)
-        tried = [line for line in said.splitlines() if "right at" in line]
-        assert len(tried) == 2 and all(line.endswith(", ".join(AOT_LEVELS)) for line in tried)
-        wheels += (folder / "dist").glob("*.whl")
-    first, second = wheels
+    folder = copy_sources(tmp_path / "one")
+    first = by_nox(python, folder)
+    (archive,) = (folder / "dist").glob("*.tar.gz")
+    shutil.unpack_archive(archive, tmp_path / "a" / "longer" / "way")
+    (unpacked,) = (tmp_path / "a" / "longer" / "way").iterdir()
+    second = by_nox(python, unpacked)
     assert first.name == second.name and first.read_bytes() == second.read_bytes()

@@ -18,8 +18,10 @@ ROOT = Path(__file__).parent
 DIST = ROOT / "dist"
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 TOOLS = nox.project.dependency_groups(PROJECT, "wheels")
-# Of those that pyproject.toml claims, the oldest NumPy that has a wheel for each Python.
-OLDEST_NUMPY = {"3.10": "1.25.0", "3.11": "1.25.0", "3.12": "1.26.0", "3.13": "2.1.0"}
+(NUMPY,) = PROJECT["project"]["dependencies"]
+CLAIMED = NUMPY.removeprefix("numpy>=")
+# The oldest NumPy for each Python: the one claimed, or the first that has a wheel for it.
+OLDEST_NUMPY = {"3.10": CLAIMED, "3.11": CLAIMED, "3.12": "1.26.0", "3.13": "2.1.0"}
 ZIPS_FIRST_YEAR = {"SOURCE_DATE_EPOCH": "315532800"}  # as in setup.py
 
 

@@ -39,10 +39,10 @@ def output_of(code: str, **options) -> str:
 
 
 # To begin a process with that may hang: it ends with all threads' stacks, and so do its forks.
+# (faulthandler's own timer waits, in a fork, for a thread that is not there.)
 WATCHED = """
-import faulthandler, os
-def watch():
-    faulthandler.dump_traceback_later(100, exit=True)
-watch()
-os.register_at_fork(after_in_child=watch)
+import faulthandler, os, signal
+faulthandler.register(signal.SIGALRM, chain=True)
+signal.alarm(100)
+os.register_at_fork(after_in_child=lambda: signal.alarm(100))
 """

@@ -9,6 +9,7 @@ import numpy as np
 from .kernels.registry import WINOGRAD_INPUT, WINOGRAD_POINTS, Row
 from .plan import ALIGNMENT, STRIP, depthwise_panels, padded, panel_groups
 
+UNINTERRUPTED_ELEMENTS = 4 << 20  # packed at a time: signals wait for them
 PACKED_ELEMENTS = 8 << 10  # transformed at a time: the temporaries stay in the caches
 
 
@@ -49,7 +50,10 @@ def _pack_dense(
     memory[:lead] = 0
     packed = memory[lead:].reshape(groups, panels, depth, row.channels)
     _put(packed[:, :, :1], biases.reshape(1, groups, width))
-    _put(packed[:, :, 1:], rows.reshape(-1, groups, width))
+    some = max(1, UNINTERRUPTED_ELEMENTS // len(biases))
+    for first in range(0, len(rows), some):
+        values = rows[first : first + some].reshape(-1, groups, width)
+        _put(packed[:, :, 1 + first : 1 + first + len(values)], values)
     return address, lead * row.itemsize, memory
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
 import threadpoolctl
 from conftest import AOT_LEVELS
-from processes import output_of
+from processes import WATCHED, output_of
 
 import aotconv
 from aotconv import threads
@@ -63,6 +64,154 @@ def test_the_gil_is_released_while_a_kernel_runs():
         sys.setswitchinterval(interval)
     worker.join()
     assert during[0] > 1000
+
+
+class Watched:
+    """A layer that computes in a thread of its own, and how far it has come."""
+
+    def __init__(self, layer, images):
+        self.layer, self.images = layer, images
+        self.out = np.empty(layer.output_shape(images.shape), images.dtype)
+        self.rows = memoryview(self.out[0, :, 0, 0])
+
+    def start(self):
+        self.out[0, :, 0, 0] = np.nan
+        self.thread = threading.Thread(target=self.layer, args=(self.images, self.out))
+        self.thread.start()
+
+    def written(self):
+        """Rows of the result that have been begun; they are computed in order."""
+        return sum(each == each for each in self.rows)
+
+
+def test_two_threads_are_inside_kernels_at_once():
+    layer = aotconv.Conv2D(np.ones((5, 5, 64, 64), np.float32), threads=1)
+    contenders = [Watched(layer, np.ones((1, 260, 200, 64), np.float32)) for _ in range(2)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1000)  # this thread keeps the GIL until it waits for something
+    try:
+        for _ in range(50):
+            for each in contenders:
+                each.start()
+            while not all(each.written() for each in contenders):
+                time.sleep(0)
+            # From here on no other thread has the GIL, so that what goes on goes on without it.
+            before = [each.written() for each in contenders]
+            for _ in range(1000):
+                moved = [each.written() > n for each, n in zip(contenders, before, strict=True)]
+                if all(moved):
+                    break
+            for each in contenders:
+                each.thread.join()
+            if all(moved):
+                break
+    finally:
+        sys.setswitchinterval(interval)
+    assert all(moved), moved
+
+
+def test_threads_that_do_all_sorts_of_calls_at_once_get_the_same_bits():
+    assert output_of(f"{MANY_THREADS}\nhurry(rounds=6)", OMP_NUM_THREADS="2") == "done"
+
+
+@pytest.mark.long
+def test_threads_that_do_all_sorts_of_calls_for_a_minute_get_the_same_bits():
+    assert output_of(f"{MANY_THREADS}\nhurry(rounds=400)", OMP_NUM_THREADS="2") == "done"
+
+
+# 16 threads share layers, have layers of their own, or call conv2d, in an order of their own.
+MANY_THREADS = (
+    WATCHED
+    + """
+import random, sys, threading, warnings
+import numpy as np, aotconv
+warnings.simplefilter("ignore", aotconv.FallbackWarning)
+rng = np.random.default_rng(0)
+levels = [each.name for each in aotconv.implementations() if each.available and each.name != "jit"]
+compiled = [each for each in levels if each != "numpy"]
+
+def draw(*shape):
+    return rng.integers(-4, 5, shape).astype(np.float32)  # sums are exact: the same on all rungs
+
+class Task:
+    def __init__(self, n, size, channels, n_filters, window, **options):
+        self.images = draw(n, size, size + 3, channels)
+        self.filters = draw(window, window, channels // options.get("groups", 1), n_filters)
+        self.options = options
+        if options.get("data_format") == "NCHW":
+            self.images = np.ascontiguousarray(self.images.transpose(0, 3, 1, 2))
+        self.layer = self.new()
+        self.expected = self.layer(self.images, threads=1)
+        self.residual = draw(*self.expected.shape)
+
+    def new(self):
+        return aotconv.Conv2D(self.filters, **self.options)
+
+    def is_right(self, how, threads, out):
+        expected = self.expected
+        if how == "shared":
+            result = self.layer(self.images, threads=threads)
+        elif how == "own":
+            result = self.new()(self.images, threads=threads)
+        elif how == "out":
+            out = out.setdefault(self, np.empty_like(expected))
+            out[...] = np.nan
+            result = self.layer(self.images, out, threads)
+        elif how == "residual":
+            result = self.layer(self.images, residual=self.residual, threads=threads)
+            expected = expected + self.residual
+        else:
+            result = aotconv.conv2d(self.images, self.filters, threads=threads, **self.options)
+        return np.array_equal(result, expected)
+
+tasks = [
+    Task(1, 30, 16, 32, 3, padding="same"),
+    Task(2, 17, 5, 7, 3),
+    Task(1, 9, 1, 1, 3),
+    Task(2, 20, 3, 4, 4),
+    Task(1, 40, 24, 24, 3, groups=24),
+    Task(1, 50, 1, 1, 5, padding="same"),
+    Task(1, 40, 3, 3, 9, groups=3),
+    Task(1, 24, 32, 32, 3, groups=8, strides=2),
+    Task(2, 21, 16, 40, 3, data_format="NCHW"),
+    Task(1, 21, 16, 16, 3, data_format="NCHW", groups=16),
+    Task(1, 30, 64, 128, 1),
+]
+winograd = aotconv.Conv2D(draw(3, 3, 16, 40), algorithm="winograd") if compiled else None
+transformed = draw(1, 26, 29, 16)
+untransformed = winograd(transformed, threads=1) if compiled else None
+wrong = []
+
+def work(seed, rounds):
+    choose, out = random.Random(seed), {}
+    for _ in range(rounds * len(tasks)):
+        task = choose.choice(tasks)
+        how = choose.choice(["shared", "own", "out", "residual", "conv2d"])
+        threads = choose.choice([None, 1, 2, 3])
+        if choose.random() < 0.1:
+            aotconv.set_num_threads(choose.choice([None, 1, 2]))
+        if choose.random() < 0.2:
+            with aotconv.use(choose.choice(levels)):
+                right = task.is_right(how, threads, out)
+        else:
+            right = task.is_right(how, threads, out)
+        if winograd is not None and choose.random() < 0.1:
+            right &= np.array_equal(winograd(transformed, threads=threads), untransformed)
+        if not right:
+            wrong.append((seed, tasks.index(task), how, threads))
+
+def hurry(rounds):
+    sys.setswitchinterval(1e-5)
+    threads = [threading.Thread(target=work, args=(i, rounds)) for i in range(16)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+        signal.alarm(100)
+    assert not wrong, wrong[:5]
+    print("done")
+"""
+)
 
 
 @pytest.mark.parametrize("algorithm", ["auto", "winograd"])

@@ -278,6 +278,188 @@ def test_threadpoolctl_limits_the_default():
         assert aotconv.get_num_threads() == 1
 
 
+class Runtime:
+    """An OpenMP runtime of sixteen threads."""
+
+    def omp_get_max_threads(self):
+        return 16
+
+
+@pytest.fixture
+def machine(monkeypatch, tmp_path):
+    """A function that makes files of control groups for a machine of sixteen CPUs, and asks for the
+    number of threads there."""
+
+    def ask(groups, files, omp_num_threads=None):
+        for name, text in files.items():
+            path = tmp_path / "cgroup" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        if groups is not None:
+            (tmp_path / "own").write_text(groups)
+        threads._cpus.cache_clear()
+        return aotconv.get_num_threads()
+
+    monkeypatch.setattr(threads, "_CGROUP", tmp_path / "cgroup")
+    monkeypatch.setattr(threads, "_OWN_CGROUP", tmp_path / "own")
+    monkeypatch.setattr(threads, "openmp_runtime", Runtime)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    yield ask
+    threads._cpus.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "expected"),
+    [
+        (None, {}, 16),
+        ("0::/\n", {}, 16),
+        ("0::/\n", {"cpu.max": "max 100000\n"}, 16),
+        ("0::/\n", {"cpu.max": "200000 100000\n"}, 2),
+        ("0::/\n", {"cpu.max": "150000 100000\n"}, 2),
+        ("0::/\n", {"cpu.max": "50000 100000\n"}, 1),
+        ("0::/\n", {"cpu.max": "1000 1000000\n"}, 1),
+        ("0::/\n", {"cpu.max": "9900000 100000\n"}, 16),
+        ("0::/a/b\n", {"a/b/cpu.max": "max 100000\n", "a/cpu.max": "300000 100000\n"}, 3),
+        ("0::/a/b\n", {"a/b/cpu.max": "400000 100000\n", "a/cpu.max": "500000 100000\n"}, 4),
+        ("0::/a\n", {"b/cpu.max": "100000 100000\n"}, 16),
+        ("0::/a: b\n", {"a: b/cpu.max": "300000 100000\n"}, 3),
+        # A namespace's own root lies above it, or the folder is mounted as if it were the root.
+        ("0::/../../c\n", {"cpu.max": "max 100000\n"}, 16),
+        ("0::/docker/0123\n", {"cpu.max": "300000 100000\n"}, 3),
+        (
+            "2:cpu,cpuacct:/a\n1:name=systemd:/\n0::/\n",
+            {"cpu/a/cpu.cfs_quota_us": "250000\n", "cpu/a/cpu.cfs_period_us": "100000\n"},
+            3,
+        ),
+        (
+            "2:cpu:/a/b\n",
+            {
+                "cpu/cpu.cfs_quota_us": "-1\n",
+                "cpu/cpu.cfs_period_us": "100000\n",
+                "cpu/a/cpu.cfs_quota_us": "500000\n",
+                "cpu/a/cpu.cfs_period_us": "100000\n",
+                "cpu/a/b/cpu.cfs_quota_us": "-1\n",
+                "cpu/a/b/cpu.cfs_period_us": "100000\n",
+            },
+            5,
+        ),
+        ("2:cpuacct:/a\n", {"cpu/a/cpu.cfs_quota_us": "1\n", "cpu/a/cpu.cfs_period_us": "9\n"}, 16),
+        ("0::/\n", {"cpu.max": ""}, 16),
+        ("0::/\n", {"cpu.max": "nonsense\n"}, 16),
+    ],
+)
+def test_a_containers_quota_limits_the_default(machine, groups, files, expected):
+    assert machine(groups, files) == expected
+
+
+def test_omp_num_threads_and_set_num_threads_outrank_a_containers_quota(machine, monkeypatch):
+    quota = "0::/\n", {"cpu.max": "200000 100000\n"}
+    assert machine(*quota) == 2
+    try:
+        aotconv.set_num_threads(7)
+        assert machine(*quota) == 7
+    finally:
+        aotconv.set_num_threads(None)
+    monkeypatch.setenv("OMP_NUM_THREADS", "16")
+    assert machine(*quota) == 16
+
+
+STARTED = """
+import os, numpy as np, aotconv
+def running():
+    return len(os.listdir("/proc/self/task"))
+layer = aotconv.Conv2D(np.ones((3, 3, 64, 64), np.float32))
+images = np.ones((1, 150, 150, 64), np.float32)
+before = running()
+aotconv.get_num_threads()
+layer(images, threads=1)
+layer(images[:, :5, :5])
+started = [running() - before]
+for threads in {threads}:
+    layer(images, threads=threads)
+    started.append(running() - before)
+print(*started)
+"""
+
+
+@needs_openmp
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="needs /proc to count threads")
+@pytest.mark.parametrize(
+    ("asked", "expected", "environment"),
+    [
+        ((2, 3), "0 1 2", {}),
+        ((1, None), "0 0 0", {"OMP_NUM_THREADS": "1"}),
+        ((None, None), "0 2 2", {"OMP_NUM_THREADS": "3"}),
+        ((None, 3), "0 0 0", {"OMP_THREAD_LIMIT": "1"}),
+        ((8,), "0 1", {"OMP_THREAD_LIMIT": "2"}),
+    ],
+)
+def test_no_more_threads_start_than_are_asked_for(asked, expected, environment):
+    assert output_of(STARTED.format(threads=asked), **environment) == expected
+
+
+@needs_openmp
+@pytest.mark.parametrize("environment", [
+    {"OMP_DYNAMIC": "true"},
+    {"OMP_NUM_THREADS": "2,1"},
+    {"OMP_PROC_BIND": "true"},
+    {"OMP_PLACES": "threads", "OMP_PROC_BIND": "spread"},
+    {"OMP_WAIT_POLICY": "active"},
+    {"OMP_WAIT_POLICY": "passive"},
+    {"OMP_MAX_ACTIVE_LEVELS": "0"},
+    {"OMP_SCHEDULE": "dynamic,4"},
+    {"OMP_NUM_THREADS": "many"},
+    {"OMP_STACKSIZE": "16k"},
+    {"OMP_STACKSIZE": "256k", "GOMP_SPINCOUNT": "0"},
+])  # fmt: skip
+def test_whatever_openmp_is_told_results_are_right(environment):
+    code = f"{WATCHED}{EVERY_FAMILY}\nassert compute(2) and compute(3)\nprint('done')"
+    assert output_of(code, **environment) == "done"
+
+
+# Whether all families compute the bits that one thread gets.
+EVERY_FAMILY = """
+import threading
+import numpy as np, aotconv
+rng = np.random.default_rng(0)
+def case(shape, window, **options):
+    return (rng.standard_normal(shape, np.float32),
+        aotconv.Conv2D(rng.standard_normal(window, np.float32), **options))
+cases = [
+    case((1, 40, 40, 32), (3, 3, 32, 64)),
+    case((1, 32, 40, 40), (3, 3, 32, 64), data_format="NCHW"),
+    case((2, 60, 60, 3), (4, 4, 3, 4)),
+    case((1, 40, 40, 32), (3, 3, 4, 32), groups=8),
+    case((1, 60, 60, 64), (5, 5, 1, 64), groups=64),
+    case((1, 300, 300, 1), (5, 5, 1, 1)),
+    case((1, 100, 100, 3), (9, 9, 1, 3), groups=3, strides=2),
+]
+if aotconv.active().name != "numpy":
+    cases.append(case((1, 40, 40, 32), (3, 3, 32, 64), algorithm="winograd"))
+expected = [layer(images, threads=1) for images, layer in cases]
+def compute(threads):
+    return all(np.array_equal(layer(images, threads=threads), each)
+        for (images, layer), each in zip(cases, expected))
+"""
+
+
+@pytest.mark.parametrize("kibibytes", [32, 64, 256])
+def test_a_python_thread_of_a_small_stack_computes(kibibytes):
+    code = f"""{WATCHED}{EVERY_FAMILY}
+assert compute(2)
+results = []
+threading.stack_size({kibibytes << 10})
+for threads in (1, 2):
+    worker = threading.Thread(target=lambda: results.append(compute(threads)))
+    worker.start()
+    worker.join()
+assert results == [True, True]
+print("done")
+"""
+    assert output_of(code) == "done"
+
+
 def test_small_work_stays_on_one_thread_and_large_work_does_not(monkeypatch):
     monkeypatch.setattr(threads, "get_num_threads", lambda: 8)
     monkeypatch.setattr(threads, "openmp_runtime", object)

@@ -138,11 +138,15 @@ def _pack_narrow(
     row: Row, biases: np.ndarray, rows: np.ndarray, shape: Shape, groups: int
 ) -> _Layout:
     """A vector of biases; then for each kernel row a vector for each `split` products, and one for
-    each product left over.  Lane ``o * split + k`` is filter o's k-th."""
+    each product left over.  Lane ``o * split + k`` is filter o's k-th.
+
+    Beside each bias are negative zeros, which change no sum, not even one of negative zeros.
+    """
     kh, kw, channels, n_filters = shape
     run = kw * channels
     whole, rest = divmod(run, row.split)
     vectors = np.zeros((1 + kh * (whole + rest), row.lanes // row.split, row.split), row.dtype)
+    vectors[0] = -0.0
     vectors[0, :n_filters, 0] = biases
     taps = vectors[1:].reshape(kh, whole + rest, *vectors.shape[1:])
     products = rows.reshape(kh, run, n_filters)

@@ -14,6 +14,7 @@ def run_python(
     flags: tuple[str, ...] = (),
     within: tuple[str, ...] = (),
     cwd=None,
+    timeout: float = 300,
     **environment: str | None,
 ):
     """The finished process of ``python -c code``; None takes a variable out.
@@ -27,7 +28,7 @@ def run_python(
             settings[name] = value
     command = [*within, python, *flags, "-c", code]
     return subprocess.run(
-        command, env=settings, cwd=cwd, capture_output=True, text=True, timeout=300
+        command, env=settings, cwd=cwd, capture_output=True, text=True, timeout=timeout
     )
 
 

@@ -116,7 +116,9 @@ def test_threads_that_do_all_sorts_of_calls_at_once_get_the_same_bits():
 
 @pytest.mark.long
 def test_threads_that_do_all_sorts_of_calls_for_a_minute_get_the_same_bits():
-    assert output_of(f"{MANY_THREADS}\nhurry(rounds=400)", OMP_NUM_THREADS="2") == "done"
+    assert (
+        output_of(f"{MANY_THREADS}\nhurry(rounds=400)", timeout=900, OMP_NUM_THREADS="2") == "done"
+    )
 
 
 # 16 threads share layers, have layers of their own, or call conv2d, in an order of their own.
@@ -180,7 +182,7 @@ tasks = [
 winograd = aotconv.Conv2D(draw(3, 3, 16, 40), algorithm="winograd") if compiled else None
 transformed = draw(1, 26, 29, 16)
 untransformed = winograd(transformed, threads=1) if compiled else None
-wrong = []
+wrong, done = [], [0] * 16
 
 def work(seed, rounds):
     choose, out = random.Random(seed), {}
@@ -197,6 +199,7 @@ def work(seed, rounds):
             right = task.is_right(how, threads, out)
         if winograd is not None and choose.random() < 0.1:
             right &= np.array_equal(winograd(transformed, threads=threads), untransformed)
+        done[seed] += 1
         if not right:
             wrong.append((seed, tasks.index(task), how, threads))
 
@@ -205,10 +208,13 @@ def hurry(rounds):
     threads = [threading.Thread(target=work, args=(i, rounds)) for i in range(16)]
     for each in threads:
         each.start()
-    for each in threads:
-        each.join()
-        signal.alarm(100)
-    assert not wrong, wrong[:5]
+    before = []
+    while any(each.is_alive() for each in threads):
+        if done != before:
+            before = list(done)
+            signal.alarm(100)
+        next(each for each in threads if each.is_alive() or each is threads[-1]).join(1)
+    assert not wrong and sum(done) == 16 * rounds * len(tasks), wrong[:5]
     print("done")
 """
 )

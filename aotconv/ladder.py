@@ -127,13 +127,14 @@ def _find(name: str, source: str) -> Implementation:
     raise ValueError(f"{source}: {name!r} is no implementation; possible here: {possible}")
 
 
+def _compiled() -> Implementation | None:
+    """The fastest of those compiled ahead of time that can run; no slower one is looked at."""
+    levels = map(_level_implementation, LEVELS.values())
+    return next((each for each in levels if each.available), None)
+
+
 def _best() -> Implementation:
-    """The fastest that can run; only what is faster than it is looked at."""
-    for level in LEVELS.values():
-        found = _level_implementation(level)
-        if found.available:
-            return found
-    return next(each for each in implementations() if each.available)
+    return _compiled() or next(each for each in implementations() if each.available)
 
 
 _forced: contextvars.ContextVar[Implementation | None] = contextvars.ContextVar(
@@ -148,7 +149,9 @@ def _default() -> Implementation:
 
 
 if not _name:
-    _default()  # load the module now, so that the first call is as fast as later ones
+    # Load the module now, so that the first call is as fast as later ones.  Where there is none,
+    # numba is left for that call: to import it opens files and takes a second.
+    _compiled()
 
 
 def active() -> Implementation:

@@ -7,16 +7,28 @@ import subprocess
 import sys
 
 
-def run_python(code: str, *, python: str = sys.executable, cwd=None, **environment: str | None):
-    """The finished process of ``python -c code``; None takes a variable out."""
+def run_python(
+    code: str,
+    *,
+    python: str = sys.executable,
+    flags: tuple[str, ...] = (),
+    within: tuple[str, ...] = (),
+    cwd=None,
+    timeout: float = 300,
+    **environment: str | None,
+):
+    """The finished process of ``python -c code``; None takes a variable out.
+
+    `flags` are Python's, `within` a command that runs another.
+    """
     settings = {key: value for key, value in os.environ.items() if not key.startswith("AOTCONV_")}
     for name, value in environment.items():
         settings.pop(name, None)
         if value is not None:
             settings[name] = value
-    command = [python, "-c", code]
+    command = [*within, python, *flags, "-c", code]
     return subprocess.run(
-        command, env=settings, cwd=cwd, capture_output=True, text=True, timeout=300
+        command, env=settings, cwd=cwd, capture_output=True, text=True, timeout=timeout
     )
 
 
@@ -25,3 +37,13 @@ def output_of(code: str, **options) -> str:
     result = run_python(code, **options)
     assert result.returncode == 0, result.stderr
     return result.stdout.strip()
+
+
+# To begin a process with that may hang: it ends with all threads' stacks, and so do its forks.
+# (faulthandler's own timer waits, in a fork, for a thread that is not there.)
+WATCHED = """
+import faulthandler, os, signal
+faulthandler.register(signal.SIGALRM, chain=True)
+signal.alarm(100)
+os.register_at_fork(after_in_child=lambda: signal.alarm(100))
+"""

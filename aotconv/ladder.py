@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from . import cpu
+from .check import shown
 from .kernels.registry import ABI, AOT_DTYPES, LEVELS, LOOP_DTYPES, Level, Row
 
 
@@ -116,15 +117,17 @@ def implementations() -> tuple[Implementation, ...]:
 def _find(name: str, source: str) -> Implementation:
     """The implementation `name`, which must be able to run."""
     known = implementations()
+    # A subclass of str may equal anything.
+    text = str.__str__(name) if issubclass(type(name), str) else None
     possible = ", ".join(each.name for each in known if each.available)
     for each in known:
-        if each.name == name:
+        if each.name == text:
             if each.available:
                 return each
             raise ValueError(
-                f"{source}: {name!r} cannot run here: {each.reason}; possible here: {possible}"
+                f"{source}: {text!r} cannot run here: {each.reason}; possible here: {possible}"
             )
-    raise ValueError(f"{source}: {name!r} is no implementation; possible here: {possible}")
+    raise ValueError(f"{source}: {shown(name)} is no implementation; possible here: {possible}")
 
 
 def _compiled() -> Implementation | None:

@@ -35,7 +35,7 @@ def run_python(
 def output_of(code: str, **options) -> str:
     """What `code` prints; it must succeed."""
     result = run_python(code, **options)
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == 0, f"exit status {result.returncode}\n{result.stderr}"
     return result.stdout.strip()
 
 

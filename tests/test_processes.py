@@ -9,6 +9,8 @@ import sys
 import pytest
 from processes import WATCHED, output_of, run_python
 
+from aotconv import threads
+
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 # Right results, from an OpenMP runtime's team where there is one.
@@ -143,6 +145,30 @@ assert in_a_fork(is_right) and is_right()
 print("done")
 """
     assert output_of(code) == "done"
+
+
+@needs_fork
+@pytest.mark.skipif(
+    threads.openmp_runtime() is None or not os.path.exists("/proc/self/stat"),
+    reason="needs an OpenMP runtime, and /proc to know a fork",
+)
+def test_a_fork_that_imports_the_package_after_others_used_openmp_computes():
+    code = f"""{WATCHED}
+import ctypes, sys
+import numpy as np
+runtime = ctypes.CDLL({threads.openmp_runtime()._name!r})
+nothing = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda data: None)
+runtime.GOMP_parallel(nothing, None, 2, 0)
+child = os.fork()
+import aotconv
+images, filters = np.ones((1, 99, 99, 2), "f4"), np.ones((3, 3, 2, 4), "f4")
+right = (aotconv.conv2d(images, filters, threads=2) == 18).all()
+if child == 0:
+    os._exit(0 if right and aotconv.get_num_threads() == 1 else 1)
+assert right and os.waitpid(child, 0)[1] == 0
+print(aotconv.get_num_threads())
+"""
+    assert output_of(code, OMP_NUM_THREADS="3") == "3"
 
 
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())

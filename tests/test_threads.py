@@ -249,6 +249,21 @@ def test_the_default_honours_omp_num_threads_affinity_and_set_num_threads():
 
 
 @needs_openmp
+@pytest.mark.skipif(
+    len(getattr(os, "sched_getaffinity", lambda _: ())(0)) < 2,
+    reason="needs two CPUs to choose from",
+)
+def test_a_process_that_is_confined_to_one_cpu_later_uses_one_thread_from_then_on():
+    code = f"""
+import os, aotconv
+assert aotconv.get_num_threads() > 1
+os.sched_setaffinity(0, {{{min(os.sched_getaffinity(0))}}})
+print(aotconv.get_num_threads())
+"""
+    assert output_of(code, OMP_NUM_THREADS=None) == "1"
+
+
+@needs_openmp
 def test_threadpoolctl_limits_the_default():
     threads.openmp_runtime()
     with threadpoolctl.threadpool_limits(1, user_api="openmp"):
@@ -273,8 +288,8 @@ def machine(monkeypatch, tmp_path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         if groups is not None:
-            (tmp_path / "own").write_text(groups)
-        threads._cpus.cache_clear()
+            (tmp_path / "own").write_bytes(os.fsencode(groups))
+        threads._quota.cache_clear()
         return aotconv.get_num_threads()
 
     monkeypatch.setattr(threads, "_CGROUP", tmp_path / "cgroup")
@@ -283,7 +298,7 @@ def machine(monkeypatch, tmp_path):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     yield ask
-    threads._cpus.cache_clear()
+    threads._quota.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -322,6 +337,7 @@ def machine(monkeypatch, tmp_path):
             5,
         ),
         ("2:cpuacct:/a\n", {"cpu/a/cpu.cfs_quota_us": "1\n", "cpu/a/cpu.cfs_period_us": "9\n"}, 16),
+        ("0::/\udcff\n", {"\udcff/cpu.max": "300000 100000\n"}, 3),  # a name that is no UTF-8
         ("0::/\n", {"cpu.max": ""}, 16),
         ("0::/\n", {"cpu.max": "nonsense\n"}, 16),
     ],

@@ -13,7 +13,7 @@ from . import threads as openmp
 from .blocks import split
 from .fallback import activate
 from .geometry import Geometry
-from .kernels.registry import AOT_DTYPES, FIELDS, LOOP_DTYPES, WINOGRAD_TILE, Row
+from .kernels.registry import AOT_DTYPES, FIELDS, LOOP_DTYPES, SCRATCH_BYTES, WINOGRAD_TILE, Row
 
 _DTYPES = {name: np.dtype(name) for name in AOT_DTYPES + LOOP_DTYPES}
 _KEPT_CALLS = 64  # a layer meets few layouts; what meets many forgets them
@@ -49,7 +49,7 @@ class Call(NamedTuple):
         function, words, weights, size, threads, gomp_parallel, activation, _ = self
         more = out if residual is None else residual
         # Kept by name: what runs between here and the kernel may be a call with a larger one.
-        _memory, staging = _staging(size) if size else (None, 0)
+        _memory, staging = _staging(size)
         function(words, id(images), weights, id(out), id(more), staging, threads, gomp_parallel)
         if activation is not None:
             activate(out, activation)
@@ -95,17 +95,25 @@ def convolve(
     return None
 
 
-_thread = threading.local()
+class _Thread(threading.local):
+    """This thread's staging memory, the address in it and the bytes there, for its next calls."""
+
+    staging: tuple[np.ndarray | None, int, int] = None, 0, -1
 
 
-def _staging(size: int) -> tuple[np.ndarray, int]:
-    """Memory of this thread's own, kept for its next calls, and the address of `size` bytes of it,
-    aligned to a cache line."""
-    memory = getattr(_thread, "memory", None)
-    if memory is None or memory.size < size + plan.ALIGNMENT:
-        memory = _thread.memory = np.empty(size + plan.ALIGNMENT, np.uint8)
-    address = memory.ctypes.data
-    return memory, address + -address % plan.ALIGNMENT
+_thread = _Thread()
+
+
+def _staging(size: int) -> tuple[np.ndarray | None, int]:
+    """Memory of this thread's own, and the address of `size` bytes of it, aligned to a cache
+    line."""
+    memory, address, held = _thread.staging
+    if held < size:
+        memory = np.empty(size + plan.ALIGNMENT, np.uint8)
+        address = memory.ctypes.data
+        address += -address % plan.ALIGNMENT
+        _thread.staging = memory, address, size  # at once: a signal's handler may convolve, too
+    return memory, address
 
 
 def _usable(array: np.ndarray, row: Row, in_place: bool = False) -> bool:
@@ -147,7 +155,7 @@ def _plan(
             kernel.function,
             words.ctypes.data,
             kernel.packed.address,
-            team * staging,
+            team * (SCRATCH_BYTES + staging),
             team,
             openmp.gomp_parallel(team),
             kernel.activation if kernel.row.family == "loop" else None,

@@ -237,11 +237,12 @@ UNROLL = 4
 # transforms beside 0, minus these, and infinity.
 WINOGRAD_TILE, WINOGRAD_INPUT = 4, 6
 WINOGRAD_POINTS = 0.625, 1.5
-# int64 words of scratch on the stack of each thread, for tables of addresses.
+# int64 words of scratch for each thread, for tables of addresses.
 SCRATCH_WORDS = 4096
+SCRATCH_BYTES = 8 * SCRATCH_WORDS
 
 # A function of this name, and of no other, is in every module whose plans and weights look as
 # here.  To be counted up when a family packs its weights in another way, or kernels take other
 # arguments.
-PACKING = 7
+PACKING = 8
 ABI = f"abi_{zlib.crc32(repr((PACKING, FIELDS, SCRATCH_WORDS, ROWS)).encode()):08x}"

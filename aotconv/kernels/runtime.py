@@ -16,7 +16,7 @@ from numba.core.typing import signature
 from numba.core.typing.templates import AttributeTemplate
 from numba.extending import infer_getattr, intrinsic, models, register_model, typeof_impl
 
-from .registry import FIELDS, SCRATCH_WORDS, Row
+from .registry import FIELDS, SCRATCH_BYTES, Row
 from .simd import WORD, emit_function
 
 _TYPING_CONTEXT = inspect.Parameter("typingctx", inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -178,14 +178,13 @@ def _emit_body(context, module, call_task):
     body.linkage = "internal"
     builder = ir.IRBuilder(body.append_basic_block("entry"))
     (shared,) = body.args
-    scratch = builder.alloca(ir.ArrayType(WORD, SCRATCH_WORDS))
-    scratch.align = 64
     tasks, plan, images, weights, out, residual, staging = (
         builder.load(cgutils.gep_inbounds(builder, shared, i)) for i in range(2, 9)
     )
     next_thread = cgutils.gep_inbounds(builder, shared, 1)
     thread = builder.atomic_rmw("add", next_thread, WORD(1), "monotonic")
-    staging = builder.add(staging, builder.mul(thread, _field(builder, plan, "staging")))
+    size = builder.add(WORD(SCRATCH_BYTES), _field(builder, plan, "staging"))
+    scratch = builder.add(staging, builder.mul(thread, size))
     loop, work, done = (body.append_basic_block(name) for name in ("next", "work", "done"))
     builder.branch(loop)
     builder.position_at_end(loop)
@@ -199,8 +198,8 @@ def _emit_body(context, module, call_task):
         weights=weights,
         out=out,
         residual=residual,
-        scratch=builder.ptrtoint(scratch, WORD),
-        staging=staging,
+        scratch=scratch,
+        staging=builder.add(scratch, WORD(SCRATCH_BYTES)),
         index=task,
     )
     builder.branch(loop)
@@ -233,7 +232,8 @@ def run_tasks(
     `images`, `out` and `residual` are the addresses of ndarray objects, `plan` and `weights` of
     memory.  The residual has the strides of `out`, whose memory it does not share; or it is `out`
     itself: then there is none.  `staging` is the address of memory aligned to 64 bytes, in which
-    each of `threads` threads has plan.staging bytes, a multiple of 64, of its own.
+    each of `threads` threads has SCRATCH_BYTES and behind them plan.staging bytes, a multiple of
+    64, of its own.  None of it lies on a thread's stack, which may be small (OMP_STACKSIZE).
 
     A family is the module of that name beside this one; its function `task` computes one task.
     `gomp_parallel` is the address of ``GOMP_parallel(body, data, threads, flags)``, the entry that

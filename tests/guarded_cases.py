@@ -26,7 +26,6 @@ from aotconv.geometry import extent
 from aotconv.kernels.registry import Row
 from aotconv.ladder import Rung
 
-NARROW_WINDOW = plan.LARGEST_NARROW_WINDOW
 PRODUCTS = 1 << 18  # of a case, at most: larger ones would take the time of many
 ARRAYS = ("images", "filters", "bias", "residual", "out", "weights", "words", "staging")
 # Of `aotconv.plan`, so that small layers are cut, too; the first is what it has.
@@ -80,7 +79,7 @@ def draw(name: str) -> Case:
         name,
         row,
         jit,
-        *_sizes(row, rng, dict([every[int(number) % len(every)]])),
+        *_sizes(row, rng, *every[int(number) % len(every)]),
         has_bias=rng.often(0.7),
         has_residual=rng.often(0.5),
         activation=None if is_complex else rng.one(None, "relu", "relu6"),
@@ -123,17 +122,17 @@ class Draws:
         return [int(product**share) for share in shares]
 
 
-def _sizes(row: Row, rng: Draws, swept: dict[str, int]):
+def _sizes(row: Row, rng: Draws, axis: str, size: int):
     """The shapes of images and filters, strides, padding, dilations and groups."""
-    budget = rng.split(PRODUCTS, 3)
-    groups, group_channels, n_filters = _channels(row, rng, swept, budget[0])
-    kh = swept.get("kh") or rng.of(served_sizes(row)["kh"], math.isqrt(budget[1]))
-    kw = swept.get("kw") or rng.of(served_sizes(row)["kw"], budget[1] // kh)
+    swept, products = {axis: size}, PRODUCTS
+    if row.family == "narrow":  # which copies windows, spread by dilations up to (2, 2)
+        products = plan.LARGEST_NARROW_WINDOW // (4 * row.itemsize)
+    for_channels, for_window, _ = rng.split(products // size, 3)
+    groups, group_channels, n_filters = _channels(row, rng, swept, for_channels)
+    kh, kw = _two(rng, served_sizes(row), ("kh", "kw"), swept, for_window)
     strides = rng.one(1, 1, 2, 3), rng.one(1, 1, 2, 3)
     dilations = rng.one(1, 1, 2), rng.one(1, 1, 2)
     (kh, kw), strides, dilations = suited(row, (kh, kw), strides, dilations)
-    if row.family == "narrow":  # which copies windows whole
-        group_channels = min(group_channels, max(1, NARROW_WINDOW // (4 * kh * kw * row.itemsize)))
 
     n = rng.one(1, 1, 2, 3)
     outputs = PRODUCTS // (n * n_filters * group_channels * kh * kw)
@@ -153,32 +152,46 @@ def _sizes(row: Row, rng: Draws, swept: dict[str, int]):
     return images, filters, strides, tuple(map(tuple, pads)), dilations, groups
 
 
-def _channels(row: Row, rng: Draws, swept: dict[str, int], budget: int) -> tuple[int, int, int]:
+def _two(rng: Draws, sizes, axes: tuple[str, str], swept: dict[str, int], product: int):
+    """Sizes of two axes: one that is swept and another up to the product, or both within it."""
+    first, second = axes if axes[1] not in swept else axes[::-1]
+    drawn = {first: swept.get(first) or rng.of(sizes[first], math.isqrt(product))}
+    drawn[second] = rng.of(sizes[second], product // (1 if first in swept else drawn[first]))
+    return drawn[axes[0]], drawn[axes[1]]
+
+
+def _channels(row: Row, rng: Draws, swept: dict[str, int], product: int) -> tuple[int, int, int]:
     """Groups, channels of a group, and filters."""
     sizes = served_sizes(row)
-    first, second = ("o", "c") if "o" in swept else ("c", "o")
-    total = swept.get(first) or rng.of(sizes[first], math.isqrt(budget))
     if channelwise(row):
-        return total, 1, total
-    groups, widest = 1, max(sizes[second])
-    if row.permuted:
-        widest = row.lanes // 2  # or groups would not share a vector
-    if row.permuted or (row.family in ("dense", "loop") and rng.often(0.4)):
-        divisors = (number for number in range(1, total + 1) if total % number == 0)
-        groups = rng.one(*(number for number in divisors if total // number <= widest))
-    fitting = [size for size in sizes[second] if size <= widest]
-    one, other = total // groups, rng.of(fitting, budget // total)
-    return (groups, other, total) if first == "o" else (groups, one, groups * other)
+        channels = swept.get("c") or rng.of(sizes["c"], product)
+        return channels, 1, channels
+    c, o = _two(rng, sizes, ("c", "o"), swept, product)
+    # One of them is divided into groups, which have some of the other.
+    total, some = (o, c) if "o" in swept else (c, o)
+    groups = 1
+    if row.permuted:  # of groups that share a vector
+        most = row.lanes // 2
+        some = min(some, most)
+        groups = rng.one(*(g for g in range(1, total + 1) if total % g == 0 and total <= g * most))
+    elif row.family in ("dense", "loop") and rng.often(0.4):
+        groups = rng.one(*(g for g in range(1, total + 1) if total % g == 0))
+    if "o" in swept:
+        return groups, some, total
+    return groups, total // groups, groups * some
 
 
 def _layout(row: Row, rng: Draws) -> Layout:
     """Mostly one that the row can address; what it cannot is copied."""
-    planar = rng.often(0.4 if row.family in plan.PLANAR_FAMILIES else 0.1)
-    gaps = (0, 0, 0, 0)
-    if rng.often(0.4):
-        gaps = *(rng.one(0, 0, 1, 3, 17) for _ in range(3)), rng.one(0, 0, 0, 0, 0, 1)
+    copied = rng.often(0.1)
+    planar = rng.often(0.4) and (copied or row.family in plan.PLANAR_FAMILIES)
+    gaps = [rng.one(0, 0, 0, 1, 3, 17) for _ in range(4)]
+    if row.family == "image" and not copied:
+        gaps[2] = 0  # whose pixels lie side by side
+    if not copied:
+        gaps[3] = 0
     backwards = tuple(axis for axis in (0, 1, 2) if rng.often(0.1))
-    return Layout((0, 3, 1, 2) if planar else (0, 1, 2, 3), gaps, backwards)
+    return Layout((0, 3, 1, 2) if planar else (0, 1, 2, 3), tuple(gaps), backwards)
 
 
 class Guarded:

@@ -5,6 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+import aotconv
+
+TESTS = Path(__file__).parent
+PACKAGE = Path(aotconv.__file__).parents[1]  # the folder that has what is tested
 
 
 def run_python(code: str, *, python: str = sys.executable, cwd=None, **environment: str | None):
@@ -25,3 +31,13 @@ def output_of(code: str, **options) -> str:
     result = run_python(code, **options)
     assert result.returncode == 0, result.stderr
     return result.stdout.strip()
+
+
+def run_test_code(*arguments: str, under: tuple[str, ...] = (), **environment: str):
+    """The finished process of ``python *arguments`` in the tests' folder, perhaps under a tool, on
+    the same aotconv and the same modules of tests as this one."""
+    settings = {**os.environ, **environment, "PYTHONPATH": f"{PACKAGE}{os.pathsep}{TESTS}"}
+    command = [*under, sys.executable, *arguments]
+    return subprocess.run(
+        command, env=settings, cwd=TESTS, capture_output=True, text=True, timeout=3600
+    )

@@ -1,4 +1,5 @@
-"""A convolution cut into smaller ones, so that no more than a block is ever copied.
+"""A convolution cut into smaller ones, so that no more than a block is ever copied, and no call of
+a kernel takes long.
 
 Kernels read and write NHWC arrays of their own dtype with contiguous channels, some also NCHW
 arrays.  What comes in another layout, byte order, alignment or dtype is copied block by block, each
@@ -7,13 +8,15 @@ a convolution of its own with its own padding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeAlias
 
 from .geometry import Geometry, extent
 
 BLOCK_BYTES = 512 << 10  # of inputs and outputs together
 ROW_BYTES = 8 << 20  # what one row of outputs may need before it is cut: cuts copy their overlap
+
+Fits: TypeAlias = Callable[[int, int, int], bool]
 
 
 class Block(NamedTuple):
@@ -54,25 +57,35 @@ def part(geometry: Geometry, n: slice, y: slice, x: slice) -> Block:
     return Block(smaller, (n, rows, columns), (n, y, x))
 
 
-def split(
-    geometry: Geometry, itemsize: int, limit: int = BLOCK_BYTES, *, multiple: int = 1
-) -> Iterator[Block]:
-    """Cut a convolution into parts of about `limit` bytes: images, else rows, else columns.
-
-    Each part begins at a multiple of so many rows and columns of outputs.
-    """
+def in_bytes(geometry: Geometry, itemsize: int, limit: int = BLOCK_BYTES) -> Fits:
+    """Whether a part of a convolution has inputs and outputs of at most `limit` bytes; one row of
+    outputs may have ROW_BYTES."""
     g = geometry
 
-    def size(oh: int, ow: int) -> int:
-        inputs = ((oh - 1) * g.sh + extent(g.kh, g.dh)) * ((ow - 1) * g.sw + extent(g.kw, g.dw))
-        return (inputs * g.c + oh * ow * g.o) * itemsize
+    def fits(n: int, oh: int, ow: int) -> bool:
+        rows = min(g.h, (oh - 1) * g.sh + extent(g.kh, g.dh))
+        columns = min(g.w, (ow - 1) * g.sw + extent(g.kw, g.dw))
+        size = n * (rows * columns * g.c + oh * ow * g.o) * itemsize
+        return size <= (limit if n * oh > 1 else max(limit, ROW_BYTES))
 
-    step_n = min(g.n, max(1, limit // size(g.oh, g.ow)))
-    step_y = _whole(largest(g.oh, lambda oh: size(oh, g.ow) <= limit), g.oh, multiple)
-    step_x = g.ow
-    if size(1, g.ow) > max(limit, ROW_BYTES):
-        step_x = largest(g.ow, lambda ow: size(1, ow) <= max(limit, ROW_BYTES))
-        step_x = _whole(step_x, g.ow, multiple)
+    return fits
+
+
+def split(geometry: Geometry, fits: Fits, *, multiple: int = 1) -> Iterator[Block]:
+    """Cut a convolution into parts that fit: images, else rows, else columns; single pixels where
+    none does.
+
+    Parameters
+    ----------
+    fits : callable
+        Of numbers of images, rows and columns of outputs.  What is less than one that fits, fits.
+    multiple : int
+        Parts begin at multiples of so many rows and columns of outputs, and have as many at least.
+    """
+    g = geometry
+    step_n = largest(g.n, lambda n: fits(n, g.oh, g.ow))
+    step_y = _whole(largest(g.oh, lambda oh: fits(1, oh, g.ow)), g.oh, multiple)
+    step_x = _whole(largest(g.ow, lambda ow: fits(1, 1, ow)), g.ow, multiple)
     for n in _steps(g.n, step_n):
         for y in _steps(g.oh, step_y):
             for x in _steps(g.ow, step_x):

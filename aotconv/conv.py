@@ -197,7 +197,7 @@ class _Convolution:
         if geometry.depth == 0:
             fallback.fill(self._bias, out, residual, activation, prepared.compute)
         else:
-            filters = self._filters.astype(prepared.compute)
+            filters = self._filters.astype(prepared.compute, copy=False)
             fallback.convolve(geometry, images, filters, self._bias, out, residual, activation)
         return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from .blocks import BLOCK_BYTES, split
+from .blocks import BLOCK_BYTES, in_bytes, split
 from .geometry import Geometry, extent
 
 
@@ -27,7 +27,7 @@ def convolve(
     matrices = filters.reshape(g.depth, g.groups, g.group_filters).transpose(1, 0, 2)
     if bias is not None:
         bias = bias.astype(dtype)  # copied: `out` may lie on it
-    for block in split(g, dtype.itemsize, BLOCK_BYTES // (g.kh * g.kw)):
+    for block in split(g, in_bytes(g, dtype.itemsize, BLOCK_BYTES // (g.kh * g.kw))):
         b = block.geometry
         height, width = b.h + b.top + b.bottom, b.w + b.left + b.right
         padded = np.zeros((b.n, height, width, b.c), dtype)

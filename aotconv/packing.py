@@ -9,6 +9,7 @@ import numpy as np
 from .kernels.registry import WINOGRAD_INPUT, WINOGRAD_POINTS, Row
 from .plan import ALIGNMENT, STRIP, depthwise_panels, padded, panel_groups
 
+UNINTERRUPTED_ELEMENTS = 4 << 20  # packed at a time: signals wait for them
 PACKED_ELEMENTS = 8 << 10  # transformed at a time: the temporaries stay in the caches
 
 
@@ -49,7 +50,10 @@ def _pack_dense(
     memory[:lead] = 0
     packed = memory[lead:].reshape(groups, panels, depth, row.channels)
     _put(packed[:, :, :1], biases.reshape(1, groups, width))
-    _put(packed[:, :, 1:], rows.reshape(-1, groups, width))
+    some = max(1, UNINTERRUPTED_ELEMENTS // len(biases))
+    for first in range(0, len(rows), some):
+        values = rows[first : first + some].reshape(-1, groups, width)
+        _put(packed[:, :, 1 + first : 1 + first + len(values)], values)
     return address, lead * row.itemsize, memory
 
 
@@ -134,11 +138,15 @@ def _pack_narrow(
     row: Row, biases: np.ndarray, rows: np.ndarray, shape: Shape, groups: int
 ) -> _Layout:
     """A vector of biases; then for each kernel row a vector for each `split` products, and one for
-    each product left over.  Lane ``o * split + k`` is filter o's k-th."""
+    each product left over.  Lane ``o * split + k`` is filter o's k-th.
+
+    Beside each bias are negative zeros, which change no sum, not even one of negative zeros.
+    """
     kh, kw, channels, n_filters = shape
     run = kw * channels
     whole, rest = divmod(run, row.split)
     vectors = np.zeros((1 + kh * (whole + rest), row.lanes // row.split, row.split), row.dtype)
+    vectors[0] = -0.0
     vectors[0, :n_filters, 0] = biases
     taps = vectors[1:].reshape(kh, whole + rest, *vectors.shape[1:])
     products = rows.reshape(kh, run, n_filters)

@@ -410,8 +410,9 @@ def words(
     if row.family == "dense" and _is_one_row(row, geometry, image_strides, out_strides):
         g = geometry
         geometry = g._replace(h=1, w=g.h * g.w, oh=1, ow=g.oh * g.ow)
+    empty = geometry.h * geometry.w == 0  # whose strides NumPy sets to 0
     planar = (
-        geometry.c > 1 and image_strides[3] != row.itemsize,
+        geometry.c > 1 and image_strides[3] != row.itemsize and not empty,
         geometry.o > 1 and out_strides[3] != row.itemsize,
     )
     fields: dict[str, Any] = {

@@ -10,12 +10,13 @@ import numpy as np
 
 from . import packing, plan
 from . import threads as openmp
-from .blocks import split
+from .blocks import in_bytes, split
 from .fallback import activate
 from .geometry import Geometry
 from .kernels.registry import AOT_DTYPES, FIELDS, LOOP_DTYPES, SCRATCH_BYTES, WINOGRAD_TILE, Row
 
 _DTYPES = {name: np.dtype(name) for name in AOT_DTYPES + LOOP_DTYPES}
+LONGEST_MICROSECONDS = 20_000  # of a kernel's call, roughly, on one thread: signals wait for it
 _KEPT_CALLS = 64  # a layer meets few layouts; what meets many forgets them
 _TASKS, _STAGING = FIELDS.index("tasks"), FIELDS.index("staging")
 
@@ -66,9 +67,37 @@ def convolve(
     """Convolve images (N, H, W, C) of any layout into `out` (N, OH, OW, O) of any layout, and add
     the residual, of any layout and of the shape of `out`, whose memory it does not share.
 
-    What the kernel cannot address is copied, no more than a block of it at a time.  Where nothing
-    is, the call is returned: it may be made again on arrays that lie alike.
+    What takes long is run in parts, between which Python answers signals.  Where the whole runs in
+    place, the call is returned: it may be made again on arrays that lie alike.
     """
+    microseconds = plan.estimate(kernel.row, geometry)
+    if microseconds <= LONGEST_MICROSECONDS:
+        return _convolve(kernel, geometry, images, out, residual, threads)
+    pixels = int(geometry.n * geometry.oh * geometry.ow * LONGEST_MICROSECONDS / microseconds)
+    parts = split(geometry, lambda n, oh, ow: n * oh * ow <= pixels, multiple=_multiple(kernel))
+    for block in parts:
+        more = None if residual is None else residual[block.out]
+        arrays = images[block.images], out[block.out], more
+        _convolve(kernel, block.geometry, *arrays, threads)
+    return None
+
+
+def _multiple(kernel: Kernel) -> int:
+    """Rows and columns of outputs of which a part's first must be a multiple, to get the same
+    bits."""
+    return WINOGRAD_TILE if kernel.row.family == "winograd" else 1
+
+
+def _convolve(
+    kernel: Kernel,
+    geometry: Geometry,
+    images: np.ndarray,
+    out: np.ndarray,
+    residual: np.ndarray | None,
+    threads: int,
+) -> Call | None:
+    """`convolve` at once.  What the kernel cannot address is copied, no more than a block of it at
+    a time."""
     dtype = _DTYPES[kernel.row.dtype]
     fits, row = _fits(residual, out), kernel.row
     if fits and _usable(images, row, in_place=True) and _usable(out, row, in_place=True):
@@ -78,8 +107,8 @@ def convolve(
             return call
     copy_in = not _usable(images, row)
     copy_out = not (fits and _usable(out, row))
-    multiple = WINOGRAD_TILE if row.family == "winograd" else 1
-    for block in split(geometry, dtype.itemsize, multiple=multiple):
+    blocks = split(geometry, in_bytes(geometry, dtype.itemsize), multiple=_multiple(kernel))
+    for block in blocks:
         source, target = images[block.images], out[block.out]
         more = None if residual is None else residual[block.out]
         with np.errstate(over="ignore"):  # from float64, or to float16

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import math
 import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 from .check import integer
 
@@ -54,11 +57,54 @@ def _gomp_parallel() -> int:
     return ctypes.cast(runtime.GOMP_parallel, ctypes.c_void_p).value or 0
 
 
+_CGROUP, _OWN_CGROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+
+
+def _control_groups() -> Iterator[tuple[Path, bool]]:
+    """The folders of the control groups that this process is in, and whether of version 1."""
+    try:
+        lines = _OWN_CGROUP.read_text().splitlines()
+    except OSError:
+        return  # not Linux, or no /proc
+    for line in lines:
+        _, controllers, name = line.split(":", 2)
+        if controllers == "" or "cpu" in controllers.split(","):
+            root = _CGROUP / "cpu" if controllers else _CGROUP
+            group = root / name.strip("/")
+            for folder in (group, *group.parents):
+                yield folder, bool(controllers)
+                if folder == root:
+                    break
+
+
+def _granted(folder: Path, version_1: bool) -> float:
+    """CPUs' worth of time that a control group grants; infinity if it sets no limit."""
+    try:
+        if version_1:
+            quota, period = ((folder / f"cpu.cfs_{n}_us").read_text() for n in ("quota", "period"))
+        else:
+            quota, period = (folder / "cpu.max").read_text().split()
+        return int(quota) / int(period) if int(quota) > 0 else math.inf
+    except (OSError, ValueError):  # no such file, or "max"
+        return math.inf
+
+
+@functools.cache
+def _cpus() -> int:
+    """CPUs that this process may keep busy: those it may run on, and no more than the time that a
+    container's quota grants, which OpenMP's runtimes do not look at."""
+    mine = hasattr(os, "sched_getaffinity")
+    available = len(os.sched_getaffinity(0)) if mine else os.cpu_count() or 1
+    quota = min((_granted(*group) for group in _control_groups()), default=math.inf)
+    return max(1, math.ceil(min(available, quota)))
+
+
 def get_num_threads() -> int:
     """Threads that a call may use by default.
 
     What `set_num_threads` set, else what the OpenMP runtime says: it honours OMP_NUM_THREADS, the
-    CPUs that this process may run on, and threadpoolctl.  It is 1 where no OpenMP runtime is
+    CPUs that this process may run on, and threadpoolctl.  Without OMP_NUM_THREADS it is no more
+    than the CPU time that a container's quota (cgroup) grants.  It is 1 where no OpenMP runtime is
     installed, and in the child of a fork, because OpenMP's threads do not survive one.
 
     Returns
@@ -68,7 +114,10 @@ def get_num_threads() -> int:
     runtime = openmp_runtime()
     if runtime is None or os.getpid() != _process:
         return 1
-    return _limit if _limit is not None else max(1, runtime.omp_get_max_threads())
+    if _limit is not None:
+        return _limit
+    threads = max(1, runtime.omp_get_max_threads())
+    return threads if "OMP_NUM_THREADS" in os.environ else min(threads, _cpus())
 
 
 def set_num_threads(threads: int | None) -> None:

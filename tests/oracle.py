@@ -25,6 +25,29 @@ def error_bound(images, filters, bias, dtype, residual=None) -> float:
     return float(bound)
 
 
+def bound_of_any_data(images, filters, bias, *args, residual=None, dtype, **options):
+    """The error that each output may have whatever the data, short of overflow:
+    gamma(K + 2) * (sum of |x| |w| + |bias| + |residual|), gamma(n) = n u / (1 - n u), u = eps / 2.
+
+    Each product passes K + 2 roundings at most: its own where there is no FMA, one in each of K
+    sums, one with the residual [1]_.  Each may also lose half of the least denormal number.
+
+    .. [1] N. J. Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., section 3.1.
+    """
+    compute = np.finfo(np.float32 if dtype == np.float16 else dtype)
+    roundings = int(np.prod(filters.shape[:3])) + 2
+    u = float(compute.eps) / 2
+    sizes = (None if each is None else np.abs(each) for each in (images, filters, bias, residual))
+    *arrays, more = (None if each is None else precise(each) for each in sizes)
+    total = conv2d_reference(*arrays, *args, residual=more, **options)
+    bound = roundings * u / (1 - roundings * u) * total
+    bound += 2 * roundings * precise(np.asarray(compute.smallest_subnormal))
+    if dtype == np.float16:  # rounded once more
+        half = np.finfo(np.float16)
+        bound += half.eps / 2 * (total + bound) + float(half.smallest_subnormal)
+    return bound
+
+
 def winograd_matrices():
     """A, B and G of F(4x4, 3x3), as (6, 4), (6, 6) and (6, 3), of the points 0, ±5/8, ±3/2, ∞.
 
@@ -68,11 +91,22 @@ def winograd_bound(images, filters, bias, dtype, residual=None) -> float:
     return float(np.finfo(dtype).eps * (channels + 28) * total)
 
 
+def precise(array):
+    """The same values with more digits than any dtype that is compiled."""
+    return np.asarray(array).astype(np.longdouble)
+
+
 def wide(array):
     """float64 or complex128 of the same values."""
     if array is None:
         return None
     return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+
+
+def assert_same_bits(result, expected):
+    """Two arrays are equal, and so are the signs of their zeros; NaNs are one."""
+    np.testing.assert_array_equal(result, expected)
+    np.testing.assert_array_equal(np.signbit(result), np.signbit(expected))
 
 
 def assert_exact(result, images, filters, bias=None, *args, activation=None, **options):
@@ -127,6 +161,19 @@ def assert_within_bound(
     error = np.abs(result.astype(expected.dtype) - expected).max(initial=0.0)
     assert error <= factor * error_bound(images, filters, bias, result.dtype, residual)
     return float(error)
+
+
+def assert_within_bound_of_any_data(result, images, filters, bias, *args, residual=None, **options):
+    """`result`, or each of several, differs from the sum, computed with more digits, by no more
+    than `bound_of_any_data`, at every element."""
+    more = None if residual is None else precise(residual)
+    arrays = precise(images), precise(filters), None if bias is None else precise(bias)
+    expected = conv2d_reference(*arrays, *args, residual=more, **options)
+    bound = bound_of_any_data(
+        images, filters, bias, *args, residual=residual, dtype=result.dtype, **options
+    )
+    error = np.abs(precise(result) - expected)
+    assert (error <= bound).all(), f"{(error / bound).max()} times the bound"
 
 
 def assert_winograd(result, images, filters, bias=None, *args, algorithm="winograd", **options):

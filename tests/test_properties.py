@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from unittest import mock
 
 import numpy as np
 from conftest import AOT_LEVELS, AVAILABLE, COMPILED
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import assert_exact, assert_winograd, assert_within_bound
+from oracle import assert_exact, assert_same_bits, assert_winograd, assert_within_bound
 from strategies import COMPLEX, FLOATS, INTEGERS, Problem, problems, real_values, wrapping_values
 
 import aotconv
+from aotconv import run
 
 rungs = st.sampled_from(AVAILABLE)
 winograd_problems = problems(values=real_values, winograd=True)
@@ -86,20 +88,25 @@ def test_out_of_any_strides_is_filled_and_nothing_beside_it(problem, name, steps
     st.sampled_from(AOT_LEVELS),
     st.integers(2, 5),
 )
-def test_results_are_bit_identical_for_threads_batches_and_layouts(problem, name, threads):
+def test_results_are_bit_identical_for_threads_batches_layouts_parts_and_repetition(
+    problem, name, threads
+):
     with aotconv.use(name):
         expected = problem.call(aotconv.conv2d, threads=1)
-        np.testing.assert_array_equal(problem.call(aotconv.conv2d, threads=threads), expected)
+        for n in (threads, 1):
+            assert_same_bits(problem.call(aotconv.conv2d, threads=n), expected)
+        with mock.patch.object(run, "LONGEST_MICROSECONDS", 0.003):  # in parts of few pixels
+            assert_same_bits(problem.call(aotconv.conv2d, threads=1), expected)
         arrays = {"images": problem.images, "filters": problem.filters}
         if problem.residual is not None:
             arrays["residual"] = problem.residual
         contiguous = problem._replace(**{name: array.copy() for name, array in arrays.items()})
-        np.testing.assert_array_equal(contiguous.call(aotconv.conv2d), expected)
+        assert_same_bits(contiguous.call(aotconv.conv2d), expected)
         if problem.images.ndim == 4:
             del arrays["filters"]
             for i, result in enumerate(expected):
                 alone = problem._replace(**{name: array[i] for name, array in arrays.items()})
-                np.testing.assert_array_equal(alone.call(aotconv.conv2d), result)
+                assert_same_bits(alone.call(aotconv.conv2d), result)
 
 
 @given(problems(), rungs)

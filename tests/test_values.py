@@ -1,0 +1,276 @@
+"""Values that arithmetic treats in its own way: NaN, infinities, signed zeros, denormals, and data
+made to round badly; on every family of kernels."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import platform
+import sys
+
+import numpy as np
+import pytest
+from conftest import AOT_LEVELS, AVAILABLE, COMPILED
+from hypothesis import given
+from hypothesis import strategies as st
+from oracle import assert_within_bound_of_any_data
+from strategies import problems, real_values, seeds
+
+import aotconv
+from aotconv import plan
+from aotconv.reference import conv2d_reference
+
+# Name of a family -> height, width, channels and number of its filters, and the groups.
+FAMILIES = {
+    "dense": ((3, 3, 24, 40), 1),
+    "grouped": ((3, 3, 2, 16), 8),
+    "narrow": ((4, 4, 3, 2), 1),
+    "depthwise": ((3, 3, 1, 40), 40),
+    "image": ((5, 5, 1, 3), 3),
+    "strip": ((4, 6, 1, 3), 3),
+}
+families = pytest.mark.parametrize("family", FAMILIES)
+real_problems = problems(dtypes=("float32", "float64"), values=real_values, layout=st.just("C"))
+
+
+@families
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_layers_tried_here_are_computed_by_the_family_that_they_are_named_after(family, dtype):
+    shape, groups = FAMILIES[family]
+    layer = plan.Layer.of(np.empty(shape), groups, (1, 1), (1, 1))
+    for level in ("x86-64-v3", "x86-64-v4"):
+        assert plan.select(layer, dtype, level).family == family
+
+
+def arrays(family, dtype, image=1.0, weight=1.0):
+    """Images and filters of a family, each of one value, and the groups."""
+    shape, groups = FAMILIES[family]
+    images = np.full((2, 9, 11, shape[2] * groups), image, dtype)
+    return images, np.full(shape, weight, dtype), groups
+
+
+# --- what is not finite ---
+
+
+@given(real_problems, st.sampled_from(AVAILABLE), st.sampled_from([np.nan, np.inf, -np.inf]), seeds)
+def test_what_is_not_finite_in_one_pixel_reaches_exactly_its_receptive_field(
+    problem, name, value, seed
+):
+    problem.options["activation"] = None  # ReLU makes 0 of minus infinity
+    if 0 in problem.images.shape:
+        return
+    images = problem.images.copy()
+    place = tuple(np.random.default_rng(seed).integers(images.shape))
+    images[place] = value
+    there = np.zeros_like(images)
+    there[place] = 1
+    ones = problem._replace(
+        images=there, filters=np.ones_like(problem.filters), bias=None, residual=None
+    )
+    reached = ones.call(conv2d_reference) > 0
+    with aotconv.use(name):
+        before = problem.call(aotconv.conv2d)
+        result = problem._replace(images=images).call(aotconv.conv2d)
+    np.testing.assert_array_equal(~np.isfinite(result), reached)
+    np.testing.assert_array_equal(result[~reached], before[~reached])
+
+
+@families
+def test_a_nan_in_one_weight_reaches_exactly_the_outputs_of_its_filter(rung, family):
+    images, filters, groups = arrays(family, np.float32)
+    filters[-1, -1, -1, 1] = np.nan
+    result = aotconv.conv2d(images, filters, padding="same", groups=groups)
+    assert np.isnan(result[..., 1]).all()
+    assert np.isfinite(np.delete(result, 1, axis=3)).all()
+
+
+# --- zeros and denormals ---
+
+
+@families
+@pytest.mark.parametrize("data_format", ["NHWC", "NCHW"])
+@pytest.mark.parametrize("size", [(0, 11), (9, 0), (0, 0)])
+def test_windows_that_see_padding_alone_give_the_bias_and_read_no_image(
+    rung, family, data_format, size
+):
+    filters, groups = arrays(family, np.float32)[1:]
+    bias = np.arange(filters.shape[3], dtype=np.float32)
+    images = np.empty((2, *size, filters.shape[2] * groups), np.float32)
+    if data_format == "NCHW":
+        images = images.transpose(0, 3, 1, 2)
+    options = {"padding": 7, "groups": groups, "data_format": data_format}
+    result = aotconv.conv2d(images, filters, bias, **options)
+    result = result if data_format == "NHWC" else result.transpose(0, 2, 3, 1)
+    assert result.size > 0 and (result == bias).all()
+
+
+@families
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("name", COMPILED)  # NumPy's products begin with a zero
+def test_a_sum_of_negative_zeros_is_negative_zero_and_of_others_is_not(name, family, residual):
+    images, filters, groups = arrays(family, np.float32, image=-0.0)
+    for zero in (-0.0, 0.0):
+        bias = np.full(filters.shape[3], zero, np.float32)
+        layer = aotconv.Conv2D(filters, bias, groups=groups)
+        more = np.full(layer.output_shape(images.shape), -0.0, np.float32) if residual else None
+        with aotconv.use(name):
+            result = layer(images, residual=more)
+        assert (result == 0).all()
+        assert (np.signbit(result) == np.signbit(zero)).all()
+
+
+@families
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_denormals_are_computed_and_not_flushed(rung, family, dtype, threads):
+    least = np.finfo(dtype).smallest_subnormal
+    images, filters, groups = arrays(family, dtype, image=least)
+    result = aotconv.conv2d(images, filters, groups=groups, threads=threads)
+    n_products = int(np.prod(filters.shape[:3]))
+    np.testing.assert_array_equal(result, np.dtype(dtype).type(n_products * least))
+    residual = np.full_like(result, -least)
+    result = aotconv.conv2d(images, filters, groups=groups, residual=residual, threads=threads)
+    np.testing.assert_array_equal(result, np.dtype(dtype).type((n_products - 1) * least))
+
+
+def control_bits():
+    """The control bits of x87 and of MXCSR: rounding, traps, flushing; without the sticky flags
+    of what has happened."""
+    libm = ctypes.CDLL(ctypes.util.find_library("m"))
+    environment = (ctypes.c_uint8 * 64)()
+    assert libm.fegetenv(environment) == 0
+    x87 = int.from_bytes(bytes(environment[0:2]), "little")
+    mxcsr = int.from_bytes(bytes(environment[28:32]), "little")
+    return x87, mxcsr & ~0x3F
+
+
+def set_flushing(on):
+    """Turn flush-to-zero and denormals-are-zero on or off, as libraries built with -ffast-math
+    do."""
+    libm = ctypes.CDLL(ctypes.util.find_library("m"))
+    environment = (ctypes.c_uint8 * 64)()
+    assert libm.fegetenv(environment) == 0
+    mxcsr = int.from_bytes(bytes(environment[28:32]), "little") & ~0x8040
+    environment[28:32] = (mxcsr | (0x8040 if on else 0)).to_bytes(4, "little")
+    assert libm.fesetenv(environment) == 0
+
+
+x86_linux = pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64") or sys.platform != "linux",
+    reason="reads glibc's fenv_t of x86-64",
+)
+
+
+@x86_linux
+@families
+@pytest.mark.parametrize("flushing", [False, True])
+def test_the_control_bits_of_floating_point_are_the_same_after_as_before(rung, family, flushing):
+    images, filters, groups = arrays(family, np.float32, image=1e-30, weight=1e-10)
+    set_flushing(flushing)
+    try:
+        before = control_bits()
+        for threads in (1, 2):
+            aotconv.conv2d(images, filters, groups=groups, threads=threads)
+        after = control_bits()
+    finally:
+        set_flushing(False)
+    assert after == before and bool(before[1] & 0x8040) == flushing
+
+
+# --- rounding ---
+
+
+def magnitudes(rng, shape, low, high):
+    """Values of all magnitudes between two powers of ten, of both signs."""
+    return rng.choice([-1, 1], shape) * 10.0 ** rng.uniform(low, high, shape)
+
+
+def hostile(kind, rng, images_shape, filters_shape, dtype):
+    """Images, filters and bias whose sums round badly."""
+    limit = 17 if dtype == "float32" else 150
+    n_filters = filters_shape[3]
+    bias = np.zeros(n_filters)
+    if kind == "huge and tiny":
+        images = magnitudes(rng, images_shape, -limit, limit)
+        filters = magnitudes(rng, filters_shape, -limit, limit)
+        bias = magnitudes(rng, n_filters, -2 * limit, 2 * limit)
+    elif kind == "underflow":
+        images = magnitudes(rng, images_shape, -2.6 * limit, -limit)
+        filters = magnitudes(rng, filters_shape, -2 * limit, 0)
+    elif kind == "cancelling":  # all but a millionth of a sum goes
+        images = 1 + 1e-6 * rng.standard_normal(images_shape)
+        filters = np.where(np.indices(filters_shape)[:3].sum(0) % 2, 1.0, -1.0)
+    elif kind == "cancelled by the bias":
+        images = rng.uniform(0.5, 1, images_shape)
+        filters = rng.uniform(0.5, 1, filters_shape)
+        bias[:] = -0.5625 * np.prod(filters_shape[:3])
+    else:  # "of one sign": rounding errors are as large as the sum that has grown
+        images = rng.uniform(0.5, 1, images_shape)
+        filters = rng.uniform(0.5, 1, filters_shape)
+    return images.astype(dtype), filters.astype(dtype), bias.astype(dtype)
+
+
+KINDS = ["huge and tiny", "underflow", "cancelling", "cancelled by the bias", "of one sign"]
+
+
+@families
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_hostile_data_stays_within_the_bound_for_any_data(rung, family, kind, dtype):
+    shape, groups = FAMILIES[family]
+    rng = np.random.default_rng(len(family) + 10 * len(kind))
+    images, filters, bias = hostile(kind, rng, (1, 8, 9, shape[2] * groups), shape, dtype)
+    residual = np.asarray(-conv2d_reference(images, filters, bias, groups=groups), dtype)
+    for more in (None, residual):
+        result = aotconv.conv2d(images, filters, bias, groups=groups, residual=more)
+        options = {"groups": groups, "residual": more}
+        assert_within_bound_of_any_data(result, images, filters, bias, **options)
+
+
+many_windows = pytest.mark.long  # the oracle takes tap after tap
+
+
+@pytest.mark.parametrize(
+    ("images_shape", "filters_shape", "groups"),
+    [
+        ((1, 2, 3, 100_000), (1, 1, 100_000, 9), 1),
+        ((1, 2, 3, 100_000), (1, 1, 100_000, 2), 1),
+        ((1, 3, 4, 11_111), (3, 3, 11_111, 17), 1),
+        ((1, 2, 2, 100_000), (1, 1, 50_000, 4), 2),
+        pytest.param((1, 101, 1001, 1), (100, 1000, 1, 3), 1, marks=many_windows),
+        pytest.param((1, 317, 318, 2), (316, 316, 1, 2), 2, marks=many_windows),
+    ],
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_reductions_of_a_hundred_thousand_stay_within_the_bound_for_any_data(
+    images_shape, filters_shape, groups, kind
+):
+    rng = np.random.default_rng(len(kind))
+    images, filters, bias = hostile(kind, rng, images_shape, filters_shape, "float32")
+    results = []
+    for name in AOT_LEVELS:
+        with aotconv.use(name):
+            results.append(aotconv.conv2d(images, filters, bias, groups=groups))
+    assert_within_bound_of_any_data(np.array(results), images, filters, bias, groups=groups)
+
+
+any_kind = problems(dtypes=("float32", "float64", "float16"), layout=st.just("C"))
+
+
+@given(any_kind, st.sampled_from(KINDS), st.sampled_from(AVAILABLE), seeds)
+def test_any_layer_stays_within_the_bound_for_any_data(problem, kind, name, seed):
+    problem.options["activation"] = None
+    rng = np.random.default_rng(seed)
+    shapes, dtype = (problem.images.shape, problem.filters.shape), problem.filters.dtype
+    if dtype == np.float16:
+        images, filters, bias = (rng.uniform(-9, 9, s) for s in (*shapes, shapes[1][3]))
+        images, filters, bias = (a.astype(dtype) for a in (images, filters, bias))
+    else:
+        images, filters, bias = hostile(kind, rng, *shapes, dtype.name)
+    problem = problem._replace(images=images, filters=filters, bias=bias)
+    with aotconv.use(name):
+        result = problem.call(aotconv.conv2d)
+    args = problem.strides, problem.padding
+    assert_within_bound_of_any_data(
+        result, images, filters, bias, *args, residual=problem.residual, **problem.options
+    )

@@ -35,9 +35,11 @@ class Layout(NamedTuple):
     def packed(cls, ndim: int) -> Layout:
         return cls(tuple(range(ndim)), (0,) * ndim)
 
-    def strides(self, shape, itemsize: int) -> tuple[tuple[int, ...], int]:
+    def strides(self, shape, itemsize: int) -> tuple[tuple[int, ...] | None, int]:
         """The strides, but for the axes that run backwards, and the bytes from the first element's
-        to the last one's."""
+        to the last one's.  Where there is no element, strides are NumPy's."""
+        if 0 in shape:
+            return None, 0
         strides, step, span = [0] * len(shape), itemsize, itemsize
         for axis, gap in zip(reversed(self.order), reversed(self.gaps), strict=True):
             strides[axis] = step = step + gap * itemsize

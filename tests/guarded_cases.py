@@ -28,8 +28,9 @@ from aotconv.ladder import Rung
 
 PRODUCTS = 1 << 18  # of a case, at most: larger ones would take the time of many
 ARRAYS = ("images", "filters", "bias", "residual", "out", "weights", "words", "staging")
-# Of `aotconv.plan`, so that small layers are cut, too; the first is what it has.
+# Of `aotconv.plan` and `aotconv.run`, so that small layers are cut, too; first what they have.
 LIMITS = {
+    "LONGEST_MICROSECONDS": (run.LONGEST_MICROSECONDS, run.LONGEST_MICROSECONDS, 2),
     "STAGED_PIXELS": (plan.STAGED_PIXELS, 40, 7),
     "STAGING_BYTES": (plan.STAGING_BYTES, 64 << 10),
     "PANEL_SLICE_BYTES": (plan.PANEL_SLICE_BYTES, 4 << 10),
@@ -145,6 +146,8 @@ def _sizes(row: Row, rng: Draws, axis: str, size: int):
         for count, stride, span, zeros in zip((rows, columns), strides, spans, pads, strict=True)
     ]
     sizes[1] = swept.get("w", sizes[1])
+    if rng.often(0.02):
+        sizes[0] = 0  # images without pixels, amid zeros
     for size, span, zeros in zip(sizes, spans, pads, strict=True):
         zeros[1] = max(zeros[1], span - size - zeros[0])  # so that the window fits
     images = n, *sizes, groups * group_channels
@@ -218,7 +221,8 @@ class Guarded:
         yield mock.patch.object(plan, "words", lambda *args: self.hold("words", words(*args)))
         yield mock.patch.object(packing, "_aligned", self._aligned)
         yield mock.patch.object(run, "_staging", self._stage)
-        yield mock.patch.multiple(plan, **self.case.limits)
+        for name, limit in self.case.limits.items():
+            yield mock.patch.object(plan if hasattr(plan, name) else run, name, limit)
 
     def _aligned(self, size: int, row: Row) -> tuple[np.ndarray, int]:
         self.weights = self.place("weights", (size,), row.dtype)

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from setuptools import Extension
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
+LINUX = sys.platform == "linux"
 sys.path.insert(0, str(ROOT))  # a build backend does not put the project's root there
 
 from aotconv.kernels.registry import ABI, CPU_MODULE, IS_X86_64, LEVELS, ROWS  # noqa: E402
@@ -72,13 +74,23 @@ def compile_module(module: str, target: Path, assembly: Path | None) -> None:
     from aotconv.kernels.compile import SIGNATURE, abi, python_kernel
 
     class KernelModule(CC):
+        # Of numba's helper code a kernel calls next to nothing: what is not reached from the
+        # module's one export is left out, and with it calls that older C libraries do not have.
+        def _get_extra_cflags(self):
+            sections = ["-ffunction-sections", "-fdata-sections"] if LINUX else []
+            return [*super()._get_extra_cflags(), *sections]
+
         def _get_extra_ldflags(self):
-            return [*super()._get_extra_ldflags(), *(["-s"] if sys.platform == "linux" else [])]
+            script = ["-s", "-Wl,--gc-sections", f"-Wl,--version-script={exports}"] if LINUX else []
+            return [*super()._get_extra_ldflags(), *script]
 
     cc = KernelModule(module, source_module=sys.modules[__name__])
     cc.output_dir, cc.output_file = str(target.parent), target.name
     cc.use_nrt = False
     cc.target_cpu = os.environ["NUMBA_CPU_NAME"]
+    if LINUX:  # A Python may name folders of its own machine here; the modules need none of them.
+        linker = cc._toolchain._compiler.linker_so
+        linker[:] = [argument for argument in linker if not argument.startswith("-Wl,-rpath")]
     if module == CPU_MODULE:
         for name, (function, signature) in cpu.EXPORTS.items():
             cc.export(name, signature)(function)
@@ -91,7 +103,10 @@ def compile_module(module: str, target: Path, assembly: Path | None) -> None:
         compiler = ModuleCompiler(cc._export_entries, cc.name, False, cpu_name=cc.target_cpu)
         compiler.export_python_wrap = True
         (assembly / f"{module}.s").write_text(compiler._cull_exports().get_asm_str())
-    cc.compile()
+    with tempfile.TemporaryDirectory() as folder:
+        exports = Path(folder, "exports.map")
+        exports.write_text(f"{{ global: PyInit_{module}; local: *; }};")
+        cc.compile()
 
 
 class BuildKernels(build_ext):

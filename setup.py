@@ -8,6 +8,9 @@ from setuptools import setup
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # build isolation leaves it out
 
+# Wheels hold no time of day, so that the same sources give the same bytes: 1980, zip's first year.
+os.environ.setdefault("SOURCE_DATE_EPOCH", "315532800")
+
 if os.environ.get("AOTCONV_NO_AOT") == "1":
     setup()
 else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import operator
 import sys
+from itertools import islice
 
 import numpy as np
 
@@ -24,6 +25,22 @@ DATA_FORMATS = {
 LARGEST_ITEM = np.dtype(np.clongdouble).itemsize
 ALGORITHMS = ("auto", "winograd")
 PADDINGS = ("valid", "same", "same_lower")
+LONGEST_SHOWN = 200  # characters of a value in a message
+MOST_ITEMS = 9  # that are taken from what should be a pair or a shape: it may have no end
+
+
+def shown(value) -> str:
+    """`value` as messages show it: cut where it is long, whatever its own repr does."""
+    try:
+        text = str.__str__(repr(value))
+    except Exception as error:  # Python itself refuses to print integers of thousands of digits
+        return f"a value that cannot be shown ({type(error).__name__})"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+
+
+def _is(value, kinds) -> bool:
+    """isinstance by the value's type alone: its __class__ may say anything."""
+    return issubclass(type(value), kinds)
 
 
 def array(name: str, value) -> np.ndarray:
@@ -46,21 +63,23 @@ def array(name: str, value) -> np.ndarray:
 def _is_masked(value) -> bool:
     # Naming np.ma would import it, which takes longer than many a convolution.
     masked = sys.modules.get("numpy.ma")
-    return masked is not None and isinstance(value, masked.MaskedArray)
+    return masked is not None and _is(value, masked.MaskedArray)
 
 
 def _as_ndarray(name: str, value) -> np.ndarray:
     if _is_masked(value):
         raise TypeError(f"{name} must be without a mask, got a masked array: fill it first")
-    if isinstance(value, np.ndarray):
+    if _is(value, np.ndarray):
         return value
     try:
         if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
             return np.from_dlpack(value)
         return np.asarray(value)
-    except (BufferError, ValueError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever the object's own methods raise
         kind = type(value).__name__
-        raise TypeError(f"{name} must be an array, got {kind}: {error}") from error
+        raise TypeError(f"{name} must be an array, got {kind}: {shown(error)}") from error
 
 
 def images_axes(images: np.ndarray) -> None:
@@ -73,9 +92,8 @@ def images_axes(images: np.ndarray) -> None:
 
 def images_shape(value) -> tuple[int, ...]:
     """The sizes of the axes of images, 3 or 4 of them."""
-    if isinstance(value, (str, bytes)) or np.ndim(value) != 1:
-        raise TypeError(f"shape must be a tuple of integers, got {value!r}")
-    sizes = tuple(integer("each size of shape", size, 0) for size in value)
+    items = _items("shape", value, "a tuple of integers")
+    sizes = tuple(integer("each size of shape", size, 0) for size in items)
     if len(sizes) not in (3, 4):
         raise ValueError(f"shape must have 4 axes, or 3 for one image, got {sizes}")
     return sizes
@@ -107,64 +125,79 @@ def bias_array(value, n_filters: int) -> np.ndarray | None:
     return bias
 
 
+def _index(name: str, value) -> int | None:
+    """The integer that `value` stands for, asked once; None if it is none, as floats and booleans
+    are."""
+    if _is(value, (bool, np.bool_)):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+    except Exception as error:  # whatever its __index__ raises
+        kind = type(error).__name__
+        raise TypeError(
+            f"{name} must be an integer, got {shown(value)} whose __index__ raises {kind}"
+        ) from error
+
+
 def integer(name: str, value, minimum: int) -> int:
     """`value` as an int of at least `minimum`; floats and booleans are no integers."""
     if type(value) is int and minimum <= value <= sys.maxsize:
         return value
-    try:
-        if isinstance(value, (bool, np.bool_)):
-            raise TypeError
-        value = operator.index(value)
-    except TypeError:
+    number = _index(name, value)
+    if number is None:
         raise TypeError(
-            f"{name} must be an integer, got {value!r} of type {type(value).__name__}"
-        ) from None
-    if value < minimum:
-        raise ValueError(f"{name} must be at least {minimum}, got {value}")
-    if value > sys.maxsize:
-        raise ValueError(f"{name} must be at most {sys.maxsize}, got {value}")
-    return value
+            f"{name} must be an integer, got {shown(value)} of type {type(value).__name__}"
+        )
+    if number < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {shown(number)}")
+    if number > sys.maxsize:
+        raise ValueError(f"{name} must be at most {sys.maxsize}, got {shown(number)}")
+    return number
 
 
 def pair(name: str, value, minimum: int) -> Pair:
     """An integer, meant for both axes, or two of them, as two."""
     if type(value) is int:
         return (integer(name, value, minimum),) * 2
-    if _is_scalar(value):
-        value = (value, value)
+    number = value if _is(value, (bool, np.bool_)) else _index(name, value)
+    if number is not None:
+        return (integer(name, number, minimum),) * 2
     first, second = _two(name, value, "an integer or a pair of integers")
     return integer(name, first, minimum), integer(name, second, minimum)
 
 
-def _is_scalar(value) -> bool:
-    return hasattr(type(value), "__index__") and np.ndim(value) == 0
-
-
 def _two(name: str, value, expected: str):
-    try:
-        if isinstance(value, (str, bytes, dict, set, frozenset)):
-            raise TypeError
-        items = tuple(value)
-    except TypeError:
-        raise TypeError(
-            f"{name} must be {expected}, got {value!r} of type {type(value).__name__}"
-        ) from None
+    items = _items(name, value, expected)
     if len(items) != 2:
-        raise ValueError(f"{name} must be {expected}, got {value!r} of length {len(items)}")
+        length = f"{len(items)}{' or more' if len(items) == MOST_ITEMS else ''}"
+        raise ValueError(f"{name} must be {expected}, got {shown(value)} of length {length}")
     return items
+
+
+def _items(name: str, value, expected: str) -> tuple:
+    """The first MOST_ITEMS of an iterable whose order means something; asked for once."""
+    try:
+        if _is(value, (str, bytes, dict, set, frozenset)):
+            raise TypeError("it has no order of numbers")
+        return tuple(islice(iter(value), MOST_ITEMS))
+    except Exception as error:  # whatever the iterable raises
+        raise TypeError(
+            f"{name} must be {expected}, got {shown(value)} of type {type(value).__name__}"
+        ) from error
 
 
 def padding(value):
     """One of PADDINGS, or ``((top, bottom), (left, right))``."""
     forms = f"one of {PADDINGS}, an integer, (rows, columns) or ((top, bottom), (left, right))"
-    if isinstance(value, str):
+    if _is(value, str):
         rule = str.lower(value)
         if rule not in PADDINGS:
-            raise ValueError(f"padding must be {forms}, got {value!r}")
+            raise ValueError(f"padding must be {forms}, got {shown(value)}")
         return rule
-    if _is_scalar(value):
-        value = (value, value)
-    rows, columns = _two("padding", value, forms)
+    number = value if _is(value, (bool, np.bool_)) else _index("padding", value)
+    rows, columns = _two("padding", value, forms) if number is None else (number, number)
     return pair("padding", rows, 0), pair("padding", columns, 0)
 
 
@@ -203,13 +236,14 @@ def winograd_dtype(dtype) -> None:
 
 
 def _one_of(name: str, value, choices):
-    if value is not None and not isinstance(value, str):
+    if value is not None and not _is(value, str):
         raise TypeError(
-            f"{name} must be one of {choices}, got {value!r} of type {type(value).__name__}"
+            f"{name} must be one of {choices}, got {shown(value)} of type {type(value).__name__}"
         )
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {choices}, got {value!r}")
-    return choices[choices.index(value)]
+    text = None if value is None else str.__str__(value)  # a subclass may equal anything
+    if text not in choices:
+        raise ValueError(f"{name} must be one of {choices}, got {shown(value)}")
+    return text
 
 
 def filter_groups(value, n_filters: int) -> int:
@@ -257,7 +291,7 @@ def out_array(value) -> np.ndarray:
     """A plain view of `value`, like those of `array`."""
     if type(value) is np.ndarray:
         return value.view()
-    if not isinstance(value, np.ndarray) or _is_masked(value):
+    if not _is(value, np.ndarray) or _is_masked(value):
         raise TypeError(f"out must be a NumPy array, got {type(value).__name__}")
     return np.ndarray.view(value, np.ndarray)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from .blocks import BLOCK_BYTES, in_bytes, split
+from .blocks import BLOCK_BYTES, Block, split
 from .geometry import Geometry, extent
+
+BLOCK_PRODUCTS = 1 << 26  # signals wait for them; integers' take a nanosecond each
 
 
 def convolve(
@@ -20,30 +22,67 @@ def convolve(
 ) -> None:
     """Convolve images (N, H, W, C) into `out` (N, OH, OW, O), in the dtype of `filters`.
 
-    The windows of a block are copied out for the product, so blocks are smaller by the kernel.
+    The windows of a block of outputs are copied out for the product.
     """
     g, dtype = geometry, filters.dtype
     # (KH, KW, C / groups, O) -> (groups, KH * KW * C / groups, O / groups)
     matrices = filters.reshape(g.depth, g.groups, g.group_filters).transpose(1, 0, 2)
     if bias is not None:
         bias = bias.astype(dtype)  # copied: `out` may lie on it
-    for block in split(g, in_bytes(g, dtype.itemsize, BLOCK_BYTES // (g.kh * g.kw))):
-        b = block.geometry
-        height, width = b.h + b.top + b.bottom, b.w + b.left + b.right
-        padded = np.zeros((b.n, height, width, b.c), dtype)
-        padded[:, b.top : b.top + b.h, b.left : b.left + b.w] = images[block.images]
-        windows = sliding_window_view(padded, (extent(g.kh, g.dh), extent(g.kw, g.dw)), axis=(1, 2))
-        windows = windows[:, :: g.sh, :: g.sw, :, :: g.dh, :: g.dw]
-        windows = windows.reshape(b.n, b.oh, b.ow, g.groups, g.group_channels, g.kh, g.kw)
-        rows = windows.transpose(3, 0, 1, 2, 5, 6, 4).reshape(g.groups, -1, g.depth)
+    pixel = g.kh * g.kw * g.c * dtype.itemsize
+
+    def fits(n: int, oh: int, ow: int) -> bool:
+        pixels = n * oh * ow
+        return pixels * pixel <= BLOCK_BYTES and pixels * g.o * g.depth <= BLOCK_PRODUCTS
+
+    for block in split(g, fits):
+        windows = _apart(g, images, block, dtype) if _far(g) else _adjoining(images, block, dtype)
+        shape = windows.shape[:3]
+        windows = windows.reshape(*shape, g.kh, g.kw, g.groups, g.group_channels)
+        rows = windows.transpose(5, 0, 1, 2, 3, 4, 6).reshape(g.groups, -1, g.depth)
         with np.errstate(over="ignore", invalid="ignore"):
             result = np.matmul(rows, matrices)
-            result = result.transpose(1, 0, 2).reshape(b.n, b.oh, b.ow, g.o)
+            result = result.transpose(1, 0, 2).reshape(*shape, g.o)
             if bias is not None:
                 result += bias
             if residual is not None:
                 result += residual[block.out].astype(dtype)
             out[block.out] = activate(result, activation)
+
+
+def _far(geometry: Geometry) -> bool:
+    """Whether windows hold fewer pixels than the padded images, most of which no tap reads."""
+    g = geometry
+    height, width = g.h + g.top + g.bottom, g.w + g.left + g.right
+    return height * width > g.oh * g.kh * g.ow * g.kw
+
+
+def _adjoining(images: np.ndarray, block: Block, dtype: np.dtype) -> np.ndarray:
+    """The windows (N, OH, OW, KH, KW, C) of a block, cut from its padded images."""
+    b = block.geometry
+    height, width = b.h + b.top + b.bottom, b.w + b.left + b.right
+    padded = np.zeros((b.n, height, width, b.c), dtype)
+    padded[:, b.top : b.top + b.h, b.left : b.left + b.w] = images[block.images]
+    windows = sliding_window_view(padded, (extent(b.kh, b.dh), extent(b.kw, b.dw)), axis=(1, 2))
+    windows = windows[:, :: b.sh, :: b.sw, :, :: b.dh, :: b.dw]
+    return windows.transpose(0, 1, 2, 4, 5, 3)
+
+
+def _apart(geometry: Geometry, images: np.ndarray, block: Block, dtype: np.dtype) -> np.ndarray:
+    """The windows (N, OH, OW, KH, KW, C) of a block, pixel by pixel: however large the strides,
+    dilations and padding are, no more is allocated than they hold."""
+    g, (n, y, x) = geometry, block.out
+
+    def taps(outputs: slice, stride: int, kernel: int, dilation: int, before: int) -> np.ndarray:
+        first = np.arange(outputs.start, outputs.stop) * stride - before
+        return np.add.outer(first, np.arange(kernel) * dilation).ravel()
+
+    rows, columns = taps(y, g.sh, g.kh, g.dh, g.top), taps(x, g.sw, g.kw, g.dw, g.left)
+    windows = np.zeros((n.stop - n.start, len(rows), len(columns), g.c), dtype)
+    ys, xs = (np.flatnonzero((at >= 0) & (at < size)) for at, size in ((rows, g.h), (columns, g.w)))
+    windows[:, ys[:, None], xs] = images[n][:, rows[ys][:, None], columns[xs]]
+    windows = windows.reshape(len(windows), -1, g.kh, x.stop - x.start, g.kw, g.c)
+    return windows.transpose(0, 1, 3, 2, 4, 5)
 
 
 def fill(

@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from . import cpu
+from .check import shown
 from .kernels.registry import ABI, AOT_DTYPES, LEVELS, LOOP_DTYPES, Level, Row
 
 
@@ -116,24 +117,27 @@ def implementations() -> tuple[Implementation, ...]:
 def _find(name: str, source: str) -> Implementation:
     """The implementation `name`, which must be able to run."""
     known = implementations()
+    # A subclass of str may equal anything.
+    text = str.__str__(name) if issubclass(type(name), str) else None
     possible = ", ".join(each.name for each in known if each.available)
     for each in known:
-        if each.name == name:
+        if each.name == text:
             if each.available:
                 return each
             raise ValueError(
-                f"{source}: {name!r} cannot run here: {each.reason}; possible here: {possible}"
+                f"{source}: {text!r} cannot run here: {each.reason}; possible here: {possible}"
             )
-    raise ValueError(f"{source}: {name!r} is no implementation; possible here: {possible}")
+    raise ValueError(f"{source}: {shown(name)} is no implementation; possible here: {possible}")
+
+
+def _compiled() -> Implementation | None:
+    """The fastest of those compiled ahead of time that can run; no slower one is looked at."""
+    levels = map(_level_implementation, LEVELS.values())
+    return next((each for each in levels if each.available), None)
 
 
 def _best() -> Implementation:
-    """The fastest that can run; only what is faster than it is looked at."""
-    for level in LEVELS.values():
-        found = _level_implementation(level)
-        if found.available:
-            return found
-    return next(each for each in implementations() if each.available)
+    return _compiled() or next(each for each in implementations() if each.available)
 
 
 _forced: contextvars.ContextVar[Implementation | None] = contextvars.ContextVar(
@@ -148,7 +152,9 @@ def _default() -> Implementation:
 
 
 if not _name:
-    _default()  # load the module now, so that the first call is as fast as later ones
+    # Load the module now, so that the first call is as fast as later ones.  Where there is none,
+    # numba is left for that call: to import it opens files and takes a second.
+    _compiled()
 
 
 def active() -> Implementation:

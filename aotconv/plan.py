@@ -42,6 +42,7 @@ STRIP = 1024  # elements of a strip, roughly
 DEPTHWISE_BYTES = 16 << 10  # of weights in a task: half the first-level cache
 LARGEST_NARROW_WINDOW = 16 << 10  # bytes; a few of them fit into the scratch words
 LARGEST_STRIP_WINDOW = 32  # rows and columns: copies of inputs fit into the scratch words
+LARGEST_STRIP_STRIDE = 256  # the kernel counts up to it, and adds it to sizes
 # Of one thread, roughly: multiply-adds, and bytes, in a microsecond.
 VECTOR_RATE, LOOP_RATE, COPY_RATE = 200_000, 500, 10_000
 ALIGNMENT = 64  # of packed weights, in bytes: a cache line, and the widest vector
@@ -83,7 +84,10 @@ def select(layer: Layer, dtype: str, level: str) -> Row:
     if rows[0].family == "loop":
         return rows[0]
     channelwise = layer.group_channels == 1 and layer.groups == layer.n_filters
-    if channelwise and max(layer.kh, layer.kw) <= LARGEST_STRIP_WINDOW:
+    large = max(layer.kh, layer.kw) > LARGEST_STRIP_WINDOW or (
+        max(layer.strides) > LARGEST_STRIP_STRIDE
+    )
+    if channelwise and not large:
         return next(row for row in rows if _serves(row, layer))
     group_filters = layer.n_filters // layer.groups
     for row in rows:
@@ -410,7 +414,7 @@ def words(
     if row.family == "dense" and _is_one_row(row, geometry, image_strides, out_strides):
         g = geometry
         geometry = g._replace(h=1, w=g.h * g.w, oh=1, ow=g.oh * g.ow)
-    empty = geometry.h * geometry.w == 0  # whose strides NumPy sets to 0
+    empty = geometry.h * geometry.w == 0  # whose strides say nothing
     planar = (
         geometry.c > 1 and image_strides[3] != row.itemsize and not empty,
         geometry.o > 1 and out_strides[3] != row.itemsize,

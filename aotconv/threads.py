@@ -29,16 +29,39 @@ _LIBRARIES = {
 # process where it cannot start as many as it is asked for.
 THREADS_PER_CPU = 4
 
+_CGROUP, _OWN_CGROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+_OWN_STATE = Path("/proc/self/stat")
+
 _limit: int | None = None  # set_num_threads
 # OpenMP's threads do not survive a fork, whoever started them: a child that asks for a team waits
 # for ever.
 _process = os.getpid()
 
 
+def _is_loaded(name: str) -> bool:
+    """Whether somebody has loaded a library into this process."""
+    try:
+        ctypes.CDLL(name, mode=os.RTLD_NOLOAD | os.RTLD_LAZY)
+    except OSError:
+        return False
+    return True
+
+
+def _began_as_a_fork() -> bool:
+    """Whether this process was forked and has executed no program since, as far as Linux tells."""
+    try:
+        words = _OWN_STATE.read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return False
+    return bool(int(words[6]) & 0x40)  # of its flags, PF_FORKNOEXEC
+
+
 @functools.cache
 def openmp_runtime() -> ctypes.CDLL | None:
     """The OpenMP runtime, or None where none is installed."""
     for name in _LIBRARIES.get(sys.platform, ()):
+        if _is_loaded(name) and _began_as_a_fork():
+            return None  # the parent may have used its threads, which did not survive
         try:
             library = ctypes.CDLL(name)
         except OSError:
@@ -57,13 +80,10 @@ def _gomp_parallel() -> int:
     return ctypes.cast(runtime.GOMP_parallel, ctypes.c_void_p).value or 0
 
 
-_CGROUP, _OWN_CGROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
-
-
 def _control_groups() -> Iterator[tuple[Path, bool]]:
     """The folders of the control groups that this process is in, and whether of version 1."""
     try:
-        lines = _OWN_CGROUP.read_text().splitlines()
+        lines = os.fsdecode(_OWN_CGROUP.read_bytes()).splitlines()
     except OSError:
         return  # not Linux, or no /proc
     for line in lines:
@@ -90,13 +110,17 @@ def _granted(folder: Path, version_1: bool) -> float:
 
 
 @functools.cache
+def _quota() -> float:
+    """The least that a control group of this process grants."""
+    return min((_granted(*group) for group in _control_groups()), default=math.inf)
+
+
 def _cpus() -> int:
-    """CPUs that this process may keep busy: those it may run on, and no more than the time that a
-    container's quota grants, which OpenMP's runtimes do not look at."""
+    """CPUs that this thread may keep busy now: those it may run on, and no more than the time that
+    a container's quota grants, which OpenMP's runtimes do not look at."""
     mine = hasattr(os, "sched_getaffinity")
     available = len(os.sched_getaffinity(0)) if mine else os.cpu_count() or 1
-    quota = min((_granted(*group) for group in _control_groups()), default=math.inf)
-    return max(1, math.ceil(min(available, quota)))
+    return max(1, math.ceil(min(available, _quota())))
 
 
 def get_num_threads() -> int:

@@ -15,7 +15,7 @@ from guarded import POISON, Layout, Pages
 from guarded_cases import draw, sweep
 from numpy.lib.stride_tricks import as_strided
 from oracle import sums
-from processes import TESTS, run_test_code
+from processes import TESTS, run_with_tests
 from rows import NAMED, served_sizes
 from strategies import integer_values, real_values
 
@@ -39,17 +39,10 @@ def guarded():
     Returns how many there were.  If one of them crashes or is wrong, the test fails and says which.
     """
 
-    def run(rows: list[str], numbers: range, *options: str, under=(), **environment) -> int:
-        first, last = numbers[0], numbers[-1]
-        cases = [f"{row}:{SEED}:{first}-{last}" for row in rows]
-        arguments = "guarded_cases.py", *options, *cases
-        process = run_test_code(
-            *arguments,
-            under=under,
-            OPENBLAS_NUM_THREADS="1",
-            OMP_WAIT_POLICY="passive",
-            **environment,
-        )
+    def run(rows: list[str], numbers: range, *options: str, **environment) -> int:
+        cases = [f"{row}:{SEED}:{numbers[0]}-{numbers[-1]}" for row in rows]
+        code = f"import guarded_cases; guarded_cases.main({[*options, *cases]})"
+        process = run_with_tests(code, OPENBLAS_NUM_THREADS="1", **environment)
         if process.returncode:
             pytest.fail(failure(process))
         assert process.stdout.splitlines()[-1] == f"{len(rows) * len(numbers)} cases"
@@ -118,7 +111,7 @@ WATCHED = [level for level in AOT_LEVELS if level != "x86-64-v4"]
 @needs_valgrind
 @pytest.mark.parametrize("level", WATCHED)
 def test_valgrind_finds_no_error_in_the_compiled_modules(level, guarded):
-    options = {"under": VALGRIND, **UNDER_VALGRIND}
+    options = {"within": VALGRIND, **UNDER_VALGRIND}
     assert guarded(ROWS[level], range(6 if len(ROWS[level]) > 20 else 20), "--heap", **options)
 
 
@@ -135,7 +128,7 @@ def test_valgrind_finds_no_error_in_the_compiled_modules(level, guarded):
 )
 def test_valgrind_finds_what_is_done_to_an_array_on_the_heap(code, found):
     start = "import ctypes; from guarded import Heap; held = Heap((3, 5), 'f4', True); "
-    process = run_test_code("-c", start + code, under=VALGRIND, **UNDER_VALGRIND)
+    process = run_with_tests(start + code, within=VALGRIND, **UNDER_VALGRIND)
     assert found in process.stderr
     assert process.returncode == (ERROR if found else 0)
 
@@ -152,16 +145,16 @@ def test_an_access_one_byte_beyond_a_guarded_array_ends_the_process(at_end, acce
     start = f"import ctypes; from guarded import Pages; a = Pages((3, 5), 'f4', {at_end}).array; "
     inside = "a.ctypes.data + a.nbytes - 1" if at_end else "a.ctypes.data"
     code = ACCESSES[access]
-    assert run_test_code("-c", start + code.format(inside)).returncode == 0
+    assert run_with_tests(start + code.format(inside)).returncode == 0
     beyond = f"{inside} {'+' if at_end else '-'} 1"
-    assert run_test_code("-c", start + code.format(beyond)).returncode == -signal.SIGSEGV
+    assert run_with_tests(start + code.format(beyond)).returncode == -signal.SIGSEGV
 
 
 @pytest.mark.parametrize("frozen", [True, False])
 def test_a_write_into_a_frozen_array_ends_the_process(frozen):
     code = "from guarded import Pages; held = Pages((3,), 'f4', True)\n"
     code += "held.freeze()\n" * frozen + "held.array[1] = held.array[0]"
-    assert run_test_code("-c", code).returncode == (-signal.SIGSEGV if frozen else 0)
+    assert run_with_tests(code).returncode == (-signal.SIGSEGV if frozen else 0)
 
 
 def test_each_byte_around_and_between_a_guarded_arrays_elements_is_a_canary():
@@ -203,7 +196,7 @@ def harmed(kernel, geometry, images, out, *more):
     {harm}
 guarded_cases.run.convolve = harmed
 guarded_cases.main([{name!r}])"""
-    process = run_test_code("-c", code)
+    process = run_with_tests(code)
     assert process.returncode
     assert found in failure(process) and f"guarded_cases.py {name}`" in failure(process)
 

@@ -6,8 +6,11 @@ import importlib
 import re
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+from audit import faults_of_module
 from conftest import AOT_LEVELS
 
 from aotconv.kernels.registry import ABI, CPU_MODULE, IS_X86_64, LEVELS, ROWS
@@ -31,10 +34,13 @@ SSE4 = re.compile(r"^(p(blend|insr|extr|min|max)|blendv?p|insertps|ptest|round|p
 INSTRUCTION = re.compile(r"\s+[0-9a-f]+:\s+(?:(?:rep\w*|lock|notrack|bnd|data16) )*(\S+)\s*(.*)")
 
 
+def path_of(name):
+    return Path(importlib.util.find_spec(f"aotconv.{name}").origin)
+
+
 def disassemble(name):
     """(mnemonic, operands) of every instruction of a module."""
-    path = importlib.util.find_spec(f"aotconv.{name}").origin
-    command = ["objdump", "-d", "--no-show-raw-insn", path]
+    command = ["objdump", "-d", "--no-show-raw-insn", path_of(name)]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     found = []
     for line in text.splitlines():
@@ -96,3 +102,8 @@ def test_a_module_exports_its_rows_and_its_abi_alone(level):
     module = importlib.import_module(f"aotconv.{LEVELS[level].module}")
     exported = {name for name in vars(module) if not name.startswith("__")}
     assert exported == {ABI, *(row.name for row in ROWS if row.level == level)}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the build trims modules on Linux alone")
+def test_a_module_needs_an_old_c_library_alone_and_shows_its_start_alone(instructions):
+    assert not [fault for name in instructions for fault in faults_of_module(path_of(name))]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
 import threadpoolctl
 from conftest import AOT_LEVELS
-from processes import output_of
+from processes import WATCHED, output_of
 
 import aotconv
 from aotconv import threads
@@ -36,33 +37,158 @@ def test_results_are_bit_identical_for_any_number_of_threads(level, dtype, group
         np.testing.assert_array_equal(result, results[0])
 
 
-def test_the_gil_is_released_while_a_kernel_runs():
-    layer = aotconv.Conv2D(np.ones((3, 3, 64, 64), np.float32), threads=1)
-    images = np.ones((1, 400, 400, 64), np.float32)
-    out = layer(images)
-    counted, running = 0, threading.Event()
-    during = []
+class Watched:
+    """A layer that computes in a thread of its own, and how far it has come."""
 
-    def convolve():
-        running.set()
-        before = counted
-        layer(images, out=out)
-        during.append(counted - before)
+    def __init__(self, layer, images):
+        self.layer, self.images = layer, images
+        self.out = np.empty(layer.output_shape(images.shape), images.dtype)
+        self.rows = memoryview(self.out[0, :, 0, 0])
 
-    # With the GIL held by a call of a tenth of a second, nothing is counted from its start to its
-    # end but one switch interval's worth before it; without, thousands are.
+    def start(self):
+        self.out[0, :, 0, 0] = np.nan
+        self.thread = threading.Thread(target=self.layer, args=(self.images, self.out))
+        self.thread.start()
+
+    def written(self):
+        """Rows of the result that have been begun; they are computed in order."""
+        return sum(each == each for each in self.rows)
+
+
+def test_the_gil_is_released_while_kernels_run_two_at_once():
+    layer = aotconv.Conv2D(np.ones((5, 5, 64, 64), np.float32), threads=1)
+    contenders = [Watched(layer, np.ones((1, 260, 200, 64), np.float32)) for _ in range(2)]
     interval = sys.getswitchinterval()
-    sys.setswitchinterval(1)  # a thread gives up the GIL only by releasing it
+    sys.setswitchinterval(1000)  # this thread keeps the GIL until it waits for something
     try:
-        worker = threading.Thread(target=convolve)
-        worker.start()
-        running.wait()
-        while worker.is_alive():
-            counted += 1
+        for _ in range(50):
+            for each in contenders:
+                each.start()
+            while not all(each.written() for each in contenders):
+                time.sleep(0)
+            # From here on no other thread has the GIL, so that what goes on goes on without it.
+            before = [each.written() for each in contenders]
+            for _ in range(1000):
+                moved = [each.written() > n for each, n in zip(contenders, before, strict=True)]
+                if all(moved):
+                    break
+            for each in contenders:
+                each.thread.join()
+            if all(moved):
+                break
     finally:
         sys.setswitchinterval(interval)
-    worker.join()
-    assert during[0] > 1000
+    assert all(moved), moved
+
+
+def test_threads_that_do_all_sorts_of_calls_at_once_get_the_same_bits():
+    assert output_of(f"{MANY_THREADS}\nhurry(rounds=6)", OMP_NUM_THREADS="2") == "done"
+
+
+@pytest.mark.long
+def test_threads_that_do_all_sorts_of_calls_for_a_minute_get_the_same_bits():
+    assert (
+        output_of(f"{MANY_THREADS}\nhurry(rounds=400)", timeout=900, OMP_NUM_THREADS="2") == "done"
+    )
+
+
+# 16 threads share layers, have layers of their own, or call conv2d, in an order of their own.
+MANY_THREADS = (
+    WATCHED
+    + """
+import random, sys, threading, warnings
+import numpy as np, aotconv
+warnings.simplefilter("ignore", aotconv.FallbackWarning)
+rng = np.random.default_rng(0)
+levels = [each.name for each in aotconv.implementations() if each.available and each.name != "jit"]
+compiled = [each for each in levels if each != "numpy"]
+
+def draw(*shape):
+    return rng.integers(-4, 5, shape).astype(np.float32)  # sums are exact: the same on all rungs
+
+class Task:
+    def __init__(self, n, size, channels, n_filters, window, **options):
+        self.images = draw(n, size, size + 3, channels)
+        self.filters = draw(window, window, channels // options.get("groups", 1), n_filters)
+        self.options = options
+        if options.get("data_format") == "NCHW":
+            self.images = np.ascontiguousarray(self.images.transpose(0, 3, 1, 2))
+        self.layer = self.new()
+        self.expected = self.layer(self.images, threads=1)
+        self.residual = draw(*self.expected.shape)
+
+    def new(self):
+        return aotconv.Conv2D(self.filters, **self.options)
+
+    def is_right(self, how, threads, out):
+        expected = self.expected
+        if how == "shared":
+            result = self.layer(self.images, threads=threads)
+        elif how == "own":
+            result = self.new()(self.images, threads=threads)
+        elif how == "out":
+            out = out.setdefault(self, np.empty_like(expected))
+            out[...] = np.nan
+            result = self.layer(self.images, out, threads)
+        elif how == "residual":
+            result = self.layer(self.images, residual=self.residual, threads=threads)
+            expected = expected + self.residual
+        else:
+            result = aotconv.conv2d(self.images, self.filters, threads=threads, **self.options)
+        return np.array_equal(result, expected)
+
+tasks = [
+    Task(1, 30, 16, 32, 3, padding="same"),
+    Task(2, 17, 5, 7, 3),
+    Task(1, 9, 1, 1, 3),
+    Task(2, 20, 3, 4, 4),
+    Task(1, 40, 24, 24, 3, groups=24),
+    Task(1, 50, 1, 1, 5, padding="same"),
+    Task(1, 40, 3, 3, 9, groups=3),
+    Task(1, 24, 32, 32, 3, groups=8, strides=2),
+    Task(2, 21, 16, 40, 3, data_format="NCHW"),
+    Task(1, 21, 16, 16, 3, data_format="NCHW", groups=16),
+    Task(1, 30, 64, 128, 1),
+]
+winograd = aotconv.Conv2D(draw(3, 3, 16, 40), algorithm="winograd") if compiled else None
+transformed = draw(1, 26, 29, 16)
+untransformed = winograd(transformed, threads=1) if compiled else None
+wrong, done = [], [0] * 16
+
+def work(seed, rounds):
+    choose, out = random.Random(seed), {}
+    for _ in range(rounds * len(tasks)):
+        task = choose.choice(tasks)
+        how = choose.choice(["shared", "own", "out", "residual", "conv2d"])
+        threads = choose.choice([None, 1, 2, 3])
+        if choose.random() < 0.1:
+            aotconv.set_num_threads(choose.choice([None, 1, 2]))
+        if choose.random() < 0.2:
+            with aotconv.use(choose.choice(levels)):
+                right = task.is_right(how, threads, out)
+        else:
+            right = task.is_right(how, threads, out)
+        if winograd is not None and choose.random() < 0.1:
+            right &= np.array_equal(winograd(transformed, threads=threads), untransformed)
+        done[seed] += 1
+        if not right:
+            wrong.append((seed, tasks.index(task), how, threads))
+
+def hurry(rounds):
+    sys.setswitchinterval(1e-5)
+    threads = [threading.Thread(target=work, args=(i, rounds)) for i in range(16)]
+    for each in threads:
+        each.start()
+    before = []
+    while any(each.is_alive() for each in threads):
+        if done != before:
+            before = list(done)
+            signal.alarm(100)
+        next(each for each in threads if each.is_alive() or each is threads[-1]).join(1)
+    assert not wrong and sum(done) == 16 * rounds * len(tasks), wrong[:5]
+    print("done")
+"""
+)
 
 
 @pytest.mark.parametrize("algorithm", ["auto", "winograd"])
@@ -123,10 +249,208 @@ def test_the_default_honours_omp_num_threads_affinity_and_set_num_threads():
 
 
 @needs_openmp
+@pytest.mark.skipif(
+    len(getattr(os, "sched_getaffinity", lambda _: ())(0)) < 2,
+    reason="needs two CPUs to choose from",
+)
+def test_a_process_that_is_confined_to_one_cpu_later_uses_one_thread_from_then_on():
+    code = f"""
+import os, aotconv
+assert aotconv.get_num_threads() > 1
+os.sched_setaffinity(0, {{{min(os.sched_getaffinity(0))}}})
+print(aotconv.get_num_threads())
+"""
+    assert output_of(code, OMP_NUM_THREADS=None) == "1"
+
+
+@needs_openmp
 def test_threadpoolctl_limits_the_default():
     threads.openmp_runtime()
     with threadpoolctl.threadpool_limits(1, user_api="openmp"):
         assert aotconv.get_num_threads() == 1
+
+
+class Runtime:
+    """An OpenMP runtime of sixteen threads."""
+
+    def omp_get_max_threads(self):
+        return 16
+
+
+@pytest.fixture
+def machine(monkeypatch, tmp_path):
+    """A function that makes files of control groups for a machine of sixteen CPUs, and asks for the
+    number of threads there."""
+
+    def ask(groups, files, omp_num_threads=None):
+        for name, text in files.items():
+            path = tmp_path / "cgroup" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        if groups is not None:
+            (tmp_path / "own").write_bytes(os.fsencode(groups))
+        threads._quota.cache_clear()
+        return aotconv.get_num_threads()
+
+    monkeypatch.setattr(threads, "_CGROUP", tmp_path / "cgroup")
+    monkeypatch.setattr(threads, "_OWN_CGROUP", tmp_path / "own")
+    monkeypatch.setattr(threads, "openmp_runtime", Runtime)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    yield ask
+    threads._quota.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "expected"),
+    [
+        (None, {}, 16),
+        ("0::/\n", {}, 16),
+        ("0::/\n", {"cpu.max": "max 100000\n"}, 16),
+        ("0::/\n", {"cpu.max": "200000 100000\n"}, 2),
+        ("0::/\n", {"cpu.max": "150000 100000\n"}, 2),
+        ("0::/\n", {"cpu.max": "50000 100000\n"}, 1),
+        ("0::/\n", {"cpu.max": "1000 1000000\n"}, 1),
+        ("0::/\n", {"cpu.max": "9900000 100000\n"}, 16),
+        ("0::/a/b\n", {"a/b/cpu.max": "max 100000\n", "a/cpu.max": "300000 100000\n"}, 3),
+        ("0::/a/b\n", {"a/b/cpu.max": "400000 100000\n", "a/cpu.max": "500000 100000\n"}, 4),
+        ("0::/a\n", {"b/cpu.max": "100000 100000\n"}, 16),
+        ("0::/a: b\n", {"a: b/cpu.max": "300000 100000\n"}, 3),
+        # A namespace's own root lies above it, or the folder is mounted as if it were the root.
+        ("0::/../../c\n", {"cpu.max": "max 100000\n"}, 16),
+        ("0::/docker/0123\n", {"cpu.max": "300000 100000\n"}, 3),
+        (
+            "2:cpu,cpuacct:/a\n1:name=systemd:/\n0::/\n",
+            {"cpu/a/cpu.cfs_quota_us": "250000\n", "cpu/a/cpu.cfs_period_us": "100000\n"},
+            3,
+        ),
+        (
+            "2:cpu:/a/b\n",
+            {
+                "cpu/cpu.cfs_quota_us": "-1\n",
+                "cpu/cpu.cfs_period_us": "100000\n",
+                "cpu/a/cpu.cfs_quota_us": "500000\n",
+                "cpu/a/cpu.cfs_period_us": "100000\n",
+                "cpu/a/b/cpu.cfs_quota_us": "-1\n",
+                "cpu/a/b/cpu.cfs_period_us": "100000\n",
+            },
+            5,
+        ),
+        ("2:cpuacct:/a\n", {"cpu/a/cpu.cfs_quota_us": "1\n", "cpu/a/cpu.cfs_period_us": "9\n"}, 16),
+        ("0::/\udcff\n", {"\udcff/cpu.max": "300000 100000\n"}, 3),  # a name that is no UTF-8
+        ("0::/\n", {"cpu.max": ""}, 16),
+        ("0::/\n", {"cpu.max": "nonsense\n"}, 16),
+    ],
+)
+def test_a_containers_quota_limits_the_default(machine, groups, files, expected):
+    assert machine(groups, files) == expected
+
+
+def test_omp_num_threads_and_set_num_threads_outrank_a_containers_quota(machine, monkeypatch):
+    quota = "0::/\n", {"cpu.max": "200000 100000\n"}
+    assert machine(*quota) == 2
+    try:
+        aotconv.set_num_threads(7)
+        assert machine(*quota) == 7
+    finally:
+        aotconv.set_num_threads(None)
+    monkeypatch.setenv("OMP_NUM_THREADS", "16")
+    assert machine(*quota) == 16
+
+
+STARTED = """
+import os, numpy as np, aotconv
+def running():
+    return len(os.listdir("/proc/self/task"))
+layer = aotconv.Conv2D(np.ones((3, 3, 64, 64), np.float32))
+images = np.ones((1, 150, 150, 64), np.float32)
+before = running()
+aotconv.get_num_threads()
+layer(images, threads=1)
+layer(images[:, :5, :5])
+started = [running() - before]
+for threads in {threads}:
+    layer(images, threads=threads)
+    started.append(running() - before)
+print(*started)
+"""
+
+
+@needs_openmp
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="needs /proc to count threads")
+@pytest.mark.parametrize(
+    ("asked", "expected", "environment"),
+    [
+        ((2, 3), "0 1 2", {}),
+        ((1, None), "0 0 0", {"OMP_NUM_THREADS": "1"}),
+        ((None, None), "0 2 2", {"OMP_NUM_THREADS": "3"}),
+        ((None, 3), "0 0 0", {"OMP_THREAD_LIMIT": "1"}),
+        ((8,), "0 1", {"OMP_THREAD_LIMIT": "2"}),
+    ],
+)
+def test_no_more_threads_start_than_are_asked_for(asked, expected, environment):
+    assert output_of(STARTED.format(threads=asked), **environment) == expected
+
+
+@needs_openmp
+@pytest.mark.parametrize("environment", [
+    {"OMP_DYNAMIC": "true"},
+    {"OMP_NUM_THREADS": "2,1"},
+    {"OMP_PROC_BIND": "true"},
+    {"OMP_PLACES": "threads", "OMP_PROC_BIND": "spread"},
+    {"OMP_WAIT_POLICY": "active"},
+    {"OMP_WAIT_POLICY": "passive"},
+    {"OMP_MAX_ACTIVE_LEVELS": "0"},
+    {"OMP_SCHEDULE": "dynamic,4"},
+    {"OMP_NUM_THREADS": "many"},
+    {"OMP_STACKSIZE": "16k"},
+    {"OMP_STACKSIZE": "256k", "GOMP_SPINCOUNT": "0"},
+])  # fmt: skip
+def test_whatever_openmp_is_told_results_are_right(environment):
+    code = f"{WATCHED}{EVERY_FAMILY}\nassert compute(2) and compute(3)\nprint('done')"
+    assert output_of(code, **environment) == "done"
+
+
+# Whether all families compute the bits that one thread gets.
+EVERY_FAMILY = """
+import threading
+import numpy as np, aotconv
+rng = np.random.default_rng(0)
+def case(shape, window, **options):
+    return (rng.standard_normal(shape, np.float32),
+        aotconv.Conv2D(rng.standard_normal(window, np.float32), **options))
+cases = [
+    case((1, 40, 40, 32), (3, 3, 32, 64)),
+    case((1, 32, 40, 40), (3, 3, 32, 64), data_format="NCHW"),
+    case((2, 60, 60, 3), (4, 4, 3, 4)),
+    case((1, 40, 40, 32), (3, 3, 4, 32), groups=8),
+    case((1, 60, 60, 64), (5, 5, 1, 64), groups=64),
+    case((1, 300, 300, 1), (5, 5, 1, 1)),
+    case((1, 100, 100, 3), (9, 9, 1, 3), groups=3, strides=2),
+]
+if aotconv.active().name != "numpy":
+    cases.append(case((1, 40, 40, 32), (3, 3, 32, 64), algorithm="winograd"))
+expected = [layer(images, threads=1) for images, layer in cases]
+def compute(threads):
+    return all(np.array_equal(layer(images, threads=threads), each)
+        for (images, layer), each in zip(cases, expected))
+"""
+
+
+@pytest.mark.parametrize("kibibytes", [32, 64, 256])
+def test_a_python_thread_of_a_small_stack_computes(kibibytes):
+    code = f"""{WATCHED}{EVERY_FAMILY}
+assert compute(2)
+results = []
+threading.stack_size({kibibytes << 10})
+for threads in (1, 2):
+    worker = threading.Thread(target=lambda: results.append(compute(threads)))
+    worker.start()
+    worker.join()
+assert results == [True, True]
+print("done")
+"""
+    assert output_of(code) == "done"
 
 
 def test_small_work_stays_on_one_thread_and_large_work_does_not(monkeypatch):

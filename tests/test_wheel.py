@@ -8,26 +8,31 @@ import subprocess
 import sys
 import venv
 import zipfile
-from email.parser import Parser
 from pathlib import Path
 
 import pytest
+from audit import modules, requirements
+from conftest import AOT_LEVELS
 from processes import output_of, run_python
 
-import aotconv
 from aotconv.kernels.registry import CPU_MODULE, IS_X86_64, LEVELS
 
 ROOT = Path(__file__).parent.parent
-SOURCES = ("aotconv", "build_kernels.py", "setup.py", "pyproject.toml", "LICENSE", "README.md")
+SOURCES = (
+    *("aotconv", "tests", "build_kernels.py", "setup.py", "noxfile.py", "pyproject.toml"),
+    *("MANIFEST.in", "LICENSE", "README.md", "CHANGELOG.md", "HACKING.md"),
+)
+LEVEL = AOT_LEVELS[-1]  # of the wheel that the default run builds: the smallest module
 
 
-def run(*command, **environment):
+def run(*command, cwd=None, **environment):
     result = subprocess.run(
         [str(part) for part in command],
+        cwd=cwd,
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=3600,
     )
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
@@ -45,12 +50,18 @@ def copy_sources(target):
     return target
 
 
+def fresh_python(environment):
+    """The interpreter of a fresh environment."""
+    venv.create(environment, with_pip=True)
+    return environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The wheel, built from a copy of the sources with build isolation."""
+    """A wheel of one level, built from a copy of the sources with build isolation."""
     source = copy_sources(tmp_path_factory.mktemp("source"))
     out = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--wheel", "--outdir", out, source)
+    run(sys.executable, "-m", "build", "--wheel", "--outdir", out, source, AOTCONV_LEVELS=LEVEL)
     (built,) = out.glob("*.whl")
     return built
 
@@ -58,49 +69,34 @@ def wheel(tmp_path_factory):
 @pytest.fixture(scope="module")
 def bare_python(wheel, tmp_path_factory):
     """The interpreter of a fresh environment that holds the wheel and what it requires."""
-    environment = tmp_path_factory.mktemp("environment")
-    venv.create(environment, with_pip=True)
-    python = environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    python = fresh_python(tmp_path_factory.mktemp("environment"))
     run(python, "-m", "pip", "install", "--quiet", wheel)
     return str(python)
 
 
-def test_the_wheel_holds_a_module_a_level_and_requires_numpy_alone(wheel):
+def test_the_wheel_holds_the_modules_asked_for_and_requires_numpy_alone(wheel):
+    assert modules(wheel) == {LEVELS[LEVEL].module} | ({CPU_MODULE} if IS_X86_64 else set())
+    (always,) = requirements(wheel)
+    assert always.startswith("numpy>=")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-        (metadata,) = (name for name in names if name.endswith("METADATA"))
-        fields = Parser().parsestr(archive.read(metadata).decode())
-    modules = {name.split("/")[1].split(".")[0] for name in names if name.endswith((".so", ".pyd"))}
-    expected = {level.module for level in LEVELS.values()}
-    assert modules == expected | ({CPU_MODULE} if IS_X86_64 else set())
-    always = [line for line in fields.get_all("Requires-Dist") if "extra ==" not in line]
-    assert len(always) == 1 and always[0].startswith("numpy")
-    assert "aotconv/py.typed" in names
-    assert not [name for name in names if name.startswith(("tests", "build_kernels"))]
-    assert wheel.stat().st_size < 1 << 20
+        years = {each.date_time[0] for each in archive.infolist()}
+    assert "aotconv/py.typed" in names and years == {1980}
+    assert not [name for name in names if not name.startswith(("aotconv/", "aotconv-"))]
 
 
 def test_the_wheel_computes_with_compiled_kernels_where_only_numpy_is(bare_python, tmp_path):
-    code = """
-import importlib.util, sys, warnings
-warnings.simplefilter("error")
-assert importlib.util.find_spec("numba") is None
-import numpy as np, aotconv
-assert "site-packages" in aotconv.__file__
-images, filters = np.ones((32, 28, 28, 3), "f4"), np.ones((4, 4, 3, 4), "f4")
-result = aotconv.conv2d(images, filters, np.ones(4, "f4"), (1, 1))
-assert result.shape == (32, 25, 25, 4) and (result == 49).all()
-double = aotconv.conv2d(images.astype("f8"), filters, padding="same", threads=2)
-assert double.dtype == "f8" and double.max() == 48
-print(aotconv.active().name)
-"""
-    assert output_of(code, python=bare_python, cwd=tmp_path) == aotconv.active().name
+    smoke = (bare_python, "-I", ROOT / "tests" / "smoke.py", "--level", LEVEL)
+    said = run(*smoke, cwd=tmp_path)
+    assert "site-packages" in said and said.endswith(f"{LEVEL} is active; right at {LEVEL}\n")
+    find = "import importlib.util; print(importlib.util.find_spec('numba'))"
+    assert output_of(find, python=bare_python, cwd=tmp_path) == "None"
 
 
 def test_the_wheels_command_line_needs_only_numpy(bare_python, tmp_path):
     command = [str(Path(bare_python).parent / "aotconv"), "info"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
-    assert result.returncode == 0 and aotconv.active().name in result.stdout
+    assert result.returncode == 0 and f"{LEVEL} [active]" in result.stdout
 
 
 def test_integers_fall_to_numpy_with_a_warning_where_numba_is_absent(bare_python, tmp_path):
@@ -113,11 +109,25 @@ print(aotconv.conv2d(np.ones((1, 3, 3, 1), int), np.ones((2, 2, 1, 1), int)).rav
     assert result.stderr.count("FallbackWarning") == 1 and "NumPy computes" in result.stderr
 
 
-def test_without_kernels_the_wheel_is_pure_python(tmp_path):
-    source = copy_sources(tmp_path / "source")
+def test_without_kernels_the_wheel_is_pure_and_numpy_computes_with_one_warning(
+    bare_python, tmp_path
+):
+    source, installed = copy_sources(tmp_path / "source"), tmp_path / "installed"
     run(sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path, source, AOTCONV_NO_AOT="1")
     (built,) = tmp_path.glob("*.whl")
     assert built.name.endswith("py3-none-any.whl")
+    run(bare_python, "-m", "pip", "install", "--quiet", "--no-deps", "--target", installed, built)
+    code = """
+import numpy as np, aotconv
+layer = aotconv.Conv2D(np.ones((2, 2, 1, 1), "f4"))
+for size in (3, 4):
+    print(layer(np.ones((1, size, size, 1), "f4")).sum())
+print(aotconv.active().name, aotconv.__file__)
+"""
+    result = run_python(code, python=bare_python, cwd=tmp_path, PYTHONPATH=str(installed))
+    assert result.stdout.split()[:3] == ["16.0", "36.0", "numpy"], result.stderr
+    assert str(installed) in result.stdout
+    assert result.stderr.count("FallbackWarning") == 1 and "NumPy computes" in result.stderr
 
 
 def test_without_a_c_compiler_the_build_says_what_is_missing_and_what_to_do(tmp_path):
@@ -130,20 +140,85 @@ def test_without_a_c_compiler_the_build_says_what_is_missing_and_what_to_do(tmp_
     assert not list(tmp_path.iterdir())
 
 
-def test_a_kernel_that_does_not_compile_fails_the_build(tmp_path):
+def test_a_kernel_that_does_not_compile_fails_the_build_which_says_nothing_else(tmp_path):
     source = copy_sources(tmp_path)
     broken = source / "aotconv" / "kernels" / "dense.py"
     broken.write_text(broken.read_text().replace("v.splat(", "v.splatter("))
-    command = [sys.executable, "build_kernels.py", "--levels", next(iter(LEVELS))]
-    result = subprocess.run(command, cwd=source, capture_output=True, text=True, timeout=300)
+    command = [sys.executable, "-W", "always", "build_kernels.py", "--levels", LEVEL]
+    environment = {**os.environ, "PYTHONWARNINGS": "always"}
+    result = subprocess.run(
+        command, cwd=source, env=environment, capture_output=True, text=True, timeout=300
+    )
     assert result.returncode == 1 and "splatter" in result.stderr
-    assert not list((source / "aotconv").glob(f"{next(iter(LEVELS.values())).module}.*"))
+    assert "PendingDeprecation" not in result.stderr  # what numba says of pycc
+    assert not list((source / "aotconv").glob(f"{LEVELS[LEVEL].module}.*"))
 
 
 def test_only_the_build_knows_pycc():
+    folders = (ROOT.glob("*.py"), (ROOT / "aotconv").rglob("*.py"), (ROOT / "tests").rglob("*.py"))
     knows = {
         path.relative_to(ROOT).as_posix()
-        for path in [*ROOT.glob("*.py"), *(ROOT / "aotconv").rglob("*.py")]
+        for folder in folders
+        for path in folder
         if "pycc" in path.read_text()
     }
-    assert knows == {"build_kernels.py"}
+    assert knows == {"build_kernels.py", Path(__file__).relative_to(ROOT).as_posix()}
+
+
+def test_no_module_that_is_installed_loads_pycc_by_any_name_or_lets_numba_warn():
+    code = """
+import importlib, pkgutil, sys, warnings
+import aotconv
+warnings.simplefilter("always")
+for found in pkgutil.walk_packages(aotconv.__path__, "aotconv."):
+    if not found.name.startswith("aotconv._"):
+        importlib.import_module(found.name)
+kernels = {name for name in sys.modules if name.startswith("aotconv.kernels.")}
+assert {"aotconv.kernels.compile", "aotconv.kernels.cpu", "aotconv.kernels.dense"} <= kernels
+print([name for name in sys.modules if "pycc" in name])
+"""
+    result = run_python(code)
+    assert result.stdout == "[]\n", result.stderr
+    assert "numba" not in result.stderr.lower()
+
+
+@pytest.mark.long
+def test_pip_passes_on_what_is_missing_where_no_c_compiler_is(tmp_path):
+    command = [sys.executable, "-m", "pip", "install", "--target", tmp_path / "installed"]
+    result = subprocess.run(
+        [*command, copy_sources(tmp_path / "source")],
+        env={**os.environ, "CC": "no-such-compiler"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    said = result.stdout + result.stderr
+    assert result.returncode == 1 and "no C compiler: 'no-such-compiler' was not found" in said
+    assert "AOTCONV_NO_AOT=1" in said and "Traceback" not in said
+
+
+def by_nox(nox_python, folder):
+    """The wheel that noxfile.py of a folder builds for this Python, checks and tries."""
+    session = f"wheels-{sys.version_info.major}.{sys.version_info.minor}"
+    path = os.pathsep.join([str(nox_python.parent), os.environ["PATH"]])
+    command = (nox_python, "-m", "nox", "-f", folder / "noxfile.py", "-s", session)
+    said = run(*command, cwd=folder.parent, PATH=path, TMPDIR=str(folder.parent))
+    tried = [line for line in said.splitlines() if "right at" in line]
+    assert len(tried) == 2 and all(line.endswith(", ".join(AOT_LEVELS)) for line in tried), said
+    (wheel,) = (folder / "dist").glob("*.whl")
+    return wheel
+
+
+@pytest.mark.long
+def test_the_source_archive_builds_the_same_bytes_in_another_folder_and_they_are_fit_for_all(
+    tmp_path,
+):
+    python = fresh_python(tmp_path / "tools")
+    run(python, "-m", "pip", "install", "--quiet", "nox")
+    folder = copy_sources(tmp_path / "one")
+    first = by_nox(python, folder)
+    (archive,) = (folder / "dist").glob("*.tar.gz")
+    shutil.unpack_archive(archive, tmp_path / "a" / "longer" / "way")
+    (unpacked,) = (tmp_path / "a" / "longer" / "way").iterdir()
+    second = by_nox(python, unpacked)
+    assert first.name == second.name and first.read_bytes() == second.read_bytes()

@@ -34,10 +34,15 @@ def _sources_digest() -> str:
 
 @functools.cache
 def jit_kernel(row: Row):
-    """A row compiled for this machine by numba; the result is cached on disk."""
+    """A row compiled for this machine by numba; the result is cached on disk, if it can be."""
     kernel = python_kernel(row)
     kernel.__qualname__ += "_" + _sources_digest()
-    return numba.njit(SIGNATURE, cache=True, error_model="numpy")(kernel)
+    try:
+        return numba.njit(SIGNATURE, cache=True, error_model="numpy")(kernel)
+    except (RuntimeError, OSError):
+        # No folder for the cache may be written, or its disk is full.  What else went wrong goes
+        # wrong again.
+        return numba.njit(SIGNATURE, error_model="numpy")(kernel)
 
 
 def abi():

@@ -1,0 +1,60 @@
+"""Hostile arguments from atheris, a fuzzer that follows the coverage of the library's own Python.
+
+    pip install atheris hypothesis pytest numba .
+    mkdir corpus; for i in 1 2 3 4 5 6 7 8; do head -c 4000 /dev/urandom > corpus/$i; done
+    python tests/fuzz_atheris.py -max_total_time=3600 -len_control=0 -max_len=4000 corpus
+
+Options are libFuzzer's; a case is drawn from some hundred bytes, which it would not find by itself.
+It ends at the first case that is neither right nor refused and writes its bytes to ``crash-...``;
+``python tests/fuzz_atheris.py crash-...`` runs them again.  What the case is made of stands in the
+traceback, or, if the process died of it, in the file that AOTCONV_CASE names.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import sys
+
+import atheris
+
+with atheris.instrument_imports(include=["aotconv"]):
+    import aotconv
+
+import hostile
+import hypothesis
+from hypothesis import strategies as st
+
+RUNGS = [each.name for each in aotconv.implementations() if each.available and each.name != "jit"]
+notes = os.open(os.environ.get("AOTCONV_CASE", os.devnull), os.O_WRONLY | os.O_CREAT, 0o644)
+counts: collections.Counter[str] = collections.Counter()
+
+
+@st.composite
+def cases(draw):
+    layer = draw(hostile.layers())
+    return layer, draw(hostile.calls(layer)), draw(st.sampled_from(RUNGS)), draw(st.booleans())
+
+
+@hypothesis.settings(database=None, deadline=None)
+@hypothesis.given(cases())
+def convolve(case) -> None:
+    layer, call, rung, kept = case
+    text = f"{rung}: {hostile.describe(**layer._asdict(), **call._asdict())}\n".encode()
+    os.pwrite(notes, text, 0)
+    os.ftruncate(notes, len(text))
+
+    def compute():
+        if kept:
+            return aotconv.Conv2D(**layer.values())(**call.values())
+        return aotconv.conv2d(**layer.values(), **call.values())
+
+    with aotconv.use(rung):
+        counts[hostile.judge(layer, call, compute)] += 1
+    if sum(counts.values()) % 1000 == 0:
+        print(dict(counts), flush=True)
+
+
+if __name__ == "__main__":
+    atheris.Setup(sys.argv, convolve.hypothesis.fuzz_one_input)
+    atheris.Fuzz()

@@ -1,0 +1,410 @@
+"""Garbage for every argument: each call gives the right result, a TypeError or a ValueError; never
+a crash, a hang, or a result half written.
+
+The cases run in a process of their own, which notes each before it begins, ends itself where one
+takes too long, and has little memory to waste.  ``python tests/test_hostile.py CASES SEED NOTES``
+is that process.
+"""
+
+from __future__ import annotations
+
+import collections
+import copy
+import faulthandler
+import itertools
+import json
+import os
+import pickle
+import resource
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import hostile
+import hypothesis
+import numpy as np
+import pytest
+from conftest import AVAILABLE
+from hostile import LIMIT, UNSURE, WRONG, describe, judge, layer_of, plain
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, rule, run_state_machine_as_test
+
+import aotconv
+
+SECONDS_OF_A_CASE = 60
+SECONDS_OF_A_COMPILED_CASE = 600  # the JIT rung may compile the largest kernel on a busy CPU
+STEPS, CALLS = 25, 3
+
+counts: collections.Counter[str] = collections.Counter()
+notes = os.open(os.devnull, os.O_WRONLY)
+watched_until = 0.0
+
+
+def note(case: str, rung: str = "") -> None:
+    """Say which case begins, for whoever finds this process dead; and end it if the case hangs."""
+    global watched_until
+    seconds = SECONDS_OF_A_COMPILED_CASE if rung == "jit" else SECONDS_OF_A_CASE
+    end = time.monotonic() + seconds
+    if abs(end - watched_until) > 5:  # a watch is a thread, which takes longer than a case
+        watched_until = end
+        faulthandler.dump_traceback_later(seconds, exit=True)
+    text = f"case {sum(counts.values())}: {case}\n".encode()
+    os.pwrite(notes, text, 0)
+    os.ftruncate(notes, len(text))
+
+
+def refused(compute, expected, name: str) -> bool:
+    """Whether ``compute()`` raises TypeError or ValueError with a message that names `name`."""
+    try:
+        with hostile.warnings_are_errors():
+            compute()
+    except (TypeError, ValueError) as error:
+        assert expected in (WRONG, UNSURE), f"refused what is documented: {error!r:.300}"
+        assert name in str(error)
+        counts[type(error).__name__] += 1
+        return True
+    assert expected is not WRONG, "accepted what is wrong"
+    counts["right"] += 1
+    return False
+
+
+class Hostile(RuleBasedStateMachine):
+    """Layers made and called with garbage in any order, on any implementation."""
+
+    rungs = tuple(name for name in AVAILABLE if name != "jit")
+    layers = Bundle("layers")
+
+    def __init__(self):
+        super().__init__()
+        self.rung = self.rungs[0]
+
+    def teardown(self):
+        aotconv.set_num_threads(None)
+        faulthandler.cancel_dump_traceback_later()
+
+    @rule(data=st.data())
+    def choose(self, data):
+        self.rung = data.draw(st.sampled_from(self.rungs))
+
+    def judge(self, layer, call, compute, what):
+        note(f"{what} on {self.rung}: {describe(**layer._asdict(), **call._asdict())}", self.rung)
+        with aotconv.use(self.rung):
+            counts[judge(layer, call, compute)] += 1
+
+    def convolve_once(self, layer, call):
+        def compute():
+            return aotconv.conv2d(**layer.values(), **call.values())
+
+        self.judge(layer, call, compute, "conv2d")
+
+    @rule(data=st.data())
+    def convolve(self, data):
+        for _ in range(CALLS):
+            layer = data.draw(hostile.layers())
+            self.convolve_once(layer, data.draw(hostile.calls(layer)))
+
+    @rule(target=layers, data=st.data())
+    def make(self, data):
+        layer = data.draw(hostile.layers())
+        note(f"Conv2D: {describe(**layer._asdict())}")
+        made = []
+        if refused(lambda: made.append(aotconv.Conv2D(**layer.values())), layer_of(layer), ""):
+            return hypothesis.stateful.multiple()
+        return (layer, *made) if layer_of(layer) is None else hypothesis.stateful.multiple()
+
+    @rule(kept=layers, data=st.data())
+    def call(self, kept, data):
+        layer, made = kept
+        for _ in range(CALLS):
+            call = data.draw(hostile.calls(layer))
+            self.judge(layer, call, lambda call=call: made(**call.values()), "a call")
+
+    @rule(kept=layers, data=st.data())
+    def ask_for_the_shape(self, kept, data):
+        layer, made = kept
+        shape = data.draw(hostile.shapes(layer))
+        expected = hostile.shape_of(layer, shape.meaning)
+        note(f"output_shape: {describe(**layer._asdict(), shape=shape)}")
+        got = []
+        if not refused(lambda: got.append(made.output_shape(shape.value)), expected, ""):
+            assert expected is UNSURE or got == [expected]
+
+    @rule(target=layers, kept=layers, how=st.sampled_from(["pickle", "copy", "deepcopy"]))
+    def copy_a_layer(self, kept, how):
+        layer, made = kept
+        note(f"{how}: {describe(**layer._asdict())}")
+        counts["right"] += 1
+        assert repr(made).startswith("Conv2D(filters (")
+        if how == "pickle":
+            return layer, pickle.loads(pickle.dumps(made))
+        return layer, getattr(copy, how)(made)
+
+    @rule(data=st.data())
+    def set_threads(self, data):
+        number = data.draw(st.one_of(hostile.no_ints(1), hostile.of_int(2), st.just(plain(None))))
+        if number.value is None:
+            number = plain(None)
+        note(f"set_num_threads: {number.label}")
+        refused(lambda: aotconv.set_num_threads(number.value), number.meaning, "threads")
+
+    @rule(data=st.data())
+    def use_an_implementation(self, data):
+        name = data.draw(hostile.text_pieces("use", [*self.rungs]))
+        note(f"use: {name.label}")
+        expected = WRONG if isinstance(name.value, bool) else name.meaning
+
+        def compute():
+            with aotconv.use(name.value):
+                assert aotconv.active().name == name.meaning
+
+        refused(compute, expected, "use")
+
+    @rule(data=st.data())
+    def convolve_few_pixels_of_a_giant(self, data):
+        self.convolve_once(*data.draw(hostile.giants()))
+
+
+class HostileWithJIT(Hostile):
+    """The JIT rung compiles for seconds the first time it meets a kernel: it is for long runs."""
+
+    rungs = (*(name for name in AVAILABLE for _ in range(3) if name != "jit"), "jit")
+
+
+def run(cases: int, seed: int) -> None:
+    """Draw state machines until so many cases have been judged."""
+    machine = HostileWithJIT if cases > 10_000 and "jit" in AVAILABLE else Hostile
+    settings = hypothesis.settings(
+        max_examples=max(1, cases // 50),
+        stateful_step_count=STEPS,
+        deadline=None,
+        database=None,
+        print_blob=True,
+        phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    while sum(counts.values()) - counts["skipped"] < cases:
+        run_state_machine_as_test(hypothesis.seed(seed)(machine), settings=settings)
+        seed += 1
+    faulthandler.cancel_dump_traceback_later()
+
+
+def run_in_a_process(cases: int, seed: int, path: Path, seconds: int) -> dict[str, int]:
+    """`run` where a crash or a hang harms nobody; the outcomes by number."""
+    path.write_text("none")
+    command = [sys.executable, __file__, str(cases), str(seed), str(path)]
+    where = str(Path(aotconv.__file__).parents[1])
+    done = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": where},
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+    )
+    assert done.returncode == 0, (
+        f"seed {seed}, exit status {done.returncode}, last {path.read_text()}\n"
+        f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def new_seed() -> int:
+    return int.from_bytes(os.urandom(4), "little")
+
+
+def test_garbage_gives_a_right_result_or_an_error_that_names_an_argument(tmp_path):
+    outcomes = run_in_a_process(400, new_seed(), tmp_path / "last-case", 300)
+    assert outcomes["right"] > 100
+    assert outcomes["TypeError"] + outcomes["ValueError"] > 50
+
+
+@pytest.mark.long
+def test_fifty_thousand_cases_of_garbage_give_right_results_or_errors(tmp_path):
+    outcomes = run_in_a_process(50_000, new_seed(), tmp_path / "last-case", 4 * 3600)
+    print(outcomes)
+    assert sum(outcomes.values()) - outcomes.get("skipped", 0) >= 50_000
+
+
+# What the cases above found, pinned.
+
+
+@pytest.fixture(params=Hostile.rungs)
+def fast_rung(request):
+    """Each implementation in use that compiles nothing, or no more than plain loops."""
+    with aotconv.use(request.param):
+        yield request.param
+
+
+@pytest.fixture
+def watched():
+    """Ends the process where a test hangs in compiled code, which no exception reaches."""
+    faulthandler.dump_traceback_later(SECONDS_OF_A_CASE, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+ONE = np.ones((1, 1, 1, 1), np.float32)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
+@pytest.mark.parametrize("groups", [1, 2, 8])
+def test_strides_and_padding_far_beyond_the_images_give_a_small_result_at_once(
+    fast_rung, watched, groups, dtype
+):
+    images = np.full((1, 1, 2, 8), 3, dtype)
+    filters = np.full((1, 3, 8 // groups, 8), 2, dtype)
+    far, centre = 10**9, 6 * (8 // groups)
+    options = {"groups": groups, "padding": ((0, 0), (far, far)), "strides": (1, far)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", aotconv.FallbackWarning)
+        result = aotconv.conv2d(images, filters, **options)
+    np.testing.assert_array_equal(result[0, 0, :, 0], [0, 2 * centre])
+
+
+@pytest.mark.parametrize("strides", [2**31, 2**62, 2**63 - 1])
+@pytest.mark.parametrize("groups", [1, 2, 8])
+def test_the_largest_strides_leave_one_window(fast_rung, watched, groups, strides):
+    images = np.arange(1, 33, dtype=np.float32).reshape(1, 2, 2, 8)
+    filters = np.ones((3, 3, 8 // groups, 8), np.float32)
+    result = aotconv.conv2d(images, filters, strides=strides, padding=5, groups=groups)
+    np.testing.assert_array_equal(result, np.zeros((1, 1, 1, 8)))
+    near = aotconv.conv2d(images, filters, strides=strides, padding=1, groups=groups)
+    np.testing.assert_array_equal(
+        near, aotconv.conv2d(images, filters, padding=1, groups=groups)[:, :1, :1]
+    )
+
+
+@pytest.mark.parametrize("far", [10**5, 10**8, 2**27])
+def test_dilations_far_beyond_the_images_allocate_no_more_than_their_taps(fast_rung, watched, far):
+    images = np.full((1, 1, 1, 2), 5, np.float32)
+    filters = np.arange(18, dtype=np.float32).reshape(3, 3, 1, 2)
+    result = aotconv.conv2d(images, filters, dilations=far, padding=far, groups=2)
+    np.testing.assert_array_equal(result, 5 * filters[1, 1].reshape(1, 1, 1, 2))
+
+
+def test_dilations_of_a_single_tap_are_of_no_account(fast_rung, watched):
+    images = np.arange(8, dtype=np.float32).reshape(1, 2, 2, 2)
+    for groups in (1, 2):
+        filters = np.ones((1, 1, 2 // groups, 2), np.float32)
+        expected = aotconv.conv2d(images, filters, groups=groups)
+        for dilations in (2**31, 2**62, 2**63 - 1):
+            result = aotconv.conv2d(images, filters, dilations=dilations, groups=groups)
+            np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize(
+    ("groups", "n_filters"), [(1, 17), (1, 1), (2, 4), (3, 3), (6, 6), (6, 12)]
+)
+@pytest.mark.parametrize("shape", [(1, 0, 5, 6), (1, 5, 0, 6), (2, 0, 0, 6)])
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_images_without_pixels_between_zeros_give_zeros(
+    fast_rung, kernel, shape, groups, n_filters
+):
+    # Their strides are all 0, which was read as channels that come first, and memory behind them.
+    filters = np.full((kernel, kernel, 6 // groups, n_filters), 3, np.float32)
+    result = aotconv.conv2d(np.ones(shape, np.float32), filters, padding=4, groups=groups)
+    assert not result.any()
+
+
+@pytest.mark.parametrize("images", [np.full((1, 700, 700, 8), 2), "a giant"])
+@pytest.mark.parametrize(("groups", "n_filters"), [(1, 17), (1, 1), (2, 4), (8, 8)])
+def test_copied_blocks_that_lie_in_the_padding_alone_are_zeros(
+    fast_rung, images, groups, n_filters
+):
+    if isinstance(images, str):
+        images = np.broadcast_to(np.float32(2), (1, 70_000, 70_000, 8))
+    filters = np.ones((1, 1, 8 // groups, n_filters), np.float32)
+    stride = images.shape[1]
+    result = aotconv.conv2d(images, filters, strides=stride, padding=1, groups=groups)
+    expected = np.zeros((1, 2, 2, n_filters))
+    expected[0, 1, 1] = 2 * (8 // groups)
+    np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize("name", ["strides", "padding", "dilations", "shape"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(itertools.count(1), id="endless"),
+        pytest.param(hostile.LyingLength(2**62), id="a hint beyond all memory"),
+        pytest.param(hostile.Raises(), id="raises"),
+        pytest.param(hostile.Unshown(), id="cannot be shown"),
+        pytest.param(hostile.Pretends(str), id="pretends to be a string"),
+        pytest.param(hostile.Pretends(int), id="pretends to be an integer"),
+        pytest.param(hostile.Index(ZeroDivisionError()), id="an index that raises"),
+        pytest.param((1, hostile.Index(ZeroDivisionError())), id="a pair that raises"),
+        pytest.param(10**5000, id="too long to print"),
+        pytest.param((1, -(10**5000)), id="a pair too long to print"),
+    ],
+)
+def test_what_goes_wrong_inside_a_number_or_a_sequence_is_told_of_the_argument(
+    watched, name, value
+):
+    def call():
+        if name == "shape":
+            return aotconv.Conv2D(ONE).output_shape(value)
+        return aotconv.conv2d(ONE, ONE, **{name: value})
+
+    with pytest.raises((TypeError, ValueError), match=name):
+        call()
+
+
+@pytest.mark.parametrize("name", ["images", "filters", "bias", "residual", "out"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(hostile.Raises(OSError), id="raises"),
+        pytest.param(hostile.WithArray([1.0]), id="gives a list"),
+        pytest.param(hostile.Pretends(np.ndarray), id="pretends to be an array"),
+        pytest.param(hostile.Pretends(ZeroDivisionError()), id="its class raises"),
+        pytest.param(hostile.WithDLPack(ONE, ZeroDivisionError()), id="DLPack raises"),
+    ],
+)
+def test_what_goes_wrong_inside_an_array_is_told_of_the_argument(name, value):
+    with pytest.raises(TypeError, match=f"{name} must"):
+        aotconv.conv2d(**{"images": ONE, "filters": ONE, name: value})
+
+
+def test_messages_cut_long_values_short():
+    with pytest.raises(ValueError, match="padding must be one of") as caught:
+        aotconv.conv2d(ONE, ONE, padding="x" * 10**6)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_number_is_asked_once_what_it_is():
+    # Each look at it gives another number.
+    images = np.ones((1, 6, 6, 1), np.float32)
+    assert aotconv.conv2d(images, ONE, strides=hostile.Index(2, 3, -1)).shape == (1, 3, 3, 1)
+    assert aotconv.conv2d(images, ONE, padding=hostile.Index(2, 3, -1)).shape == (1, 10, 10, 1)
+
+
+@pytest.mark.parametrize("kind", [hostile.OddStr, hostile.RaisingStr])
+def test_what_a_string_says_it_equals_is_not_believed(kind):
+    images = np.arange(6, dtype=np.float32).reshape(1, 2, 1, 3)
+    filters = np.ones((1, 1, 2, 1), np.float32)
+    result = aotconv.conv2d(images, filters, data_format=kind("NCHW"), padding=kind("SAME"))
+    np.testing.assert_array_equal(result, images.sum(1, keepdims=True))
+    for name in ("data_format", "activation", "algorithm", "padding"):
+        with pytest.raises(ValueError, match=f"{name} must be one of"):
+            aotconv.conv2d(images, filters, **{name: kind("else")})
+    with pytest.raises(ValueError, match="is no implementation"):
+        aotconv.use(kind("else"))
+    with aotconv.use(kind("numpy")):
+        assert aotconv.active().name == "numpy"
+
+
+def test_few_pixels_of_billions_are_read_alone(fast_rung, watched):
+    images = np.broadcast_to(np.float32(2), (1, 70_000, 70_000, 1))
+    filters = np.ones((3, 3, 1, 1), np.float32)
+    result = aotconv.conv2d(images, filters, strides=34_998)
+    np.testing.assert_array_equal(result, np.full((1, 3, 3, 1), 18))
+
+
+if __name__ == "__main__":
+    notes = os.open(sys.argv[3], os.O_WRONLY | os.O_CREAT)
+    faulthandler.enable()
+    resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT))
+    warnings.simplefilter("ignore", aotconv.FallbackWarning)
+    run(int(sys.argv[1]), int(sys.argv[2]))
+    print(json.dumps(counts))

@@ -1,0 +1,163 @@
+"""KeyboardInterrupt: answered within a second, however long the call, and nothing is harmed."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from conftest import AVAILABLE
+from processes import WATCHED, output_of
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="needs Linux' memory files")
+
+# `huge` is an array of any size: 32 MiB of memory, mapped again and again side by side.
+# `interrupted` is how many seconds after SIGINT a call that takes longer gave way.
+PREAMBLE = (
+    WATCHED
+    + """
+import ctypes, math, mmap, time, warnings
+import numpy as np, aotconv
+warnings.simplefilter("ignore", aotconv.FallbackWarning)
+CHUNK, USABLE, SHARED_AND_FIXED, ANYWHERE = 32 << 20, mmap.PROT_READ | mmap.PROT_WRITE, 17, 0x4022
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+
+def huge(shape, dtype):
+    size = -(-math.prod(shape) * np.dtype(dtype).itemsize // CHUNK) * CHUNK
+    start = libc.mmap(None, size, 0, ANYWHERE, -1, 0)
+    file = os.memfd_create("chunk")
+    os.ftruncate(file, CHUNK)
+    for address in range(start, start + size, CHUNK):
+        mapped = libc.mmap(address, CHUNK, USABLE, SHARED_AND_FIXED, file, 0)
+        assert mapped == address, os.strerror(ctypes.get_errno())
+    os.close(file)
+    memory = (ctypes.c_uint8 * size).from_address(start)
+    return np.frombuffer(memory, dtype, math.prod(shape)).reshape(shape)
+
+def interrupted(call):
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        time.sleep(0.1)
+        os.write(writing, repr(time.monotonic()).encode())
+        os.kill(os.getppid(), signal.SIGINT)
+        os._exit(0)
+    try:
+        call()
+        time.sleep(1)  # the signal may be on its way
+    except KeyboardInterrupt as interrupt:
+        answered, trace = time.monotonic(), interrupt.__traceback__
+        sent = float(os.read(reading, 100))
+        assert trace.tb_next is not None, "the call was over before"
+        os.wait()
+        return answered - sent
+    raise AssertionError("the call was over before")
+"""
+)
+
+
+def interrupting(images, filters, dtype="float32", where="", **options):
+    """Interrupts long calls on 1 and 2 threads; between them the layer computes what is right."""
+    return f"""{PREAMBLE}
+rng = np.random.default_rng(0)
+shape, weights = {images}, {filters}
+def numbers(shape):
+    return rng.integers(-4, 5, shape).astype({dtype!r})
+{where}
+layer = aotconv.Conv2D(numbers(weights), **{options})
+few = list(shape)
+rows, columns = (2, 3) if {options.get("data_format")!r} == "NCHW" else (1, 2)
+few[0], few[rows], few[columns] = 1, weights[0] + 2, weights[1] + 2
+small = numbers(few)
+expected = layer(small, threads=1)
+images = huge(shape, {dtype!r})
+out = huge(layer.output_shape(shape), {dtype!r})
+for threads in (1, 2):
+    seconds = []
+    while len(seconds) < 3 and not (seconds and seconds[-1] < 1):
+        seconds.append(interrupted(lambda: layer(images, out, threads)))
+        assert np.array_equal(layer(small, threads=threads), expected)
+    assert seconds[-1] < 1, seconds
+    print(f"{{threads}} {{min(seconds):.3f}}", end=" ")
+"""
+
+
+CASES = {
+    "dense": ((300, 56, 56, 256), (3, 3, 256, 256)),
+    "dense, one image": ((1, 4096, 4096, 64), (3, 3, 64, 64)),
+    "dense, one row of results": ((1, 48, 4096, 64), (48, 48, 64, 64)),
+    "dense, channels first": ((300, 256, 56, 56), (3, 3, 256, 256), {"data_format": "NCHW"}),
+    "narrow": ((20000, 128, 128, 3), (4, 4, 3, 4)),
+    "grouped": ((20000, 56, 56, 128), (3, 3, 4, 128), {"groups": 32}),
+    "depthwise": ((4000, 112, 112, 64), (7, 7, 1, 64), {"groups": 64}),
+    "depthwise, channels first": (
+        (2000, 64, 112, 112),
+        (7, 7, 1, 64),
+        {"groups": 64, "data_format": "NCHW"},
+    ),
+    "image": ((1, 60000, 60000, 1), (7, 7, 1, 1)),
+    "image, one row": ((1, 7, 1000000000, 1), (7, 7, 1, 1)),
+    "strip": ((1, 20000, 20000, 1), (31, 31, 1, 1)),
+    "winograd": ((300, 112, 112, 256), (3, 3, 256, 256), {"algorithm": "winograd"}),
+    "float16": ((300, 56, 56, 256), (3, 3, 256, 256), {"dtype": "float16"}),
+    "integers": ((300, 56, 56, 256), (3, 3, 256, 256), {"dtype": "int32"}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_interrupt_is_answered_within_a_second_and_the_layer_still_computes(case):
+    images, filters, *options = CASES[case]
+    output_of(interrupting(images, filters, **(options[0] if options else {})))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+def test_numpy_s_rung_answers_an_interrupt_within_a_second(dtype):
+    code = interrupting((300, 56, 56, 256), (3, 3, 256, 256), dtype=dtype)
+    output_of(code, AOTCONV_IMPLEMENTATION="numpy", OPENBLAS_NUM_THREADS="1")
+
+
+@pytest.mark.skipif("jit" not in AVAILABLE, reason="needs numba")
+def test_numba_s_rung_answers_an_interrupt_within_a_second():
+    code = interrupting((300, 56, 56, 256), (3, 3, 256, 256))
+    output_of(code, AOTCONV_IMPLEMENTATION="jit")
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_interrupted_call_has_written_right_results_or_nothing(threads):
+    code = f"""{PREAMBLE}
+rng = np.random.default_rng(0)
+layer = aotconv.Conv2D(rng.standard_normal((5, 5, 128, 128), np.float32), padding="same")
+one = rng.standard_normal((1, 56, 56, 128), np.float32)
+images = np.broadcast_to(one, (100, *one.shape[1:]))
+before = one.copy()
+out = np.full((100, 56, 56, 128), np.nan, np.float32)
+interrupted(lambda: layer(images, out, {threads}))
+right = layer(one)
+written = ~np.isnan(out)
+assert written.any() and not written.all()
+assert (out == right)[written].all() and np.array_equal(one, before)
+layer(images[:9], out[:9], {threads})
+assert (out[:9] == right).all()
+print("done")
+"""
+    assert output_of(code) == "done"
+
+
+def test_a_signal_whose_handler_returns_stops_nothing():
+    code = f"""{PREAMBLE}
+caught = []
+signal.signal(signal.SIGINT, lambda *_: caught.append(layer(images[:1], threads=1)))
+layer = aotconv.Conv2D(np.ones((5, 5, 64, 64), np.float32))
+images = np.broadcast_to(np.ones((60, 60, 64), np.float32), (60, 60, 60, 64))
+for _ in range(2):
+    if os.fork() == 0:
+        for _ in range(5):
+            time.sleep(0.02)
+            os.kill(os.getppid(), signal.SIGINT)
+        os._exit(0)
+    assert (layer(images, threads=2) == 5 * 5 * 64).all()
+    os.wait()
+assert caught and all((each == 5 * 5 * 64).all() for each in caught)
+print("done")
+"""
+    assert output_of(code) == "done"

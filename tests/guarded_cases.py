@@ -25,6 +25,7 @@ from aotconv import check, packing, plan, run
 from aotconv.geometry import extent
 from aotconv.kernels.registry import Row
 from aotconv.ladder import Rung
+from aotconv.threads import openmp_runtime
 
 PRODUCTS = 1 << 18  # of a case, at most: larger ones would take the time of many
 ARRAYS = ("images", "filters", "bias", "residual", "out", "weights", "words", "staging")
@@ -258,7 +259,8 @@ def check_case(case: Case, memory: type[Pages] | type[Heap] = Pages) -> None:
         guarded.weights.freeze()
         function = Rung(case.row.level, case.jit).kernel(case.row)
         kernel = run.Kernel(case.row, function, packed, case.activation, {})
-        run.convolve(kernel, geometry, images, out.array, residual, case.threads)
+        threads = case.threads if openmp_runtime() else 1
+        run.convolve(kernel, geometry, images, out.array, residual, threads)
     arrays = images, filters, bias, *sizes[:2]
     options = {"dilations": case.dilations, "groups": case.groups, "activation": case.activation}
     judge = assert_winograd if case.row.family == "winograd" else assert_sums

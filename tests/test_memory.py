@@ -84,12 +84,11 @@ def test_the_long_run_meets_each_tail_of_each_axis_of_each_row():
             assert len(swept) <= LONG
             sizes = served_sizes(row)
             assert set(swept) == {(axis, size) for axis in sizes for size in sizes[axis]}
-            for number in (0, len(swept) - 1):
+            for number in range(0, len(swept), 15):
                 case, (axis, size) = draw(f"{name}:{SEED}:{number}"), swept[number]
                 kh, kw, _, o = case.filters
                 values = {"c": case.images[3], "o": o, "w": case.images[2], "kh": kh, "kw": kw}
-                # A narrow row's window holds so many products.
-                assert values[axis] == size or (row.family, axis) == ("narrow", "c")
+                assert values[axis] == size
 
 
 needs_valgrind = pytest.mark.skipif(
@@ -103,7 +102,7 @@ VALGRIND = (
     f"--error-exitcode={ERROR}",
     f"--suppressions={TESTS / 'valgrind.supp'}",
 )
-# valgrind 3.19 knows no AVX-512, and compiles what numba compiles, for hours.
+# valgrind 3.19 knows no AVX-512, and numba would take hours under it.
 WATCHED = [level for level in AOT_LEVELS if level != "x86-64-v4"]
 
 

@@ -6,9 +6,9 @@ import os
 
 import hypothesis
 import pytest
+from rows import AOT_LEVELS as AOT_LEVELS
 
 import aotconv
-from aotconv.kernels.registry import LEVELS
 
 # A failing example prints itself, its arrays' seed among the values, and a blob to run it again.
 # AOTCONV_EXAMPLES asks for a long run of the property tests.
@@ -23,7 +23,6 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("aotconv")
 
 AVAILABLE = [each.name for each in aotconv.implementations() if each.available]
-AOT_LEVELS = [name for name in AVAILABLE if name in LEVELS]
 COMPILED = [name for name in AVAILABLE if name != "numpy"]
 
 

@@ -5,6 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+import aotconv
+
+TESTS = Path(__file__).parent
+PACKAGE = Path(aotconv.__file__).parents[1]  # the folder that has what is tested
 
 
 def run_python(
@@ -30,6 +36,12 @@ def run_python(
     return subprocess.run(
         command, env=settings, cwd=cwd, capture_output=True, text=True, timeout=timeout
     )
+
+
+def run_with_tests(code: str, **options):
+    """`run_python`, on the same aotconv and the same modules of tests as this process."""
+    path = os.pathsep.join(map(str, (PACKAGE, TESTS)))
+    return run_python(code, timeout=3600, PYTHONPATH=path, **options)
 
 
 def output_of(code: str, **options) -> str:

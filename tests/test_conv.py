@@ -170,18 +170,6 @@ def test_objects_with_array_or_dlpack_protocols_are_read():
     np.testing.assert_array_equal(conv2d(images.tolist(), filters), np.full((1, 2, 2, 1), 4))
 
 
-@pytest.mark.parametrize("shift", [0, 1, -1])
-def test_out_may_overlap_the_images(rung, shift):
-    memory = np.zeros(6 * 6 * 2 + 2, np.float32)
-    images = memory[1:-1].reshape(1, 6, 6, 2)
-    images[...] = integer_values(RNG, images.shape, "float32")
-    out = memory[1 + shift : memory.size - 1 + shift].reshape(images.shape)
-    filters = integer_values(RNG, (3, 3, 2, 2), "float32")
-    expected = conv2d(images.copy(), filters, padding="same")
-    assert conv2d(images, filters, padding="same", out=out) is out
-    np.testing.assert_array_equal(out, expected)
-
-
 def test_a_literal_residual_is_added_before_the_activation(rung):
     images = np.array([1, 2, 3, 4], np.float32).reshape(1, 2, 2, 1)
     residual = np.array([-10, 1, -3, 9], np.float32).reshape(1, 2, 2, 1)
@@ -238,24 +226,14 @@ def test_a_residual_of_float16_is_added_in_float32(rung):
     assert result.item() == 2050  # in float16, 2048 + 1 + 1 is 2048
 
 
-@pytest.mark.parametrize("kind", ["exact", "shifted", "reversed", "images"])
-def test_out_may_overlap_the_residual(rung, kind):
-    memory = np.zeros(7 * 9 * 20 + 1, np.float32)
-    residual = memory[:-1].reshape(1, 7, 9, 20)
-    residual[...] = integer_values(RNG, residual.shape, "float32")
-    out = {
-        "exact": residual,
-        "shifted": memory[1:].reshape(residual.shape),
-        "reversed": residual[:, ::-1, ::-1],
-        "images": residual,
-    }[kind]
-    images = residual if kind == "images" else integer_values(RNG, residual.shape, "float32")
+def test_images_residual_and_out_may_be_one_array(rung):
     for groups in (1, 20):
+        images = integer_values(RNG, (1, 7, 9, 20), "float32")
         filters = integer_values(RNG, (3, 3, 20 // groups, 20), "float32")
         options = {"padding": "same", "groups": groups}
-        expected = conv2d(images, filters, **options) + residual
-        assert conv2d(images, filters, out=out, residual=residual, **options) is out
-        np.testing.assert_array_equal(out, expected)
+        expected = conv2d(images, filters, **options) + images
+        assert conv2d(images, filters, out=images, residual=images, **options) is images
+        np.testing.assert_array_equal(images, expected)
 
 
 def test_a_residual_may_overlap_the_images_and_is_not_changed(rung):
@@ -293,20 +271,6 @@ def test_out_may_overlap_the_bias_of_a_result_of_many_blocks(rung):
     bias[...] = 1, 2, 3, 4
     conv2d(np.ones((1, 600, 600, 1), "f4"), np.ones((1, 1, 1, 4), "f4"), bias, out=out)
     assert (out == np.arange(2, 6)).all()
-
-
-def test_out_may_overlap_filters_and_bias(rung):
-    filters = integer_values(RNG, (2, 2, 1, 4), "float32")
-    bias = integer_values(RNG, (4,), "float32")
-    images = integer_values(RNG, (1, 2, 2, 1), "float32")
-    expected = conv2d(images, filters, bias)
-    out = filters[0, 0].reshape(1, 1, 1, 4)
-    np.testing.assert_array_equal(conv2d(images, filters, bias, out=out), expected)
-    filters = integer_values(RNG, (2, 2, 1, 4), "float32")
-    expected = conv2d(images, filters, bias)
-    np.testing.assert_array_equal(
-        conv2d(images, filters, bias, out=bias.reshape(1, 1, 1, 4)), expected
-    )
 
 
 @pytest.mark.parametrize(

@@ -15,24 +15,17 @@ from oracle import (
     winograd_bound,
     winograd_matrices,
 )
+from rows import NAMED, channelwise, grouping, suited, tails
 from strategies import integer_values, real_values
 
 import aotconv
 from aotconv import check, cpu, packing, plan, run
-from aotconv.kernels.registry import COPIED, LEVELS, LOOP_ROWS, ROWS, SKIPPED, ZEROS
+from aotconv.kernels.registry import COPIED, LEVELS, SKIPPED, ZEROS
 from aotconv.ladder import Rung
 from aotconv.reference import conv2d_reference
 from aotconv.threads import openmp_runtime
 
-JIT_LEVEL = AOT_LEVELS[0] if AOT_LEVELS else next(iter(LEVELS))
-CASES = [
-    *(pytest.param(row, False, id=f"{row.level}-{row.name}") for row in ROWS),
-    *(
-        pytest.param(row, True, id=f"jit-{row.name}")
-        for row in ROWS + LOOP_ROWS
-        if row.level == JIT_LEVEL
-    ),
-]
+CASES = [pytest.param(*case, id=name) for name, case in NAMED.items()]
 CONVOLUTIONS = [case for case in CASES if case.values[0].family != "peak"]
 
 
@@ -72,49 +65,10 @@ def convolve(
     return out
 
 
-def tails(row):
-    """Filter counts around one and two vectors and panels of the row, as far as it serves them."""
-    around = {1, row.lanes, row.channels, 2 * row.channels}
-    counts = {max(1, size + more) for size in around for more in (-1, 0, 1)}
-    if row.split:
-        counts = {1, row.lanes // row.split, row.lanes // row.split - 1 or 1}
-    if row.family == "image":
-        counts = {row.period} if row.period else {2, row.lanes // 2}
-    return sorted(counts)
-
-
-def channelwise(row):
-    return row.family in ("depthwise", "image", "strip")
-
-
-def grouping(row, n_filters, group_channels=3):
-    """Groups, channels of a group and filters: those given, as near as the row serves."""
-    if channelwise(row):
-        return n_filters, 1, n_filters
-    if row.permuted:
-        return n_filters, 2, n_filters
-    return 1, group_channels, n_filters
-
-
 def assert_right(row, result, *args, **options):
     """`result` is the oracle's, or of the winograd family within its bound."""
     judge = assert_winograd if row.family == "winograd" else assert_exact
     judge(result, *args, **options)
-
-
-def suited(row, window, strides=(1, 1), dilations=(1, 1)):
-    """The window, strides and dilations that come nearest and that the row serves."""
-    (kh, kw), (sh, sw), (dh, dw) = window, strides, dilations
-    if row.family == "winograd":
-        return (3, 3), (1, 1), (1, 1)
-    if row.window:
-        kh = kw = row.window
-        dh = dw = 1
-    if row.stride:
-        sh = sw = row.stride
-    if row.family == "strip" and row.pixels > 1:
-        kh, sh = max(kh, row.pixels), 1
-    return (kh, kw), (sh, sw), (dh, dw)
 
 
 @pytest.mark.parametrize(("row", "jit"), CONVOLUTIONS)

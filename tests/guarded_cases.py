@@ -1,0 +1,291 @@
+"""Convolutions in guarded memory, each known by a row's name, a seed and a number.
+
+    python tests/guarded_cases.py x86-64-v3-dense_float32_6x2:0:17      one case again
+    python tests/guarded_cases.py jit-loop_int8_1x1:0:0-99 ...          a hundred, and so on
+    valgrind python tests/guarded_cases.py --heap ...                   in memory that it watches
+
+Each case prints its name before it runs.  A process that a guard ends has so told which it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sys
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+from unittest import mock
+
+import numpy as np
+from guarded import Heap, Layout, Pages
+from oracle import assert_sums, assert_winograd
+from rows import NAMED, channelwise, served_sizes, suited
+
+from aotconv import check, packing, plan, run
+from aotconv.geometry import extent
+from aotconv.kernels.registry import Row
+from aotconv.ladder import Rung
+from aotconv.threads import openmp_runtime
+
+PRODUCTS = 1 << 18  # of a case, at most: larger ones would take the time of many
+ARRAYS = ("images", "filters", "bias", "residual", "out", "weights", "words", "staging")
+# Of `aotconv.plan` and `aotconv.run`, so that small layers are cut, too; first what they have.
+LIMITS = {
+    "LONGEST_MICROSECONDS": (run.LONGEST_MICROSECONDS, run.LONGEST_MICROSECONDS, 2),
+    "STAGED_PIXELS": (plan.STAGED_PIXELS, 40, 7),
+    "STAGING_BYTES": (plan.STAGING_BYTES, 64 << 10),
+    "PANEL_SLICE_BYTES": (plan.PANEL_SLICE_BYTES, 4 << 10),
+    "TASK_TILES": (plan.TASK_TILES, 2, 1),
+    "DEPTHWISE_BYTES": (plan.DEPTHWISE_BYTES, 1 << 10),
+    "WINOGRAD_TILES": (plan.WINOGRAD_TILES, 7),
+}
+
+
+class Case(NamedTuple):
+    """A layer that a row serves, and how its arrays lie."""
+
+    name: str
+    row: Row
+    jit: bool
+    images: tuple[int, int, int, int]
+    filters: tuple[int, int, int, int]
+    strides: tuple[int, int]
+    pads: tuple[tuple[int, int], tuple[int, int]]
+    dilations: tuple[int, int]
+    groups: int
+    has_bias: bool
+    has_residual: bool
+    activation: str | None
+    threads: int
+    layouts: dict[str, Layout]  # of images, residual and out
+    at_end: dict[str, bool]  # whether the guard is behind the array, or before it
+    limits: dict[str, int]
+
+
+def sweep(row: Row, seed: int) -> list[tuple[str, int]]:
+    """Each axis at each of the sizes that the row serves, in an order of the seed's."""
+    every = [(axis, size) for axis, sizes in served_sizes(row).items() for size in sizes]
+    np.random.default_rng(seed).shuffle(every)
+    return [(axis, int(size)) for axis, size in every]
+
+
+def draw(name: str) -> Case:
+    """The case of a name ROW:SEED:NUMBER: one axis as the sweep says, all else by chance."""
+    identity, seed, number = name.rsplit(":", 2)
+    row, jit = NAMED[identity]
+    rng = Draws(int(seed), int(number))
+    every = sweep(row, int(seed))
+    out_layout = _layout(row, rng)
+    is_complex = np.dtype(row.dtype).kind == "c"
+    return Case(
+        name,
+        row,
+        jit,
+        *_sizes(row, rng, *every[int(number) % len(every)]),
+        has_bias=rng.often(0.7),
+        has_residual=rng.often(0.5),
+        activation=None if is_complex else rng.one(None, "relu", "relu6"),
+        threads=rng.one(1, 1, 2, 3),
+        layouts={
+            "images": _layout(row, rng),
+            "out": out_layout,
+            "residual": out_layout if rng.often(0.8) else _layout(row, rng),
+        },
+        at_end={array: rng.often(0.5) for array in ARRAYS},
+        limits={limit: rng.one(*values) for limit, values in LIMITS.items()},
+    )
+
+
+class Draws:
+    """What is left to chance, of a seed and a number."""
+
+    def __init__(self, seed: int, number: int) -> None:
+        self.rng = np.random.default_rng((seed, number))
+
+    def one(self, *values) -> Any:
+        return values[self.rng.integers(len(values))]
+
+    def often(self, probability: float) -> bool:
+        return bool(self.rng.random() < probability)
+
+    def size(self, most: int) -> int:
+        """From 1 to `most`, every second time a small one."""
+        most = max(1, most)
+        return int(self.rng.integers(1, 1 + (min(most, 4) if self.often(0.5) else most)))
+
+    def of(self, sizes, most: int) -> int:
+        """One of the sizes, no larger than `most` if there is any."""
+        fitting = [size for size in sizes if size <= most] or [min(sizes)]
+        return int(fitting[self.size(len(fitting)) - 1])
+
+    def split(self, product: int, parts: int) -> list[int]:
+        """Numbers, at random, whose product is about the one that is given."""
+        shares = self.rng.dirichlet(np.ones(parts))
+        return [int(product**share) for share in shares]
+
+
+def _sizes(row: Row, rng: Draws, axis: str, size: int):
+    """The shapes of images and filters, strides, padding, dilations and groups."""
+    swept, products = {axis: size}, PRODUCTS
+    if row.family == "narrow":  # which copies windows, spread by dilations up to (2, 2)
+        products = plan.LARGEST_NARROW_WINDOW // (4 * row.itemsize)
+    for_channels, for_window, _ = rng.split(products // size, 3)
+    groups, group_channels, n_filters = _channels(row, rng, swept, for_channels)
+    kh, kw = _two(rng, served_sizes(row), ("kh", "kw"), swept, for_window)
+    strides = rng.one(1, 1, 2, 3), rng.one(1, 1, 2, 3)
+    dilations = rng.one(1, 1, 2), rng.one(1, 1, 2)
+    (kh, kw), strides, dilations = suited(row, (kh, kw), strides, dilations)
+
+    n = rng.one(1, 1, 2, 3)
+    outputs = PRODUCTS // (n * n_filters * group_channels * kh * kw)
+    columns = rng.size(min(70, outputs))
+    rows = rng.size(min(9, outputs // columns))
+    spans = extent(kh, dilations[0]), extent(kw, dilations[1])
+    pads = [[rng.one(0, 0, 1, 2, 3) for _ in range(2)] for _ in range(2)]
+    sizes = [
+        max(1, (count - 1) * stride + span - sum(zeros) + rng.one(*range(stride)))
+        for count, stride, span, zeros in zip((rows, columns), strides, spans, pads, strict=True)
+    ]
+    sizes[1] = swept.get("w", sizes[1])
+    if rng.often(0.02):
+        sizes[0] = 0  # images without pixels, amid zeros
+    for size, span, zeros in zip(sizes, spans, pads, strict=True):
+        zeros[1] = max(zeros[1], span - size - zeros[0])  # so that the window fits
+    images = n, *sizes, groups * group_channels
+    filters = kh, kw, group_channels, n_filters
+    return images, filters, strides, tuple(map(tuple, pads)), dilations, groups
+
+
+def _two(rng: Draws, sizes, axes: tuple[str, str], swept: dict[str, int], product: int):
+    """Sizes of two axes: one that is swept and another up to the product, or both within it."""
+    first, second = axes if axes[1] not in swept else axes[::-1]
+    drawn = {first: swept.get(first) or rng.of(sizes[first], math.isqrt(product))}
+    drawn[second] = rng.of(sizes[second], product // (1 if first in swept else drawn[first]))
+    return drawn[axes[0]], drawn[axes[1]]
+
+
+def _channels(row: Row, rng: Draws, swept: dict[str, int], product: int) -> tuple[int, int, int]:
+    """Groups, channels of a group, and filters."""
+    sizes = served_sizes(row)
+    if channelwise(row):
+        channels = swept.get("c") or rng.of(sizes["c"], product)
+        return channels, 1, channels
+    c, o = _two(rng, sizes, ("c", "o"), swept, product)
+    # One of them is divided into groups, which have some of the other.
+    total, some = (o, c) if "o" in swept else (c, o)
+    groups = 1
+    if row.permuted:  # of groups that share a vector
+        most = row.lanes // 2
+        some = min(some, most)
+        groups = rng.one(*(g for g in range(1, total + 1) if total % g == 0 and total <= g * most))
+    elif row.family in ("dense", "loop") and rng.often(0.4):
+        groups = rng.one(*(g for g in range(1, total + 1) if total % g == 0))
+    if "o" in swept:
+        return groups, some, total
+    return groups, total // groups, groups * some
+
+
+def _layout(row: Row, rng: Draws) -> Layout:
+    """Mostly one that the row can address; what it cannot is copied."""
+    copied = rng.often(0.1)
+    planar = rng.often(0.4) and (copied or row.family in plan.PLANAR_FAMILIES)
+    gaps = [rng.one(0, 0, 0, 1, 3, 17) for _ in range(4)]
+    if row.family == "image" and not copied:
+        gaps[2] = 0  # whose pixels lie side by side
+    if not copied:
+        gaps[3] = 0
+    backwards = tuple(axis for axis in (0, 1, 2) if rng.often(0.1))
+    return Layout((0, 3, 1, 2) if planar else (0, 1, 2, 3), tuple(gaps), backwards)
+
+
+class Guarded:
+    """The arrays of a case, each in guarded memory; so are the kernel's own while it is open."""
+
+    def __init__(self, case: Case, memory: type[Pages] | type[Heap]) -> None:
+        self.case, self.memory = case, memory
+        self.staging: list[Pages | Heap] = []  # of all calls, kept
+
+    def place(self, name: str, shape, dtype) -> Pages | Heap:
+        case = self.case
+        return self.memory(shape, dtype, case.at_end[name], case.layouts.get(name))
+
+    def hold(self, name: str, values: np.ndarray) -> np.ndarray:
+        """The values, where they can be read alone."""
+        held = self.place(name, values.shape, values.dtype)
+        held.array[...] = values
+        held.freeze()
+        return held.array
+
+    def patches(self) -> Iterator[Any]:
+        """What makes the kernel's own memory guarded, and cuts the work."""
+        words = plan.words
+        yield mock.patch.object(plan, "words", lambda *args: self.hold("words", words(*args)))
+        yield mock.patch.object(packing, "_aligned", self._aligned)
+        yield mock.patch.object(run, "_staging", self._stage)
+        for name, limit in self.case.limits.items():
+            yield mock.patch.object(plan if hasattr(plan, name) else run, name, limit)
+
+    def _aligned(self, size: int, row: Row) -> tuple[np.ndarray, int]:
+        self.weights = self.place("weights", (size,), row.dtype)
+        return self.weights.array, self.weights.array.ctypes.data
+
+    def _stage(self, size: int) -> tuple[np.ndarray, int]:
+        assert size % plan.ALIGNMENT == 0
+        held = self.place("staging", (size,), np.uint8)
+        self.staging.append(held)
+        return held.array, held.array.ctypes.data
+
+
+def check_case(case: Case, memory: type[Pages] | type[Heap] = Pages) -> None:
+    """Convolve; the result is right, and nothing else was written."""
+    rng = np.random.default_rng(0)
+    low = 0 if np.dtype(case.row.dtype).kind == "u" else -2
+    sizes = case.strides, case.pads, case.dilations
+    geometry = check.geometry(case.images, case.filters, *sizes, case.groups)
+    shape = geometry.n, geometry.oh, geometry.ow, geometry.o
+    with contextlib.ExitStack() as stack:
+        guarded = Guarded(case, memory)
+        for patch in guarded.patches():
+            stack.enter_context(patch)
+
+        def values(name: str, *shape: int) -> np.ndarray:
+            return guarded.hold(name, rng.integers(low, 3, shape).astype(case.row.dtype))
+
+        images, filters = values("images", *case.images), values("filters", *case.filters)
+        bias = values("bias", geometry.o) if case.has_bias else None
+        residual = values("residual", *shape) if case.has_residual else None
+        out = guarded.place("out", shape, case.row.dtype)
+        packed = packing.pack(case.row, filters, bias, case.groups)
+        guarded.weights.freeze()
+        function = Rung(case.row.level, case.jit).kernel(case.row)
+        kernel = run.Kernel(case.row, function, packed, case.activation, {})
+        threads = case.threads if openmp_runtime() else 1
+        run.convolve(kernel, geometry, images, out.array, residual, threads)
+    arrays = images, filters, bias, *sizes[:2]
+    options = {"dilations": case.dilations, "groups": case.groups, "activation": case.activation}
+    judge = assert_winograd if case.row.family == "winograd" else assert_sums
+    judge(out.array.copy(), *arrays, residual=residual, **options)
+    for each in (out, *guarded.staging):
+        assert each.spoiled() == 0
+
+
+def numbered(argument: str) -> Iterator[str]:
+    """The names of ROW:SEED:NUMBER, or of ROW:SEED:FIRST-LAST."""
+    prefix, numbers = argument.rsplit(":", 1)
+    first, _, last = numbers.partition("-")
+    return (f"{prefix}:{number}" for number in range(int(first), int(last or first) + 1))
+
+
+def main(arguments: list[str]) -> None:
+    memory = Heap if arguments[0] == "--heap" else Pages
+    count = 0
+    for argument in arguments[memory is Heap :]:
+        for name in numbered(argument):
+            print(name, flush=True)
+            check_case(draw(name), memory)
+            count += 1
+    print(f"{count} cases")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

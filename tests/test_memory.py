@@ -1,0 +1,369 @@
+"""What kernels read and write: nothing outside of their arrays, whatever their sizes and strides,
+and nothing that was not written before."""
+
+from __future__ import annotations
+
+import collections
+import mmap
+import shutil
+import signal
+
+import numpy as np
+import pytest
+from conftest import AOT_LEVELS, AVAILABLE
+from guarded import POISON, Layout, Pages
+from guarded_cases import draw, sweep
+from numpy.lib.stride_tricks import as_strided
+from oracle import sums
+from processes import TESTS, run_with_tests
+from rows import NAMED, served_sizes
+from strategies import integer_values, real_values
+
+from aotconv import conv2d
+from aotconv.reference import conv2d_reference
+
+SEED = 0
+RNG = np.random.default_rng(SEED)
+# By who compiles them: rows whose cases one process can run.
+ROWS = collections.defaultdict(list)
+for _name, (_row, _jit) in NAMED.items():
+    if _row.family != "peak" and ("jit" if _jit else _row.level) in AVAILABLE:
+        ROWS["jit" if _jit else _row.level].append(_name)
+LONG = 650  # cases of each row: more than any sweep has
+
+
+@pytest.fixture
+def guarded():
+    """Run cases of rows, those of some numbers, in guarded memory in a process of its own.
+
+    Returns how many there were.  If one of them crashes or is wrong, the test fails and says which.
+    """
+
+    def run(rows: list[str], numbers: range, *options: str, **environment) -> int:
+        cases = [f"{row}:{SEED}:{numbers[0]}-{numbers[-1]}" for row in rows]
+        code = f"import guarded_cases; guarded_cases.main({[*options, *cases]})"
+        process = run_with_tests(code, OPENBLAS_NUM_THREADS="1", **environment)
+        if process.returncode:
+            pytest.fail(failure(process))
+        assert process.stdout.splitlines()[-1] == f"{len(rows) * len(numbers)} cases"
+        return len(rows) * len(numbers)
+
+    return run
+
+
+def failure(process) -> str:
+    """How a process ended, and in which case."""
+    code, names = process.returncode, process.stdout.split()
+    how = f"a process died of {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+    if not names:
+        return f"{how} before the first case\n{process.stderr}"
+    again = f"python tests/guarded_cases.py {names[-1]}"
+    return f"{how} in the case of `{again}`:\n{draw(names[-1])}\n{process.stderr[-6000:]}"
+
+
+@pytest.mark.parametrize("compiler", list(ROWS))
+def test_every_row_keeps_to_its_arrays_and_reads_nothing_unwritten(compiler, guarded):
+    assert guarded(ROWS[compiler], range(25)) >= 200
+
+
+@pytest.mark.long
+def test_every_row_keeps_to_its_arrays_over_all_tails_in_a_hundred_thousand_cases(guarded, capsys):
+    count = 0
+    for rows in ROWS.values():
+        for first in range(0, LONG, 25):
+            count += guarded(rows, range(first, first + 25))
+            with capsys.disabled():
+                print(f"\r{count} guarded cases", end="", flush=True)
+    assert count >= 100_000 or len(AOT_LEVELS) < 3  # a CPU of fewer levels has fewer rows
+
+
+def test_the_long_run_meets_each_tail_of_each_axis_of_each_row():
+    for name, (row, _) in NAMED.items():
+        if row.family != "peak":
+            swept = sweep(row, SEED)
+            assert len(swept) <= LONG
+            sizes = served_sizes(row)
+            assert set(swept) == {(axis, size) for axis in sizes for size in sizes[axis]}
+            for number in range(0, len(swept), 15):
+                case, (axis, size) = draw(f"{name}:{SEED}:{number}"), swept[number]
+                kh, kw, _, o = case.filters
+                values = {"c": case.images[3], "o": o, "w": case.images[2], "kh": kh, "kw": kw}
+                assert values[axis] == size
+
+
+needs_valgrind = pytest.mark.skipif(
+    not shutil.which("valgrind"), reason="valgrind is not installed"
+)
+UNDER_VALGRIND = {"PYTHONMALLOC": "malloc"}
+ERROR = 9
+VALGRIND = (
+    "valgrind",
+    "--quiet",
+    f"--error-exitcode={ERROR}",
+    f"--suppressions={TESTS / 'valgrind.supp'}",
+)
+# valgrind 3.19 knows no AVX-512, and numba would take hours under it.
+WATCHED = [level for level in AOT_LEVELS if level != "x86-64-v4"]
+
+
+@pytest.mark.long
+@needs_valgrind
+@pytest.mark.parametrize("level", WATCHED)
+def test_valgrind_finds_no_error_in_the_compiled_modules(level, guarded):
+    options = {"within": VALGRIND, **UNDER_VALGRIND}
+    assert guarded(ROWS[level], range(6 if len(ROWS[level]) > 20 else 20), "--heap", **options)
+
+
+@pytest.mark.long
+@needs_valgrind
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("held.array[...] = 1; assert (held.array > 0).all()", ""),
+        ("assert (held.array > 0).any() in (0, 1)", "uninitialised value"),
+        ("ctypes.memmove(held.array.ctypes.data + held.array.nbytes, b'x', 1)", "Invalid write"),
+        ("ctypes.string_at(held.array.ctypes.data - 1, 1)", "Invalid read"),
+    ],
+)
+def test_valgrind_finds_what_is_done_to_an_array_on_the_heap(code, found):
+    start = "import ctypes; from guarded import Heap; held = Heap((3, 5), 'f4', True); "
+    process = run_with_tests(start + code, within=VALGRIND, **UNDER_VALGRIND)
+    assert found in process.stderr
+    assert process.returncode == (ERROR if found else 0)
+
+
+ACCESSES = {
+    "read": "ctypes.string_at({}, 1)",
+    "write": "ctypes.memmove({}, b'x', 1)",
+}
+
+
+@pytest.mark.parametrize("access", list(ACCESSES))
+@pytest.mark.parametrize("at_end", [True, False])
+def test_an_access_one_byte_beyond_a_guarded_array_ends_the_process(at_end, access):
+    start = f"import ctypes; from guarded import Pages; a = Pages((3, 5), 'f4', {at_end}).array; "
+    inside = "a.ctypes.data + a.nbytes - 1" if at_end else "a.ctypes.data"
+    code = ACCESSES[access]
+    assert run_with_tests(start + code.format(inside)).returncode == 0
+    beyond = f"{inside} {'+' if at_end else '-'} 1"
+    assert run_with_tests(start + code.format(beyond)).returncode == -signal.SIGSEGV
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_write_into_a_frozen_array_ends_the_process(frozen):
+    code = "from guarded import Pages; held = Pages((3,), 'f4', True)\n"
+    code += "held.freeze()\n" * frozen + "held.array[1] = held.array[0]"
+    assert run_with_tests(code).returncode == (-signal.SIGSEGV if frozen else 0)
+
+
+def test_each_byte_around_and_between_a_guarded_arrays_elements_is_a_canary():
+    layout = Layout((0, 2, 1), (2, 1, 3), (1,))
+    for at_end in (True, False):
+        held = Pages((2, 3, 4), "f4", at_end, layout)
+        inside = held._inside
+        assert np.isnan(held.array).all() and (inside == POISON).all()
+        held.array[...] = 0
+        own = inside == 0
+        assert own.sum() == held.array.nbytes and own[-1 if at_end else 0]
+        assert held.spoiled() == 0 and (inside == POISON).all()
+        for at in np.flatnonzero(~own):
+            inside[at] = 0
+            assert held.spoiled() == 1
+            inside[at] = POISON
+
+
+@pytest.mark.skipif(not AOT_LEVELS, reason="no compiled module runs here")
+@pytest.mark.parametrize(
+    ("harm", "found"),
+    [
+        ("ctypes.memset(out.ctypes.data + out.nbytes, 0, 1)", "SIGSEGV"),
+        ("ctypes.memset(out.ctypes.data - 1, 0, 1)", "assert each.spoiled() == 0"),
+        ("ctypes.memset(out.ctypes.data, 0xFF, 4)", "nan"),
+        ("ctypes.memset(images.ctypes.data, 0, 1)", "SIGSEGV"),
+        ("out[-1, -1, -1, -1] += 1", "Mismatched elements: 1 /"),
+    ],
+)
+def test_what_harms_an_array_is_reported_with_its_case(harm, found):
+    row = next(name for name in ROWS[AOT_LEVELS[-1]] if "dense" in name)
+    names = (f"{row}:{SEED}:{number}" for number in range(LONG))
+    name = next(name for name in names if lies_plainly_at_its_end(draw(name)))
+    code = f"""
+import ctypes, guarded_cases
+convolve = guarded_cases.run.convolve
+def harmed(kernel, geometry, images, out, *more):
+    convolve(kernel, geometry, images, out, *more)
+    {harm}
+guarded_cases.run.convolve = harmed
+guarded_cases.main([{name!r}])"""
+    process = run_with_tests(code)
+    assert process.returncode
+    assert found in failure(process) and f"guarded_cases.py {name}`" in failure(process)
+
+
+def lies_plainly_at_its_end(case) -> bool:
+    return case.at_end["out"] and case.layouts["out"] == Layout.packed(4)
+
+
+def test_the_sums_that_judge_guarded_cases_are_the_references():
+    for number, name in enumerate(NAMED):
+        if NAMED[name][0].family == "peak":
+            continue
+        case = draw(f"{name}:{SEED}:{number}")
+        images, filters = (RNG.integers(-2, 3, shape) for shape in (case.images, case.filters))
+        arrays = images, filters, RNG.integers(-2, 3, case.filters[3])
+        options = {"dilations": case.dilations, "groups": case.groups}
+        result = sums(*arrays, case.strides, case.pads, **options)
+        expected = conv2d_reference(*arrays, case.strides, case.pads, **options)
+        np.testing.assert_array_equal(result, expected)
+
+
+def test_images_of_more_than_two_to_the_31_elements_are_convolved(rung):
+    pixel = integer_values(RNG, (1, 1, 1, 3), "float32")
+    for window, groups in (((1, 1), 1), ((2, 3), 1), ((2, 3), 3)):
+        filters = integer_values(RNG, (*window, 3 // groups, 3), "float32")
+        images = np.broadcast_to(pixel, (1, 2**20, 2**16, 3))
+        strides = 2**18 + 1, 2**14 - 1
+        assert images.size > 2**37
+        result = conv2d(images, filters, None, strides, groups=groups)
+        same = np.broadcast_to(
+            conv2d(np.tile(pixel, (1, *window, 1)), filters, groups=groups), result.shape
+        )
+        assert result.shape == (1, 4, 5, 3)
+        np.testing.assert_array_equal(result, same)
+
+
+@pytest.mark.parametrize(
+    ("images", "filters", "options"),
+    [
+        ((2**20, 2**20, 2**20, 1), (1, 1, 1, 16), {}),
+        ((1, 2**29, 2**31, 1), (1, 1, 1, 8), {}),
+        ((1, 2**20, 2**20, 1), (1, 1, 1, 2**20), {}),
+        ((1, 1, 1, 1), (1, 1, 1, 1), {"padding": (2**32, 2**32)}),
+        ((2**31, 1, 1, 1), (1, 1, 1, 1), {"padding": ((2**16, 2**16), (0, 2**16))}),
+        ((1, 1, 1, 1), (1, 1, 1, 1), {"padding": 2**63 - 1, "strides": 2**63 - 1}),
+    ],
+)
+def test_sizes_whose_product_is_beyond_two_to_the_63_are_refused(images, filters, options):
+    arrays = [np.broadcast_to(np.float32(1), shape) for shape in (images, filters)]
+    with pytest.raises(ValueError, match="too large to address"):
+        conv2d(*arrays, **options)
+
+
+GIGABYTES = 5 << 30
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2, 3), (0, 3, 1, 2)], ids=["NHWC", "NCHW"])
+@pytest.mark.parametrize("groups", [1, 5])
+def test_rows_may_lie_gigabytes_apart(rung, groups, axes, tmp_path):
+    images = integer_values(RNG, (1, 4, 6, 5), "float32")
+    filters = integer_values(RNG, (3, 2, 5 // groups, 5), "float32")
+    expected = conv2d(images, filters, groups=groups)
+    source, out = (spread(array, axes, tmp_path / str(array.shape)) for array in (images, expected))
+    source[...] = images
+    assert conv2d(source, filters, groups=groups, out=out) is out
+    np.testing.assert_array_equal(out, expected)
+
+
+def spread(array, axes, path):
+    """An array of that shape whose rows lie gigabytes apart, in a file that has only what is
+    written; the other axes follow each other as in `axes`."""
+    with open(path, "wb+") as file:
+        file.truncate(array.shape[1] * GIGABYTES)
+        memory = mmap.mmap(file.fileno(), 0)
+    strides = list(np.empty([array.shape[axis] for axis in axes], array.dtype).strides)
+    strides = [strides[axes.index(axis)] for axis in range(4)]
+    strides[1] = GIGABYTES
+    return np.ndarray(array.shape, array.dtype, memory, 0, strides)
+
+
+@pytest.mark.parametrize("stride", [0, -4, 3, 2**62, -(2**62)])
+@pytest.mark.parametrize("groups", [1, 4])
+def test_strides_of_axes_of_length_0_and_1_mean_nothing(rung, groups, stride):
+    for axis in range(4):
+        shape = [2, 5, 6, 4]
+        shape[axis] = 1
+        groups = min(groups, shape[3])
+        window = min(2, shape[1]), min(3, shape[2])
+        images = integer_values(RNG, shape, "float32")
+        for n_filters in (4, 4 * groups):
+            filters = integer_values(RNG, (*window, shape[3] // groups, n_filters), "float32")
+            bias = integer_values(RNG, (n_filters,), "float32")
+            expected = conv2d(images, filters, bias, groups=groups)
+            residual = integer_values(RNG, expected.shape, "float32")
+            out = np.empty_like(expected)
+            arrays = [strided(array, stride) for array in (images, filters, residual, out)]
+            conv2d(*arrays[:2], bias, groups=groups, residual=arrays[2], out=arrays[3])
+            np.testing.assert_array_equal(out, expected + residual)
+        empty = strided(images[:0], stride)
+        assert conv2d(empty, filters, groups=groups).size == 0
+    nothing = strided(np.empty((2, 5, 6, 0), np.float32), stride)
+    no_weights = strided(np.empty((2, 3, 0, 4), np.float32), stride)
+    assert (conv2d(nothing, no_weights, np.ones(4, np.float32)) == 1).all()
+    one = strided(np.full(1, 3, np.float32), stride)
+    result = conv2d(np.ones((1, 3, 3, 1), "f4"), np.ones((1, 1, 1, 1), "f4"), one)
+    assert (result == 4).all()
+
+
+def strided(array, stride):
+    """The same array, with that stride on its axes of length 0 and 1."""
+    axes = zip(array.shape, array.strides, strict=True)
+    return as_strided(array, strides=[own if size > 1 else stride for size, own in axes])
+
+
+IMAGES = real_values(RNG, (2, 9, 11, 3), "float32")
+FILTERS = real_values(RNG, (4, 3, 3, 20), "float32")
+
+
+@pytest.mark.parametrize(
+    ("images", "filters"),
+    [
+        pytest.param(IMAGES[..., ::-1], FILTERS, id="BGR"),
+        pytest.param(IMAGES[:, ::-1], FILTERS, id="upside down"),
+        pytest.param(IMAGES[:, :, ::-1], FILTERS, id="mirrored"),
+        pytest.param(IMAGES[::-1, ::-1, ::-1, ::-1], FILTERS, id="reversed"),
+        pytest.param(IMAGES[:, ::2, 1::3], FILTERS[:2], id="sliced"),
+        pytest.param(np.broadcast_to(IMAGES[:1], IMAGES.shape), FILTERS, id="one image"),
+        pytest.param(np.broadcast_to(IMAGES[..., :1], IMAGES.shape), FILTERS, id="gray"),
+        pytest.param(IMAGES, FILTERS[::-1, ::-1], id="flipped filters"),
+        pytest.param(IMAGES, FILTERS[..., ::-1, :], id="BGR filters"),
+        pytest.param(IMAGES, FILTERS.transpose(1, 0, 2, 3), id="transposed filters"),
+        pytest.param(IMAGES, np.ascontiguousarray(FILTERS.T).T, id="filters of OIHW"),
+        pytest.param(IMAGES, np.broadcast_to(FILTERS[..., :1], FILTERS.shape), id="one filter"),
+        pytest.param(IMAGES, np.broadcast_to(FILTERS[:1, :1], FILTERS.shape), id="one tap"),
+    ],
+)
+@pytest.mark.parametrize("groups", [1, 3])
+def test_views_give_the_bits_of_their_contiguous_copies(rung, images, filters, groups):
+    filters = filters if groups == 1 else filters[:, :, :1, :18]
+    expected = conv2d(images.copy(), filters.copy(), groups=groups)
+    result = conv2d(images, filters, groups=groups)
+    assert result.tobytes() == expected.tobytes()
+
+
+SHAPE = (1, 7, 7, 7)
+
+
+@pytest.mark.parametrize("groups", [1, 7])
+@pytest.mark.parametrize("how", ["exactly", "shifted ahead", "shifted back", "reversed"])
+@pytest.mark.parametrize("name", ["images", "filters", "bias", "residual"])
+def test_out_may_overlap_each_array_that_is_read(rung, name, how, groups):
+    shapes = {
+        "images": SHAPE,
+        "filters": (7, 7, 7 // groups, 7),
+        "bias": (7,),
+        "residual": SHAPE,
+    }
+    arrays = {each: integer_values(RNG, shape, "float32") for each, shape in shapes.items()}
+    options = {"padding": "same", "groups": groups}
+    expected = conv2d(**arrays, **options)
+    memory = np.zeros(7**4 + 2, np.float32)
+    size = arrays[name].size
+    read = memory[1 : 1 + size].reshape(arrays[name].shape)
+    read[...] = arrays[name]
+    start = {"shifted ahead": 2, "shifted back": 0}.get(how, 1)
+    out = memory[start : start + expected.size].reshape(SHAPE)
+    if how == "reversed":
+        out = out[:, ::-1, ::-1, ::-1]
+    assert np.shares_memory(read, out)
+    assert conv2d(**{**arrays, name: read}, out=out, **options) is out
+    np.testing.assert_array_equal(out, expected)

@@ -28,7 +28,13 @@ EVEX_REGISTERS = re.compile(r"%[xyz]mm(1[6-9]|2\d|3[01])\b")
 BMI = re.compile(
     r"^(andn|bextr|blsi|blsr|blsmsk|bzhi|lzcnt|movbe|mulx|pdep|pext|rorx|sarx|shlx|shrx|tzcnt)[lqw]?$"
 )
-SSE4 = re.compile(r"^(p(blend|insr|extr|min|max)|blendv?p|insertps|ptest|round|popcnt|dpp)")
+# All of SSE3, SSSE3, SSE4.1, SSE4.2, the rest of x86-64-v2, and what ciphers have.
+ABOVE_SSE2 = re.compile(
+    r"^(addsubp|h(add|sub)p|lddqu|mov(ddup|shdup|sldup)|fisttp|pabs|palignr|ph(add|sub)|pmaddubsw"
+    r"|pmulhrsw|pshufb|psign|p?blend|dpp|extractps|insertps|movntdqa|mpsadbw|packusdw|pcmp(eq|gt)q"
+    r"|p(extr|insr)[bdq]|phminposuw|p(max|min)(sb|sd|ud|uw)|pmov[sz]x|pmuldq|pmulld|ptest|round"
+    r"|crc32|pcmp[ei]str|popcnt|cmpxchg16b|[ls]ahf|aes|pclmul|sha(1|256)|gf2p8)"
+)
 
 
 INSTRUCTION = re.compile(r"\s+[0-9a-f]+:\s+(?:(?:rep\w*|lock|notrack|bnd|data16) )*(\S+)\s*(.*)")
@@ -68,12 +74,13 @@ def offenders(found, *patterns):
 def test_the_detection_module_holds_nothing_beyond_the_baseline(instructions):
     found = instructions[CPU_MODULE]
     assert ("cpuid", "") in found
-    assert not offenders(found, VEX, *WIDE.values(), EVEX_REGISTERS, BMI, SSE4)
+    assert not offenders(found, VEX, *WIDE.values(), EVEX_REGISTERS, BMI, ABOVE_SSE2)
 
 
-def test_v2_holds_no_avx(instructions):
+def test_v2_goes_beyond_the_baseline_and_holds_no_avx(instructions):
     found = instructions["_x86_64_v2"]
     assert any(mnemonic == "mulps" for mnemonic, _ in found)
+    assert offenders(found, ABOVE_SSE2)
     assert not offenders(found, VEX, *WIDE.values(), EVEX_REGISTERS, BMI)
 
 

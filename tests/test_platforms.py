@@ -12,10 +12,12 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import AOT_LEVELS
 from processes import output_of, run_python
+from test_wheel import copy_sources, fresh_python, run
 
 from aotconv.kernels.registry import IS_X86_64, LEVELS
 
@@ -23,6 +25,7 @@ pytestmark = pytest.mark.skipif(
     not (IS_X86_64 and sys.platform == "linux"), reason="QEMU runs Linux programs of x86-64 here"
 )
 long = pytest.mark.long
+SMOKE = Path(__file__).parent / "smoke.py"
 
 # QEMU has no AVX-512.  What is behind a minus is taken out of the CPU before it.  Without BMI1, or
 # without SSSE3 where SSE4 is, the C library or NumPy itself ends by SIGILL.
@@ -166,3 +169,24 @@ def test_a_cpu_below_all_levels_falls_to_numpy_with_one_warning(cpu, qemu, older
     assert warning.startswith("FallbackWarning: aotconv runs without its compiled kernels: NumPy")
     for level in LEVELS:
         assert f"{level}: this CPU or operating system lacks" in warning
+
+
+@pytest.fixture(scope="module")
+def wheels_python(tmp_path_factory):
+    """The interpreter of a fresh environment that holds a wheel of all levels, and NumPy."""
+    source = copy_sources(tmp_path_factory.mktemp("source"))
+    python = fresh_python(tmp_path_factory.mktemp("environment"))
+    run(python, "-m", "pip", "install", "--quiet", source)
+    return python
+
+
+@long
+@pytest.mark.parametrize(("cpu", "level"), [*LEVELS_OF_CPUS.items(), *LEVELS_OF_MORE_CPUS.items()])
+def test_the_installed_wheel_passes_the_smoke_set_on_an_emulated_cpu(
+    cpu, level, qemu, wheels_python, tmp_path
+):
+    command = (qemu, "-cpu", cpu, wheels_python, "-I", SMOKE, "--level", level)
+    said = run(*command, cwd=tmp_path, **PLAIN_BLAS)
+    compiled = [*LEVELS]
+    right = ", ".join(compiled[compiled.index(level) :])
+    assert "site-packages" in said and said.endswith(f"{level} is active; right at {right}\n")

@@ -12,6 +12,8 @@
 set -eu
 
 SUITE=bookworm PYTHON=3.11 # its own
+export BUILD_NEEDS="setuptools>=77 numba>=0.68,<0.69 numpy>=2" # as in pyproject.toml
+export TEST_NEEDS="numpy>=2 pytest hypothesis threadpoolctl"
 FORMATS=/proc/sys/fs/binfmt_misc
 FORMAT=$FORMATS/aotconv-aarch64
 
@@ -52,7 +54,7 @@ mountpoint -q "$debian/dev" || mount --bind /dev "$debian/dev"
 python3 -m pip download --quiet --dest "$debian/work/packages" --only-binary :all: \
     --python-version $PYTHON --platform manylinux_2_28_aarch64 \
     --platform manylinux_2_27_aarch64 --platform manylinux_2_17_aarch64 \
-    "setuptools>=77" "numba>=0.68,<0.69" "numpy>=2" pytest hypothesis threadpoolctl
+    $BUILD_NEEDS $TEST_NEEDS
 rm -rf "$debian/work/source" "$debian/work/dist"
 mkdir "$debian/work/source"
 git -C "$here" ls-files -z | tar -C "$here" --null -T - -c | tar -C "$debian/work/source" -x
@@ -61,11 +63,11 @@ chroot "$debian" sh -eu -c '
     cd /work
     install() { python -m pip install --quiet --no-index --find-links packages "$@"; }
     . build/bin/activate
-    install setuptools numba numpy
+    install $BUILD_NEEDS
     pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist ./source
     ls -l dist
     . tests/bin/activate # without numba
-    install numpy pytest hypothesis threadpoolctl
+    install $TEST_NEEDS
     install --no-deps --force-reinstall dist/*.whl
     cd source
     python -I tests/smoke.py

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import platform
 import re
 import shutil
 import subprocess
@@ -15,10 +16,9 @@ from conftest import AOT_LEVELS
 
 from aotconv.kernels.registry import ABI, CPU_MODULE, IS_X86_64, LEVELS, ROWS
 
-pytestmark = [
-    pytest.mark.skipif(not IS_X86_64, reason="the patterns are x86-64's"),
-    pytest.mark.skipif(shutil.which("objdump") is None, reason="needs binutils' objdump"),
-]
+pytestmark = pytest.mark.skipif(shutil.which("objdump") is None, reason="needs binutils' objdump")
+x86_64 = pytest.mark.skipif(not IS_X86_64, reason="the patterns are x86-64's")
+aarch64 = pytest.mark.skipif(platform.machine() != "aarch64", reason="the patterns are AArch64's")
 
 # What may not be in a module, beyond the baseline: VEX and EVEX names begin with a v, opmasks are
 # k registers.  `rep`-prefixed and legacy SSE instructions do not.
@@ -71,12 +71,14 @@ def offenders(found, *patterns):
     ]
 
 
+@x86_64
 def test_the_detection_module_holds_nothing_beyond_the_baseline(instructions):
     found = instructions[CPU_MODULE]
     assert ("cpuid", "") in found
     assert not offenders(found, VEX, *WIDE.values(), EVEX_REGISTERS, BMI, ABOVE_SSE2)
 
 
+@x86_64
 def test_v2_goes_beyond_the_baseline_and_holds_no_avx(instructions):
     found = instructions["_x86_64_v2"]
     assert any(mnemonic == "mulps" for mnemonic, _ in found)
@@ -84,6 +86,7 @@ def test_v2_goes_beyond_the_baseline_and_holds_no_avx(instructions):
     assert not offenders(found, VEX, *WIDE.values(), EVEX_REGISTERS, BMI)
 
 
+@x86_64
 def test_v3_uses_fma_on_256_bits_and_holds_no_avx512(instructions):
     found = instructions["_x86_64_v3"]
     assert offenders(found, re.compile("^vfmadd...ps$"))
@@ -91,6 +94,7 @@ def test_v3_uses_fma_on_256_bits_and_holds_no_avx512(instructions):
     assert not offenders(found, WIDE["zmm"], WIDE["mask"], EVEX_REGISTERS)
 
 
+@x86_64
 def test_v4_uses_fma_on_512_bits(instructions):
     if "_x86_64_v4" not in instructions:
         pytest.skip("x86-64-v4 was not built")
@@ -98,9 +102,19 @@ def test_v4_uses_fma_on_512_bits(instructions):
     assert sum("%zmm" in operands for operands in multiply_adds) > len(multiply_adds) / 2
 
 
+@aarch64
+def test_the_generic_level_of_aarch64_multiplies_and_adds_whole_vectors_at_once(instructions):
+    found = instructions["_generic"]
+    for lanes in ("4s", "2d"):
+        vectors = re.compile(rf"^v\d+\.{lanes}, v\d+\.{lanes}, v\d+\.")
+        products = [name for name, operands in found if vectors.match(operands)]
+        assert products.count("fmla") > 100, lanes
+
+
 def test_no_kernel_calls_a_library_for_its_arithmetic(instructions):
     for name, found in instructions.items():
-        calls = [operands for mnemonic, operands in found if mnemonic == "call"]
+        calls = [operands for mnemonic, operands in found if mnemonic in ("call", "bl")]
+        assert calls, name
         assert not [call for call in calls if "fma" in call], name
 
 

@@ -54,8 +54,8 @@ CPUS_BELOW_ALL_LEVELS = (
 # NumPy's matrix products take FMA for granted where AVX2 is, and are not what is tested.
 PLAIN_BLAS = {"OPENBLAS_CORETYPE": "Prescott"}
 
-# A layer of each family, on float32 and float64: within the documented bound of the exact results,
-# and what all results' bytes come to.
+# Layers of all families but Winograd's, on float32 and float64: within the documented bound of the
+# exact results, and what all results' bytes come to.
 COMPUTE = """
 import hashlib, json, warnings
 import numpy as np

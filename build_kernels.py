@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -36,16 +37,26 @@ def modules(levels: list[str] | None = None) -> dict[str, str]:
 
 
 def require_compiler() -> None:
-    """Raise SystemExit unless the C compiler that CPython names can be run."""
-    command = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
-    if os.name != "nt" and shutil.which(command) is None:
-        raise SystemExit(
-            f"aotconv: no C compiler: {command!r} was not found, and linking the compiled kernels "
-            "needs one. Install it (Debian, Ubuntu: apt-get install gcc libc6-dev; Fedora: dnf "
-            "install gcc; macOS: xcode-select --install) or name another one in the environment "
-            "variable CC. To install without compiled kernels, on the slower fallback: "
-            "AOTCONV_NO_AOT=1 pip install ."
-        )
+    """Raise SystemExit unless the C compiler that CPython names can be run, on C++ as well."""
+    command = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+    if os.name == "nt":
+        return
+    if shutil.which(command[0]) is None:
+        fault = f"no C compiler: {command[0]!r} was not found, and linking the compiled kernels"
+        fault += " needs one"
+    else:
+        # Nothing here is C++, but numba compiles nothing where it does not find a compiler for it.
+        check = [*command, "-x", "c++", "-fsyntax-only", os.devnull]
+        said = subprocess.run(check, capture_output=True, text=True)
+        if not said.returncode:
+            return
+        fault = f"{command[0]!r} compiles no C++, which numba asks for: {said.stderr.strip()}"
+    raise SystemExit(
+        f"aotconv: {fault}. Install it (Debian, Ubuntu: apt-get install g++; Fedora: dnf install "
+        "gcc-c++; macOS: xcode-select --install) or name another one in the environment variable "
+        "CC. To install without compiled kernels, on the slower fallback: "
+        "AOTCONV_NO_AOT=1 pip install ."
+    )
 
 
 def build(module: str, cpu: str, target: Path, assembly: Path | None = None) -> None:

@@ -25,7 +25,7 @@ def run_python(
 ):
     """The finished process of ``python -c code``; None takes a variable out.
 
-    `flags` are Python's, `within` a command that runs another.
+    `flags` are Python's, `within` a command that runs another, as emulators do.
     """
     settings = {key: value for key, value in os.environ.items() if not key.startswith("AOTCONV_")}
     for name, value in environment.items():

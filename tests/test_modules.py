@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import platform
 import re
 import shutil
 import subprocess
@@ -15,10 +16,9 @@ from conftest import AOT_LEVELS
 
 from aotconv.kernels.registry import ABI, CPU_MODULE, IS_X86_64, LEVELS, ROWS
 
-pytestmark = [
-    pytest.mark.skipif(not IS_X86_64, reason="the patterns are x86-64's"),
-    pytest.mark.skipif(shutil.which("objdump") is None, reason="needs binutils' objdump"),
-]
+pytestmark = pytest.mark.skipif(shutil.which("objdump") is None, reason="needs binutils' objdump")
+x86_64 = pytest.mark.skipif(not IS_X86_64, reason="the patterns are x86-64's")
+aarch64 = pytest.mark.skipif(platform.machine() != "aarch64", reason="the patterns are AArch64's")
 
 # What may not be in a module, beyond the baseline: VEX and EVEX names begin with a v, opmasks are
 # k registers.  `rep`-prefixed and legacy SSE instructions do not.
@@ -28,7 +28,13 @@ EVEX_REGISTERS = re.compile(r"%[xyz]mm(1[6-9]|2\d|3[01])\b")
 BMI = re.compile(
     r"^(andn|bextr|blsi|blsr|blsmsk|bzhi|lzcnt|movbe|mulx|pdep|pext|rorx|sarx|shlx|shrx|tzcnt)[lqw]?$"
 )
-SSE4 = re.compile(r"^(p(blend|insr|extr|min|max)|blendv?p|insertps|ptest|round|popcnt|dpp)")
+# All of SSE3, SSSE3, SSE4.1, SSE4.2, the rest of x86-64-v2, and what ciphers have.
+ABOVE_SSE2 = re.compile(
+    r"^(addsubp|h(add|sub)p|lddqu|mov(ddup|shdup|sldup)|fisttp|pabs|palignr|ph(add|sub)|pmaddubsw"
+    r"|pmulhrsw|pshufb|psign|p?blend|dpp|extractps|insertps|movntdqa|mpsadbw|packusdw|pcmp(eq|gt)q"
+    r"|p(extr|insr)[bdq]|phminposuw|p(max|min)(sb|sd|ud|uw)|pmov[sz]x|pmuldq|pmulld|ptest|round"
+    r"|crc32|pcmp[ei]str|popcnt|cmpxchg16b|[ls]ahf|aes|pclmul|sha(1|256)|gf2p8)"
+)
 
 
 INSTRUCTION = re.compile(r"\s+[0-9a-f]+:\s+(?:(?:rep\w*|lock|notrack|bnd|data16) )*(\S+)\s*(.*)")
@@ -65,18 +71,22 @@ def offenders(found, *patterns):
     ]
 
 
+@x86_64
 def test_the_detection_module_holds_nothing_beyond_the_baseline(instructions):
     found = instructions[CPU_MODULE]
     assert ("cpuid", "") in found
-    assert not offenders(found, VEX, *WIDE.values(), EVEX_REGISTERS, BMI, SSE4)
+    assert not offenders(found, VEX, *WIDE.values(), EVEX_REGISTERS, BMI, ABOVE_SSE2)
 
 
-def test_v2_holds_no_avx(instructions):
+@x86_64
+def test_v2_goes_beyond_the_baseline_and_holds_no_avx(instructions):
     found = instructions["_x86_64_v2"]
     assert any(mnemonic == "mulps" for mnemonic, _ in found)
+    assert offenders(found, ABOVE_SSE2)
     assert not offenders(found, VEX, *WIDE.values(), EVEX_REGISTERS, BMI)
 
 
+@x86_64
 def test_v3_uses_fma_on_256_bits_and_holds_no_avx512(instructions):
     found = instructions["_x86_64_v3"]
     assert offenders(found, re.compile("^vfmadd...ps$"))
@@ -84,6 +94,7 @@ def test_v3_uses_fma_on_256_bits_and_holds_no_avx512(instructions):
     assert not offenders(found, WIDE["zmm"], WIDE["mask"], EVEX_REGISTERS)
 
 
+@x86_64
 def test_v4_uses_fma_on_512_bits(instructions):
     if "_x86_64_v4" not in instructions:
         pytest.skip("x86-64-v4 was not built")
@@ -91,10 +102,22 @@ def test_v4_uses_fma_on_512_bits(instructions):
     assert sum("%zmm" in operands for operands in multiply_adds) > len(multiply_adds) / 2
 
 
+@aarch64
+def test_the_generic_level_of_aarch64_multiplies_and_adds_whole_vectors_at_once(instructions):
+    found = instructions["_generic"]
+    for lanes in ("4s", "2d"):
+        vectors = re.compile(rf"^v\d+\.{lanes}, v\d+\.{lanes}, v\d+\.")
+        products = [name for name, operands in found if vectors.match(operands)]
+        assert products.count("fmla") > 100, lanes
+
+
 def test_no_kernel_calls_a_library_for_its_arithmetic(instructions):
-    for name, found in instructions.items():
-        calls = [operands for mnemonic, operands in found if mnemonic == "call"]
-        assert not [call for call in calls if "fma" in call], name
+    for name in instructions:
+        command = ["objdump", "-T", path_of(name)]
+        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        imported = {line.split()[-1] for line in text.splitlines() if "*UND*" in line}
+        assert "PyErr_Occurred" in imported, name
+        assert not {"fma", "fmaf"} & imported, name
 
 
 @pytest.mark.parametrize("level", AOT_LEVELS)

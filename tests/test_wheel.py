@@ -140,6 +140,20 @@ def test_without_a_c_compiler_the_build_says_what_is_missing_and_what_to_do(tmp_
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.skipif(os.name == "nt", reason="the compiler is a shell script")
+def test_a_compiler_without_cpp_is_named_before_the_build_with_what_it_says(tmp_path):
+    compiler = tmp_path / "gcc"
+    compiler.write_text("#!/bin/sh\necho \"cannot execute 'cc1plus'\" >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    output = tmp_path / "output"
+    command = [sys.executable, ROOT / "build_kernels.py", "--output", output]
+    environment = {**os.environ, "CC": str(compiler)}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    assert "compiles no C++, which numba asks for: cannot execute 'cc1plus'" in result.stderr
+    assert "apt-get install g++" in result.stderr and not output.exists()
+
+
 def test_a_kernel_that_does_not_compile_fails_the_build_which_says_nothing_else(tmp_path):
     source = copy_sources(tmp_path)
     broken = source / "aotconv" / "kernels" / "dense.py"

@@ -679,9 +679,9 @@ def calls(draw, layer: Layer) -> Call:
     images = draw(no_arrays(array)) if rare(draw) else held(array, draw)
     threads = plain(None)
     if draw(st.integers(0, 3)) == 0:
-        threads = (
-            draw(no_ints(1)) if rare(draw) else draw(of_int(draw(st.sampled_from([1, 2, 3, *FAR]))))
-        )
+        number = of_int(draw(st.sampled_from([1, 2, 3, *FAR])))
+        threads = draw(no_ints(1)) if rare(draw) else draw(number)
+        threads = plain(None) if threads.value is None else threads
     expected = result_of(layer, images)
     residual = out = plain(None)
     if isinstance(expected, Result) and addressed(expected.shape) <= COMPUTED:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from .blocks import BLOCK_BYTES, Block, split
+from .blocks import Block, part, split
 from .geometry import Geometry, extent
 
 
@@ -53,11 +53,13 @@ def _far(geometry: Geometry) -> bool:
 
 
 def _blocks(geometry: Geometry, itemsize: int) -> Iterator[Block]:
-    """Blocks whose windows take about BLOCK_BYTES; of those far apart only `out` is to be read."""
+    """Blocks whose windows take about BLOCK_BYTES."""
     g = geometry
-    if _far(g):
-        return split(g._replace(sh=g.kh, sw=g.kw, dh=1, dw=1), itemsize)
-    return split(g, itemsize, BLOCK_BYTES // (g.kh * g.kw))
+    height, width = g.oh * g.kh, g.ow * g.kw  # of the windows, side by side
+    windows = g._replace(h=height, w=width, sh=g.kh, sw=g.kw, dh=1, dw=1)
+    windows = windows._replace(top=0, bottom=0, left=0, right=0)
+    for block in split(windows, itemsize):
+        yield part(g, *block.out)
 
 
 def _adjoining(images: np.ndarray, block: Block, dtype: np.dtype) -> np.ndarray:

@@ -366,6 +366,14 @@ def test_what_goes_wrong_inside_an_array_is_told_of_the_argument(name, value):
         aotconv.conv2d(**{"images": ONE, "filters": ONE, name: value})
 
 
+@pytest.mark.parametrize("name", ["strides", "padding", "dilations"])
+def test_of_what_has_no_end_no_more_is_taken_than_says_that_it_is_too_long(name):
+    endless = itertools.count(1)
+    with pytest.raises(ValueError, match=f"{name} must be .* of length 9 or more"):
+        aotconv.conv2d(ONE, ONE, **{name: endless})
+    assert next(endless) <= 10
+
+
 def test_messages_cut_long_values_short():
     with pytest.raises(ValueError, match="padding must be one of") as caught:
         aotconv.conv2d(ONE, ONE, padding="x" * 10**6)

@@ -51,7 +51,8 @@ def faults_of_module(path: Path) -> list[str]:
     faults += [f"needs glibc {a}.{b}" for a, b in sorted(asked) if (a, b) > NEWEST_GLIBC]
     if "no symbols" not in objdump("-t"):
         faults.append("is not stripped")
-    symbols = [line for line in objdump("-T").splitlines() if re.match(r"[0-9a-f]{8}", line)]
+    # AArch64's linker lists sections, too: an l stands for what is local.
+    symbols = [line for line in objdump("-T").splitlines() if re.match(r"[0-9a-f]{8,} [^l]", line)]
     exported = [line.split()[-1] for line in symbols if "*UND*" not in line]
     if exported != [f"PyInit_{name}"]:
         faults.append(f"exports {', '.join(exported)}")

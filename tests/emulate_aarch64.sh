@@ -7,9 +7,8 @@
 # For root, on Linux with a network.  The first run fills the folder with a Debian of 1.2 GB, and is
 # to begin with an empty folder; later ones build and test in it again.  Without arguments for
 # pytest, the tests of kernels, `conv2d`, threads and modules run, and the property tests with ten
-# examples each.
-# QEMU's entry among the kernel's binary formats (binfmt_misc) is made where it is missing, and
-# taken out again.
+# examples each.  QEMU's entry among the kernel's binary formats (binfmt_misc) is made where it is
+# missing, and taken out again.
 set -eu
 
 SUITE=bookworm PYTHON=3.11 # its own
@@ -18,7 +17,7 @@ export TEST_NEEDS="numpy>=2 pytest hypothesis threadpoolctl"
 FORMATS=/proc/sys/fs/binfmt_misc
 FORMAT=$FORMATS/aotconv-aarch64
 
-[ $# -ge 1 ] || { sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2; }
 mkdir -p "$1"
 here=$(cd "$(dirname "$0")/.." && pwd) debian=$(cd "$1" && pwd)
 shift

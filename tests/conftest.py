@@ -22,6 +22,8 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("aotconv")
 
+collect_ignore = ["fuzz_atheris.py"]  # a program for atheris, which it imports
+
 AVAILABLE = [each.name for each in aotconv.implementations() if each.available]
 COMPILED = [name for name in AVAILABLE if name != "numpy"]
 

@@ -18,6 +18,7 @@ PREAMBLE = (
 import ctypes, math, mmap, time, warnings
 import numpy as np, aotconv
 warnings.simplefilter("ignore", aotconv.FallbackWarning)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
 CHUNK, USABLE, SHARED_AND_FIXED, ANYWHERE = 32 << 20, mmap.PROT_READ | mmap.PROT_WRITE, 17, 0x4022
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = ctypes.c_void_p

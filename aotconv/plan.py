@@ -42,7 +42,7 @@ STRIP = 1024  # elements of a strip, roughly
 DEPTHWISE_BYTES = 16 << 10  # of weights in a task: half the first-level cache
 LARGEST_NARROW_WINDOW = 16 << 10  # bytes; a few of them fit into the scratch words
 LARGEST_STRIP_WINDOW = 32  # rows and columns: copies of inputs fit into the scratch words
-LARGEST_STRIP_STRIDE = 256  # the kernel counts up to it, and adds it to sizes
+LARGEST_STRIP_STEP = 256  # strides and dilations: the kernel counts up to them, and adds them up
 # Of one thread, roughly: multiply-adds, and bytes, in a microsecond.
 VECTOR_RATE, LOOP_RATE, COPY_RATE = 200_000, 500, 10_000
 ALIGNMENT = 64  # of packed weights, in bytes: a cache line, and the widest vector
@@ -84,10 +84,8 @@ def select(layer: Layer, dtype: str, level: str) -> Row:
     if rows[0].family == "loop":
         return rows[0]
     channelwise = layer.group_channels == 1 and layer.groups == layer.n_filters
-    large = max(layer.kh, layer.kw) > LARGEST_STRIP_WINDOW or (
-        max(layer.strides) > LARGEST_STRIP_STRIDE
-    )
-    if channelwise and not large:
+    near = max(layer.strides + layer.dilations) <= LARGEST_STRIP_STEP
+    if channelwise and near and max(layer.kh, layer.kw) <= LARGEST_STRIP_WINDOW:
         return next(row for row in rows if _serves(row, layer))
     group_filters = layer.n_filters // layer.groups
     for row in rows:

@@ -283,6 +283,17 @@ def test_dilations_far_beyond_the_images_allocate_no_more_than_their_taps(fast_r
     np.testing.assert_array_equal(result, 5 * filters[1, 1].reshape(1, 1, 1, 2))
 
 
+@pytest.mark.parametrize("far", [2**31, 2**48])
+@pytest.mark.parametrize("groups", [1, 8])
+def test_rows_a_far_dilation_apart_are_no_tasks_of_their_own(fast_rung, watched, groups, far):
+    # A strip had one for each row that might lie between two taps: 76 seconds for 5 x 5 pixels.
+    images = np.full((1, 5, 5, groups), 3, np.float32)
+    filters = np.arange(5 * groups, dtype=np.float32).reshape(5, 1, 1, groups)
+    for padding in ("same", "same_lower", ((2 * far, 2 * far), (0, 0))):
+        result = aotconv.conv2d(images, filters, dilations=(far, 2), padding=padding, groups=groups)
+        np.testing.assert_array_equal(result, images * filters[2, 0, 0])
+
+
 def test_dilations_of_a_single_tap_are_of_no_account(fast_rung, watched):
     images = np.arange(8, dtype=np.float32).reshape(1, 2, 2, 2)
     for groups in (1, 2):

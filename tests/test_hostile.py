@@ -237,11 +237,14 @@ def fast_rung(request):
 
 
 @pytest.fixture
-def watched():
+def watched(capfd):
     """Ends the process where a test hangs in compiled code, which no exception reaches."""
-    faulthandler.dump_traceback_later(SECONDS_OF_A_CASE, exit=True)
+    with capfd.disabled():  # or nobody saw why it ended
+        stderr = os.dup(2)
+    faulthandler.dump_traceback_later(SECONDS_OF_A_CASE, exit=True, file=stderr)
     yield
     faulthandler.cancel_dump_traceback_later()
+    os.close(stderr)
 
 
 ONE = np.ones((1, 1, 1, 1), np.float32)

@@ -28,25 +28,31 @@ class Block(NamedTuple):
 
 
 def _axis(start: int, stop: int, size: int, kernel: int, stride: int, dilation: int, before: int):
-    """Inputs under outputs `start` to `stop` of one axis: a slice and the zeros at both ends."""
+    """Inputs under outputs `start` to `stop` of one axis: a slice, the zeros at both ends, and the
+    dilation.  Of a single output they are those under its taps, however far apart these are."""
     first = start * stride - before
     last = (stop - 1) * stride - before + extent(kernel, dilation)
-    low, high = min(max(first, 0), size), min(max(last, 0), size)
-    high = max(low, high)
-    zeros_before = low - first if high > low else last - first
-    zeros_behind = last - high if high > low else 0
-    return slice(low, high), zeros_before, zeros_behind
+    step = dilation if stop - start == 1 else 1
+    count = -(-(last - first) // step)  # of inputs and zeros
+    before = min(max(-(first // step), 0), count)
+    behind = max(min((size - 1 - first) // step + 1, count), before)
+    inputs = slice(0, 0)
+    if behind > before:
+        inputs = slice(first + before * step, first + (behind - 1) * step + 1, step)
+    return inputs, before, count - behind, dilation // step
 
 
 def part(geometry: Geometry, n: slice, y: slice, x: slice) -> Block:
     """The convolution that computes the outputs `n`, `y`, `x` alone."""
     g = geometry
-    rows, top, bottom = _axis(y.start, y.stop, g.h, g.kh, g.sh, g.dh, g.top)
-    columns, left, right = _axis(x.start, x.stop, g.w, g.kw, g.sw, g.dw, g.left)
+    rows, top, bottom, dh = _axis(y.start, y.stop, g.h, g.kh, g.sh, g.dh, g.top)
+    columns, left, right, dw = _axis(x.start, x.stop, g.w, g.kw, g.sw, g.dw, g.left)
     smaller = g._replace(
         n=n.stop - n.start,
-        h=rows.stop - rows.start,
-        w=columns.stop - columns.start,
+        h=len(range(rows.start, rows.stop, rows.step or 1)),
+        w=len(range(columns.start, columns.stop, columns.step or 1)),
+        dh=dh,
+        dw=dw,
         top=top,
         bottom=bottom,
         left=left,
@@ -62,9 +68,12 @@ def in_bytes(geometry: Geometry, itemsize: int, limit: int = BLOCK_BYTES) -> Fit
     outputs may have ROW_BYTES."""
     g = geometry
 
+    def under(out: int, size: int, kernel: int, stride: int, dilation: int) -> int:
+        return min(size, kernel if out == 1 else (out - 1) * stride + extent(kernel, dilation))
+
     def fits(n: int, oh: int, ow: int) -> bool:
-        rows = min(g.h, (oh - 1) * g.sh + extent(g.kh, g.dh))
-        columns = min(g.w, (ow - 1) * g.sw + extent(g.kw, g.dw))
+        rows = under(oh, g.h, g.kh, g.sh, g.dh)
+        columns = under(ow, g.w, g.kw, g.sw, g.dw)
         size = n * (rows * columns * g.c + oh * ow * g.o) * itemsize
         return size <= (limit if n * oh > 1 else max(limit, ROW_BYTES))
 

@@ -143,7 +143,8 @@ def padded(size: int, multiple: int) -> int:
 def estimate(row: Row, geometry: Geometry) -> float:
     """Microseconds that one thread needs, roughly: to say whether more are worth their start."""
     g = geometry
-    elements = g.n * g.h * g.w * g.c + g.n * g.oh * g.ow * g.o
+    read = min(g.h, g.oh * g.kh) * min(g.w, g.ow * g.kw)  # of an image, at most
+    elements = g.n * (read * g.c + g.oh * g.ow * g.o)
     rate = LOOP_RATE if row.family == "loop" else VECTOR_RATE / row.itemsize
     rate *= {"winograd": 3, "narrow": 0.5}.get(row.family, 1)
     return max(g.multiply_adds / rate, elements * row.itemsize / COPY_RATE)

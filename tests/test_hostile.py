@@ -19,6 +19,7 @@ import resource
 import subprocess
 import sys
 import time
+import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -421,6 +422,22 @@ def test_few_pixels_of_billions_are_read_alone(fast_rung, watched):
     filters = np.ones((3, 3, 1, 1), np.float32)
     result = aotconv.conv2d(images, filters, strides=34_998)
     np.testing.assert_array_equal(result, np.full((1, 3, 3, 1), 18))
+
+
+@pytest.mark.parametrize(("strides", "dilations"), [(1, 34_990), (10_000, 30_000)])
+def test_pixels_that_are_copied_are_those_under_far_taps_alone(
+    fast_rung, watched, strides, dilations
+):
+    images = np.broadcast_to(np.int16(2), (1, 70_000, 70_000, 1))
+    filters = np.ones((3, 3, 1, 1), np.float32)
+    tracemalloc.start()
+    try:
+        result = aotconv.conv2d(images, filters, strides=strides, dilations=dilations)
+        largest = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (result == 18).all()
+    assert largest < 32 << 20
 
 
 if __name__ == "__main__":

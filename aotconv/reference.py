@@ -108,7 +108,8 @@ def conv2d_reference(
     """Convolve as `aotconv.conv2d` does, in float64 (complex128 for complex input).
 
     Every option of `aotconv.conv2d` is here, with the same meaning.  The sum runs over the filter
-    taps; each tap multiplies one pixel of every window of the padded images with a (C, O) matrix.
+    taps; each tap multiplies one pixel of every window of the padded images with a (C, O) matrix,
+    group by group.
     """
     kind = np.result_type(np.asarray(images).dtype, np.asarray(filters).dtype, np.float64)
     images, filters = np.asarray(images, kind), np.asarray(filters, kind)
@@ -120,7 +121,7 @@ def conv2d_reference(
         images = images.transpose(0, 2, 3, 1)
 
     (sh, sw), (dh, dw) = np.broadcast_to(strides, 2), np.broadcast_to(dilations, 2)
-    kh, kw, _, n_filters = filters.shape
+    kh, kw, group_channels, n_filters = filters.shape
     pads = [
         _zeros(padding, axis, size, stride, (kernel - 1) * dilation + 1)
         for axis, (size, kernel, stride, dilation) in enumerate(
@@ -128,19 +129,21 @@ def conv2d_reference(
         )
     ]
     images = np.pad(images, ((0, 0), *pads, (0, 0)))
-    n_images, height, width, n_channels = images.shape
+    n_images, height, width, _ = images.shape
     out_height = (height - ((kh - 1) * dh + 1)) // sh + 1
     out_width = (width - ((kw - 1) * dw + 1)) // sw + 1
 
-    out = np.zeros((n_images, out_height, out_width, n_filters), kind)
-    for g in range(groups):
-        ins = slice(g * n_channels // groups, (g + 1) * n_channels // groups)
-        outs = slice(g * n_filters // groups, (g + 1) * n_filters // groups)
-        for ky in range(kh):
-            for kx in range(kw):
-                rows = np.arange(out_height) * sh + ky * dh
-                columns = np.arange(out_width) * sw + kx * dw
-                out[..., outs] += images[:, rows][:, :, columns, ins] @ filters[ky, kx, :, outs]
+    n_pixels = n_images * out_height * out_width
+    weights = filters.reshape(kh, kw, group_channels, groups, n_filters // groups).swapaxes(2, 3)
+    out = np.zeros((groups, n_pixels, n_filters // groups), kind)
+    for ky in range(kh):
+        for kx in range(kw):
+            rows = np.arange(out_height) * sh + ky * dh
+            columns = np.arange(out_width) * sw + kx * dw
+            pixels = images[:, rows][:, :, columns]
+            pixels = pixels.reshape(n_pixels, groups, group_channels).swapaxes(0, 1)
+            out += pixels @ weights[ky, kx]
+    out = out.swapaxes(0, 1).reshape(n_images, out_height, out_width, n_filters)
     if bias is not None:
         out += np.asarray(bias, kind)
     if channels_first:

@@ -121,36 +121,6 @@ def assert_exact(result, images, filters, bias=None, *args, activation=None, **o
     np.testing.assert_array_equal(result, expected)
 
 
-def sums(images, filters, bias, strides, pads, *, dilations, groups, residual=None):
-    """What `conv2d_reference` computes, for thousands of small layers: a matrix product for each
-    group, in float64 or complex128; exact for small integers."""
-    images, filters = wide(images), wide(filters)
-    kh, kw, group_channels, n_filters = filters.shape
-    (sh, sw), (dh, dw) = strides, dilations
-    padded = np.pad(images, ((0, 0), *pads, (0, 0)))
-    spans = (kh - 1) * dh + 1, (kw - 1) * dw + 1
-    windows = np.lib.stride_tricks.sliding_window_view(padded, spans, (1, 2))
-    windows = windows[:, ::sh, ::sw, :, ::dh, ::dw]  # (N, OH, OW, C, KH, KW)
-    n, oh, ow = windows.shape[:3]
-    grouped = windows.reshape(n * oh * ow, groups, group_channels * kh * kw).transpose(1, 0, 2)
-    taps = filters.transpose(2, 0, 1, 3).reshape(-1, groups, n_filters // groups)
-    out = (grouped @ taps.transpose(1, 0, 2)).transpose(1, 0, 2).reshape(n, oh, ow, n_filters)
-    for more in (bias, residual):
-        out = out if more is None else out + more
-    return out
-
-
-def assert_sums(result, *args, activation=None, **options):
-    """`result` equals the `sums`, element for element; integers wrap, then are activated."""
-    expected = sums(*args, **options)
-    if result.dtype.kind in "iu":
-        expected = expected.astype(np.int64)
-    expected = expected.astype(result.dtype)
-    if activation is not None:
-        expected = np.clip(expected, 0, 6 if activation == "relu6" else None)
-    np.testing.assert_array_equal(result, expected)
-
-
 def assert_within_bound(
     result, images, filters, bias=None, *args, residual=None, factor=1, **options
 ):

@@ -14,13 +14,11 @@ from conftest import AOT_LEVELS, AVAILABLE
 from guarded import POISON, Layout, Pages
 from guarded_cases import draw, sweep
 from numpy.lib.stride_tricks import as_strided
-from oracle import sums
 from processes import TESTS, run_with_tests
 from rows import NAMED, served_sizes
 from strategies import integer_values, real_values
 
 from aotconv import conv2d
-from aotconv.reference import conv2d_reference
 
 SEED = 0
 RNG = np.random.default_rng(SEED)
@@ -202,19 +200,6 @@ guarded_cases.main([{name!r}])"""
 
 def lies_plainly_at_its_end(case) -> bool:
     return case.at_end["out"] and case.layouts["out"] == Layout.packed(4)
-
-
-def test_the_sums_that_judge_guarded_cases_are_the_references():
-    for number, name in enumerate(NAMED):
-        if NAMED[name][0].family == "peak":
-            continue
-        case = draw(f"{name}:{SEED}:{number}")
-        images, filters = (RNG.integers(-2, 3, shape) for shape in (case.images, case.filters))
-        arrays = images, filters, RNG.integers(-2, 3, case.filters[3])
-        options = {"dilations": case.dilations, "groups": case.groups}
-        result = sums(*arrays, case.strides, case.pads, **options)
-        expected = conv2d_reference(*arrays, case.strides, case.pads, **options)
-        np.testing.assert_array_equal(result, expected)
 
 
 def test_images_of_more_than_two_to_the_31_elements_are_convolved(rung):

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent
 LINUX = sys.platform == "linux"
 sys.path.insert(0, str(ROOT))  # a build backend does not put the project's root there
 
-from aotconv.kernels.registry import ABI, CPU_MODULE, IS_X86_64, LEVELS, ROWS  # noqa: E402
+from aotconv._plan.registry import ABI, CPU_MODULE, IS_X86_64, LEVELS, ROWS  # noqa: E402
 
 
 def modules(levels: list[str] | None = None) -> dict[str, str]:
@@ -81,8 +81,8 @@ def compile_module(module: str, target: Path, assembly: Path | None) -> None:
         from numba.pycc import CC
         from numba.pycc.compiler import ModuleCompiler
 
-    from aotconv.kernels import cpu
-    from aotconv.kernels.compile import SIGNATURE, abi, python_kernel
+    from aotconv._kernels import cpu
+    from aotconv._kernels.compile import SIGNATURE, abi, python_kernel
 
     class KernelModule(CC):
         # Of numba's helper code a kernel calls next to nothing: what is not reached from the

@@ -4,10 +4,10 @@
 `use` tell and choose what computes; `show_config` prints it.
 """
 
-from .config import __version__, show_config
+from ._core.config import __version__, show_config
+from ._core.ladder import FallbackWarning, Implementation, active, implementations, use
+from ._core.threads import get_num_threads, set_num_threads
 from .conv import Conv2D, conv2d
-from .ladder import FallbackWarning, Implementation, active, implementations, use
-from .threads import get_num_threads, set_num_threads
 
 __all__ = [
     "Conv2D",

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from . import __version__, active, show_config
-from .errors import CommandError
+from ._tools.errors import CommandError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         if args.command == "demo":
-            from . import demo  # here, so that the other commands load none of it
+            from ._tools import demo  # here, so that the other commands load none of it
 
             demo.run(args.image, args.out)
         else:
@@ -97,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run_bench(args: argparse.Namespace) -> None:
     """Run the benchmark with what was given of its arguments."""
-    from . import bench
+    from ._tools import bench
 
     of_board = ("layers", "peers", "threads", "tflite", "plot")
     given = {

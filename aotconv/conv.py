@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, SupportsIndex, TypeA
 
 import numpy as np
 
-from . import check, fallback, ladder, packing, plan, run, threads
-from .geometry import Geometry
-from .ladder import Rung
+from ._core import check, fallback, ladder, run, threads
+from ._core import pack as packing
+from ._core.ladder import Rung
+from ._plan import select as plan
+from ._plan.geometry import Geometry
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -13,7 +13,7 @@ import zipfile
 from email.parser import Parser
 from pathlib import Path
 
-from aotconv.kernels.registry import CPU_MODULE, IS_X86_64, LEVELS
+from aotconv._plan.registry import CPU_MODULE, IS_X86_64, LEVELS
 
 LARGEST = 2_000_000  # bytes of a wheel
 NEWEST_GLIBC = 2, 28  # that a wheel or a module may ask for

@@ -21,15 +21,17 @@ from guarded import Heap, Layout, Pages
 from oracle import assert_exact, assert_winograd
 from rows import NAMED, channelwise, served_sizes, suited
 
-from aotconv import check, packing, plan, run
-from aotconv.geometry import extent
-from aotconv.kernels.registry import Row
-from aotconv.ladder import Rung
-from aotconv.threads import openmp_runtime
+from aotconv._core import check, run
+from aotconv._core import pack as packing
+from aotconv._core.ladder import Rung
+from aotconv._core.threads import openmp_runtime
+from aotconv._plan import select as plan
+from aotconv._plan.geometry import extent
+from aotconv._plan.registry import Row
 
 PRODUCTS = 1 << 18  # of a case, at most: larger ones would take the time of many
 ARRAYS = ("images", "filters", "bias", "residual", "out", "weights", "words", "staging")
-# Of `aotconv.plan` and `aotconv.run`, so that small layers are cut, too; first what they have.
+# Of the plan and of `run`, so that small layers are cut, too; first what they have.
 LIMITS = {
     "LONGEST_MICROSECONDS": (run.LONGEST_MICROSECONDS, run.LONGEST_MICROSECONDS, 2),
     "STAGED_PIXELS": (plan.STAGED_PIXELS, 40, 7),

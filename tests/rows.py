@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import aotconv
-from aotconv.kernels.registry import LEVELS, LOOP_ROWS, ROWS
-from aotconv.plan import LARGEST_STRIP_WINDOW
+from aotconv._plan.registry import LEVELS, LOOP_ROWS, ROWS
+from aotconv._plan.select import LARGEST_STRIP_WINDOW
 
 AOT_LEVELS = [
     each.name for each in aotconv.implementations() if each.available and each.name in LEVELS

@@ -17,8 +17,9 @@ import numpy as np
 with warnings.catch_warnings():
     warnings.simplefilter("error")
     import aotconv
-    from aotconv import cpu, plan
-    from aotconv.kernels.registry import AOT_DTYPES, LEVELS, ROWS
+    from aotconv._core import cpu
+    from aotconv._plan import select as plan
+    from aotconv._plan.registry import AOT_DTYPES, LEVELS, ROWS
     from aotconv.reference import conv2d_reference
 
 # Family -> images' shape, filters' shape, options.

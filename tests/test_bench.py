@@ -15,12 +15,12 @@ import pytest
 from PIL import Image
 
 import aotconv
-from aotconv import bench, race, report, sweep
 from aotconv.__main__ import main
-from aotconv.board import BOARD, Layer, Problem
-from aotconv.errors import DisagreementError
-from aotconv.peers import PEERS, Contender, Peer, Setting, Unsuitable
-from aotconv.race import Result
+from aotconv._tools import bench, race, report, sweep
+from aotconv._tools.board import BOARD, Layer, Problem
+from aotconv._tools.errors import DisagreementError
+from aotconv._tools.peers import PEERS, Contender, Peer, Setting, Unsuitable
+from aotconv._tools.race import Result
 from aotconv.reference import conv2d_reference
 
 MEGAFLOPS = {

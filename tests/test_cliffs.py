@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from aotconv.cliffs import CLIFF, losses
+from aotconv._tools.cliffs import CLIFF, losses
 
 LANES = 16
 COUNTS = (*range(1, 10), 15, 16, 17, 24, 31, 32, 33, 63, 65, 96)

@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 import aotconv
-from aotconv import features, notebook
 from aotconv.__main__ import main
-from aotconv.digits import three_digits
-from aotconv.errors import DisagreementError
+from aotconv._tools import features, notebook
+from aotconv._tools.digits import three_digits
+from aotconv._tools.errors import DisagreementError
 from aotconv.reference import conv2d_reference
 
 SMALL = (2, 9, 8, 3)  # images of the race; plain v3 needs a second for the notebook's batch
@@ -203,7 +203,7 @@ def test_info_prints_the_configuration(capsys):
 def test_info_loads_nothing_that_only_demo_and_benchmark_need():
     code = (
         "import sys; from aotconv.__main__ import main; main(['info'])\n"
-        "others = {'aotconv.demo', 'aotconv.bench', 'matplotlib', 'PIL', 'tqdm'}\n"
+        "others = {'aotconv._tools.demo', 'aotconv._tools.bench', 'matplotlib', 'PIL', 'tqdm'}\n"
         "sys.exit(str(others & set(sys.modules) or ''))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from aotconv import check
-from aotconv.blocks import in_bytes, split
-from aotconv.geometry import extent, output_size, resolve_padding, same_padding
+from aotconv._core import check
+from aotconv._plan.geometry import extent, output_size, resolve_padding, same_padding
+from aotconv._plan.parts import in_bytes, split
 from aotconv.reference import conv2d_reference
 
 small = st.integers(1, 9)

@@ -19,11 +19,13 @@ from rows import NAMED, channelwise, grouping, suited, tails
 from strategies import integer_values, real_values
 
 import aotconv
-from aotconv import check, cpu, packing, plan, run
-from aotconv.kernels.registry import COPIED, LEVELS, SKIPPED, ZEROS
-from aotconv.ladder import Rung
+from aotconv._core import check, cpu, run
+from aotconv._core import pack as packing
+from aotconv._core.ladder import Rung
+from aotconv._core.threads import openmp_runtime
+from aotconv._plan import select as plan
+from aotconv._plan.registry import COPIED, LEVELS, SKIPPED, ZEROS
 from aotconv.reference import conv2d_reference
-from aotconv.threads import openmp_runtime
 
 CASES = [pytest.param(*case, id=name) for name, case in NAMED.items()]
 CONVOLUTIONS = [case for case in CASES if case.values[0].family != "peak"]

@@ -10,8 +10,8 @@ from conftest import AOT_LEVELS, AVAILABLE
 from processes import output_of, run_python
 
 import aotconv
-from aotconv import cpu, ladder
-from aotconv.kernels.registry import IS_X86_64, LEVELS
+from aotconv._core import cpu, ladder
+from aotconv._plan.registry import CPU_MODULE, IS_X86_64, LEVELS
 
 IMAGES, FILTERS = np.ones((1, 5, 5, 2), np.float32), np.ones((3, 3, 2, 4), np.float32)
 needs_x86_64 = pytest.mark.skipif(not IS_X86_64, reason="cpuid is x86's")
@@ -126,7 +126,7 @@ BLOCKED = """
 import importlib.abc, sys, warnings
 def is_blocked(name):
     package, _, module = name.partition(".")
-    return package in {blocked} or (package == "aotconv" and module.startswith("_"))
+    return package in {blocked} or (package == "aotconv" and module in {compiled})
 class Block(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         if is_blocked(name):
@@ -145,21 +145,27 @@ print(aotconv.active().name, len(caught), *(w.category.__name__ for w in caught)
 """
 
 
+def blocking(packages):
+    """Three calls where neither these packages nor compiled modules can be imported."""
+    compiled = {CPU_MODULE, *(level.module for level in LEVELS.values())}
+    return BLOCKED.format(blocked=packages, compiled=compiled)
+
+
 def test_without_compiled_modules_numba_computes_and_one_warning_names_reason_and_cure():
-    said = output_of(BLOCKED.format(blocked=set()))
+    said = output_of(blocking(set()))
     assert said.startswith("jit 1 FallbackWarning aotconv runs without its compiled kernels")
     assert "not installed for this Python" in said and "pip install" in said
 
 
 def test_without_compiled_modules_and_numba_numpy_computes_and_one_warning_says_so():
-    said = output_of(BLOCKED.format(blocked={"numba"}))
+    said = output_of(blocking({"numba"}))
     assert said.startswith("numpy 1 FallbackWarning aotconv runs without its compiled kernels")
     assert "NumPy computes instead" in said and "not installed for this Python" in said
     assert "lacks" not in said
 
 
 def test_a_fallback_that_was_chosen_does_not_warn():
-    code = BLOCKED.format(blocked={"numba"}).replace("caught[0].message", "'-'")
+    code = blocking({"numba"}).replace("caught[0].message", "'-'")
     assert output_of(code, AOTCONV_IMPLEMENTATION="numpy") == "numpy 0 -"
 
 
@@ -192,9 +198,9 @@ def test_the_aot_path_imports_neither_numba_nor_the_kernels_source():
 import sys, numpy as np, aotconv
 aotconv.conv2d(np.ones((1, 5, 5, 2), "f4"), np.ones((3, 3, 2, 4), "f4"))
 print(sorted(name for name in sys.modules if "numba" in name or "llvm" in name
-    or name.startswith("aotconv.kernels")))
+    or name.startswith("aotconv._kernels")))
 """
-    assert output_of(code) == "['aotconv.kernels', 'aotconv.kernels.registry']"
+    assert output_of(code) == "[]"
 
 
 def test_import_starts_no_thread_and_changes_no_environment():

@@ -8,9 +8,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from oracle import winograd_amplification, winograd_matrices
 
-from aotconv import check, packing, plan
-from aotconv.board import BOARD
-from aotconv.kernels.registry import (
+from aotconv._core import check
+from aotconv._core import pack as packing
+from aotconv._plan import select as plan
+from aotconv._plan.registry import (
     COPIED,
     DENSE_TILE_WORDS,
     FIELDS,
@@ -24,6 +25,7 @@ from aotconv.kernels.registry import (
     STAGED_GAP,
     ZEROS,
 )
+from aotconv._tools.board import BOARD
 
 pytestmark = pytest.mark.skipif(not IS_X86_64, reason="the rows named here are x86-64's")
 

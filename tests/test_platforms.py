@@ -19,7 +19,7 @@ from conftest import AOT_LEVELS
 from processes import output_of, run_python
 from test_wheel import copy_sources, fresh_python, run
 
-from aotconv.kernels.registry import IS_X86_64, LEVELS
+from aotconv._plan.registry import IS_X86_64, LEVELS
 
 pytestmark = pytest.mark.skipif(
     not (IS_X86_64 and sys.platform == "linux"), reason="QEMU runs Linux programs of x86-64 here"
@@ -138,9 +138,9 @@ def test_an_emulated_cpu_gets_its_level_which_computes_the_same_bits(cpu, level,
 def test_the_emulator_ends_a_process_that_runs_what_its_cpu_lacks(qemu):
     """Or the other tests of this file would prove nothing."""
     code = """
-import aotconv, aotconv.cpu, numpy as np
-from aotconv.kernels.registry import LEVELS
-aotconv.cpu.features = lambda: LEVELS["x86-64-v3"].features
+import aotconv, aotconv._core.cpu, numpy as np
+from aotconv._plan.registry import LEVELS
+aotconv._core.cpu.features = lambda: LEVELS["x86-64-v3"].features
 print(aotconv.active().name, flush=True)
 aotconv.conv2d(np.ones((1, 5, 5, 2), "f4"), np.ones((3, 3, 2, 4), "f4"))
 """

@@ -9,7 +9,7 @@ import sys
 import pytest
 from processes import WATCHED, output_of, run_python
 
-from aotconv import threads
+from aotconv._core import threads
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 

@@ -13,7 +13,7 @@ from oracle import assert_exact, assert_same_bits, assert_winograd, assert_withi
 from strategies import COMPLEX, FLOATS, INTEGERS, Problem, problems, real_values, wrapping_values
 
 import aotconv
-from aotconv import run
+from aotconv._core import run
 
 rungs = st.sampled_from(AVAILABLE)
 winograd_problems = problems(values=real_values, winograd=True)

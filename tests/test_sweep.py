@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import aotconv
-from aotconv import race, sweep
 from aotconv.__main__ import main
-from aotconv.board import Layer
-from aotconv.errors import DisagreementError
-from aotconv.kernels.registry import ROWS
-from aotconv.report import format_sweeps
-from aotconv.sweep import SWEEPS, Case, Sweep, Swept
+from aotconv._plan.registry import ROWS
+from aotconv._tools import race, sweep
+from aotconv._tools.board import Layer
+from aotconv._tools.errors import DisagreementError
+from aotconv._tools.report import format_sweeps
+from aotconv._tools.sweep import SWEEPS, Case, Sweep, Swept
 
 CHANNELS = {*range(1, 10), 15, 16, 17, 24, 31, 32, 33, 63, 65, 96}
 LAYERS = [layer for each in SWEEPS for layer in each.layers.values()]

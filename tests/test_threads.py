@@ -14,7 +14,7 @@ from conftest import AOT_LEVELS
 from processes import WATCHED, output_of
 
 import aotconv
-from aotconv import threads
+from aotconv._core import threads
 
 RNG = np.random.default_rng(0)
 needs_openmp = pytest.mark.skipif(

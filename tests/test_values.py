@@ -17,7 +17,7 @@ from oracle import assert_within_bound_of_any_data
 from strategies import problems, real_values, seeds
 
 import aotconv
-from aotconv import plan
+from aotconv._plan import select as plan
 from aotconv.reference import conv2d_reference
 
 # Name of a family -> height, width, channels and number of its filters, and the groups.

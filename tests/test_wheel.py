@@ -15,7 +15,7 @@ from audit import modules, requirements
 from conftest import AOT_LEVELS
 from processes import output_of, run_python
 
-from aotconv.kernels.registry import CPU_MODULE, IS_X86_64, LEVELS
+from aotconv._plan.registry import CPU_MODULE, IS_X86_64, LEVELS
 
 ROOT = Path(__file__).parent.parent
 SOURCES = (
@@ -156,7 +156,7 @@ def test_a_compiler_without_cpp_is_named_before_the_build_with_what_it_says(tmp_
 
 def test_a_kernel_that_does_not_compile_fails_the_build_which_says_nothing_else(tmp_path):
     source = copy_sources(tmp_path)
-    broken = source / "aotconv" / "kernels" / "dense.py"
+    broken = source / "aotconv" / "_kernels" / "dense.py"
     broken.write_text(broken.read_text().replace("v.splat(", "v.splatter("))
     command = [sys.executable, "-W", "always", "build_kernels.py", "--levels", LEVEL]
     environment = {**os.environ, "PYTHONWARNINGS": "always"}
@@ -183,12 +183,14 @@ def test_no_module_that_is_installed_loads_pycc_by_any_name_or_lets_numba_warn()
     code = """
 import importlib, pkgutil, sys, warnings
 import aotconv
+from aotconv._plan.registry import CPU_MODULE, LEVELS
 warnings.simplefilter("always")
+compiled = {f"aotconv.{name}" for name in (CPU_MODULE, *(each.module for each in LEVELS.values()))}
 for found in pkgutil.walk_packages(aotconv.__path__, "aotconv."):
-    if not found.name.startswith("aotconv._"):
+    if found.name not in compiled:
         importlib.import_module(found.name)
-kernels = {name for name in sys.modules if name.startswith("aotconv.kernels.")}
-assert {"aotconv.kernels.compile", "aotconv.kernels.cpu", "aotconv.kernels.dense"} <= kernels
+kernels = {name for name in sys.modules if name.startswith("aotconv._kernels.")}
+assert {"aotconv._kernels.compile", "aotconv._kernels.cpu", "aotconv._kernels.dense"} <= kernels
 print([name for name in sys.modules if "pycc" in name])
 """
     result = run_python(code)

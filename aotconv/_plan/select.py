@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .blocks import largest
 from .geometry import Geometry, Pair, extent
-from .kernels.registry import (
+from .parts import largest
+from .registry import (
     ACTIVATIONS,
     BLOCKING,
     COPIED,
@@ -32,7 +32,7 @@ from .kernels.registry import (
 )
 
 if TYPE_CHECKING:
-    from .packing import Packed
+    from .._core.pack import Packed
 
 _ROWS: dict[tuple[str, str], list[Row]] = {}
 for _row in ROWS + LOOP_ROWS:
@@ -99,7 +99,7 @@ def select(layer: Layer, dtype: str, level: str) -> Row:
 
 
 def winograd(dtype: str, level: str) -> Row:
-    """The registry row of algorithm "winograd", for layers that `aotconv.check` lets pass."""
+    """The registry row of algorithm "winograd", for layers that `aotconv._core.check` lets pass."""
     return next(row for row in _ROWS[level, dtype] if row.family == "winograd")
 
 

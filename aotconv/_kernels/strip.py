@@ -15,8 +15,8 @@ stride.  Rows above and below are read from a block of zeros.
 
 from __future__ import annotations
 
+from .._plan.registry import SCRATCH_WORDS
 from .epilogue import add_residuals, limits
-from .registry import SCRATCH_WORDS
 from .runtime import set_word, tile_intrinsic, zero_bytes
 
 SHORT_RUN = 128  # bytes of a pixel

@@ -8,8 +8,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import check
-from .geometry import Geometry, Pads
+from .._core import check
+from .._plan.geometry import Geometry, Pads
 
 Shape = tuple[int, int, int, int]
 

@@ -8,12 +8,13 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from . import packing, plan
+from .._plan import select as plan
+from .._plan.geometry import Geometry
+from .._plan.parts import in_bytes, split
+from .._plan.registry import AOT_DTYPES, FIELDS, LOOP_DTYPES, SCRATCH_BYTES, WINOGRAD_TILE, Row
+from . import pack as packing
 from . import threads as openmp
-from .blocks import in_bytes, split
 from .fallback import activate
-from .geometry import Geometry
-from .kernels.registry import AOT_DTYPES, FIELDS, LOOP_DTYPES, SCRATCH_BYTES, WINOGRAD_TILE, Row
 
 _DTYPES = {name: np.dtype(name) for name in AOT_DTYPES + LOOP_DTYPES}
 LONGEST_MICROSECONDS = 20_000  # of a kernel's call, roughly, on one thread: signals wait for it

@@ -30,10 +30,11 @@ from numpy.typing import NDArray
 
 import aotconv
 
-from . import ladder, plan, threads
+from .._core import ladder, threads
+from .._plan import select as plan
+from .._plan.registry import ROWS
 from .board import BOARD, Layer, Problem
 from .errors import CommandError, DisagreementError
-from .kernels.registry import ROWS
 from .peers import Contender, Peer, Setting, Unsuitable
 
 Call = Callable[[], object]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numba
 
-from .registry import Row
+from .._plan.registry import Row
 from .runtime import run_tasks
 
 # Of `kernel` below: addresses and the number of threads; see `run_tasks`.
@@ -27,9 +27,13 @@ def python_kernel(row: Row):
 
 @functools.cache
 def _sources_digest() -> str:
-    """Eight digits that change with any file of this folder: numba's cache looks at one alone."""
-    sources = sorted(Path(__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:8]
+    """Eight digits that change with any file that a kernel is made of: numba's cache looks at one
+    alone."""
+    package = Path(__file__).parents[1]
+    sources = [path for folder in ("_kernels", "_plan") for path in package.glob(f"{folder}/*.py")]
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sorted(sources))).hexdigest()[
+        :8
+    ]
 
 
 @functools.cache

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 import aotconv
 
-from . import reference
+from .. import reference
 from .digits import three_digits
 from .errors import DisagreementError
 

@@ -21,15 +21,15 @@ from __future__ import annotations
 
 from numba.extending import register_jitable
 
-from .registry import (
+from .._plan.registry import (
     COPIED,
     DENSE_TILE_WORDS,
     NO_BORDER,
     SKIPPED,
     STAGED_GAP,
-    UNROLL,
     ZEROS,
 )
+from .panel import multiply_run
 from .runtime import copy_bytes, set_word, tile_intrinsic, word, zero_bytes
 from .transpose import pack, unpack
 
@@ -77,30 +77,6 @@ def store_sums(v, row, sums, outs, out_offset, pixels, n_filters, residual, acti
                         v.store(total.get(), out, at)
                     else:
                         v.store_first(v.add(n_filters, -at), total.get(), out, at)
-
-
-def multiply_run(v, row, sums, pointers, weights, run):
-    """Multiply `run` elements behind each of the pointers with as many rows of a panel.
-
-    weights : cell of the pointer to the rows, aligned; it is moved behind them.
-    """
-    vectors = range(row.vectors)
-
-    def multiply(k, times):
-        for u in range(times):
-            at = [(u * row.vectors + j) * row.lanes for j in vectors]
-            filters = [v.load(weights.get(), a, aligned=True) for a in at]
-            for pointer, pixel_sums in zip(pointers, sums, strict=True):
-                pixel = v.splat(v.at(pointer, k), u)
-                for total, each in zip(pixel_sums, filters, strict=True):
-                    total.set(v.fma(pixel, each, total.get()))
-        weights.set(v.at(weights.get(), times * row.channels))
-
-    unrolled = v.floor(run, UNROLL)
-    for k in v.loop(unrolled, step=UNROLL):
-        multiply(k, UNROLL)
-    for k in v.loop(run, start=unrolled):
-        multiply(k, 1)
 
 
 def multiply_groups(v, row, sums, pointers, weights, channels, order, width):
@@ -315,11 +291,11 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
     images, out : addresses of the first element; strides are the plan's, in bytes, of which that
         of channels or that of a row's pixels is an element's size.
     residual : bytes from an output element to its residual, which is added; 0: none.
-    weights : address of the packed weights (`aotconv.packing`), 64-byte aligned: a pixel's zeros,
+    weights : address of the packed weights, 64-byte aligned: a pixel's zeros,
         ``groups * group_channels``; at plan.weights_offset bytes from there, also aligned, for
         each panel its bias and its rows.  In rows whose lanes belong to several groups, the vector
         `order` (see `tiles`) stands right before them.
-    scratch : SCRATCH_WORDS words, for tables of addresses and copied windows; `aotconv.plan` cuts
+    scratch : SCRATCH_WORDS words, for tables of addresses and copied windows; `aotconv._plan` cuts
         tasks so that they suffice.
     staging : address of plan.staging bytes, aligned to a cache line; not used where channels lie
         side by side.  Behind each other: the task's outputs, their residuals, rows of images.

@@ -16,7 +16,7 @@ from numba.core.typing import signature
 from numba.core.typing.templates import AttributeTemplate
 from numba.extending import infer_getattr, intrinsic, models, register_model, typeof_impl
 
-from .registry import FIELDS, SCRATCH_BYTES, Row
+from .._plan.registry import FIELDS, SCRATCH_BYTES, Row
 from .simd import WORD, emit_function
 
 _TYPING_CONTEXT = inspect.Parameter("typingctx", inspect.Parameter.POSITIONAL_OR_KEYWORD)

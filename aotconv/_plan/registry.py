@@ -21,7 +21,7 @@ class Level(NamedTuple):
     cpu: str  # LLVM's name of it
     vector_bytes: int
     fma: bool
-    features: frozenset[str]  # names in `aotconv.cpu.FEATURES`
+    features: frozenset[str]  # names in `aotconv._core.cpu.FEATURES`
 
     @property
     def module(self) -> str:
@@ -91,7 +91,7 @@ _V2 = frozenset(["sse3", "ssse3", "sse4_1", "sse4_2", "popcnt", "cx16", "lahf"])
 _V3 = _V2 | frozenset(["avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "lzcnt", "movbe"])
 _V4 = _V3 | frozenset(["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"])
 
-CPU_MODULE = "_cpu"  # the module of `aotconv.kernels.cpu`, for the baseline
+CPU_MODULE = "_cpu"  # the module of `aotconv._kernels.cpu`, for the baseline
 
 # Best first.  A machine that is not x86-64 has the one generic level; AArch64's baseline has FMA.
 _X86_64_LEVELS = (

@@ -13,8 +13,8 @@ from itertools import islice
 
 import numpy as np
 
-from .geometry import Geometry, Pair, extent, output_size, resolve_padding
-from .kernels.registry import ACTIVATIONS, AOT_DTYPES
+from .._plan.geometry import Geometry, Pair, extent, output_size, resolve_padding
+from .._plan.registry import ACTIVATIONS, AOT_DTYPES
 
 DATA_FORMATS = {
     "NHWC": "NHWC",

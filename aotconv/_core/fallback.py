@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from .blocks import BLOCK_BYTES, Block, split
-from .geometry import Geometry, extent
+from .._plan.geometry import Geometry, extent
+from .._plan.parts import BLOCK_BYTES, Block, split
 
 BLOCK_PRODUCTS = 1 << 26  # signals wait for them; integers' take a nanosecond each
 

@@ -16,7 +16,7 @@ import numpy as np
 
 import aotconv
 
-from . import ladder
+from .._core import ladder
 from . import sweep as sweeping
 from .board import BOARD
 from .errors import CommandError
@@ -107,7 +107,7 @@ def run(
     layers : sequence of str, optional
         Names of layers of the board; all of them by default.
     peers : sequence of str
-        Names of `aotconv.peers.PEERS`; those that are not installed are left out.
+        Names of `aotconv._tools.peers.PEERS`; those that are not installed are left out.
     n_threads : sequence of str, optional
         Numbers of threads; by default 1 and as many as there are CPUs.
     dtype, tflite, seconds
@@ -192,7 +192,7 @@ def run_sweep(
     Parameters
     ----------
     dtypes, seconds
-        As in `aotconv.sweep.sweep`.
+        As in `aotconv._tools.sweep.sweep`.
     json_file : str, optional
         The file to write everything to that was measured.
 

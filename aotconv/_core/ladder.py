@@ -16,12 +16,12 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import NamedTuple
 
+from .._plan.registry import ABI, AOT_DTYPES, LEVELS, LOOP_DTYPES, Level, Row
 from . import cpu
 from .check import shown
-from .kernels.registry import ABI, AOT_DTYPES, LEVELS, LOOP_DTYPES, Level, Row
 
 
 class FallbackWarning(RuntimeWarning):
@@ -59,7 +59,7 @@ def _missing_features(level: Level) -> str:
 @functools.cache
 def _module(level: Level) -> tuple[ModuleType | None, str]:
     """The compiled module of a level, or None and the reason why there is none."""
-    name = f"{__package__}.{level.module}"
+    name = f"aotconv.{level.module}"
     if importlib.util.find_spec(name) is None:
         return None, "its compiled module is not installed for this Python"
     reason = _missing_features(level)
@@ -221,7 +221,7 @@ class Rung(NamedTuple):
     def kernel(self, row: Row):
         """The compiled function of `row`."""
         if self.jit:
-            from .kernels.compile import jit_kernel
+            from .._kernels.compile import jit_kernel
 
             return jit_kernel(row)
         return getattr(_module(LEVELS[row.level])[0], row.name)
@@ -264,10 +264,15 @@ def _warn_of_fall(chosen: Implementation, computes: str, dtype: str) -> None:
         )
 
 
+def _is_ours(frame: FrameType) -> bool:
+    """Whether a frame is of this package."""
+    return str(frame.f_globals.get("__package__")).partition(".")[0] == "aotconv"
+
+
 @functools.cache
 def _warn_once(message: str) -> None:
     # Blame the first caller outside of this package.
     level, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
+    while frame.f_back is not None and _is_ours(frame):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, FallbackWarning, stacklevel=level)

@@ -6,7 +6,7 @@ import functools
 import importlib
 import importlib.util
 
-from .kernels.registry import CPU_MODULE, IS_X86_64
+from .._plan.registry import CPU_MODULE, IS_X86_64
 
 # cpuid's leaf, subleaf, register (eax, ebx, ecx, edx) and bit of each feature of a level.
 FEATURES = {
@@ -62,11 +62,11 @@ def features() -> frozenset[str]:
     if not IS_X86_64:
         return frozenset()
     try:
-        module = importlib.import_module(f"{__package__}.{CPU_MODULE}")
+        module = importlib.import_module(f"aotconv.{CPU_MODULE}")
     except ImportError:
         if not has_numba():
             return frozenset()
-        from .kernels.cpu import jit_exports
+        from .._kernels.cpu import jit_exports
 
         return detect(**jit_exports())
     return detect(module.cpuid, module.xgetbv)

@@ -6,8 +6,8 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from .kernels.registry import WINOGRAD_INPUT, WINOGRAD_POINTS, Row
-from .plan import ALIGNMENT, STRIP, depthwise_panels, padded, panel_groups
+from .._plan.registry import WINOGRAD_INPUT, WINOGRAD_POINTS, Row
+from .._plan.select import ALIGNMENT, STRIP, depthwise_panels, padded, panel_groups
 
 UNINTERRUPTED_ELEMENTS = 4 << 20  # packed at a time: signals wait for them
 PACKED_ELEMENTS = 8 << 10  # transformed at a time: the temporaries stay in the caches
@@ -159,7 +159,7 @@ def _pack_narrow(
 
 
 def _transform_taps(taps: list[np.ndarray]) -> list[np.ndarray]:
-    """G g of the winograd family (see `aotconv.kernels.winograd`), of three taps."""
+    """G g of the winograd family (see `aotconv._kernels.winograd`), of three taps."""
     a, b = WINOGRAD_POINTS
     transformed = [taps[0] * (1 / (a * a * b * b))]
     for p, q in ((a, b), (b, a)):

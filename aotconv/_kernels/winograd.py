@@ -16,9 +16,9 @@ the same order, whatever the blocks and threads are.
 
 from __future__ import annotations
 
-from .dense import multiply_run
+from .._plan.registry import WINOGRAD_INPUT, WINOGRAD_POINTS, WINOGRAD_TILE
 from .epilogue import add_residuals, limits
-from .registry import WINOGRAD_INPUT, WINOGRAD_POINTS, WINOGRAD_TILE
+from .panel import multiply_run
 from .runtime import set_word, tile_intrinsic
 
 P, Q = WINOGRAD_POINTS

@@ -2,7 +2,7 @@
 
 The board shows how fast sizes are that were tuned for.  The sweep looks for sizes that nobody
 thought of: it varies one or two sizes of a layer at a time, and holds each case against the cases
-beside it (`aotconv.cliffs`).
+beside it (`aotconv._tools.cliffs`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import product
 from typing import Any, NamedTuple
 
-from . import ladder, plan
+from .._core import ladder
+from .._plan import select as plan
 from .board import Layer, Problem
 from .cliffs import Loss, Sizes, losses
 from .errors import CommandError

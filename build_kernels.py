@@ -27,7 +27,8 @@ ROOT = Path(__file__).resolve().parent
 LINUX = sys.platform == "linux"
 sys.path.insert(0, str(ROOT))  # a build backend does not put the project's root there
 
-from aotconv._plan.registry import ABI, CPU_MODULE, IS_X86_64, LEVELS, ROWS  # noqa: E402
+from aotconv._plan.registry import CPU_MODULE, IS_X86_64, LEVELS, ROWS  # noqa: E402
+from aotconv._plan.select import ABI  # noqa: E402
 
 
 def modules(levels: list[str] | None = None) -> dict[str, str]:

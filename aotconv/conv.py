@@ -1,17 +1,13 @@
-"""The front door: `conv2d` and `Conv2D`."""
+"""The doors of convolution: `conv2d` and `Conv2D`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, SupportsIndex, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeAlias
 
-import numpy as np
-
-from ._core import check, fallback, ladder, run, threads
-from ._core import pack as packing
-from ._core.ladder import Rung
-from ._plan import select as plan
-from ._plan.geometry import Geometry
+from ._core import check
+from ._core.layer import Convolution, checked, kept
+from ._core.pack import copied
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -26,232 +22,7 @@ Activation: TypeAlias = Literal["relu", "relu6"]
 Algorithm: TypeAlias = Literal["auto", "winograd"]
 
 
-KEPT_LAYOUTS = 64  # a layer meets few layouts of images; one that meets many forgets them
-KEPT_LAYERS, KEPT_BYTES = 64, 4096  # that conv2d keeps, and of the weights of each
-
-
-class _Options(NamedTuple):
-    """The options of a layer, checked, in their canonical form: equal where they mean the same."""
-
-    strides: tuple[int, int]
-    padding: Any
-    dilations: tuple[int, int]
-    groups: int
-    data_format: str
-    activation: str | None
-    algorithm: str
-
-
-def _checked(
-    filters, bias, strides, padding, dilations, groups, data_format, activation, algorithm
-):
-    """The filters, the bias and the options."""
-    filters = check.filters_array(filters)
-    n_filters = filters.shape[3]
-    bias = check.bias_array(bias, n_filters)
-    options = _Options(
-        check.pair("strides", strides, 1),
-        check.padding(padding),
-        check.pair("dilations", dilations, 1),
-        check.filter_groups(groups, n_filters),
-        check.data_format(data_format),
-        check.activation(activation),
-        check.algorithm(algorithm),
-    )
-    if options.algorithm == "winograd":
-        o = options
-        check.winograd_layer(filters.shape, o.strides, o.dilations, o.groups)
-    return filters, bias, options
-
-
-class _Prepared(NamedTuple):
-    """What is known of a call from its arrays' layouts: all but where they are."""
-
-    geometry: Geometry
-    shape: tuple[int, ...]  # of the result
-    dtype: np.dtype  # of the result
-    compute: np.dtype
-    kernel: run.Kernel | None  # None: NumPy
-    microseconds: float  # on one thread, roughly
-    out_overlaps_itself: bool
-    calls: dict[int, run.Call]  # in place, by the number of threads
-
-
-def _layout(array: np.ndarray | None):
-    """All that a call depends on but the values and their address; hashable."""
-    if array is None:
-        return None
-    return array.shape, array.strides, array.dtype, array.flags.num
-
-
-class _Convolution:
-    """Checked filters and options, and the weights packed for each kernel that asked for them."""
-
-    def __init__(self, filters: np.ndarray, bias: np.ndarray | None, options: _Options) -> None:
-        self._filters, self._bias, self._options = filters, bias, options
-        self._dtypes = [each.dtype for each in (filters, bias) if each is not None]
-        self._refuse_complex(self._dtypes, "filters or bias")
-        self._kernels: dict[tuple[Rung, str], run.Kernel] = {}
-        self._prepared: dict[tuple, _Prepared] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Packed weights are known by their address, which belongs to this object alone.
-        return {**self.__dict__, "_kernels": {}, "_prepared": {}}
-
-    def _refuse_complex(self, dtypes, names: str) -> None:
-        activation = self._options.activation
-        if activation is not None and any(dtype.kind == "c" for dtype in dtypes):
-            raise TypeError(f"activation {activation!r} is not defined for complex {names}")
-
-    def _geometry(self, shape: tuple[int, ...]) -> Geometry:
-        """The sizes for images of a shape of 4 axes, in this layer's data format."""
-        o = self._options
-        if o.data_format == "NCHW":
-            shape = (shape[0], *shape[2:], shape[1])
-        sizes = shape, self._filters.shape
-        return check.geometry(*sizes, o.strides, o.padding, o.dilations, o.groups)
-
-    def _result_shape(self, geometry: Geometry, ndim: int) -> tuple[int, ...]:
-        g = geometry
-        nhwc = (g.n, g.oh, g.ow, g.o)
-        shape = (g.n, g.o, g.oh, g.ow) if self._options.data_format == "NCHW" else nhwc
-        return shape[4 - ndim :]
-
-    def _prepare(self, key: tuple, images, out, residual) -> _Prepared:
-        """Check all that depends on the arrays' layouts, and say what follows from them; kept."""
-        check.images_axes(images)
-        self._refuse_complex([images.dtype], "images")
-        shape = images.shape if images.ndim == 4 else (1, *images.shape)
-        geometry = self._geometry(shape)
-        dtype = np.result_type(images.dtype, *self._dtypes)
-        compute = np.dtype(np.float32) if dtype == np.float16 else dtype.newbyteorder("=")
-        result_shape = self._result_shape(geometry, images.ndim)
-        if residual is not None:
-            check.residual_fits(residual, result_shape, dtype)
-        if out is not None:
-            check.out_fits(out, result_shape, dtype)
-        winograd = self._options.algorithm == "winograd"
-        if winograd:
-            check.winograd_dtype(dtype)
-        is_sum = geometry.depth > 0 and 0 not in result_shape
-        name = compute.name
-        rung = ladder.rung(name) if is_sum else None
-        if winograd and is_sum and rung is None:
-            raise ValueError(
-                "algorithm 'winograd' needs compiled kernels or numba, "
-                f"and {ladder.active().name!r} computes: use 'auto'"
-            )
-        kernel, microseconds = None, 0.0
-        if rung is not None:
-            kernel = self._kernels.get((rung, name)) or self._kernel(rung, name)
-            microseconds = plan.estimate(kernel.row, geometry)
-        overlaps = out is not None and check.may_overlap_itself(out)
-        if len(self._prepared) >= KEPT_LAYOUTS:
-            self._prepared.clear()
-        prepared = self._prepared[key] = _Prepared(
-            geometry, result_shape, dtype, compute, kernel, microseconds, overlaps, {}
-        )
-        return prepared
-
-    def _run(self, images, out, residual, n_threads) -> np.ndarray:
-        if n_threads is not None:
-            n_threads = check.integer("threads", n_threads, 1)
-        images = check.array("images", images)
-        result = None if out is None else check.out_array(out)
-        residual = None if residual is None else check.array("residual", residual)
-        key = ladder.active().name, _layout(images), _layout(result), _layout(residual)
-        prepared = self._prepared.get(key) or self._prepare(key, images, result, residual)
-
-        if result is None:
-            out = result = target = np.empty(prepared.shape, prepared.dtype)
-        elif prepared.out_overlaps_itself or _share_memory(result, images, residual):
-            target = np.empty(prepared.shape, prepared.dtype)
-        else:
-            target = result
-        team = threads.count(n_threads, prepared.microseconds)
-        call = prepared.calls.get(team) if target is result else None
-        if call is not None:
-            call(images, target, residual)
-            return out
-        call = self._compute(prepared, images, target, residual, team)
-        if target is not result:
-            result[...] = target
-        elif call is not None:
-            prepared.calls[team] = call
-        return out
-
-    def _nhwc(self, array: np.ndarray) -> np.ndarray:
-        """Images, or a result, as an array (N, H, W, C)."""
-        if array.ndim == 3:
-            array = array[np.newaxis]
-        return array.transpose(0, 2, 3, 1) if self._options.data_format == "NCHW" else array
-
-    def _compute(self, prepared: _Prepared, images, out, residual, team: int) -> run.Call | None:
-        """Convolve into `out`, which shares no memory with the others; return the call that can be
-        made again on arrays of these layouts, if there is one."""
-        if 0 in prepared.shape:
-            return None
-        geometry, kernel, activation = prepared.geometry, prepared.kernel, self._options.activation
-        images, out = self._nhwc(images), self._nhwc(out)
-        residual = None if residual is None else self._nhwc(residual)
-        if kernel is not None:
-            return run.convolve(kernel, geometry, images, out, residual, team)
-        if geometry.depth == 0:
-            fallback.fill(self._bias, out, residual, activation, prepared.compute)
-        else:
-            filters = self._filters.astype(prepared.compute, copy=False)
-            fallback.convolve(geometry, images, filters, self._bias, out, residual, activation)
-        return None
-
-    def _kernel(self, rung: Rung, dtype: str) -> run.Kernel:
-        """The kernel for a dtype, with the weights packed for it; kept."""
-        o = self._options
-        layer = plan.Layer.of(self._filters, o.groups, o.strides, o.dilations)
-        if o.algorithm == "winograd":
-            row = plan.winograd(dtype, rung.level)
-        else:
-            row = plan.select(layer, dtype, rung.level)
-        packed = packing.pack(row, self._filters, self._bias, o.groups)
-        kernel = run.Kernel(row, rung.kernel(row), packed, o.activation, {})
-        self._kernels[rung, dtype] = kernel
-        return kernel
-
-
-def _share_memory(result: np.ndarray, images: np.ndarray, residual: np.ndarray | None) -> bool:
-    """Whether a result would be written where something is read.  Kernels compute some elements
-    twice, so a residual in the elements' own places is no exception."""
-    return np.may_share_memory(result, images) or (
-        residual is not None and np.may_share_memory(result, residual)
-    )
-
-
-_layers: dict[tuple, _Convolution] = {}
-
-
-def _layer(filters: np.ndarray, bias: np.ndarray | None, options: _Options) -> _Convolution:
-    """A layer for one call of `conv2d`; one of few weights is kept, known by their bytes."""
-    n_bytes = filters.nbytes + (0 if bias is None else bias.nbytes)
-    if n_bytes > KEPT_BYTES:
-        return _Convolution(filters, bias, options)
-    weights = _frozen(filters), None if bias is None else _frozen(bias)
-    key = options, weights
-    layer = _layers.get(key)
-    if layer is None:
-        # Of the key's own bytes: the arrays may be changed meanwhile.
-        own_bias = None if weights[1] is None else np.ndarray(*weights[1])
-        layer = _Convolution(np.ndarray(*weights[0]), own_bias, options)
-        if len(_layers) >= KEPT_LAYERS:
-            _layers.clear()
-        _layers[key] = layer
-    return layer
-
-
-def _frozen(array: np.ndarray) -> tuple[tuple[int, ...], np.dtype, bytes]:
-    """What ``np.ndarray`` makes the array from again; hashable."""
-    return array.shape, array.dtype, array.tobytes()
-
-
-class Conv2D(_Convolution):
+class Conv2D(Convolution):
     """A convolution whose weights are packed once and that is called many times.
 
     The arguments are those of `conv2d`; the arrays are copied, so changing them later does not
@@ -291,11 +62,11 @@ class Conv2D(_Convolution):
         threads: int | None = None,
         algorithm: Algorithm = "auto",
     ) -> None:
-        own_filters, own_bias, own_options = _checked(
+        own_filters, own_bias, own_options = checked(
             filters, bias, strides, padding, dilations, groups, data_format, activation, algorithm
         )
-        own_bias = None if own_bias is None else own_bias.copy()
-        super().__init__(own_filters.copy(), own_bias, own_options)
+        own_bias = None if own_bias is None else copied(own_bias)
+        super().__init__(copied(own_filters), own_bias, own_options)
         self._n_threads = None if threads is None else check.integer("threads", threads, 1)
 
     def __call__(
@@ -324,7 +95,7 @@ class Conv2D(_Convolution):
         ndarray
             `out` if it was given.
         """
-        return self._run(images, out, residual, self._n_threads if threads is None else threads)
+        return self.convolve(images, out, residual, self._n_threads if threads is None else threads)
 
     def output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Return the shape of the result for images of a shape.
@@ -338,9 +109,7 @@ class Conv2D(_Convolution):
         -------
         tuple of int
         """
-        sizes = check.images_shape(shape)
-        batch = sizes if len(sizes) == 4 else (1, *sizes)
-        return self._result_shape(self._geometry(batch), len(sizes))
+        return self.result_shape(check.images_shape(shape))
 
     def __repr__(self) -> str:
         parts = [f"filters {self._filters.shape} {self._filters.dtype}"]
@@ -471,9 +240,9 @@ def conv2d(
     >>> result[0, 0, 0]
     array([48., 49., 50., 51.], dtype=float32)
     """
-    layer = _layer(
-        *_checked(
+    layer = kept(
+        *checked(
             filters, bias, strides, padding, dilations, groups, data_format, activation, algorithm
         )
     )
-    return layer._run(images, out, residual, threads)
+    return layer.convolve(images, out, residual, threads)

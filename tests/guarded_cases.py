@@ -13,33 +13,30 @@ import contextlib
 import math
 import sys
 from collections.abc import Iterator
+from importlib import import_module
+from types import ModuleType
 from typing import Any, NamedTuple
 from unittest import mock
 
 import numpy as np
+from families import PRODUCTS, channelwise, family, groups_of, served_sizes, suited
 from guarded import Heap, Layout, Pages
 from oracle import assert_exact, assert_winograd
-from rows import NAMED, channelwise, served_sizes, suited
+from rows import NAMED, compiled, geometry_of, kernel_of, run_kernel, shape_of
 
-from aotconv._core import check, run
-from aotconv._core import pack as packing
-from aotconv._core.ladder import Rung
+from aotconv._core import pack, run
 from aotconv._core.threads import openmp_runtime
-from aotconv._plan import select as plan
+from aotconv._plan import family as plan
+from aotconv._plan.family import APART, PLANAR
 from aotconv._plan.geometry import extent
 from aotconv._plan.registry import Row
+from aotconv._plan.select import family_of
 
-PRODUCTS = 1 << 18  # of a case, at most: larger ones would take the time of many
 ARRAYS = ("images", "filters", "bias", "residual", "out", "weights", "words", "staging")
-# Of the plan and of `run`, so that small layers are cut, too; first what they have.
+# Of `run` and of the plan, so that small layers are cut, too; first what they have.
 LIMITS = {
-    "LONGEST_MICROSECONDS": (run.LONGEST_MICROSECONDS, run.LONGEST_MICROSECONDS, 2),
-    "STAGED_PIXELS": (plan.STAGED_PIXELS, 40, 7),
-    "STAGING_BYTES": (plan.STAGING_BYTES, 64 << 10),
-    "PANEL_SLICE_BYTES": (plan.PANEL_SLICE_BYTES, 4 << 10),
-    "TASK_TILES": (plan.TASK_TILES, 2, 1),
-    "DEPTHWISE_BYTES": (plan.DEPTHWISE_BYTES, 1 << 10),
-    "WINOGRAD_TILES": (plan.WINOGRAD_TILES, 7),
+    (run, "LONGEST_MICROSECONDS"): (run.LONGEST_MICROSECONDS, run.LONGEST_MICROSECONDS, 2),
+    (plan, "STAGING_BYTES"): (plan.STAGING_BYTES, 64 << 10),
 }
 
 
@@ -61,7 +58,7 @@ class Case(NamedTuple):
     threads: int
     layouts: dict[str, Layout]  # of images, residual and out
     at_end: dict[str, bool]  # whether the guard is behind the array, or before it
-    limits: dict[str, int]
+    limits: dict[tuple[ModuleType, str], int]
 
 
 def sweep(row: Row, seed: int) -> list[tuple[str, int]]:
@@ -94,8 +91,14 @@ def draw(name: str) -> Case:
             "residual": out_layout if rng.often(0.8) else _layout(row, rng),
         },
         at_end={array: rng.often(0.5) for array in ARRAYS},
-        limits={limit: rng.one(*values) for limit, values in LIMITS.items()},
+        limits={limit: rng.one(*values) for limit, values in limits_of(row).items()},
     )
+
+
+def limits_of(row: Row) -> dict[tuple[ModuleType, str], tuple[int, ...]]:
+    module = import_module(f"aotconv._plan.{row.family}")
+    own = family(row).limits
+    return LIMITS | {(module, name): values for name, values in own.items()}
 
 
 class Draws:
@@ -128,10 +131,8 @@ class Draws:
 
 def _sizes(row: Row, rng: Draws, axis: str, size: int):
     """The shapes of images and filters, strides, padding, dilations and groups."""
-    swept, products = {axis: size}, PRODUCTS
-    if row.family == "narrow":  # which copies windows, spread by dilations up to (2, 2)
-        products = plan.LARGEST_NARROW_WINDOW // (4 * row.itemsize)
-    for_channels, for_window, _ = rng.split(products // size, 3)
+    swept = {axis: size}
+    for_channels, for_window, _ = rng.split(family(row).products(row) // size, 3)
     groups, group_channels, n_filters = _channels(row, rng, swept, for_channels)
     kh, kw = _two(rng, served_sizes(row), ("kh", "kw"), swept, for_window)
     strides = rng.one(1, 1, 2, 3), rng.one(1, 1, 2, 3)
@@ -176,11 +177,11 @@ def _channels(row: Row, rng: Draws, swept: dict[str, int], product: int) -> tupl
     # One of them is divided into groups, which have some of the other.
     total, some = (o, c) if "o" in swept else (c, o)
     groups = 1
-    if row.permuted:  # of groups that share a vector
+    if groups_of(row) == "shared":
         most = row.lanes // 2
         some = min(some, most)
         groups = rng.one(*(g for g in range(1, total + 1) if total % g == 0 and total <= g * most))
-    elif row.family in ("dense", "loop") and rng.often(0.4):
+    elif groups_of(row) == "any" and rng.often(0.4):
         groups = rng.one(*(g for g in range(1, total + 1) if total % g == 0))
     if "o" in swept:
         return groups, some, total
@@ -190,10 +191,11 @@ def _channels(row: Row, rng: Draws, swept: dict[str, int], product: int) -> tupl
 def _layout(row: Row, rng: Draws) -> Layout:
     """Mostly one that the row can address; what it cannot is copied."""
     copied = rng.often(0.1)
-    planar = rng.often(0.4) and (copied or row.family in plan.PLANAR_FAMILIES)
+    takes = family_of(row).takes
+    planar = rng.often(0.4) and (copied or PLANAR in takes)
     gaps = [rng.one(0, 0, 0, 1, 3, 17) for _ in range(4)]
-    if row.family == "image" and not copied:
-        gaps[2] = 0  # whose pixels lie side by side
+    if APART not in takes and not copied:
+        gaps[2] = 0
     if not copied:
         gaps[3] = 0
     backwards = tuple(axis for axis in (0, 1, 2) if rng.often(0.1))
@@ -220,16 +222,18 @@ class Guarded:
 
     def patches(self) -> Iterator[Any]:
         """What makes the kernel's own memory guarded, and cuts the work."""
-        words = plan.words
-        yield mock.patch.object(plan, "words", lambda *args: self.hold("words", words(*args)))
-        yield mock.patch.object(packing, "_aligned", self._aligned)
+        yield mock.patch.object(run, "words", self._words)
+        yield mock.patch.object(pack, "_aligned", self._aligned)
         yield mock.patch.object(run, "_staging", self._stage)
-        for name, limit in self.case.limits.items():
-            yield mock.patch.object(plan if hasattr(plan, name) else run, name, limit)
+        for (module, name), limit in self.case.limits.items():
+            yield mock.patch.object(module, name, limit)
 
-    def _aligned(self, size: int, row: Row) -> tuple[np.ndarray, int]:
-        self.weights = self.place("weights", (size,), row.dtype)
-        return self.weights.array, self.weights.array.ctypes.data
+    def _words(self, *args) -> np.ndarray:
+        return self.hold("words", np.array(plan.words(*args), np.int64))
+
+    def _aligned(self, size: int, dtype) -> np.ndarray:
+        self.weights = self.place("weights", (size,), dtype)
+        return self.weights.array
 
     def _stage(self, size: int) -> tuple[np.ndarray, int]:
         assert size % plan.ALIGNMENT == 0
@@ -243,8 +247,8 @@ def check_case(case: Case, memory: type[Pages] | type[Heap] = Pages) -> None:
     rng = np.random.default_rng(0)
     low = 0 if np.dtype(case.row.dtype).kind == "u" else -2
     sizes = case.strides, case.pads, case.dilations
-    geometry = check.geometry(case.images, case.filters, *sizes, case.groups)
-    shape = geometry.n, geometry.oh, geometry.ow, geometry.o
+    geometry = geometry_of(case.images, case.filters, *sizes, case.groups)
+    shape = shape_of(geometry)
     with contextlib.ExitStack() as stack:
         guarded = Guarded(case, memory)
         for patch in guarded.patches():
@@ -257,12 +261,11 @@ def check_case(case: Case, memory: type[Pages] | type[Heap] = Pages) -> None:
         bias = values("bias", geometry.o) if case.has_bias else None
         residual = values("residual", *shape) if case.has_residual else None
         out = guarded.place("out", shape, case.row.dtype)
-        packed = packing.pack(case.row, filters, bias, case.groups)
+        function = compiled(case.row, case.jit)
+        kernel = kernel_of(case.row, function, filters, bias, case.groups, case.activation)
         guarded.weights.freeze()
-        function = Rung(case.row.level, case.jit).kernel(case.row)
-        kernel = run.Kernel(case.row, function, packed, case.activation, {})
         threads = case.threads if openmp_runtime() else 1
-        run.convolve(kernel, geometry, images, out.array, residual, threads)
+        run_kernel(kernel, geometry, images, out.array, residual, threads)
     arrays = images, filters, bias, *sizes[:2]
     options = {"dilations": case.dilations, "groups": case.groups, "activation": case.activation}
     judge = assert_winograd if case.row.family == "winograd" else assert_exact

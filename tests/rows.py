@@ -1,10 +1,19 @@
-"""Rows of the registry by name, and the layers that each serves."""
+"""Rows of the registry by name, and what one of them is run with."""
 
 from __future__ import annotations
 
+import numpy as np
+
 import aotconv
-from aotconv._plan.registry import LEVELS, LOOP_ROWS, ROWS
-from aotconv._plan.select import LARGEST_STRIP_WINDOW
+from aotconv._core import check
+from aotconv._core.ladder import Rung
+from aotconv._core.layout import Layout
+from aotconv._core.pack import pack
+from aotconv._core.run import Kernel, decide
+from aotconv._plan.family import Layer
+from aotconv._plan.geometry import Geometry
+from aotconv._plan.registry import LEVELS, LOOP_ROWS, ROWS, Row
+from aotconv._plan.select import family_of
 
 AOT_LEVELS = [
     each.name for each in aotconv.implementations() if each.available and each.name in LEVELS
@@ -17,59 +26,58 @@ NAMED = {
 }
 
 
-def tails(row):
-    """Filter counts around one and two vectors and panels of the row, as far as it serves them."""
-    around = {1, row.lanes, row.channels, 2 * row.channels}
-    counts = {max(1, size + more) for size in around for more in (-1, 0, 1)}
-    if row.split:
-        counts = {1, row.lanes // row.split, row.lanes // row.split - 1 or 1}
-    if row.family == "image":
-        counts = {row.period} if row.period else {2, row.lanes // 2}
-    return sorted(counts)
+def packed_for(row: Row, filters, bias, groups: int):
+    """The weights in the row's own order."""
+    return pack(
+        family_of(row).packing(row, Layer(*filters.shape, groups)), row.dtype, filters, bias
+    )
 
 
-def channelwise(row):
-    return row.family in ("depthwise", "image", "strip")
+def kernel_of(row: Row, function, filters, bias, groups: int, activation=None) -> Kernel:
+    packed = packed_for(row, filters, bias, groups)
+    return Kernel(row, family_of(row), function, packed, activation)
 
 
-def grouping(row, n_filters, group_channels=3):
-    """Groups, channels of a group and filters: those given, as near as the row serves."""
-    if channelwise(row):
-        return n_filters, 1, n_filters
-    if row.permuted:
-        return n_filters, 2, n_filters
-    return 1, group_channels, n_filters
+def compiled(row: Row, jit: bool):
+    return Rung(row.level, jit).kernel(row)
 
 
-def suited(row, window, strides=(1, 1), dilations=(1, 1)):
-    """The window, strides and dilations that come nearest and that the row serves."""
-    (kh, kw), (sh, sw), (dh, dw) = window, strides, dilations
-    if row.family == "winograd":
-        return (3, 3), (1, 1), (1, 1)
-    if row.window:
-        kh = kw = row.window
-        dh = dw = 1
-    if row.stride:
-        sh = sw = row.stride
-    if row.family == "strip" and row.pixels > 1:
-        kh, sh = max(kh, row.pixels), 1
-    return (kh, kw), (sh, sw), (dh, dw)
+def geometry_of(images, filters, strides=1, padding="valid", dilations=1, groups=1) -> Geometry:
+    """The sizes of a convolution of shapes, with options as `aotconv.conv2d` takes them."""
+    strides, dilations = (check.pair("steps", each, 1) for each in (strides, dilations))
+    return check.geometry(images, filters, strides, check.padding(padding), dilations, groups)
 
 
-def served_sizes(row):
-    """The sizes that a row serves of channels, filters, width, and window: from 1 to two vectors
-    and one more.  Where channels and filters are the same number, the channels stand for both."""
-    sizes = range(1, 2 * row.lanes + 2)
-    axes = dict.fromkeys(("c", "o", "w", "kh", "kw"), sizes)
-    if row.family == "image":
-        divisors = [n for n in sizes if 1 < n < row.lanes and row.lanes % n == 0]
-        axes["c"] = [row.period] if row.period else divisors
-    if row.split:
-        axes["o"] = range(1, row.lanes // row.split + 1)
-    if channelwise(row):
-        del axes["o"]
-    for name in ("kh", "kw"):
-        windows = (suited(row, (size, size))[0][name == "kw"] for size in sizes)
-        largest = LARGEST_STRIP_WINDOW if row.family == "strip" else max(sizes)
-        axes[name] = sorted({size for size in windows if size <= largest})
-    return axes
+def shape_of(geometry: Geometry) -> tuple[int, int, int, int]:
+    return geometry.n, geometry.oh, geometry.ow, geometry.o
+
+
+def run_kernel(kernel: Kernel, geometry: Geometry, images, out, residual=None, threads=1):
+    """Run a kernel on arrays (N, H, W, C) of any layout; return what computed."""
+    layouts = (None if each is None else Layout.of(each) for each in (images, out, residual))
+    _, compute = decide(kernel, geometry, *layouts)
+    compute(images, out, residual, threads)
+    return compute
+
+
+def convolve(
+    row: Row,
+    function,
+    images,
+    filters,
+    bias,
+    strides,
+    padding,
+    activation=None,
+    residual=None,
+    threads=1,
+    **options,
+):
+    """Run one row, whatever would have been chosen."""
+    groups = options.get("groups", 1)
+    sizes = images.shape, filters.shape, strides, padding, options.get("dilations", 1), groups
+    geometry = geometry_of(*sizes)
+    out = np.full(shape_of(geometry), 99, row.dtype)
+    kernel = kernel_of(row, function, filters, bias, groups, activation)
+    run_kernel(kernel, geometry, images, out, residual, threads)
+    return out

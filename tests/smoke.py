@@ -18,14 +18,15 @@ with warnings.catch_warnings():
     warnings.simplefilter("error")
     import aotconv
     from aotconv._core import cpu
-    from aotconv._plan import select as plan
+    from aotconv._plan.family import Layer
     from aotconv._plan.registry import AOT_DTYPES, LEVELS, ROWS
+    from aotconv._plan.select import select
     from aotconv.reference import conv2d_reference
 
 # Family -> images' shape, filters' shape, options.
 CASES = {
     "dense": ((2, 9, 10, 5), (3, 3, 5, 20), {"padding": "same", "strides": (2, 1)}),
-    "grouped": ((2, 9, 10, 16), (3, 3, 2, 16), {"padding": 1, "groups": 8}),
+    "dense, of small groups": ((2, 9, 10, 16), (3, 3, 2, 16), {"padding": 1, "groups": 8}),
     "narrow": ((2, 9, 10, 3), (4, 4, 3, 2), {"padding": "same_lower", "dilations": (1, 2)}),
     "depthwise": ((2, 9, 10, 32), (3, 3, 1, 32), {"padding": "same", "groups": 32}),
     "image": ((2, 9, 40, 3), (5, 5, 1, 3), {"padding": (2, 1), "groups": 3}),
@@ -51,11 +52,9 @@ def whole(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.nd
 
 def family_of(filters: np.ndarray, options: dict, level: str) -> str:
     """The family that computes a layer at a level."""
-    if options.get("algorithm") == "winograd":
-        return "winograd"
-    sizes = {"strides": (1, 1), "dilations": (1, 1), "groups": 1, **options}
-    layer = plan.Layer.of(filters, sizes["groups"], sizes["strides"], sizes["dilations"])
-    return plan.select(layer, filters.dtype.name, level).family
+    names = ("groups", "strides", "dilations", "algorithm")
+    layer = Layer(*filters.shape, **{name: options[name] for name in names if name in options})
+    return select(layer, filters.dtype.name, level).family
 
 
 def check_close(got: np.ndarray, expected: np.ndarray, error: float, what: str) -> None:

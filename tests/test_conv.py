@@ -342,16 +342,16 @@ def test_conv2d_refuses_what_equals_an_option_of_an_earlier_call(option):
 
 
 def test_conv2d_keeps_a_bounded_number_of_small_layers():
-    from aotconv import conv
+    from aotconv._core import layer
 
     images = np.ones((1, 1, 1, 1), "f4")
-    for value in range(3 * conv.KEPT_LAYERS):
+    for value in range(3 * layer.KEPT_LAYERS):
         assert conv2d(images, np.full((1, 1, 1, 1), value, "f4")).item() == value
-        assert len(conv._layers) <= conv.KEPT_LAYERS
-    kept = dict(conv._layers)
-    large = np.ones((1, 1, 1, conv.KEPT_BYTES // 4 + 1), "f4")
+        assert len(layer._kept) <= layer.KEPT_LAYERS
+    kept = dict(layer._kept)
+    large = np.ones((1, 1, 1, layer.KEPT_BYTES // 4 + 1), "f4")
     assert (conv2d(images, large) == 1).all()
-    assert conv._layers == kept
+    assert layer._kept == kept
 
 
 def test_a_layer_looks_at_each_calls_arrays_anew(rung):
@@ -381,7 +381,7 @@ def test_a_layer_follows_the_implementation_in_use():
     for name in [*AVAILABLE, *AVAILABLE]:
         with aotconv.use(name):
             assert (layer(images) == 9).all()
-            used.append({key[0] for key in layer._prepared})
+            used.append({key[0] for key in layer._decisions})
     assert used[-1] == set(AVAILABLE)
 
 
@@ -403,8 +403,9 @@ def test_a_copied_layer_outlives_the_original(rung, copy):
     images = np.ones((1, 3, 3, 64), np.float32)
     layer(images)
     copied = copy(layer)
-    for kernel in layer._kernels.values():
-        kernel.packed.memory[:] = np.nan
+    for weights in layer._weights.values():
+        memory = weights if isinstance(weights, np.ndarray) else weights.packed.memory
+        memory[:] = np.nan
     del layer
     assert (copied(images) == 576).all()
 

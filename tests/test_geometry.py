@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from aotconv._core import check
 from aotconv._plan.geometry import extent, output_size, resolve_padding, same_padding
-from aotconv._plan.parts import in_bytes, split
+from aotconv._plan.parts import cut, in_bytes
 from aotconv.reference import conv2d_reference
 
 small = st.integers(1, 9)
@@ -84,7 +84,7 @@ def test_parts_of_a_convolution_put_together_are_the_whole(shape, kernel, s, d, 
     geometry = check.geometry(images.shape, filters.shape, s, pads, d, 1)
     expected = conv2d_reference(images, filters, None, s, pads, dilations=d)
     result = np.full(expected.shape, np.nan)
-    for block in split(geometry, in_bytes(geometry, 8, limit)):
+    for block in cut(geometry, in_bytes(geometry, 8, limit)):
         b = block.geometry
         own_pads = ((b.top, b.bottom), (b.left, b.right))
         assert np.isnan(result[block.out]).all()

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 from conftest import AOT_LEVELS
+from families import channelwise, cuts, grouping, groups_of, suited, tails
 from oracle import (
     assert_exact,
     assert_winograd,
@@ -15,16 +16,17 @@ from oracle import (
     winograd_bound,
     winograd_matrices,
 )
-from rows import NAMED, channelwise, grouping, suited, tails
+from rows import NAMED, compiled, convolve, geometry_of, kernel_of, run_kernel, shape_of
 from strategies import integer_values, real_values
 
 import aotconv
-from aotconv._core import check, cpu, run
-from aotconv._core import pack as packing
-from aotconv._core.ladder import Rung
+from aotconv._core import cpu
+from aotconv._core.run import Whole
 from aotconv._core.threads import openmp_runtime
-from aotconv._plan import select as plan
-from aotconv._plan.registry import COPIED, LEVELS, SKIPPED, ZEROS
+from aotconv._plan import dense, family, winograd
+from aotconv._plan.dense import COPIED, SKIPPED, ZEROS
+from aotconv._plan.peak import peak_words
+from aotconv._plan.registry import LEVELS
 from aotconv.reference import conv2d_reference
 
 CASES = [pytest.param(*case, id=name) for name, case in NAMED.items()]
@@ -34,37 +36,12 @@ CONVOLUTIONS = [case for case in CASES if case.values[0].family != "peak"]
 def kernel_function(row, jit):
     if not jit and row.level not in AOT_LEVELS:
         pytest.skip(f"this CPU does not run {row.level}")
-    return Rung(row.level, jit).kernel(row)
+    return compiled(row, jit)
 
 
 def skip_without_openmp(threads):
     if threads > 1 and openmp_runtime() is None:
         pytest.skip("no OpenMP runtime is installed")
-
-
-def convolve(
-    row,
-    function,
-    images,
-    filters,
-    bias,
-    strides,
-    padding,
-    activation=None,
-    residual=None,
-    threads=1,
-    **options,
-):
-    """Run one row, whatever `plan.select` would have chosen."""
-    groups = options.get("groups", 1)
-    dilations = check.pair("dilations", options.get("dilations", 1), 1)
-    strides, padding = check.pair("strides", strides, 1), check.padding(padding)
-    geometry = check.geometry(images.shape, filters.shape, strides, padding, dilations, groups)
-    packed = packing.pack(row, filters, bias, groups)
-    kernel = run.Kernel(row, function, packed, activation, {})
-    out = np.full((geometry.n, geometry.oh, geometry.ow, geometry.o), 99, row.dtype)
-    run.convolve(kernel, geometry, images, out, residual, threads)
-    return out
 
 
 def assert_right(row, result, *args, **options):
@@ -98,9 +75,7 @@ def test_every_row_is_exact_over_strides_dilations_and_padding(
     function = kernel_function(row, jit)
     rng = np.random.default_rng(2)
     groups, group_channels, n_filters = 2, 3, 8
-    if row.family == "winograd":
-        groups = 1
-    elif row.family not in ("dense", "loop"):
+    if groups_of(row) != "any":
         groups, group_channels, n_filters = grouping(row, tails(row)[-1])
     window, strides, dilations = suited(row, (4, 3), strides, dilations)
     images = integer_values(rng, (2, 9, 11, groups * group_channels), row.dtype)
@@ -114,43 +89,7 @@ def test_every_row_is_exact_over_strides_dilations_and_padding(
 def test_every_row_stays_exact_where_its_work_is_cut(row, jit):
     function = kernel_function(row, jit)
     rng = np.random.default_rng(3)
-    shapes = {
-        "depthwise": [
-            ((1, 5, 150, 40), (3, 3, 1, 40), 40),  # several blocks of pixels
-            ((1, 9, 9, 300), (3, 3, 1, 300), 300),  # several vectors
-        ],
-        "image": [
-            ((2, 9, 150, n), (3, 3, 1, n), n)  # tiles between borders
-            for n in tails(row)
-        ],
-        "strip": [
-            ((1, 9, 30, 3), (25, 25, 1, 3), 3),
-            ((2, 9, 700, 1), (3, 4, 1, 1), 1),  # copies of some pixels at a time
-            ((1, 5, 400, 3), (4, 3, 1, 3), 3),  # several strips a row
-            ((1, 5, 3, 1100), (4, 3, 1, 1100), 1100),  # several strips a pixel
-            ((1, 3, 33, 40), (32, 32, 1, 40), 40),  # copies of a few channels at a time
-        ],
-        "dense": [
-            ((1, 20, 20, 2), (17, 13, 2, 3), 1),  # kernel rows in blocks
-            ((1, 40, 40, 8), (1, 1, 8, 5), 1),  # several tasks of pixels
-        ],
-        "grouped": [
-            ((1, 20, 41, groups * inputs), (3, 3, inputs, groups * outputs), groups)
-            for inputs, outputs in itertools.product(range(1, row.lanes // 2 + 1), repeat=2)
-            for groups in (2, row.lanes + 1)
-        ],
-        "narrow": [
-            ((2, 60, 60, 3), (4, 4, 3, 1), 1),  # rows in several tasks
-            ((1, 5, 700, 3), (4, 4, 3, 1), 1),  # columns too
-            ((1, 6, 7, 130), (3, 3, 130, 1), 1),
-        ],
-        "winograd": [
-            ((2, 30, 50, 5), (3, 3, 5, 3), 1),  # tiles in several tasks
-            ((1, 11, 13, 900), (3, 3, 900, 3), 1),  # channels in blocks
-        ],
-        "loop": [((1, 5, 6, 30), (3, 3, 30, 5), 1)],
-    }
-    for images_shape, filters_shape, groups in shapes[row.family]:
+    for images_shape, filters_shape, groups in cuts(row):
         window, strides, _ = suited(row, filters_shape[:2])
         images = integer_values(rng, images_shape, row.dtype)
         filters = integer_values(rng, (*window, *filters_shape[2:]), row.dtype)
@@ -161,11 +100,15 @@ def test_every_row_stays_exact_where_its_work_is_cut(row, jit):
         assert_right(row, convolve(row, function, *args, **options), *args, **options)
 
 
-DENSE = [case for case in CONVOLUTIONS if case.values[0].family == "dense"]
+DENSE = [
+    case
+    for case in CONVOLUTIONS
+    if case.values[0].family == "dense" and not case.values[0].permuted
+]
 
 
 @pytest.mark.parametrize(("row", "jit"), DENSE)
-@pytest.mark.parametrize("slice_bytes", [plan.PANEL_SLICE_BYTES, 4 << 10], ids=["whole", "sliced"])
+@pytest.mark.parametrize("slice_bytes", [dense.PANEL_SLICE_BYTES, 4 << 10], ids=["whole", "sliced"])
 @pytest.mark.parametrize(
     ("channels", "window", "border"),
     [(3, (5, 4), COPIED), (3, (5, 1), COPIED), (60, (3, 3), ZEROS), (260, (3, 2), SKIPPED)],
@@ -173,7 +116,7 @@ DENSE = [case for case in CONVOLUTIONS if case.values[0].family == "dense"]
 def test_every_dense_row_is_exact_however_its_windows_leave_the_image(
     row, jit, slice_bytes, channels, window, border, monkeypatch
 ):
-    monkeypatch.setattr(plan, "PANEL_SLICE_BYTES", slice_bytes)  # cuts the reduction
+    monkeypatch.setattr(dense, "PANEL_SLICE_BYTES", slice_bytes)  # cuts the reduction
     function = kernel_function(row, jit)
     rng = np.random.default_rng(7)
     n_filters = row.channels + 1
@@ -188,10 +131,11 @@ def test_every_dense_row_is_exact_however_its_windows_leave_the_image(
         bias = integer_values(rng, (groups * n_filters,), row.dtype)
         args = images, filters, bias, strides, padding
         options = {"groups": groups, "dilations": dilations, "activation": "relu"}
-        geometry = check.geometry(images.shape, filters.shape, strides, padding, dilations, groups)
-        blocking = plan.blocking(row, geometry, images.strides[2], 0, 1)
-        shape = (geometry.n, geometry.oh, geometry.ow, geometry.o)
-        options["residual"] = integer_values(rng, shape, row.dtype)
+        geometry = geometry_of(images.shape, filters.shape, strides, padding, dilations, groups)
+        residual = integer_values(rng, shape_of(geometry), row.dtype)
+        work = family.Work(row, geometry, images.strides, residual.strides)
+        blocking = dense.DENSE.blocking(work)
+        options["residual"] = residual
         cut = border == COPIED and blocking["block_taps"] < window[0] * window[1]
         assert blocking["border"] == (ZEROS if cut else border)
         assert_exact(convolve(row, function, *args, **options), *args, **options)
@@ -215,9 +159,9 @@ def test_winograd_rows_give_the_same_bits_however_their_work_is_cut(row, jit, mo
         assert_winograd(expected, *args, residual=residual)
         for tiles, staging in itertools.product(range(1, 2 * row.pixels + 2), (0, 1 << 20)):
             with monkeypatch.context() as patch:
-                patch.setattr(plan, "WINOGRAD_LEAST_TILES", tiles)
-                patch.setattr(plan, "WINOGRAD_TILES", tiles)
-                patch.setattr(plan, "STAGING_BYTES", staging)  # 0: a vector of channels at a time
+                patch.setattr(winograd, "LEAST_TASK_TILES", tiles)
+                patch.setattr(winograd, "MOST_TASK_TILES", tiles)
+                patch.setattr(family, "STAGING_BYTES", staging)  # 0: a vector of channels at a time
                 for threads in (1, 3):
                     result = convolve(row, function, *args, residual=residual, threads=threads)
                     np.testing.assert_array_equal(result, expected)
@@ -263,22 +207,22 @@ def assert_planar_gives_the_same_bits(row, function, shapes, threads=1, stages=T
     n_filters, groups = filters_shape[3], options.get("groups", 1)
     images = real_values(rng, images_shape, row.dtype)
     filters = real_values(rng, filters_shape, row.dtype)
-    packed = packing.pack(row, filters, real_values(rng, (n_filters,), row.dtype), groups)
-    kernel = run.Kernel(row, function, packed, options.get("activation"), {})
-    pads = check.padding(options.get("padding", "valid"))
-    pairs = options.get("strides", (1, 1)), pads, options.get("dilations", (1, 1))
-    geometry = check.geometry(images_shape, filters_shape, *pairs, groups)
-    shape = geometry.n, geometry.oh, geometry.ow, geometry.o
+    bias = real_values(rng, (n_filters,), row.dtype)
+    kernel = kernel_of(row, function, filters, bias, groups, options.get("activation"))
+    names = ("strides", "padding", "dilations", "groups")
+    given = {name: options[name] for name in names if name in options}
+    geometry = geometry_of(images_shape, filters_shape, **given)
+    shape = shape_of(geometry)
     more = real_values(rng, shape, row.dtype) if options.get("residual") else None
     expected = np.empty(shape, row.dtype)
-    run.convolve(kernel, geometry, images, expected, more, 1)
+    run_kernel(kernel, geometry, images, expected, more)
     for planar_images, planar_out in PLANAR:
         source, _ = arranged(images, planar_images, np.nan)
         out, canvas = arranged(expected, planar_out, 55)
         out[...] = 99
         residual = None if more is None else arranged(more, planar_out, np.nan)[0]
-        call = run.convolve(kernel, geometry, source, out, residual, threads)
-        assert (call is not None) == stages  # in place
+        compute = run_kernel(kernel, geometry, source, out, residual, threads)
+        assert isinstance(compute, Whole) == stages  # in place
         assert out.tobytes() == expected.tobytes()
         out[...] = 55
         assert (canvas == 55).all()
@@ -305,8 +249,8 @@ def test_planar_images_give_the_same_bits_however_they_are_cut(
     row, jit, limits, threads, monkeypatch
 ):
     skip_without_openmp(threads)
-    monkeypatch.setattr(plan, "STAGED_PIXELS", limits[0])
-    monkeypatch.setattr(plan, "STAGING_BYTES", limits[1])
+    monkeypatch.setattr(dense, "STAGED_PIXELS", limits[0])
+    monkeypatch.setattr(family, "STAGING_BYTES", limits[1])
     function = kernel_function(row, jit)
     n_filters = 2 * row.channels + 3
     for (strides, dilations), padding, (channels, groups) in itertools.product(
@@ -322,7 +266,7 @@ def test_planar_images_give_the_same_bits_however_they_are_cut(
 
 @pytest.mark.parametrize(("row", "jit"), DENSE)
 def test_planar_images_whose_windows_are_too_large_are_copied(row, jit, monkeypatch):
-    monkeypatch.setattr(plan, "STAGING_BYTES", 512)
+    monkeypatch.setattr(family, "STAGING_BYTES", 512)
     function = kernel_function(row, jit)
     shapes = (1, 5, 30, 70), (3, 3, 70, 70)
     assert_planar_gives_the_same_bits(row, function, shapes, stages=False, residual=True)
@@ -401,14 +345,13 @@ def test_every_row_uses_no_pixel_and_writes_no_output_outside_its_arrays(row, ji
         images = surroundings[:1, 2:5, 2 : 2 + width, 1 : 1 + channels]
         images[...] = integer_values(rng, images.shape, row.dtype)
         filters = integer_values(rng, (*window, group_channels, n_filters), row.dtype)
-        pads = check.padding("same")
-        geometry = check.geometry(images.shape, filters.shape, strides, pads, (1, 1), groups)
-        kernel = run.Kernel(row, function, packing.pack(row, filters, None, groups), None, {})
+        geometry = geometry_of(images.shape, filters.shape, strides, "same", groups=groups)
+        kernel = kernel_of(row, function, filters, None, groups)
         shape = 1, geometry.oh + 2, geometry.ow + 2, n_filters + 2
         canvas, around = np.full(shape, 55, row.dtype), np.full(shape, hostile).astype(row.dtype)
         out, residual = (each[:, 1:-1, 1:-1, 1:-1] for each in (canvas, around))
         residual[...] = integer_values(rng, out.shape, row.dtype)
-        run.convolve(kernel, geometry, images, out, residual, threads=1)
+        run_kernel(kernel, geometry, images, out, residual)
         options = {"groups": groups, "residual": residual}
         assert_right(row, out.copy(), images, filters, None, strides, "same", **options)
         out[...] = 55
@@ -420,7 +363,7 @@ def test_the_peak_kernel_multiplies_and_adds_as_often_as_asked(row, jit):
     function = kernel_function(row, jit)
     vectors = np.array([[1.0] * row.lanes, [2.0] * row.lanes, [1.0] * row.lanes], row.dtype)
     out = np.zeros((2, row.lanes), row.dtype)
-    words = plan.peak_words(iterations=5, tasks=2)
+    words = np.array(peak_words(iterations=5, tasks=2), np.int64)
     function(words.ctypes.data, id(vectors), vectors.ctypes.data, id(out), id(out), 0, 1, 0)
     total = row.pixels * (2**6 - 1) + 1  # s -> 2 s + 1, five times, from 1; and the start again
     np.testing.assert_array_equal(out, total)

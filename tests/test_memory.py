@@ -11,11 +11,12 @@ import signal
 import numpy as np
 import pytest
 from conftest import AOT_LEVELS, AVAILABLE
+from families import served_sizes
 from guarded import POISON, Layout, Pages
 from guarded_cases import draw, sweep
 from numpy.lib.stride_tricks import as_strided
 from processes import TESTS, run_with_tests
-from rows import NAMED, served_sizes
+from rows import NAMED
 from strategies import integer_values, real_values
 
 from aotconv import conv2d
@@ -187,11 +188,11 @@ def test_what_harms_an_array_is_reported_with_its_case(harm, found):
     name = next(name for name in names if lies_plainly_at_its_end(draw(name)))
     code = f"""
 import ctypes, guarded_cases
-convolve = guarded_cases.run.convolve
+run_kernel = guarded_cases.run_kernel
 def harmed(kernel, geometry, images, out, *more):
-    convolve(kernel, geometry, images, out, *more)
+    run_kernel(kernel, geometry, images, out, *more)
     {harm}
-guarded_cases.run.convolve = harmed
+guarded_cases.run_kernel = harmed
 guarded_cases.main([{name!r}])"""
     process = run_with_tests(code)
     assert process.returncode

@@ -7,24 +7,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from oracle import winograd_amplification, winograd_matrices
+from rows import geometry_of, packed_for
 
 from aotconv._core import check
-from aotconv._core import pack as packing
-from aotconv._plan import select as plan
-from aotconv._plan.registry import (
-    COPIED,
-    DENSE_TILE_WORDS,
-    FIELDS,
-    IS_X86_64,
-    LEVELS,
-    LOOP_ROWS,
-    NO_BORDER,
-    ROWS,
-    SCRATCH_WORDS,
-    SKIPPED,
-    STAGED_GAP,
-    ZEROS,
-)
+from aotconv._plan import dense, family, strip
+from aotconv._plan.dense import COPIED, NO_BORDER, SKIPPED, STAGED_GAP, TILE_FIELDS, ZEROS
+from aotconv._plan.family import ALIGNMENT, FIELDS, SCRATCH_WORDS, Layer, Work, words
+from aotconv._plan.registry import IS_X86_64, LEVELS, LOOP_ROWS, ROWS
+from aotconv._plan.select import estimate, family_of, select
 from aotconv._tools.board import BOARD
 
 pytestmark = pytest.mark.skipif(not IS_X86_64, reason="the rows named here are x86-64's")
@@ -61,16 +51,16 @@ pytestmark = pytest.mark.skipif(not IS_X86_64, reason="the rows named here are x
         ((7, 7, 1, 4), 4, "float64", "x86-64-v3", "depthwise_float64_3x3_window7_stride1"),
         ((9, 9, 1, 3), 3, "float32", "x86-64-v3", "strip_float32_4x3"),
         ((5, 5, 1, 8), 8, "float32", "x86-64-v4", "image_float32_4x3_window5_stride1"),
-        ((40, 40, 1, 3), 3, "float32", "x86-64-v3", "grouped_float32_6x1_permuted1"),
-        ((3, 3, 1, 64), 32, "float32", "x86-64-v3", "grouped_float32_6x1_permuted1"),
-        ((3, 3, 4, 128), 32, "float32", "x86-64-v3", "grouped_float32_6x1_permuted1"),
+        ((40, 40, 1, 3), 3, "float32", "x86-64-v3", "dense_float32_6x1_permuted1"),
+        ((3, 3, 1, 64), 32, "float32", "x86-64-v3", "dense_float32_6x1_permuted1"),
+        ((3, 3, 4, 128), 32, "float32", "x86-64-v3", "dense_float32_6x1_permuted1"),
         ((3, 3, 5, 64), 32, "float32", "x86-64-v3", "dense_float32_8x1"),
         ((3, 3, 64, 64), 1, "int32", "x86-64-v3", "loop_int32_1x1"),
         ((3, 3, 64, 64), 1, "complex64", "x86-64-v2", "loop_complex64_1x1"),
     ],
 )
 def test_select_names_the_kernel(filters, groups, dtype, level, expected):
-    row = plan.select(plan.Layer(*filters, groups), dtype, level)
+    row = select(Layer(*filters, groups), dtype, level)
     assert (row.name, row.level, row.dtype) == (expected, level, dtype)
 
 
@@ -86,8 +76,8 @@ def test_select_names_the_kernel(filters, groups, dtype, level, expected):
     ],
 )
 def test_select_looks_at_strides_and_dilations_of_channelwise_layers(strides, dilations, expected):
-    layer = plan.Layer(5, 5, 1, 32, 32, strides, dilations)
-    assert plan.select(layer, "float32", "x86-64-v3").name == expected
+    layer = Layer(5, 5, 1, 32, 32, strides, dilations)
+    assert select(layer, "float32", "x86-64-v3").name == expected
 
 
 # Of each layer of the board the kernels at x86-64-v4, v3 and v2.
@@ -149,8 +139,8 @@ BOARD_KERNELS = {
     ("level", "column"), [("x86-64-v4", 0), ("x86-64-v3", 1), ("x86-64-v2", 2)]
 )
 def test_select_names_the_kernel_of_each_layer_of_the_board(layer, level, column):
-    sizes = plan.Layer(*layer.filters, layer.groups, check.pair("strides", layer.strides, 1))
-    assert plan.select(sizes, "float32", level).name == BOARD_KERNELS[layer.name][column]
+    sizes = Layer(*layer.filters, layer.groups, check.pair("strides", layer.strides, 1))
+    assert select(sizes, "float32", level).name == BOARD_KERNELS[layer.name][column]
 
 
 @pytest.mark.parametrize(
@@ -163,7 +153,7 @@ def test_select_names_the_kernel_of_each_layer_of_the_board(layer, level, column
     ],
 )
 def test_winograd_names_the_kernel(dtype, level, expected):
-    row = plan.winograd(dtype, level)
+    row = select(Layer(3, 3, 64, 64, algorithm="winograd"), dtype, level)
     assert (row.name, row.level, row.dtype) == (expected, level, dtype)
 
 
@@ -178,7 +168,7 @@ kernels = st.integers(1, 40)
 
 
 @given(
-    st.sampled_from([row for row in ROWS if row.family == "dense"]),
+    st.sampled_from([row for row in ROWS if row.family == "dense" and not row.permuted]),
     st.tuples(sizes, sizes, sizes, sizes),
     st.tuples(kernels, kernels),
     st.sampled_from(["same", "valid"]),
@@ -211,8 +201,12 @@ def test_dense_blocking_keeps_the_kernels_assumptions(
     geometry = check.geometry(
         (n, h, w, channels * groups), filters_shape, strides, padding, dilations, groups
     )
-    image_x = channels * groups * row.itemsize
-    b = plan.blocking(row, geometry, image_x, 0, threads, finite, planar)
+    itemsize, image_x = row.itemsize, channels * groups * row.itemsize
+    # A first channel of one channel says nothing of planes.
+    planar = planar[0] and geometry.c > 1, planar[1] and geometry.o > 1
+    image_strides = (0, 0, itemsize, 12345 * itemsize) if planar[0] else (0, 0, image_x, itemsize)
+    out_strides = (0, 0, itemsize, 12345 * itemsize) if planar[1] else (0, 0, 0, itemsize)
+    b = dense.DENSE.blocking(Work(row, geometry, image_strides, out_strides, threads, finite))
     taps = kh * kw
 
     assert b["task_pixels"] >= 1
@@ -230,7 +224,7 @@ def test_dense_blocking_keeps_the_kernels_assumptions(
         ZEROS: tiles * row.pixels * b["block_taps"],
         SKIPPED: 2 * entries,
     }[b["border"]]
-    needed = (4 + planar[1]) * entries + b["block_taps"] + DENSE_TILE_WORDS * tiles + border_words
+    needed = (4 + planar[1]) * entries + b["block_taps"] + len(TILE_FIELDS) * tiles + border_words
     assert needed <= SCRATCH_WORDS
     if b["border"] == NO_BORDER and not planar[0]:
         g = geometry
@@ -267,8 +261,8 @@ def test_dense_blocking_keeps_the_kernels_assumptions(
                 packed += kh if y % geometry.oh == 0 else add
             packed_rows = max(packed, packed_rows)
         staged += packed_rows * ((columns - 1) * strides[1] + extents[1]) * image_x
-    assert staged <= b["staging"] and b["staging"] % plan.ALIGNMENT == 0
-    if b["staging"] <= plan.STAGING_BYTES:
+    assert staged <= b["staging"] and b["staging"] % ALIGNMENT == 0
+    if b["staging"] <= family.STAGING_BYTES:
         assert columns >= min(geometry.ow, row.pixels) // 2
 
 
@@ -285,26 +279,51 @@ def test_dense_blocking_keeps_the_kernels_assumptions(
 )
 def test_windows_that_leave_the_image(kernel, channels, padding, finite, expected):
     row = next(row for row in ROWS if row.name == "dense_float32_8x1")
-    geometry = check.geometry(
-        (1, 14, 14, channels), (*kernel, channels, 64), (1, 1), padding, (1, 1), 1
-    )
-    assert plan.blocking(row, geometry, 4 * channels, 0, 1, finite)["border"] == expected
+    geometry = geometry_of((1, 14, 14, channels), (*kernel, channels, 64), padding=padding)
+    strides = (14 * 14 * 4 * channels, 14 * 4 * channels, 4 * channels, 4), (0, 0, 256, 4)
+    work = Work(row, geometry, *strides, finite=finite)
+    assert dense.DENSE.blocking(work)["border"] == expected
 
 
-def test_tables_and_copies_of_channelwise_layers_fit_into_the_scratch_words():
-    for row in ROWS:
-        if row.family == "depthwise":
-            geometry = check.geometry(
-                (1, 9, 9, 5000), (row.window, row.window, 1, 5000), (1, 1), "same", (1, 1), 5000
-            )
-            vectors = plan.blocking(row, geometry, 0, 0, 1)["task_panels"]
-            rows = (row.pixels - 1) * row.stride + row.window + row.pixels
-            assert vectors * row.lanes * row.itemsize // 8 + 2 * rows <= SCRATCH_WORDS
-        elif row.family == "strip":
-            rows = row.pixels - 1 + plan.LARGEST_STRIP_WINDOW
-            window = plan.LARGEST_STRIP_WINDOW
-            copied = rows * -(-window * row.itemsize // 8)
-            assert 2 * rows + window + copied <= SCRATCH_WORDS
+def test_tables_of_depthwise_layers_fit_into_the_scratch_words():
+    for row in (row for row in ROWS if row.family == "depthwise"):
+        filters = row.window, row.window, 1, 5000
+        geometry = geometry_of((1, 9, 9, 5000), filters, row.stride, "same", groups=5000)
+        work = Work(row, geometry, (0, 0, 0, 4), (0, 0, 0, 4))
+        vectors = family_of(row).blocking(work)["task_panels"]
+        rows = (row.pixels - 1) * row.stride + row.window + row.pixels
+        assert vectors * row.lanes * row.itemsize // 8 + 2 * rows <= SCRATCH_WORDS
+
+
+@given(
+    st.sampled_from([row for row in ROWS if row.family == "strip"]),
+    st.tuples(sizes, sizes, st.integers(1, 3000)),
+    st.tuples(*[st.integers(1, strip.LARGEST_WINDOW)] * 2),
+    st.tuples(*[st.integers(1, strip.LARGEST_STEP)] * 2),
+    st.tuples(*[st.integers(1, strip.LARGEST_STEP)] * 2),
+    st.booleans(),
+)
+def test_copies_of_strips_fit_into_the_scratch_words_and_hold_each_tap(
+    row, shape, window, strides, dilations, adjacent
+):
+    h, w, c = shape
+    kh, kw = window
+    if row.pixels > 1:
+        kh, strides = max(kh, row.pixels), (1, strides[1])
+    geometry = geometry_of((1, h, w, c), (kh, kw, 1, c), strides, "same", dilations, c)
+    pixel = c * row.itemsize
+    work = Work(row, geometry, (0, 0, pixel, row.itemsize), (0, 0, pixel + 4 * (not adjacent), 4))
+    b = family_of(row).blocking(work)
+    rows = row.pixels - 1 + kh
+    assert 8 * (2 * rows + kw) + rows * b["copy_row"] <= 8 * SCRATCH_WORDS
+    assert 1 <= b["copy_channels"] <= c and b["copy_pixels"] >= 1
+    assert b["copy_pixels"] == 1 or (adjacent and b["copy_channels"] == c)
+    copied = b["copy_pixels"] + b["copy_more"]
+    assert b["copy_phases"] * copied * b["copy_channels"] * row.itemsize <= b["copy_row"]
+    for kx in range(kw):
+        first, step = kx % b["copy_phases"], kx // b["copy_phases"] * b["copy_step"]
+        assert first * dilations[1] + step * strides[1] == kx * dilations[1]
+        assert step <= b["copy_more"]
 
 
 def test_the_estimate_tells_large_work_from_small():
@@ -312,18 +331,20 @@ def test_the_estimate_tells_large_work_from_small():
     loop = next(row for row in LOOP_ROWS if row.dtype == "int32")
     small = check.geometry((1, 8, 8, 1), (3, 3, 1, 1), (1, 1), "valid", (1, 1), 1)
     large = check.geometry((1, 56, 56, 64), (3, 3, 64, 64), (1, 1), "same", (1, 1), 1)
-    assert plan.estimate(dense, small) < 1 < 1000 < plan.estimate(dense, large)
-    assert plan.estimate(loop, large) > 50 * plan.estimate(dense, large)
+    assert estimate(dense, small) < 1 < 1000 < estimate(dense, large)
+    assert estimate(loop, large) > 50 * estimate(dense, large)
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.family == "dense"], ids=str)
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if row.family == "dense" and not row.permuted], ids=str
+)
 @pytest.mark.parametrize("groups", [1, 3])
 def test_packed_weights_are_zeros_then_panels_of_bias_and_rows(row, groups):
     group_filters = row.channels + 1
     filters = np.arange(2 * 2 * 5 * groups * group_filters, dtype=row.dtype)
     filters = filters.reshape(2, 2, 5, groups * group_filters)
     bias = -np.arange(groups * group_filters, dtype=row.dtype)
-    packed = packing.pack(row, filters, bias, groups)
+    packed = packed_for(row, filters, bias, groups)
     assert packed.address % 64 == 0 and packed.offset % 64 == 0
     assert packed.address == packed.memory.ctypes.data
     lead = packed.offset // row.itemsize
@@ -341,10 +362,10 @@ def test_packed_weights_are_zeros_then_panels_of_bias_and_rows(row, groups):
 def test_packed_strips_repeat_with_the_channels_period(row):
     channels = row.period or (2 if row.family == "image" else 5)
     filters = np.arange(2 * 3 * channels, dtype=row.dtype).reshape(2, 3, 1, channels)
-    packed = packing.pack(row, filters, np.arange(channels), channels)
+    packed = packed_for(row, filters, np.arange(channels), channels)
     lead = packed.offset // row.itemsize
     assert packed.offset % 64 == 0 and lead >= (
-        row.reach * row.lanes if row.family == "image" else plan.STRIP + row.channels
+        row.reach * row.lanes if row.family == "image" else strip.STRIP + row.channels
     )
     assert (packed.memory[:lead] == 0).all()
     rows = packed.memory[lead:].reshape(7, -1)
@@ -367,11 +388,11 @@ def test_packed_strips_repeat_with_the_channels_period(row):
 def test_narrow_blocking_keeps_the_kernels_assumptions(
     row, size, window, channels, strides, dilations
 ):
-    layer = plan.Layer(*window, channels, row.lanes // row.split, 1, strides, dilations)
-    assume(plan.select(layer, row.dtype, row.level) == row)
+    layer = Layer(*window, channels, row.lanes // row.split, 1, strides, dilations)
+    assume(select(layer, row.dtype, row.level) == row)
     filters_shape = (*window, channels, layer.n_filters)
     g = check.geometry((1, *size, channels), filters_shape, strides, "same", dilations, 1)
-    b = plan.blocking(row, g, channels * row.itemsize, 0, 1)
+    b = family_of(row).blocking(Work(row, g, (0, 0, channels * row.itemsize, 4), (0, 0, 0, 4)))
     extents = [(size - 1) * dilation + 1 for size, dilation in zip(window, dilations, strict=True)]
     rows = (b["task_rows"] - 1) * strides[0] + extents[0]
     columns = (b["task_columns"] - 1) * strides[1] + extents[1]
@@ -387,7 +408,7 @@ def test_packed_narrow_weights_hold_each_product_in_a_lane_of_its_filter(row):
     outputs = row.lanes // row.split
     run = row.split + 1  # a whole vector and one left over
     filters = np.arange(1, 1 + 2 * run * outputs, dtype=row.dtype).reshape(2, run, 1, outputs)
-    packed = packing.pack(row, filters, np.arange(outputs), 1)
+    packed = packed_for(row, filters, np.arange(outputs), 1)
     vectors = packed.memory.reshape(1 + 2 * 2, outputs, row.split)
     np.testing.assert_array_equal(vectors[0, :, 0], np.arange(outputs))
     for ky in range(2):
@@ -411,7 +432,7 @@ def test_winograd_blocking_keeps_the_kernels_assumptions(row, shape, channels, n
     n, h, w = shape
     filters_shape = 3, 3, channels, n_filters
     g = check.geometry((n, h, w, channels), filters_shape, (1, 1), "same", (1, 1), 1)
-    b = plan.blocking(row, g, channels * row.itemsize, 0, threads)
+    b = family_of(row).blocking(Work(row, g, (0, 0, 0, 4), (0, 0, 0, 4), threads))
     tiles, panels = n * -(-h // 4) * -(-w // 4), -(-n_filters // row.channels)
     assert 1 <= b["task_tiles"] <= tiles and 1 <= b["task_panels"] <= panels
     # A block of channels begins at a vector.
@@ -421,7 +442,7 @@ def test_winograd_blocking_keeps_the_kernels_assumptions(row, shape, channels, n
     held = max(b["task_tiles"], groups * (row.pixels - 1))
     channels_held = -(-b["block_channels"] // row.lanes) * row.lanes
     needed = 36 * (held * (channels_held + row.channels) * row.itemsize + 2 * 64)
-    assert needed <= b["staging"] <= plan.STAGING_BYTES and b["staging"] % 64 == 0
+    assert needed <= b["staging"] <= family.STAGING_BYTES and b["staging"] % 64 == 0
 
     # Every tile and every panel is some task's, and no task has none.
     tile_tasks, rest = divmod(b["tasks"], -(-panels // b["task_panels"]))
@@ -433,7 +454,7 @@ def test_packed_winograd_weights_are_panels_of_bias_and_transformed_filters(row)
     channels, n_filters = 5, row.channels + 1
     filters = np.random.default_rng(0).standard_normal((3, 3, channels, n_filters))
     filters, bias = filters.astype(row.dtype), np.arange(n_filters)
-    packed = packing.pack(row, filters, bias, 1)
+    packed = packed_for(row, filters, bias, 1)
     lead = packed.offset // row.itemsize
     assert packed.address % 64 == 0 and packed.offset % 64 == 0
     assert lead >= channels and (packed.memory[:lead] == 0).all()
@@ -455,7 +476,7 @@ def test_the_documented_bound_of_winograd_holds_its_amplification():
 def test_packed_depthwise_weights_are_panels_of_a_vector(row):
     channels = row.lanes + 1
     filters = np.arange(9 * channels, dtype=row.dtype).reshape(3, 3, 1, channels)
-    packed = packing.pack(row, filters, None, channels)
+    packed = packed_for(row, filters, None, channels)
     lead = packed.offset // row.itemsize
     assert packed.offset % 64 == 0 and lead >= row.lanes and (packed.memory[:lead] == 0).all()
     panels = packed.memory[lead:].reshape(2, 10, row.lanes)
@@ -467,18 +488,18 @@ def test_packed_depthwise_weights_are_panels_of_a_vector(row):
 def test_words_hold_every_field_in_its_place():
     row = next(row for row in ROWS if row.name == "dense_float32_8x1")
     geometry = check.geometry((2, 9, 8, 6), (3, 2, 3, 4), (2, 1), ((1, 0), (2, 3)), (1, 2), 2)
-    packed = packing.Packed(0, 64, np.empty(0), True)
-    words = plan.words(row, packed, geometry, (11, 12, 13, 4), (21, 22, 4, 24), "relu6", 1)
-    fields = dict(zip(FIELDS, words.tolist(), strict=True))
+    work = Work(row, geometry, (11, 12, 13, 4), (21, 22, 4, 24))
+    told = words(dense.DENSE, work, "relu6", 64)
+    fields = dict(zip(FIELDS + dense.DENSE.fields, told, strict=True))
     for name, value in {
         "h": 9, "w": 8, "kh": 3, "kw": 2, "sh": 2, "sw": 1, "dh": 1, "dw": 2, "top": 1, "left": 2,
         "oh": 4, "ow": 11, "pixels": 88, "group_channels": 3, "group_filters": 2, "groups": 2,
         "panel_groups": 1,
         "image_n": 11, "image_y": 12, "image_x": 13, "image_c": 4, "out_n": 21,
         "out_y": 22, "out_x": 4, "out_c": 24,
-        "activation": 2, "weights_offset": 64, "merge_rows": 0, "block_run": 0, "block_taps": 6,
+        "activation": 2, "weights_offset": 64, "merge_rows": 0, "block_taps": 6,
         "block_channels": 3, "task_pixels": 88, "border": ZEROS, "task_panels": 2, "tasks": 1,
-        "task_rows": 8, "task_columns": 11, "task_tiles": 0, "staging": 2 * 88 * (2 * 64 + 64),
+        "task_rows": 8, "task_columns": 11, "staging": 2 * 88 * (2 * 64 + 64),
     }.items():  # fmt: skip
         assert fields.pop(name) == value, name
     assert not fields
@@ -495,10 +516,9 @@ def test_words_hold_every_field_in_its_place():
 )
 def test_the_rows_of_an_image_are_one_where_windows_are_pixels(kernel, padding, image_y, expected):
     row = next(row for row in ROWS if row.name == "dense_float32_8x1")
-    filters, pads = (kernel, kernel, 5, 6), check.padding(padding)
-    geometry = check.geometry((2, 7, 8, 5), filters, (1, 1), pads, (1, 1), 1)
+    geometry = geometry_of((2, 7, 8, 5), (kernel, kernel, 5, 6), padding=padding)
     out = 4 * geometry.oh * geometry.ow
     strides = (5 * 400, image_y, 4, 400), (6 * out, 4 * geometry.ow, 4, out)
-    words = plan.words(row, packing.Packed(0, 64, np.empty(0), True), geometry, *strides, None, 1)
-    fields = dict(zip(FIELDS, words.tolist(), strict=True))
+    told = words(dense.DENSE, Work(row, geometry, *strides), None, 64)
+    fields = dict(zip(FIELDS + dense.DENSE.fields, told, strict=True))
     assert (fields["h"], fields["w"]) == expected

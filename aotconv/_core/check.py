@@ -10,11 +10,16 @@ import math
 import operator
 import sys
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._plan.activations import ACTIVATIONS
 from .._plan.geometry import Geometry, Pair, extent, output_size, resolve_padding
-from .._plan.registry import ACTIVATIONS, AOT_DTYPES
+from .._plan.registry import AOT_DTYPES
+
+if TYPE_CHECKING:
+    from .layout import Layout
 
 DATA_FORMATS = {
     "NHWC": "NHWC",
@@ -82,11 +87,10 @@ def _as_ndarray(name: str, value) -> np.ndarray:
         raise TypeError(f"{name} must be an array, got {kind}: {shown(error)}") from error
 
 
-def images_axes(images: np.ndarray) -> None:
-    if images.ndim not in (3, 4):
+def images_axes(shape: tuple[int, ...]) -> None:
+    if len(shape) not in (3, 4):
         raise ValueError(
-            "images must have 4 axes, or 3 for one image, "
-            f"got {images.ndim} axes of shape {images.shape}"
+            f"images must have 4 axes, or 3 for one image, got {len(shape)} axes of shape {shape}"
         )
 
 
@@ -210,6 +214,12 @@ def activation(value) -> str | None:
     return _one_of("activation", value, ACTIVATIONS)
 
 
+def real_activation(activation: str | None, dtypes, names: str) -> None:
+    """Refuse an activation of complex numbers."""
+    if activation is not None and any(dtype.kind == "c" for dtype in dtypes):
+        raise TypeError(f"activation {activation!r} is not defined for complex {names}")
+
+
 def algorithm(value) -> str:
     return _one_of("algorithm", value, ALGORITHMS)
 
@@ -296,17 +306,17 @@ def out_array(value) -> np.ndarray:
     return np.ndarray.view(value, np.ndarray)
 
 
-def out_fits(out: np.ndarray, shape, dtype) -> None:
+def out_fits(out: Layout, shape, dtype) -> None:
     """Refuse an array into which a result of that shape and dtype cannot be written."""
     if out.shape != tuple(shape):
         raise ValueError(f"out must have the result's shape {tuple(shape)}, got {out.shape}")
     if out.dtype != dtype:
         raise TypeError(f"out must have the result's dtype {dtype}, got {out.dtype}")
-    if not out.flags.writeable:
+    if not out.writeable:
         raise ValueError("out must be writeable, got a read-only array")
 
 
-def residual_fits(residual: np.ndarray, shape, dtype) -> None:
+def residual_fits(residual: Layout, shape, dtype) -> None:
     """Refuse an array that cannot be added to a result of that shape and dtype."""
     if residual.shape != tuple(shape):
         raise ValueError(
@@ -319,12 +329,12 @@ def residual_fits(residual: np.ndarray, shape, dtype) -> None:
         )
 
 
-def may_overlap_itself(array: np.ndarray) -> bool:
+def may_overlap_itself(array: Layout) -> bool:
     """Whether two elements of an array may lie on the same memory."""
-    if array.flags.c_contiguous:
+    if array.c_contiguous:
         return False
     axes = zip(array.strides, array.shape, strict=True)
-    span = array.itemsize
+    span = array.dtype.itemsize
     for stride, size in sorted((abs(stride), size) for stride, size in axes if size > 1):
         if stride < span:
             return True

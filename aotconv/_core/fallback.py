@@ -6,7 +6,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from .._plan.geometry import Geometry, extent
-from .._plan.parts import BLOCK_BYTES, Block, split
+from .._plan.parts import BLOCK_BYTES, Part, cut
 
 BLOCK_PRODUCTS = 1 << 26  # signals wait for them; integers' take a nanosecond each
 
@@ -22,7 +22,7 @@ def convolve(
 ) -> None:
     """Convolve images (N, H, W, C) into `out` (N, OH, OW, O), in the dtype of `filters`.
 
-    The windows of a block of outputs are copied out for the product.
+    The windows of a part of the outputs are copied out for the product.
     """
     g, dtype = geometry, filters.dtype
     # (KH, KW, C / groups, O) -> (groups, KH * KW * C / groups, O / groups)
@@ -35,19 +35,19 @@ def convolve(
         pixels = n * oh * ow
         return pixels * pixel <= BLOCK_BYTES and pixels * g.o * g.depth <= BLOCK_PRODUCTS
 
-    for block in split(g, fits):
-        windows = _apart(g, images, block, dtype) if _far(g) else _adjoining(images, block, dtype)
-        shape = windows.shape[:3]
-        windows = windows.reshape(*shape, g.kh, g.kw, g.groups, g.group_channels)
-        rows = windows.transpose(5, 0, 1, 2, 3, 4, 6).reshape(g.groups, -1, g.depth)
-        with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
+        for part in cut(g, fits):
+            windows = _apart(g, images, part, dtype) if _far(g) else _adjoining(images, part, dtype)
+            shape = windows.shape[:3]
+            windows = windows.reshape(*shape, g.kh, g.kw, g.groups, g.group_channels)
+            rows = windows.transpose(5, 0, 1, 2, 3, 4, 6).reshape(g.groups, -1, g.depth)
             result = np.matmul(rows, matrices)
             result = result.transpose(1, 0, 2).reshape(*shape, g.o)
             if bias is not None:
                 result += bias
             if residual is not None:
-                result += residual[block.out].astype(dtype)
-            out[block.out] = activate(result, activation)
+                result += residual[part.out].astype(dtype)
+            out[part.out] = activate(result, activation)
 
 
 def _far(geometry: Geometry) -> bool:
@@ -57,21 +57,21 @@ def _far(geometry: Geometry) -> bool:
     return height * width > g.oh * g.kh * g.ow * g.kw
 
 
-def _adjoining(images: np.ndarray, block: Block, dtype: np.dtype) -> np.ndarray:
-    """The windows (N, OH, OW, KH, KW, C) of a block, cut from its padded images."""
-    b = block.geometry
+def _adjoining(images: np.ndarray, part: Part, dtype: np.dtype) -> np.ndarray:
+    """The windows (N, OH, OW, KH, KW, C) of a part, cut from its padded images."""
+    b = part.geometry
     height, width = b.h + b.top + b.bottom, b.w + b.left + b.right
     padded = np.zeros((b.n, height, width, b.c), dtype)
-    padded[:, b.top : b.top + b.h, b.left : b.left + b.w] = images[block.images]
+    padded[:, b.top : b.top + b.h, b.left : b.left + b.w] = images[part.images]
     windows = sliding_window_view(padded, (extent(b.kh, b.dh), extent(b.kw, b.dw)), axis=(1, 2))
     windows = windows[:, :: b.sh, :: b.sw, :, :: b.dh, :: b.dw]
     return windows.transpose(0, 1, 2, 4, 5, 3)
 
 
-def _apart(geometry: Geometry, images: np.ndarray, block: Block, dtype: np.dtype) -> np.ndarray:
-    """The windows (N, OH, OW, KH, KW, C) of a block, pixel by pixel: however large the strides,
+def _apart(geometry: Geometry, images: np.ndarray, part: Part, dtype: np.dtype) -> np.ndarray:
+    """The windows (N, OH, OW, KH, KW, C) of a part, pixel by pixel: however large the strides,
     dilations and padding are, no more is allocated than they hold."""
-    g, (n, y, x) = geometry, block.out
+    g, (n, y, x) = geometry, part.out
 
     def taps(outputs: slice, stride: int, kernel: int, dilation: int, before: int) -> np.ndarray:
         first = np.arange(outputs.start, outputs.stop) * stride - before
@@ -90,20 +90,30 @@ def fill(
     out: np.ndarray,
     residual: np.ndarray | None,
     activation: str | None,
-    dtype: np.dtype,
+    dtype: str,
 ) -> None:
-    """What a convolution without channels gives: the bias, or zeros, and the residual."""
-    out[...] = 0 if bias is None else bias
-    if residual is not None:
-        with np.errstate(over="ignore", invalid="ignore"):
+    """What a convolution without channels gives, computed in a dtype: the bias, or zeros, and the
+    residual."""
+    with np.errstate(all="ignore"):
+        out[...] = 0 if bias is None else bias
+        if residual is not None:
             np.add(out, residual, out=out, dtype=dtype, casting="same_kind")
-    activate(out, activation)
+        activate(out, activation)
+
+
+# What each of `_plan.activations` keeps values between; None: of no end.
+LIMITS: dict[str | None, tuple[float | None, float | None]] = {
+    None: (None, None),
+    "relu": (0, None),
+    "relu6": (0, 6),
+}
 
 
 def activate(array: np.ndarray, activation: str | None) -> np.ndarray:
     """Apply an activation in place."""
-    if activation is not None:
-        np.maximum(array, 0, out=array)
-    if activation == "relu6":
-        np.minimum(array, 6, out=array)
+    lower, upper = LIMITS[activation]
+    if lower is not None:
+        np.maximum(array, lower, out=array)
+    if upper is not None:
+        np.minimum(array, upper, out=array)
     return array

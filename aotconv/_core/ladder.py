@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from types import FrameType, ModuleType
 from typing import NamedTuple
 
-from .._plan.registry import ABI, AOT_DTYPES, LEVELS, LOOP_DTYPES, Level, Row
+from .._plan.registry import AOT_DTYPES, LEVELS, LOOP_DTYPES, Level, Row
+from .._plan.select import ABI
 from . import cpu
 from .check import shown
 

@@ -1,16 +1,18 @@
-"""Weights in the orders in which kernels read them."""
+"""Weights put where a family says, in the dtype of its kernel."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
-from .._plan.registry import WINOGRAD_INPUT, WINOGRAD_POINTS, Row
-from .._plan.select import ALIGNMENT, STRIP, depthwise_panels, padded, panel_groups
+from .._plan.arithmetic import ceil_div, round_up
+from .._plan.family import ALIGNMENT, Packing, Panels, Products, Repeated
+from .._plan.winograd import INPUT, POINTS
 
-UNINTERRUPTED_ELEMENTS = 4 << 20  # packed at a time: signals wait for them
-PACKED_ELEMENTS = 8 << 10  # transformed at a time: the temporaries stay in the caches
+UNINTERRUPTED_ELEMENTS = 4 << 20  # copied at a time: signals wait for them
+TRANSFORMED_ELEMENTS = 8 << 10  # at a time: the temporaries stay in the caches
 
 
 class Packed(NamedTuple):
@@ -22,145 +24,123 @@ class Packed(NamedTuple):
     finite: bool  # but for the bias
 
 
-Shape: TypeAlias = tuple[int, ...]  # of filters
-_Layout: TypeAlias = tuple[int, int, np.ndarray]  # of Packed
+def convert(source: np.ndarray, target: np.ndarray) -> None:
+    """Copy into an array of that shape and of any dtype.  What is large is copied piece by piece:
+    in between Python answers signals."""
+    if source.size <= UNINTERRUPTED_ELEMENTS:
+        np.copyto(target, source, casting="unsafe")
+        return
+    axis = int(np.argmax(source.shape))
+    middle = source.shape[axis] // 2
+    for half in (slice(middle), slice(middle, None)):
+        at = (*[slice(None)] * axis, half)
+        convert(source[at], target[at])
 
 
-def pack(row: Row, filters: np.ndarray, bias: np.ndarray | None, groups: int) -> Packed:
-    """Pack filters (KH, KW, C / groups, O) and bias (O,) for `row`, converted to its dtype."""
+def copied(array: np.ndarray) -> np.ndarray:
+    copy = np.empty(array.shape, array.dtype)
+    convert(array, copy)
+    return copy
+
+
+def pack(packing: Packing, dtype: str, filters: np.ndarray, bias: np.ndarray | None) -> Packed:
+    """Pack filters (KH, KW, C / groups, O) and bias (O,), converted to a dtype."""
+    if not filters.flags.c_contiguous:
+        filters = copied(filters)
     n_filters = filters.shape[3]
-    biases = np.zeros(n_filters, row.dtype)
+    biases = np.zeros((1, n_filters), dtype)
     if bias is not None:
         biases[:] = bias
-    # Not copied if they are of the dtype and contiguous: they may be as large as what is packed.
-    rows = filters.reshape(-1, n_filters).astype(row.dtype, copy=False)
-    layout = _PACKERS[row.family](row, biases, rows, filters.shape, groups)
-    return Packed(*layout, finite=bool(np.isfinite(rows.min()) and np.isfinite(rows.max())))
+    rows = filters.reshape(-1, n_filters)
+    store = {Panels: _panels, Repeated: _repeated, Products: _products}[type(packing)]
+    memory, lead = store(packing, biases, rows, filters.shape)  # type: ignore[operator]
+    finite = all(np.isfinite(some.min()) and np.isfinite(some.max()) for _, some in _some(rows))
+    return Packed(memory.ctypes.data, lead * memory.itemsize, memory, finite)
 
 
-def _pack_dense(
-    row: Row, biases: np.ndarray, rows: np.ndarray, shape: Shape, groups: int
-) -> _Layout:
-    """A pixel of zeros; then for each group its panels, as wide as the tile, filled with zeros."""
-    width = len(biases) // groups
-    panels = -(-width // row.channels)
-    depth = 1 + len(rows)
-    lead = _lead(row, shape[2] * groups)
-    memory, address = _aligned(lead + groups * panels * depth * row.channels, row)
+def _some(rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Rows that are copied at a time, and the number of the first."""
+    step = max(1, UNINTERRUPTED_ELEMENTS // rows.shape[1])
+    for first in range(0, len(rows), step):
+        yield first, rows[first : first + step]
+
+
+def _memory(zeros: int, size: int, dtype: np.dtype) -> tuple[np.ndarray, int]:
+    """Memory that begins with at least so many zeros, and how many there are: behind them `size`
+    elements, aligned."""
+    lead = round_up(zeros * dtype.itemsize, ALIGNMENT) // dtype.itemsize
+    memory = _aligned(lead + size, dtype)
     memory[:lead] = 0
-    packed = memory[lead:].reshape(groups, panels, depth, row.channels)
-    _put(packed[:, :, :1], biases.reshape(1, groups, width))
-    some = max(1, UNINTERRUPTED_ELEMENTS // len(biases))
-    for first in range(0, len(rows), some):
-        values = rows[first : first + some].reshape(-1, groups, width)
-        _put(packed[:, :, 1 + first : 1 + first + len(values)], values)
-    return address, lead * row.itemsize, memory
+    return memory, lead
 
 
-def _put(panels: np.ndarray, rows: np.ndarray) -> None:
-    """Store rows (N, groups, filters) into panels (groups, panels, N, channels), the last of which
-    is filled with zeros."""
-    n_rows, groups, width = rows.shape
-    channels = panels.shape[3]
-    whole, rest = divmod(width, channels)
-    split = rows[:, :, : width - rest].reshape(n_rows, groups, whole, channels)
-    panels[:, :whole] = split.transpose(1, 2, 0, 3)
-    if rest:
-        panels[:, whole, :, :rest] = rows[:, :, width - rest :].transpose(1, 0, 2)
-        panels[:, whole, :, rest:] = 0
+def _aligned(size: int, dtype: np.dtype) -> np.ndarray:
+    """An uninitialised array that begins at a multiple of ALIGNMENT."""
+    n_bytes = size * dtype.itemsize
+    memory = np.empty(n_bytes + ALIGNMENT, np.uint8)
+    offset = -memory.ctypes.data % ALIGNMENT
+    return memory[offset : offset + n_bytes].view(dtype)
 
 
-def _pack_grouped(
-    row: Row, biases: np.ndarray, rows: np.ndarray, shape: Shape, groups: int
-) -> _Layout:
-    """A pixel of zeros; the order of lanes; then for several groups at a time a panel."""
-    rows = np.vstack((biases, rows))
-    depth, n_filters = rows.shape
-    width = n_filters // groups
-    together = panel_groups(row, shape[2], width)
-    panels = -(-groups // together)
-    lead = _lead(row, shape[2] * groups) + row.lanes
-    memory, address = _aligned(lead + panels * depth * row.lanes, row)
-    memory[:] = 0
-    lanes = np.arange(together * width) // width * shape[2]
-    words = row.itemsize // 4
-    order = (words * lanes[:, np.newaxis] + np.arange(words)).ravel()
-    memory[lead - row.lanes : lead].view(np.int32)[: order.size] = order
-    filled = np.zeros((depth, panels * together * width), row.dtype)
-    filled[:, :n_filters] = rows
-    packed = memory[lead:].reshape(panels, depth, row.lanes)
-    packed[:, :, : together * width] = filled.reshape(depth, panels, -1).transpose(1, 0, 2)
-    return address, lead * row.itemsize, memory
+def _panels(
+    packing: Panels, biases: np.ndarray, rows: np.ndarray, shape: tuple[int, ...]
+) -> tuple[np.ndarray, int]:
+    n_filters, dtype = shape[3], biases.dtype
+    columns, width = packing.columns, packing.width
+    times, a_time = ceil_div(n_filters, columns), ceil_div(columns, width)
+    depth = INPUT**2 * shape[2] if packing.winograd else len(rows)
+    order = np.array(packing.order, np.int32).view(dtype)
+    zeros = packing.zeros + round_up(order.size, ALIGNMENT // dtype.itemsize)
+    memory, lead = _memory(zeros, times * a_time * (1 + depth) * width, dtype)
+    memory[lead - order.size : lead] = order
+    panels = memory[lead:].reshape(times, a_time, 1 + depth, width)
+    _put(panels, 0, biases, columns)
+    if packing.winograd:
+        for first, values in _winograd_products(rows.reshape(shape)):
+            _put(panels, 1 + first, values, columns)
+    else:
+        for first, values in _some(rows):
+            _put(panels, 1 + first, values, columns)
+    return memory, lead
 
 
-def _pack_depthwise(
-    row: Row, biases: np.ndarray, rows: np.ndarray, shape: Shape, groups: int
-) -> _Layout:
-    """Zeros for a task's channels; then for each vector of them its rows, filled with zeros."""
-    rows = np.vstack((biases, rows))
-    channels = groups
-    vectors = -(-channels // row.lanes)
-    lead = _lead(row, depthwise_panels(row) * row.lanes)
-    memory, address = _aligned(lead + vectors * len(rows) * row.lanes, row)
-    memory[:lead] = 0
-    filled = np.zeros((len(rows), vectors * row.lanes), row.dtype)
-    filled[:, :channels] = rows
-    packed = memory[lead:].reshape(vectors, len(rows), row.lanes)
-    packed[:] = filled.reshape(len(rows), vectors, row.lanes).transpose(1, 0, 2)
-    return address, lead * row.itemsize, memory
+def _put(panels: np.ndarray, first: int, rows: np.ndarray, columns: int) -> None:
+    """Store rows (N, filters) as those from `first` on of panels (times, panels, rows, width), so
+    many columns at a time."""
+    target = panels[:, :, first : first + len(rows)]
+    width = panels.shape[3]
+    times, last = divmod(rows.shape[1], columns)
+    for part, values, n in (
+        (target[:times], rows[:, : times * columns], columns),
+        (target[times:], rows[:, times * columns :], last),
+    ):
+        if not values.size:
+            continue
+        each = values.reshape(len(rows), -1, n)
+        whole, rest = divmod(n, width)
+        split = each[:, :, : n - rest].reshape(len(rows), -1, whole, width)
+        part[:, :whole] = split.transpose(1, 2, 0, 3)
+        if rest:
+            part[:, whole, :, :rest] = each[:, :, n - rest :].transpose(1, 0, 2)
+            part[:, whole, :, rest:] = 0
 
 
-def _pack_strip(
-    row: Row, biases: np.ndarray, rows: np.ndarray, shape: Shape, groups: int
-) -> _Layout:
-    """Zeros for a strip; then the rows, repeated for a tile's width from any channel on."""
-    return _repeated(row, biases, rows, STRIP + row.channels, groups + row.channels)
-
-
-def _pack_image(
-    row: Row, biases: np.ndarray, rows: np.ndarray, shape: Shape, groups: int
-) -> _Layout:
-    """Zeros for a tile's inputs; then the rows, repeated over whole vectors."""
-    return _repeated(row, biases, rows, row.reach * row.lanes, row.period_vectors * row.lanes)
-
-
-def _repeated(row: Row, biases: np.ndarray, rows: np.ndarray, zeros: int, width: int) -> _Layout:
-    """Zeros; then the rows, repeated over `width` elements."""
-    rows = np.vstack((biases, rows))
-    lead = _lead(row, zeros)
-    memory, address = _aligned(lead + len(rows) * width, row)
-    memory[:lead] = 0
-    memory[lead:].reshape(-1, width)[:] = rows[:, np.arange(width) % rows.shape[1]]
-    return address, lead * row.itemsize, memory
-
-
-def _pack_narrow(
-    row: Row, biases: np.ndarray, rows: np.ndarray, shape: Shape, groups: int
-) -> _Layout:
-    """A vector of biases; then for each kernel row a vector for each `split` products, and one for
-    each product left over.  Lane ``o * split + k`` is filter o's k-th.
-
-    Beside each bias are negative zeros, which change no sum, not even one of negative zeros.
+def _winograd_products(filters: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Rows of G g G^T, one for each channel of each position, some at a time, and the number of the
+    first.  Computed in float64, without BLAS: the bits are the same at all levels.
     """
-    kh, kw, channels, n_filters = shape
-    run = kw * channels
-    whole, rest = divmod(run, row.split)
-    vectors = np.zeros((1 + kh * (whole + rest), row.lanes // row.split, row.split), row.dtype)
-    vectors[0] = -0.0
-    vectors[0, :n_filters, 0] = biases
-    taps = vectors[1:].reshape(kh, whole + rest, *vectors.shape[1:])
-    products = rows.reshape(kh, run, n_filters)
-    together = products[:, : whole * row.split].reshape(kh, whole, row.split, n_filters)
-    taps[:, :whole, :n_filters] = together.transpose(0, 1, 3, 2)
-    taps[:, whole:, :n_filters, 0] = products[:, whole * row.split :]
-    memory, address = _aligned(vectors.size, row)
-    memory[:] = vectors.ravel()
-    return address, 0, memory
+    channels, n_filters = filters.shape[2:]
+    step = max(1, TRANSFORMED_ELEMENTS // n_filters)
+    for channel in range(0, channels, step):
+        taps = filters[:, :, channel : channel + step].astype(np.float64)
+        for i, kernel_row in enumerate(_winograd_transform(list(taps))):
+            for j, values in enumerate(_winograd_transform(list(kernel_row))):
+                yield (i * INPUT + j) * channels + channel, values
 
 
-def _transform_taps(taps: list[np.ndarray]) -> list[np.ndarray]:
-    """G g of the winograd family (see `aotconv._kernels.winograd`), of three taps."""
-    a, b = WINOGRAD_POINTS
+def _winograd_transform(taps: list[np.ndarray]) -> list[np.ndarray]:
+    """G g (see `aotconv._kernels.winograd`), of three taps."""
+    a, b = POINTS
     transformed = [taps[0] * (1 / (a * a * b * b))]
     for p, q in ((a, b), (b, a)):
         scale = 1 / (2 * p * p * (p * p - q * q))
@@ -169,65 +149,33 @@ def _transform_taps(taps: list[np.ndarray]) -> list[np.ndarray]:
     return [*transformed, taps[2]]
 
 
-def _pack_winograd(
-    row: Row, biases: np.ndarray, rows: np.ndarray, shape: Shape, groups: int
-) -> _Layout:
-    """A pixel of zeros; then for each panel its bias and G g G^T, a row for each channel of each
-    position; as wide as the tile, filled with zeros.
-
-    Computed in float64 and rounded once, without BLAS: the bits are the same at all levels.
-    """
-    channels, n_filters = shape[2:]
-    panels = -(-n_filters // row.channels)
-    depth = 1 + WINOGRAD_INPUT**2 * channels
-    lead = _lead(row, channels)
-    memory, address = _aligned(lead + panels * depth * row.channels, row)
-    memory[:lead] = 0
-    packed = memory[lead:].reshape(1, panels, depth, row.channels)
-    _put(packed[:, :, :1], biases.reshape(1, 1, n_filters))
-    filters = rows.reshape(3, 3, channels, n_filters)
-    some = max(1, PACKED_ELEMENTS // n_filters)
-    with np.errstate(over="ignore", invalid="ignore"):  # of huge and of infinite weights
-        for channel in range(0, channels, some):
-            taps = filters[:, :, channel : channel + some].astype(np.float64)
-            for i, kernel_row in enumerate(_transform_taps(list(taps))):
-                for j, values in enumerate(_transform_taps(list(kernel_row))):
-                    first = 1 + (i * WINOGRAD_INPUT + j) * channels + channel
-                    at = packed[:, :, first : first + len(values)]
-                    _put(at, values[:, np.newaxis])
-    return address, lead * row.itemsize, memory
+def _repeated(
+    packing: Repeated, biases: np.ndarray, rows: np.ndarray, shape: tuple[int, ...]
+) -> tuple[np.ndarray, int]:
+    memory, lead = _memory(packing.zeros, (1 + len(rows)) * packing.width, biases.dtype)
+    columns = np.arange(packing.width) % shape[3]
+    target = memory[lead:].reshape(-1, packing.width)
+    target[0] = biases[0, columns]
+    for first, values in _some(rows):
+        target[1 + first : 1 + first + len(values)] = values[:, columns]
+    return memory, lead
 
 
-def _pack_loop(
-    row: Row, biases: np.ndarray, rows: np.ndarray, shape: Shape, groups: int
-) -> _Layout:
-    """A zero, then the rows."""
-    memory, address = _aligned(1 + len(biases) + rows.size, row)
-    memory[0] = 0
-    memory[1:] = np.vstack((biases, rows)).ravel()
-    return address, row.itemsize, memory
-
-
-_PACKERS = {
-    "dense": _pack_dense,
-    "grouped": _pack_grouped,
-    "depthwise": _pack_depthwise,
-    "image": _pack_image,
-    "strip": _pack_strip,
-    "narrow": _pack_narrow,
-    "winograd": _pack_winograd,
-    "loop": _pack_loop,
-}
-
-
-def _lead(row: Row, zeros: int) -> int:
-    """Elements of at least so many zeros, with aligned weights behind them."""
-    return padded(zeros * row.itemsize, ALIGNMENT) // row.itemsize
-
-
-def _aligned(size: int, row: Row) -> tuple[np.ndarray, int]:
-    """An uninitialised array that begins at a multiple of ALIGNMENT, and its address."""
-    memory = np.empty(size * row.itemsize + ALIGNMENT, np.uint8)
-    offset = -memory.ctypes.data % ALIGNMENT
-    array = memory[offset : offset + size * row.itemsize].view(row.dtype)
-    return array, memory.ctypes.data + offset
+def _products(
+    packing: Products, biases: np.ndarray, rows: np.ndarray, shape: tuple[int, ...]
+) -> tuple[np.ndarray, int]:
+    """Lane ``o * share + k`` is column o's k-th."""
+    kh, kw, channels, n_filters = shape
+    share, products = packing.share, kw * channels
+    whole, rest = divmod(products, share)
+    memory, lead = _memory(0, (1 + kh * (whole + rest)) * packing.width, biases.dtype)
+    vectors = memory.reshape(-1, packing.width // share, share)
+    vectors[:] = 0
+    vectors[0] = -0.0
+    vectors[0, :n_filters, 0] = biases
+    taps = vectors[1:].reshape(kh, whole + rest, *vectors.shape[1:])
+    each = rows.reshape(kh, products, n_filters)
+    together = each[:, : whole * share].reshape(kh, whole, share, n_filters)
+    taps[:, :whole, :n_filters] = together.transpose(0, 1, 3, 2)
+    taps[:, whole:, :n_filters, 0] = each[:, whole * share :]
+    return memory, lead

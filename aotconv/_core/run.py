@@ -1,4 +1,7 @@
-"""Run a kernel on arrays: in place where their layout allows it, else block by block."""
+"""A kernel on arrays: in place where their layouts allow it, else part by part.
+
+What computes is decided by layouts alone (`decide`), before there are arrays.
+"""
 
 from __future__ import annotations
 
@@ -8,30 +11,36 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from .._plan import select as plan
+from .._plan import family as plan
+from .._plan.family import ALIGNMENT, FIELDS, PLANAR, SCRATCH_BYTES, Family, Work, order_of, words
 from .._plan.geometry import Geometry
-from .._plan.parts import in_bytes, split
-from .._plan.registry import AOT_DTYPES, FIELDS, LOOP_DTYPES, SCRATCH_BYTES, WINOGRAD_TILE, Row
-from . import pack as packing
-from . import threads as openmp
+from .._plan.parts import Fits, cut, in_bytes
+from .._plan.registry import Row
+from .._plan.select import estimate
 from .fallback import activate
+from .layout import Layout
+from .pack import Packed
+from .threads import gomp_parallel
 
-_DTYPES = {name: np.dtype(name) for name in AOT_DTYPES + LOOP_DTYPES}
 LONGEST_MICROSECONDS = 20_000  # of a kernel's call, roughly, on one thread: signals wait for it
-_KEPT_CALLS = 64  # a layer meets few layouts; what meets many forgets them
+KEPT_CALLS = 64  # parts have few sizes; what meets many forgets them
 _TASKS, _STAGING = FIELDS.index("tasks"), FIELDS.index("staging")
 
 Function: TypeAlias = Callable[[int, int, int, int, int, int, int, int], None]
 
 
+# Computes ``(images, out, residual, threads)``; `out` shares no memory with the others.
+Compute: TypeAlias = Callable[[np.ndarray, np.ndarray, np.ndarray | None, int], None]
+
+
 class Kernel(NamedTuple):
-    """A compiled kernel, its weights, and its calls for the layouts it has met."""
+    """A compiled kernel and its weights."""
 
     row: Row
+    family: Family
     function: Function
-    packed: packing.Packed
+    packed: Packed
     activation: str | None
-    calls: dict[tuple, Call]
 
 
 class Call(NamedTuple):
@@ -57,72 +66,140 @@ class Call(NamedTuple):
             activate(out, activation)
 
 
-def convolve(
-    kernel: Kernel,
-    geometry: Geometry,
-    images: np.ndarray,
-    out: np.ndarray,
-    residual: np.ndarray | None,
-    threads: int,
-) -> Call | None:
-    """Convolve images (N, H, W, C) of any layout into `out` (N, OH, OW, O) of any layout, and add
-    the residual, of any layout and of the shape of `out`, whose memory it does not share.
+def plan_call(kernel: Kernel, geometry: Geometry, image_strides, out_strides, threads: int) -> Call:
+    """The call for arrays (N, H, W, C) of such strides."""
+    row, family, function, packed, activation = kernel
+    work = Work(row, geometry, image_strides, out_strides, threads, packed.finite)
+    told = np.array(words(family, work, activation, packed.offset), np.int64)
+    team = min(threads, int(told[_TASKS]))
+    return Call(
+        function,
+        told.ctypes.data,
+        packed.address,
+        team * (SCRATCH_BYTES + int(told[_STAGING])),
+        team,
+        gomp_parallel(team),
+        None if family.finishes else activation,
+        (told, packed.memory),
+    )
 
-    What takes long is run in parts, between which Python answers signals.  Where the whole runs in
-    place, the call is returned: it may be made again on arrays that lie alike.
+
+def decide(
+    kernel: Kernel, geometry: Geometry, images: Layout, out: Layout, residual: Layout | None
+) -> tuple[float, Compute]:
+    """How many microseconds a convolution takes on one thread, roughly, and what computes it.
+
+    Parameters
+    ----------
+    images, out, residual : Layout
+        Of arrays (N, H, W, C) and (N, OH, OW, O) of any order and dtype.
+
+    Returns
+    -------
+    microseconds : float
+    compute : Whole or Parts
     """
-    microseconds = plan.estimate(kernel.row, geometry)
-    if microseconds <= LONGEST_MICROSECONDS:
-        return _convolve(kernel, geometry, images, out, residual, threads)
-    pixels = int(geometry.n * geometry.oh * geometry.ow * LONGEST_MICROSECONDS / microseconds)
-    parts = split(geometry, lambda n, oh, ow: n * oh * ow <= pixels, multiple=_multiple(kernel))
-    for block in parts:
-        more = None if residual is None else residual[block.out]
-        arrays = images[block.images], out[block.out], more
-        _convolve(kernel, block.geometry, *arrays, threads)
-    return None
+    takes = kernel.family.takes
+    orders = [_order(each, kernel.row) for each in (images, out)]
+    alike = residual is None or _alike(residual, out)
+    in_place = alike and takes.issuperset(orders)
+    if in_place and PLANAR in orders:
+        work = Work(kernel.row, geometry, images.strides, out.strides, 1, kernel.packed.finite)
+        in_place = kernel.family.blocking(work)["staging"] <= plan.STAGING_BYTES
+    microseconds = estimate(kernel.row, geometry)
+    if in_place and microseconds <= LONGEST_MICROSECONDS:
+        return microseconds, Whole(kernel, geometry, images.strides, out.strides)
+    # Copies have their channels side by side, and all that is planar is copied with them.
+    copies = [not in_place and (each == PLANAR or each not in takes) for each in orders]
+    copies_out = copies[1] or not alike
+    return microseconds, Parts(kernel, geometry, microseconds, copies[0], copies_out)
 
 
-def _multiple(kernel: Kernel) -> int:
-    """Rows and columns of outputs of which a part's first must be a multiple, to get the same
-    bits."""
-    return WINOGRAD_TILE if kernel.row.family == "winograd" else 1
+def _order(layout: Layout, row: Row) -> str | None:
+    """The order of an array that a kernel of that dtype can address; None: it cannot."""
+    if layout.dtype != np.dtype(row.dtype) or not layout.aligned:
+        return None
+    return order_of(layout.shape, layout.strides, row.itemsize)
 
 
-def _convolve(
-    kernel: Kernel,
-    geometry: Geometry,
-    images: np.ndarray,
-    out: np.ndarray,
-    residual: np.ndarray | None,
-    threads: int,
-) -> Call | None:
-    """`convolve` at once.  What the kernel cannot address is copied, no more than a block of it at
-    a time."""
-    dtype = _DTYPES[kernel.row.dtype]
-    fits, row = _fits(residual, out), kernel.row
-    if fits and _usable(images, row, in_place=True) and _usable(out, row, in_place=True):
-        call = _plan(kernel, geometry, images.strides, out.strides, threads)
-        if call is not None:
-            call(images, out, residual)
-            return call
-    copy_in = not _usable(images, row)
-    copy_out = not (fits and _usable(out, row))
-    blocks = split(geometry, in_bytes(geometry, dtype.itemsize), multiple=_multiple(kernel))
-    for block in blocks:
-        source, target = images[block.images], out[block.out]
-        more = None if residual is None else residual[block.out]
-        with np.errstate(over="ignore"):  # from float64, or to float16
-            block_images = source.astype(dtype, order="C") if copy_in else source
-            block_out = np.empty(target.shape, dtype) if copy_out else target
-            if copy_out and more is not None:
-                more = more.astype(dtype, order="C")
-            call = _plan(kernel, block.geometry, block_images.strides, block_out.strides, threads)
-            assert call is not None  # channels lie side by side
-            call(block_images, block_out, more)
-            if copy_out:
-                np.copyto(target, block_out, casting="same_kind")
-    return None
+def _alike(residual: Layout, out: Layout) -> bool:
+    """Whether one distance takes a kernel from any element of `out` to its residual."""
+    alike = residual.strides == out.strides and residual.dtype == out.dtype
+    return alike and residual.aligned
+
+
+class Whole:
+    """A kernel on whole arrays of one layout, in place, by the number of threads."""
+
+    def __init__(self, kernel: Kernel, geometry: Geometry, image_strides, out_strides) -> None:
+        self._planned = kernel, geometry, image_strides, out_strides
+        self._calls: dict[int, Call] = {}
+
+    def __call__(self, images, out, residual, threads: int) -> None:
+        call = self._calls.get(threads)
+        if call is None:
+            call = self._calls[threads] = plan_call(*self._planned, threads)
+        call(images, out, residual)
+
+
+class Parts:
+    """A kernel on arrays (N, H, W, C) of one layout, part by part: what takes long, so that Python
+    answers signals in between, and what the kernel cannot address, which is copied.
+
+    Parameters
+    ----------
+    microseconds : float
+        What all of it takes on one thread, roughly.
+    copies_in, copies_out : bool
+        Whether images are copied, and out and the residual.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        geometry: Geometry,
+        microseconds: float,
+        copies_in: bool,
+        copies_out: bool,
+    ) -> None:
+        self._kernel, self._geometry = kernel, geometry
+        self._copies_in, self._copies_out = copies_in, copies_out
+        self._fits = self._limit(microseconds)
+        self._calls: dict[tuple, Call] = {}
+
+    def _limit(self, microseconds: float) -> Fits:
+        g = self._geometry
+        share = LONGEST_MICROSECONDS / max(microseconds, LONGEST_MICROSECONDS)
+        pixels = int(g.n * g.oh * g.ow * share)
+        if not (self._copies_in or self._copies_out):
+            return lambda n, oh, ow: n * oh * ow <= pixels
+        small = in_bytes(g, self._kernel.row.itemsize)
+        return lambda n, oh, ow: n * oh * ow <= pixels and small(n, oh, ow)
+
+    def __call__(self, images, out, residual, threads: int) -> None:
+        dtype = np.dtype(self._kernel.row.dtype)
+        with np.errstate(all="ignore"):  # of what is converted
+            for part in cut(self._geometry, self._fits, multiple=self._kernel.family.multiple):
+                source, target = images[part.images], out[part.out]
+                more = None if residual is None else residual[part.out]
+                if self._copies_in:
+                    source = source.astype(dtype, order="C")
+                if not self._copies_out:
+                    self._compute(part.geometry, source, target, more, threads)
+                    continue
+                own = np.empty(target.shape, dtype)
+                more = None if more is None else more.astype(dtype, order="C")
+                self._compute(part.geometry, source, own, more, threads)
+                np.copyto(target, own, casting="same_kind")
+
+    def _compute(self, geometry: Geometry, images, out, residual, threads: int) -> None:
+        key = geometry, images.strides, out.strides, threads
+        call = self._calls.get(key)
+        if call is None:
+            if len(self._calls) >= KEPT_CALLS:
+                self._calls.clear()
+            call = self._calls[key] = plan_call(self._kernel, *key)
+        call(images, out, residual)
 
 
 class _Thread(threading.local):
@@ -139,56 +216,8 @@ def _staging(size: int) -> tuple[np.ndarray | None, int]:
     line."""
     memory, address, held = _thread.staging
     if held < size:
-        memory = np.empty(size + plan.ALIGNMENT, np.uint8)
+        memory = np.empty(size + ALIGNMENT, np.uint8)
         address = memory.ctypes.data
-        address += -address % plan.ALIGNMENT
+        address += -address % ALIGNMENT
         _thread.staging = memory, address, size  # at once: a signal's handler may convolve, too
     return memory, address
-
-
-def _usable(array: np.ndarray, row: Row, in_place: bool = False) -> bool:
-    """Whether a kernel can address the array: its dtype, aligned, channels side by side, for images
-    pixels too.  With `in_place` a row's pixels may do so instead, if the family packs them."""
-    dtype = _DTYPES[row.dtype]
-    _, _, columns, channels = array.shape
-    contiguous = channels <= 1 or array.strides[3] == dtype.itemsize
-    if row.family == "image" and columns > 1:
-        contiguous &= array.strides[2] == channels * dtype.itemsize
-    if in_place and row.family in plan.PLANAR_FAMILIES:
-        contiguous |= columns <= 1 or array.strides[2] == dtype.itemsize
-    return contiguous and array.dtype == dtype and array.flags.aligned
-
-
-def _fits(residual: np.ndarray | None, out: np.ndarray) -> bool:
-    """Whether a residual lies as `out` does, which the kernel can address."""
-    if residual is None:
-        return True
-    alike = residual.strides == out.strides and residual.dtype == out.dtype
-    return alike and residual.flags.aligned
-
-
-def _plan(
-    kernel: Kernel, geometry: Geometry, image_strides, out_strides, threads: int
-) -> Call | None:
-    """The call for arrays of a layout, kept; None if a task of it needs too much memory."""
-    key = geometry, image_strides, out_strides, threads
-    call = kernel.calls.get(key)
-    if call is None:
-        if len(kernel.calls) >= _KEPT_CALLS:
-            kernel.calls.clear()
-        words = plan.words(kernel.row, kernel.packed, *key[:3], kernel.activation, threads)
-        staging = int(words[_STAGING])
-        if kernel.row.family in plan.PLANAR_FAMILIES and staging > plan.STAGING_BYTES:
-            return None
-        team = min(threads, int(words[_TASKS]))
-        call = kernel.calls[key] = Call(
-            kernel.function,
-            words.ctypes.data,
-            kernel.packed.address,
-            team * (SCRATCH_BYTES + staging),
-            team,
-            openmp.gomp_parallel(team),
-            kernel.activation if kernel.row.family == "loop" else None,
-            (words, kernel.packed.memory),
-        )
-    return call

@@ -9,7 +9,7 @@ from pathlib import Path
 import numba
 
 from .._plan.registry import Row
-from .runtime import run_tasks
+from .team import run_tasks
 
 # Of `kernel` below: addresses and the number of threads; see `run_tasks`.
 SIGNATURE = f"void({', '.join(['int64'] * 8)})"

@@ -19,19 +19,28 @@ channel), whatever the blocks, tiles, layouts and threads are.
 
 from __future__ import annotations
 
+from collections import namedtuple
+
 from numba.extending import register_jitable
 
-from .._plan.registry import (
-    COPIED,
-    DENSE_TILE_WORDS,
-    NO_BORDER,
-    SKIPPED,
-    STAGED_GAP,
-    ZEROS,
-)
+from .._plan.dense import COPIED, NO_BORDER, SKIPPED, STAGED_GAP, TILE_FIELDS, ZEROS
+from .epilogue import NO_ACTIVATION, limits
 from .panel import multiply_run
-from .runtime import copy_bytes, set_word, tile_intrinsic, word, zero_bytes
+from .runtime import (
+    Record,
+    ceil_div,
+    chapter,
+    copy_bytes,
+    set_word,
+    tile_intrinsic,
+    word,
+    zero_bytes,
+)
 from .transpose import pack, unpack
+
+TILE = Record(*TILE_FIELDS)
+write_tile = TILE.writer()
+TILE_BYTES = TILE.size
 
 
 def start_sums(v, row, n_pixels, outs, out_offset, pixels, n_filters, bias):
@@ -63,10 +72,10 @@ def store_sums(v, row, sums, outs, out_offset, pixels, n_filters, residual, acti
                 for j, total in enumerate(pixel):
                     at = j * row.lanes
                     total.set(v.sum(total.get(), v.load_first(v.add(n_filters, -at), more, at)))
-    for _ in v.when(v.less(0, activation)):
-        upper = v.select(v.less(1, activation), v.constant(6.0), v.constant(float("inf")))
+    for _ in v.when(v.unequal(activation, NO_ACTIVATION)):
+        bounds = limits(v, activation)
         for total in (total for pixel in sums for total in pixel):
-            total.set(v.clamp(total.get(), v.constant(0.0), upper))
+            total.set(v.clamp(total.get(), *bounds))
     for i, pixel in enumerate(sums):
         for _ in v.when(v.less(i, pixels)):
             out = v.load_pointer(outs, i, out_offset)
@@ -111,7 +120,7 @@ def tiles(
 ):
     """Compute `count` tiles of one panel, or one block of their reduction.
 
-    first : address of DENSE_TILE_WORDS words for each tile:
+    first : address of a TILE for each:
         pixels : how many are stored, 1 to MR.
         outs : address of MR words, the output pixels' addresses.
         segments, taps : the reduction is `segments` runs of ``taps * channels`` elements,
@@ -127,7 +136,7 @@ def tiles(
     n_filters : how many are stored, 1 to NR vectors.
     bias : address of NR vectors to start from, aligned; or 0: start from the output's values.
     residual : bytes from an output element to its residual, which is added; 0: none.
-    activation : 0 none, 1 relu, 2 relu6.
+    activation : its place in ACTIVATIONS.
     order, width : of rows whose lanes belong to several groups, where `channels` are those of one
         and a segment is a tap: address of a vector that names of `width` neighbouring channels
         the first one of each lane's group.
@@ -142,7 +151,7 @@ def tiles(
 
     def tile(words, n_pixels):
         """Compute one tile, of `n_pixels` at most."""
-        pixels, outs, segments, taps, inputs, step, lines = words
+        pixels, outs, segments, taps, inputs, step, lines = (words[name] for name in TILE_FIELDS)
         run = v.mul(taps, channels)
         rows = range(n_pixels)
         sums = start_sums(v, row, n_pixels, outs, out_offset, pixels, n_filters, bias)
@@ -162,15 +171,89 @@ def tiles(
         store_sums(v, row, sums, outs, out_offset, pixels, n_filters, residual, activation)
 
     for t in v.loop(count):
-        words = [
-            v.load_word(first, v.add(v.mul(t, DENSE_TILE_WORDS), i))
-            for i in range(DENSE_TILE_WORDS)
-        ]
-        for whole in v.choose(v.equal(words[0], row.pixels)):
+        words = {name: TILE.load(v, first, t, name) for name in TILE_FIELDS}
+        for whole in v.choose(v.equal(words["pixels"], row.pixels)):
             tile(words, row.pixels if whole else row.pixels - 1)
 
 
 compute_tiles = tile_intrinsic(tiles)
+
+
+# A task: its pixels, columns `begin` to `end` of rows; its panels; and their filters.
+Task = namedtuple(
+    "Task", "first_pixel pixels begin end first_panel last_panel first_filter last_filter"
+)
+# The tables of a task, addresses in scratch memory.  A word a pixel, and for as many as a tile
+# reads behind the last one: where it is written; where its window's first tap lies, even if
+# outside; that tap's row and column; the cache lines that are to be fetched.  A word a tap: its
+# bytes from the first.  A TILE for each tile.  And the rest.
+Tables = namedtuple("Tables", "outs windows tops lefts lines shifts tiles rest")
+# The bytes from a pixel to the next, and from a tap to the one below, of the pixels that tiles read
+# and write: in place or in staging memory; in the latter also the outputs' bytes.
+Strides = namedtuple("Strides", "image_x tap_y out_x staged_outs")
+# Some taps of a step of the reduction.
+Taps = namedtuple("Taps", "first count")
+
+
+@register_jitable
+def is_planar(row, stride):
+    """Whether channels so many bytes apart do not lie side by side, so that they are staged."""
+    return row.permuted == 0 and stride != row.itemsize
+
+
+@chapter
+def task_of(row, plan, index):
+    """The pixels and the panels of a task."""
+    # A panel has filters of one group, or whole groups.
+    group_panels = ceil_div(plan.group_filters, row.channels)
+    panels = ceil_div(plan.groups, plan.panel_groups) * group_panels
+    panel_blocks = ceil_div(panels, plan.task_panels)
+    pixel_task = index // panel_blocks
+    begin, end = 0, plan.ow
+    if plan.task_columns > 0:
+        column_blocks = ceil_div(plan.ow, plan.task_columns)
+        y = pixel_task // column_blocks * plan.task_rows
+        begin = pixel_task % column_blocks * plan.task_columns
+        end = min(begin + plan.task_columns, plan.ow)
+        first_pixel = y * plan.ow + begin
+        pixels = min(plan.task_rows, plan.pixels // plan.ow - y) * (end - begin)
+    else:
+        first_pixel = pixel_task * plan.task_pixels
+        pixels = min(plan.task_pixels, plan.pixels - first_pixel)
+    first = index % panel_blocks * plan.task_panels
+    last = min(first + plan.task_panels, panels)
+    first_filter = first // group_panels * plan.group_filters
+    first_filter += first % group_panels * row.channels
+    last_filter = last // group_panels * plan.group_filters + last % group_panels * row.channels
+    last_filter = min(last_filter, plan.groups * plan.group_filters)
+    return Task(first_pixel, pixels, begin, end, first, last, first_filter, last_filter)
+
+
+@chapter
+def tables_in(row, plan, scratch):
+    """How scratch memory is used."""
+    entries = 8 * (plan.task_pixels + row.pixels)
+    windows = scratch + entries
+    tops = windows + entries
+    lefts = tops + entries
+    shifts = lefts + entries
+    lines, tiles = scratch, shifts + 8 * plan.block_taps  # nothing to fetch but what is written
+    if is_planar(row, plan.out_c):
+        lines, tiles = tiles, tiles + entries
+    rest = tiles + TILE_BYTES * ceil_div(plan.task_pixels, row.pixels)
+    return Tables(scratch, windows, tops, lefts, lines, shifts, tiles, rest)
+
+
+@chapter
+def strides_of(row, plan):
+    image_x, tap_y, out_x, staged_outs = plan.image_x, plan.dh * plan.image_y, plan.out_x, 0
+    if is_planar(row, plan.out_c):
+        out_x = plan.task_panels * row.channels * row.itemsize + STAGED_GAP
+        staged_outs = plan.task_pixels * out_x
+    if is_planar(row, plan.image_c):
+        image_x = plan.groups * plan.group_channels * row.itemsize
+        tap_y = ((plan.task_columns - 1) * plan.sw + (plan.kw - 1) * plan.dw + 1) * image_x
+    return Strides(image_x, tap_y, out_x, staged_outs)
 
 
 @register_jitable
@@ -180,57 +263,52 @@ def window_leaves(plan, top, left):
     return top < 0 or last_y >= plan.h or left < 0 or last_x >= plan.w
 
 
-@register_jitable
-def point_at_zeros(row, plan, weights, pixel_tables, pixels, shifts, first_tap, taps, table):
+@chapter
+def point_at_zeros(row, plan, tables, first, pixels, taps, zeros, table):
     """Write the inputs of a tile whose windows leave the image: the addresses of each tap's pixels,
-    and where it is outside that of zeros.
+    and where it is outside that of zeros, less what will be added.
 
-    pixel_tables : addresses of words for each pixel: its window's address, row and column.
-    shifts : address of a word for each tap, which will be added.
     table : address of MR words for each tap.
     """
-    windows, tops, lefts = pixel_tables
-    for tap in range(taps):
-        ky = (first_tap + tap) // plan.kw
-        dy, dx = ky * plan.dh, (first_tap + tap - ky * plan.kw) * plan.dw
+    for tap in range(taps.count):
+        ky = (taps.first + tap) // plan.kw
+        dy, dx = ky * plan.dh, (taps.first + tap - ky * plan.kw) * plan.dw
         for i in range(pixels):
-            y, x = word(tops, i) + dy, word(lefts, i) + dx
-            address = word(windows, i)
+            y, x = word(tables.tops, first + i) + dy, word(tables.lefts, first + i) + dx
+            address = word(tables.windows, first + i)
             if y < 0 or y >= plan.h or x < 0 or x >= plan.w:
-                address = weights - word(shifts, tap)
+                address = zeros - word(tables.shifts, tap)
             set_word(table, tap * row.pixels + i, address)
 
 
-@register_jitable
-def copy_windows(row, plan, pixel_tables, pixels, shifts, table):
+@chapter
+def copy_windows(row, plan, tables, first, pixels, table):
     """Copy the windows of a tile between zeros, and write its inputs: the addresses of each kernel
-    row's copies.
+    row's copies, less what will be added.
 
-    pixel_tables, shifts : as in `point_at_zeros`.
     table : address of MR words for each kernel row, and of memory for as many windows behind them.
     """
-    windows, tops, lefts = pixel_tables
     pixel_bytes = plan.group_channels * row.itemsize
     copy = table + 8 * row.pixels * plan.kh
     for i in range(pixels):
-        top, left = word(tops, i), word(lefts, i)
+        top, left = word(tables.tops, first + i), word(tables.lefts, first + i)
         before = min(max(-left, 0), plan.kw)
         behind = max(min(plan.kw, plan.w - left), before)
         for ky in range(plan.kh):
-            shift = word(shifts, ky * plan.kw)
+            shift = word(tables.shifts, ky * plan.kw)
             set_word(table, ky * row.pixels + i, copy - shift)
             y = top + ky * plan.dh
             if y < 0 or y >= plan.h:
                 zero_bytes(copy, plan.kw * pixel_bytes)
             else:
-                source = word(windows, i) + shift + before * pixel_bytes
+                source = word(tables.windows, first + i) + shift + before * pixel_bytes
                 zero_bytes(copy, before * pixel_bytes)
                 copy_bytes(copy + before * pixel_bytes, source, (behind - before) * pixel_bytes)
                 zero_bytes(copy + behind * pixel_bytes, (plan.kw - behind) * pixel_bytes)
             copy += plan.kw * pixel_bytes
 
 
-@register_jitable
+@chapter
 def pack_row(row, plan, images, target, n, y, left, columns):
     """Transpose a piece of a row whose pixels lie side by side into one whose channels do.
 
@@ -246,43 +324,236 @@ def pack_row(row, plan, images, target, n, y, left, columns):
     zero_bytes(target, before * pixel_bytes)
     place = target + before * pixel_bytes
     source = images + n * plan.image_n + y * plan.image_y + (left + before) * row.itemsize
-    pack(row, source, plan.image_c, place, pixel_bytes, channels, behind - before)
+    pack(
+        row,
+        source=source,
+        source_step=plan.image_c,
+        target=place,
+        target_step=pixel_bytes,
+        rows=channels,
+        columns=behind - before,
+    )
     zero_bytes(target + behind * pixel_bytes, (columns - behind) * pixel_bytes)
 
 
 @register_jitable
-def move_outputs(
-    row, plan, out, staged, first_pixel, pixels, begin, end, first_filter, last_filter, inwards
-):
+def move_outputs(row, plan, task, out, staged, out_x, inwards):
     """Copy a task's outputs from staging memory to their places, or with `inwards` the other way.
 
     out, staged : addresses of the first element, and of the task's first.
-    first_pixel, pixels, begin, end : the task's pixels, which are columns `begin` to `end` of rows.
+    out_x : bytes from a staged pixel to the next.
     """
     itemsize = row.itemsize
-    out_x = plan.task_panels * row.channels * itemsize + STAGED_GAP
-    filters = last_filter - first_filter
-    y = first_pixel // plan.ow
+    filters = task.last_filter - task.first_filter
+    y = task.first_pixel // plan.ow
     n = y // plan.oh
     y -= n * plan.oh
-    rows_adjoin = end - begin == plan.ow and plan.out_y == plan.ow * itemsize
+    rows_adjoin = task.end - task.begin == plan.ow and plan.out_y == plan.ow * itemsize
     first = 0
-    while first < pixels:
-        some, rows = end - begin, 1
+    while first < task.pixels:
+        some, rows = task.end - task.begin, 1
         if rows_adjoin:
-            some = min(pixels - first, (plan.oh - y) * plan.ow)
+            some = min(task.pixels - first, (plan.oh - y) * plan.ow)
             rows = some // plan.ow
         place = staged + first * out_x
-        at = out + n * plan.out_n + y * plan.out_y + begin * itemsize + first_filter * plan.out_c
+        at = out + n * plan.out_n + y * plan.out_y + task.begin * itemsize
+        at += task.first_filter * plan.out_c
         if inwards:
-            pack(row, at, plan.out_c, place, out_x, filters, some)
+            pack(
+                row,
+                source=at,
+                source_step=plan.out_c,
+                target=place,
+                target_step=out_x,
+                rows=filters,
+                columns=some,
+            )
         else:
-            unpack(row, place, out_x, at, plan.out_c, some, filters, at // itemsize % row.lanes)
+            unpack(
+                row,
+                source=place,
+                source_step=out_x,
+                target=at,
+                target_step=plan.out_c,
+                rows=some,
+                columns=filters,
+                ahead=at // itemsize % row.lanes,
+            )
         first += some
         y += rows
         if y == plan.oh:
             y = 0
             n += 1
+
+
+@chapter
+def point_at_pixels(row, plan, task, tables, strides, images, out, staging):
+    """Write the tables of a task's pixels; where images are planar, pack their rows."""
+    packed = staging + 2 * strides.staged_outs
+    y = task.first_pixel // plan.ow
+    x = task.first_pixel - y * plan.ow
+    n = y // plan.oh
+    y -= n * plan.oh
+    first = 0
+    while first < task.pixels:
+        some = min(task.pixels - first, task.end - x)
+        top, left = y * plan.sh - plan.top, x * plan.sw - plan.left
+        window = images + n * plan.image_n + top * plan.image_y + left * plan.image_x
+        target = out + n * plan.out_n + y * plan.out_y + x * plan.out_x
+        if is_planar(row, plan.image_c):
+            rows = plan.kh  # to be packed; of the next output row those that this one had not
+            if first > 0:
+                if y > 0 and plan.dh == 1:
+                    rows = min(plan.sh, plan.kh)
+                packed += rows * strides.tap_y
+            window = packed
+            columns = (some - 1) * plan.sw + (plan.kw - 1) * plan.dw + 1
+            for ky in range(plan.kh - rows, plan.kh):
+                place = packed + ky * strides.tap_y
+                pack_row(row, plan, images, place, n, top + ky * plan.dh, left, columns)
+        if is_planar(row, plan.out_c):
+            for p in range(some):  # of so many lines as a vector has pixels, the p-th
+                line = target + (p - p % row.lanes) * row.itemsize
+                line += p % row.lanes * row.vectors * plan.out_c
+                set_word(tables.lines, first + p, line)
+            target = staging + first * strides.out_x - task.first_filter * row.itemsize
+        for p in range(some):
+            set_word(tables.windows, first + p, window + p * plan.sw * strides.image_x)
+            set_word(tables.outs, first + p, target + p * strides.out_x)
+        if plan.border != NO_BORDER:
+            for p in range(some):
+                set_word(tables.tops, first + p, top)
+                set_word(tables.lefts, first + p, left + p * plan.sw)
+        first += some
+        x = task.begin
+        y += 1
+        if y == plan.oh:
+            y = 0
+            n += 1
+    repeat_last(row, tables.outs, first)
+    repeat_last(row, tables.windows, first)
+    if plan.border != NO_BORDER:
+        repeat_last(row, tables.tops, first)
+        repeat_last(row, tables.lefts, first)
+
+
+@register_jitable
+def repeat_last(row, table, count):
+    """Write as many words behind the last as a tile reads there."""
+    for p in range(count, count + row.pixels):
+        set_word(table, p, word(table, count - 1))
+
+
+@chapter
+def shift_taps(plan, tables, strides, taps):
+    """Write the bytes from the first tap to each."""
+    for tap in range(taps.count):
+        ky = (taps.first + tap) // plan.kw
+        kx = taps.first + tap - ky * plan.kw
+        set_word(tables.shifts, tap, ky * strides.tap_y + kx * plan.dw * strides.image_x)
+
+
+@chapter
+def keep_inside(row, plan, task, tables, tap, inputs, outs):
+    """Write the inputs and the outputs of those pixels alone that have a tap inside the image;
+    return how many there are."""
+    ky = tap // plan.kw
+    dy, dx = ky * plan.dh, (tap - ky * plan.kw) * plan.dw
+    count = 0
+    for p in range(task.pixels):
+        y, x = word(tables.tops, p) + dy, word(tables.lefts, p) + dx
+        if y >= 0 and y < plan.h and x >= 0 and x < plan.w:
+            set_word(inputs, count, word(tables.windows, p))
+            set_word(outs, count, word(tables.outs, p))
+            count += 1
+    if count > 0:
+        repeat_last(row, inputs, count)
+        repeat_last(row, outs, count)
+    return count
+
+
+@chapter
+def cut_tiles(row, plan, tables, inputs, outs, count, taps, zeros):
+    """Write a TILE for MR or MR - 1 pixels each, and the inputs of those that leave the image.
+
+    inputs, outs, count : addresses of a word for each pixel, and how many there are.
+    Returns the number of tiles.
+    """
+    mr = row.pixels
+    tiles = ceil_div(count, mr)
+    for t in range(tiles):
+        first = count // tiles * t + min(t, count % tiles)
+        some = count // tiles + (1 if t < count % tiles else 0)
+        read = mr if some == mr else mr - 1
+        table, step = inputs + 8 * first, 0
+        segment_taps = plan.kw if plan.merge_rows else 1
+        leaves = False
+        if plan.border == ZEROS or plan.border == COPIED:
+            for p in range(first, first + read):
+                leaves = leaves or window_leaves(plan, word(tables.tops, p), word(tables.lefts, p))
+        if leaves and plan.border == ZEROS:
+            table, step = tables.rest + 8 * t * mr * plan.block_taps, 8 * mr
+            segment_taps = 1
+            point_at_zeros(row, plan, tables, first, read, taps, zeros, table)
+        elif leaves:
+            window = plan.kh * plan.kw * plan.group_channels * row.itemsize
+            words = plan.kh + ceil_div(window, 8)
+            table, step = tables.rest + 8 * t * mr * words, 8 * mr
+            copy_windows(row, plan, tables, first, read, table)
+        write_tile(
+            tables.tiles,
+            t,
+            pixels=some,
+            outs=outs + 8 * first,
+            segments=taps.count // segment_taps,
+            taps=segment_taps,
+            inputs=table,
+            step=step,
+            lines=tables.lines + 8 * first,
+        )
+    return tiles
+
+
+@chapter
+def compute_panels(row, plan, task, tables, tiles, taps, weights, residual, is_first, is_last):
+    """Compute a step of the reduction of all tiles and panels of a task.
+
+    residual : bytes from an output element to its residual, where tiles write it; 0: none.
+    is_first, is_last : of the steps.  The first begins with the bias, the last ends with residual
+        and activation.
+    """
+    itemsize, panel_row = row.itemsize, row.channels * row.itemsize
+    panel_bytes = panel_row * (1 + plan.kh * plan.kw * plan.group_channels)
+    group_panels = ceil_div(plan.group_filters, row.channels)
+    channels = plan.group_channels if taps.count else 1  # a step without taps has one block
+    for first in range(0, channels, plan.block_channels):
+        some = min(plan.block_channels, plan.group_channels - first)
+        begins = is_first and first == 0
+        ends = is_last and (taps.count == 0 or first + some == plan.group_channels)
+        for p in range(task.first_panel, task.last_panel):
+            group = p // group_panels * plan.panel_groups
+            groups = min(plan.panel_groups, plan.groups - group)
+            panel_filter = p % group_panels * row.channels
+            first_filter = group * plan.group_filters + panel_filter
+            panel = weights + plan.weights_offset + p * panel_bytes
+            compute_tiles(
+                row,
+                tables.tiles,
+                tiles,
+                tables.shifts,
+                channels=some,
+                offset=(group * plan.group_channels + first) * itemsize,
+                panel=panel + panel_row * (1 + taps.first * plan.group_channels + first),
+                out_offset=first_filter * itemsize,
+                n_filters=min(row.channels, groups * plan.group_filters - panel_filter),
+                bias=panel if begins else 0,
+                residual=residual if ends else 0,
+                activation=plan.activation if ends else NO_ACTIVATION,
+                order=weights + plan.weights_offset - row.lanes * itemsize,
+                width=groups * plan.group_channels,
+                line_offset=first_filter * plan.out_c,
+                line_step=plan.out_c if is_planar(row, plan.out_c) else row.lanes * itemsize,
+            )
 
 
 def task(row, plan, images, weights, out, residual, scratch, staging, index):
@@ -304,231 +575,39 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
     is 0.  Assumes of plan.border that it is not NO_BORDER if a window leaves an image that is not
     packed, and COPIED only where none is, merge_rows is set and a block has all taps.
     """
-    mr, itemsize = row.pixels, row.itemsize
-    planar_images = row.permuted == 0 and plan.image_c != itemsize
-    planar_out = row.permuted == 0 and plan.out_c != itemsize
-    taps = plan.kh * plan.kw
-    panel_row = row.channels * itemsize
-    panel_bytes = panel_row * (1 + taps * plan.group_channels)
-    # A panel has filters of one group, or whole groups.
-    panel_groups = plan.panel_groups
-    group_panels = (plan.group_filters + row.channels - 1) // row.channels
-    panels = (plan.groups + panel_groups - 1) // panel_groups * group_panels
-    panel_blocks = (panels + plan.task_panels - 1) // plan.task_panels
-
-    pixel_task = index // panel_blocks
-    begin, end = 0, plan.ow  # columns
-    if plan.task_columns > 0:
-        column_blocks = (plan.ow + plan.task_columns - 1) // plan.task_columns
-        y = pixel_task // column_blocks * plan.task_rows
-        begin = pixel_task % column_blocks * plan.task_columns
-        end = min(begin + plan.task_columns, plan.ow)
-        first_pixel = y * plan.ow + begin
-        pixels = min(plan.task_rows, plan.pixels // plan.ow - y) * (end - begin)
-    else:
-        first_pixel = pixel_task * plan.task_pixels
-        pixels = min(plan.task_pixels, plan.pixels - first_pixel)
-    first_panel = index % panel_blocks * plan.task_panels
-    last_panel = min(first_panel + plan.task_panels, panels)
-
-    # Tables of a word a pixel, and of as many as a tile reads behind the last one.
-    entries = plan.task_pixels + mr
-    outs = scratch
-    windows = outs + 8 * entries  # where the first tap lies, even if outside the image
-    tops = windows + 8 * entries  # its row and column
-    lefts = tops + 8 * entries
-    tap_shifts = lefts + 8 * entries
-    lines = tap_shifts + 8 * plan.block_taps if planar_out else outs
-    tiles = tap_shifts + 8 * plan.block_taps + (8 * entries if planar_out else 0)
-    rest = tiles + 8 * DENSE_TILE_WORDS * ((plan.task_pixels + mr - 1) // mr)
-
-    # Strides of the pixels that tiles read and write: in place, or in staging memory.
-    image_x, out_x = plan.image_x, plan.out_x
-    tap_y = plan.dh * plan.image_y
-    first_filter = first_panel // group_panels * plan.group_filters
-    first_filter += first_panel % group_panels * row.channels
-    last_filter = last_panel // group_panels * plan.group_filters
-    last_filter += last_panel % group_panels * row.channels
-    last_filter = min(last_filter, plan.groups * plan.group_filters)
-    packed = staging
-    if planar_out:
-        out_x = plan.task_panels * panel_row + STAGED_GAP
-        packed += 2 * plan.task_pixels * out_x
-    if planar_images:
-        image_x = plan.groups * plan.group_channels * itemsize
-        tap_y = ((plan.task_columns - 1) * plan.sw + (plan.kw - 1) * plan.dw + 1) * image_x
+    where = task_of(row, plan, index)
+    tables, strides = tables_in(row, plan, scratch), strides_of(row, plan)
+    planar_out = is_planar(row, plan.out_c)
     residual_distance = residual
     if planar_out and residual != 0:
-        residual_distance = plan.task_pixels * out_x
-        move_outputs(
-            row,
-            plan,
-            out + residual,
-            staging + residual_distance,
-            first_pixel,
-            pixels,
-            begin,
-            end,
-            first_filter,
-            last_filter,
-            True,
-        )
-
-    y = first_pixel // plan.ow
-    x = first_pixel - y * plan.ow
-    n = y // plan.oh
-    y -= n * plan.oh
-    first = 0
-    while first < pixels:
-        some = min(pixels - first, end - x)
-        top, left = y * plan.sh - plan.top, x * plan.sw - plan.left
-        window = images + n * plan.image_n + top * plan.image_y + left * plan.image_x
-        target = out + n * plan.out_n + y * plan.out_y + x * plan.out_x
-        if planar_images:
-            rows = plan.kh  # to be packed; of the next output row those that this one had not
-            if first > 0:
-                if y > 0 and plan.dh == 1:
-                    rows = min(plan.sh, plan.kh)
-                packed += rows * tap_y
-            window = packed
-            columns = (some - 1) * plan.sw + (plan.kw - 1) * plan.dw + 1
-            for ky in range(plan.kh - rows, plan.kh):
-                iy = top + ky * plan.dh
-                pack_row(row, plan, images, packed + ky * tap_y, n, iy, left, columns)
-        if planar_out:
-            for p in range(some):  # of so many lines as a vector has pixels, the p-th
-                line = target + (p - p % row.lanes) * itemsize
-                set_word(lines, first + p, line + p % row.lanes * row.vectors * plan.out_c)
-            target = staging + first * out_x - first_filter * itemsize
-        for p in range(some):
-            set_word(windows, first + p, window + p * plan.sw * image_x)
-            set_word(outs, first + p, target + p * out_x)
-        if plan.border != NO_BORDER:
-            for p in range(some):
-                set_word(tops, first + p, top)
-                set_word(lefts, first + p, left + p * plan.sw)
-        first += some
-        x = begin
-        y += 1
-        if y == plan.oh:
-            y = 0
-            n += 1
-    for p in range(pixels, pixels + mr):
-        set_word(outs, p, word(outs, pixels - 1))
-        set_word(windows, p, word(windows, pixels - 1))
-        if plan.border != NO_BORDER:
-            set_word(tops, p, word(tops, pixels - 1))
-            set_word(lefts, p, word(lefts, pixels - 1))
+        residual_distance = strides.staged_outs
+        place = staging + residual_distance
+        move_outputs(row, plan, where, out + residual, place, strides.out_x, True)
+    point_at_pixels(row, plan, where, tables, strides, images, out, staging)
 
     # Of taps that are skipped, each pixel has other first and last ones: then a step without taps
     # stores the bias before all others, and one adds the residual and clamps behind them.
+    all_taps = plan.kh * plan.kw
     skips = 1 if plan.border == SKIPPED else 0
-    steps = (taps + plan.block_taps - 1) // plan.block_taps + skips
-    if skips and (plan.activation != 0 or residual != 0):
+    steps = ceil_div(all_taps, plan.block_taps) + skips
+    if skips and (plan.activation != NO_ACTIVATION or residual != 0):
         steps += 1
     for step in range(steps):
         first_tap = (step - skips) * plan.block_taps
-        block_taps = min(plan.block_taps, taps - first_tap) if first_tap >= 0 else 0
-        for tap in range(block_taps):
-            ky = (first_tap + tap) // plan.kw
-            kx = first_tap + tap - ky * plan.kw
-            shift = ky * tap_y + kx * plan.dw * image_x
-            set_word(tap_shifts, tap, shift)
-
-        inputs, targets, count = windows, outs, pixels
-        if skips and block_taps > 0:
-            inputs, targets, count = rest, rest + 8 * entries, 0
-            ky = first_tap // plan.kw
-            dy, dx = ky * plan.dh, (first_tap - ky * plan.kw) * plan.dw
-            for p in range(pixels):
-                y, x = word(tops, p) + dy, word(lefts, p) + dx
-                if y >= 0 and y < plan.h and x >= 0 and x < plan.w:
-                    set_word(inputs, count, word(windows, p))
-                    set_word(targets, count, word(outs, p))
-                    count += 1
-            if count == 0:
+        count = min(plan.block_taps, all_taps - first_tap) if first_tap >= 0 else 0
+        taps = Taps(first_tap, count)
+        shift_taps(plan, tables, strides, taps)
+        inputs, outs, pixels = tables.windows, tables.outs, where.pixels
+        if skips and taps.count > 0:
+            inputs = tables.rest
+            outs = inputs + 8 * (plan.task_pixels + row.pixels)
+            pixels = keep_inside(row, plan, where, tables, first_tap, inputs, outs)
+            if pixels == 0:
                 continue
-            for p in range(count, count + mr):
-                set_word(inputs, p, word(inputs, count - 1))
-                set_word(targets, p, word(targets, count - 1))
-
-        n_tiles = (count + mr - 1) // mr
-        for t in range(n_tiles):
-            first = count // n_tiles * t + min(t, count % n_tiles)
-            some = count // n_tiles + (1 if t < count % n_tiles else 0)
-            read = mr if some == mr else mr - 1
-            table, table_step = inputs + 8 * first, 0
-            segment_taps = plan.kw if plan.merge_rows else 1
-            leaves = False
-            if plan.border == ZEROS or plan.border == COPIED:
-                for p in range(first, first + read):
-                    leaves = leaves or window_leaves(plan, word(tops, p), word(lefts, p))
-            at = 8 * first
-            pixel_tables = windows + at, tops + at, lefts + at
-            if leaves and plan.border == ZEROS:
-                table, table_step = rest + 8 * t * mr * plan.block_taps, 8 * mr
-                segment_taps = 1
-                point_at_zeros(
-                    row, plan, weights, pixel_tables, read, tap_shifts, first_tap, block_taps, table
-                )
-            elif leaves:
-                window_words = (
-                    plan.kh + (plan.kh * plan.kw * plan.group_channels * itemsize + 7) // 8
-                )
-                table, table_step = rest + 8 * t * mr * window_words, 8 * mr
-                copy_windows(row, plan, pixel_tables, read, tap_shifts, table)
-            tile = tiles + 8 * DENSE_TILE_WORDS * t
-            set_word(tile, 0, some)
-            set_word(tile, 1, targets + 8 * first)
-            set_word(tile, 2, block_taps // segment_taps)
-            set_word(tile, 3, segment_taps)
-            set_word(tile, 4, table)
-            set_word(tile, 5, table_step)
-            set_word(tile, 6, lines + 8 * first)
-
-        is_last_step = step == steps - 1
-        for first_channel in range(
-            0, plan.group_channels if block_taps else 1, plan.block_channels
-        ):
-            channels = min(plan.block_channels, plan.group_channels - first_channel)
-            depth = first_tap * plan.group_channels + first_channel
-            is_last = is_last_step and (
-                block_taps == 0 or first_channel + channels == plan.group_channels
-            )
-            for panel in range(first_panel, last_panel):
-                group = panel // group_panels * panel_groups
-                some_groups = min(panel_groups, plan.groups - group)
-                panel_filter = panel % group_panels * row.channels
-                bias = weights + plan.weights_offset + panel * panel_bytes
-                compute_tiles(
-                    row,
-                    tiles,
-                    n_tiles,
-                    tap_shifts,
-                    channels,
-                    (group * plan.group_channels + first_channel) * itemsize,
-                    bias + panel_row * (1 + depth),
-                    (group * plan.group_filters + panel_filter) * itemsize,
-                    min(row.channels, some_groups * plan.group_filters - panel_filter),
-                    bias if step == 0 and first_channel == 0 else 0,
-                    residual_distance if is_last else 0,
-                    plan.activation if is_last else 0,
-                    weights + plan.weights_offset - row.lanes * itemsize,
-                    some_groups * plan.group_channels,
-                    (group * plan.group_filters + panel_filter) * plan.out_c,
-                    plan.out_c if planar_out else row.lanes * itemsize,
-                )
-    if planar_out:
-        move_outputs(
-            row,
-            plan,
-            out,
-            staging,
-            first_pixel,
-            pixels,
-            begin,
-            end,
-            first_filter,
-            last_filter,
-            False,
+        tiles = cut_tiles(row, plan, tables, inputs, outs, pixels, taps, weights)
+        last = step == steps - 1
+        compute_panels(
+            row, plan, where, tables, tiles, taps, weights, residual_distance, step == 0, last
         )
+    if planar_out:
+        move_outputs(row, plan, where, out, staging, strides.out_x, False)

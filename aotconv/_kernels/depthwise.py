@@ -8,16 +8,17 @@ outside the image are read from zeros.
 
 from __future__ import annotations
 
-from .epilogue import add_residuals, limits
-from .runtime import set_word, tile_intrinsic
+from .epilogue import NO_ACTIVATION, add_residuals, limits
+from .lines import LINE, LINE_BYTES, point_at_inputs, point_at_outputs
+from .runtime import ceil_div, tile_intrinsic
 
 
 def columns(v, row, table, first, pixels, left, w, inside, channels, panels, zeros, activation):
     """Compute neighbouring pixels of MR output rows.
 
-    table : address of pairs of words: for each of ``(MR - 1) * stride + window`` input rows the
-        address of the pixel at column 0 and the bytes from a pixel to the next, then the same for
-        each of the MR output rows.  Rows may be one pixel again and again, 0 bytes apart.
+    table : address of a LINE for each of ``(MR - 1) * stride + window`` input rows: the pixel at
+        column 0 and the bytes from a pixel to the next; then for each of the MR output rows.  Rows
+        may be one pixel again and again, 0 bytes apart.
     first, pixels : the first of the pixels, and how many.
     left, w : output pixel x takes its tap kx from column ``x * stride - left + kx`` of `w`; the
         others are zeros.
@@ -26,7 +27,7 @@ def columns(v, row, table, first, pixels, left, w, inside, channels, panels, zer
     panels : address of a vector of biases and one for each tap, for each vector of channels;
         aligned.
     zeros : address of `channels` zeros.
-    activation : 0 none, 1 relu, 2 relu6.
+    activation : its place in ACTIVATIONS.
 
     Reads `channels` elements of the taps that are columns; writes as many of `pixels` pixels of
     each output row.  Neighbouring bytes are not touched.
@@ -43,12 +44,11 @@ def columns(v, row, table, first, pixels, left, w, inside, channels, panels, zer
         column = v.add(v.mul(pixel, stride), v.mul(left, -1))
         taps = range((width - 1) * stride + window)
         for i in range(input_rows):
-            step = v.load_word(table, 2 * i + 1)
+            step, start = LINE.load(v, table, i, "step"), LINE.load(v, table, i, "address")
             if inside:
-                start = v.at(v.load_pointer(table, 2 * i, v.mul(column, step)), channel)
-                at = [v.offset(start, v.mul(x, step)) for x in taps]
+                corner = v.at(v.pointer(v.add(start, v.mul(column, step))), channel)
+                at = [v.offset(corner, v.mul(x, step)) for x in taps]
             else:
-                start = v.load_word(table, 2 * i)
                 at = []
                 for x in (v.add(column, x) for x in taps):
                     tap = v.select(v.below(x, w), v.add(start, v.mul(x, step)), zeros)
@@ -68,9 +68,9 @@ def columns(v, row, table, first, pixels, left, w, inside, channels, panels, zer
             # would spill its inputs.
             r, rest = divmod(i - window + 1, stride)
             if r >= 0 and rest == 0:
-                output = 2 * (input_rows + r)
-                step = v.load_word(table, output + 1)
-                start = v.at(v.load_pointer(table, output, v.mul(pixel, step)), channel)
+                step = LINE.load(v, table, input_rows + r, "step")
+                start = LINE.load(v, table, input_rows + r, "address")
+                start = v.at(v.pointer(v.add(start, v.mul(pixel, step))), channel)
                 for x in range(width):
                     target = v.offset(start, v.mul(x, step))
                     result = v.clamp(sums[r][x].get(), *bounds)
@@ -115,31 +115,24 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
     Assumes dilations of 1, and strides and a window that are the row's.
     """
     vector = row.lanes * row.itemsize
-    input_rows = (row.pixels - 1) * row.stride + row.window
-    blocks = (plan.oh + row.pixels - 1) // row.pixels
-    parts = (plan.groups + plan.task_panels * row.lanes - 1) // (plan.task_panels * row.lanes)
+    blocks = ceil_div(plan.oh, row.pixels)
+    parts = ceil_div(plan.groups, plan.task_panels * row.lanes)
     part = index // blocks
     y = (index - part * blocks) * row.pixels
     n = part // parts
     panel = (part - n * parts) * plan.task_panels
     image = images + n * plan.image_n + panel * vector
     target = out + n * plan.out_n + panel * vector
-    top = y * row.stride - plan.top
 
     table = scratch + plan.task_panels * vector
-    for i in range(input_rows):
-        inside = top + i >= 0 and top + i < plan.h
-        set_word(table, 2 * i, image + (top + i) * plan.image_y if inside else weights)
-        set_word(table, 2 * i + 1, plan.image_x if inside else 0)
-    for r in range(row.pixels):
-        # Rows below the last are written where nobody reads them.
-        inside = y + r < plan.oh
-        place = 2 * (input_rows + r)
-        set_word(table, place, target + (y + r) * plan.out_y if inside else scratch)
-        set_word(table, place + 1, plan.out_x if inside else 0)
+    inputs = (row.pixels - 1) * row.stride + row.window
+    outputs = table + inputs * LINE_BYTES
+    top = y * row.stride - plan.top
+    point_at_inputs(plan, table, inputs, top, image, plan.image_x, zeros=weights)
+    point_at_outputs(plan, outputs, row.pixels, y, target, plan.out_x, spill=scratch)
 
     # Outputs from `first` to `last` have their windows inside the image's width.
-    first = min((plan.left + row.stride - 1) // row.stride, plan.ow)
+    first = min(ceil_div(plan.left, row.stride), plan.ow)
     last = first
     if plan.w + plan.left >= row.window:
         last = max(first, min(plan.ow, (plan.w + plan.left - row.window) // row.stride + 1))
@@ -149,27 +142,27 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
         end = first if part == 0 else last if part == 1 else plan.ow
         compute_columns(
             row,
-            table,
-            x,
-            end - x,
-            plan.left,
-            plan.w,
-            part == 1,
-            n_channels,
-            weights + plan.weights_offset + panel * (1 + row.window * row.window) * vector,
-            weights,
-            0 if residual != 0 else plan.activation,
+            table=table,
+            first=x,
+            pixels=end - x,
+            left=plan.left,
+            w=plan.w,
+            inside=part == 1,
+            channels=n_channels,
+            panels=weights + plan.weights_offset + panel * (1 + row.window * row.window) * vector,
+            zeros=weights,
+            activation=NO_ACTIVATION if residual != 0 else plan.activation,
         )
         x = end
     if residual != 0:
         add_residuals(
             row,
-            target + y * plan.out_y,
-            min(row.pixels, plan.oh - y),
-            plan.out_y,
-            plan.ow,
-            plan.out_x,
-            n_channels,
-            residual,
-            plan.activation,
+            out=target + y * plan.out_y,
+            rows=min(row.pixels, plan.oh - y),
+            out_y=plan.out_y,
+            pixels=plan.ow,
+            out_x=plan.out_x,
+            channels=n_channels,
+            residual=residual,
+            activation=plan.activation,
         )

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from math import inf
+
+from .._plan.activations import ACTIVATIONS
 from .runtime import tile_intrinsic
+
+# What each of `_plan.activations` keeps values between.
+LIMITS = {None: (-inf, inf), "relu": (0.0, inf), "relu6": (0.0, 6.0)}
+NO_ACTIVATION = ACTIVATIONS.index(None)
 
 
 def limits(v, activation):
-    """What `v.clamp` takes: the bounds of an activation, 0 none, 1 relu, 2 relu6."""
-    lower = v.select(v.less(0, activation), v.constant(0.0), v.constant(float("-inf")))
-    upper = v.select(v.less(1, activation), v.constant(6.0), v.constant(float("inf")))
+    """What `v.clamp` takes for an activation, which is a place in ACTIVATIONS."""
+    lower, upper = map(v.constant, LIMITS[None])
+    for place, name in enumerate(ACTIVATIONS):
+        if name is not None:
+            chosen = v.equal(activation, place)
+            least, most = map(v.constant, LIMITS[name])
+            lower, upper = v.select(chosen, least, lower), v.select(chosen, most, upper)
     return lower, upper
 
 
@@ -17,7 +28,7 @@ def epilogue(v, row, out, rows, out_y, pixels, out_x, channels, residual, activa
 
     out : address of the first of them; pixels lie `out_x` bytes apart, rows `out_y`.
     residual : bytes from an output element to its residual.
-    activation : 0 none, 1 relu, 2 relu6.
+    activation : its place in ACTIVATIONS.
 
     Reads and writes these elements and reads their residuals, no others.
     """

@@ -8,22 +8,23 @@ the image are lanes that are not read, or rows of zeros.
 
 from __future__ import annotations
 
-from .epilogue import add_residuals, limits
-from .runtime import set_word, tile_intrinsic
+from .epilogue import NO_ACTIVATION, add_residuals, limits
+from .lines import LINE, LINE_BYTES, point_at_inputs, point_at_outputs
+from .runtime import ceil_div, tile_intrinsic
 
 
 def elements(v, row, table, length, left, width, channels, weights, activation):
     """Compute all elements of MR output rows.
 
-    table : address of pairs of words: for each of ``MR + window - 1`` input rows the address of
-        its first element and the bytes from an element to the next, then the same for each of the
-        MR output rows.  Rows 0 bytes apart are one tile again and again.
+    table : address of a LINE for each of ``MR + window - 1`` input rows: its first element and the
+        bytes from an element to the next; then for each of the MR output rows.  Rows 0 bytes apart
+        are one tile again and again.
     length : elements of an output row.
     left, width : output element e takes its tap kx from element ``e - left + kx * channels`` of
         the input row's `width` elements; the others are zeros.  With a period it is `channels`.
     weights : address of rows of weights, the bias and then one for each tap.  A row is whole pixels
         in whole vectors, aligned.
-    activation : 0 none, 1 relu, 2 relu6.
+    activation : its place in ACTIVATIONS.
 
     Reads the elements that are taps, and others of their rows; writes `length` elements of each
     output row.
@@ -55,8 +56,8 @@ def elements(v, row, table, length, left, width, channels, weights, activation):
             return v.load_between(first, v.add(first, width), start, index)
 
         for i in range(input_rows):
-            step = v.load_word(table, 2 * i + 1)
-            start = v.load_pointer(table, 2 * i, v.mul(column, step))
+            step = LINE.load(v, table, i, "step")
+            start = v.pointer(v.add(LINE.load(v, table, i, "address"), v.mul(column, step)))
             if shifts:
                 loaded = [load(start, j * lanes) for j in range(reach)]
             for kx in range(window):
@@ -87,9 +88,9 @@ def elements(v, row, table, length, left, width, channels, weights, activation):
             # would spill its inputs.
             r = i - window + 1
             if r >= 0:
-                output = 2 * (input_rows + r)
-                step = v.load_word(table, output + 1)
-                target = v.load_pointer(table, output, v.mul(element, step))
+                step = LINE.load(v, table, input_rows + r, "step")
+                first = LINE.load(v, table, input_rows + r, "address")
+                target = v.pointer(v.add(first, v.mul(element, step)))
                 for j in range(row.vectors):
                     result = v.clamp(sums[r][j].get(), *bounds)
                     if inside:
@@ -123,46 +124,37 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
 
     Assumes strides and dilations of 1, and a window and channels that the row serves.
     """
-    itemsize = row.itemsize
-    channels = plan.groups
-    input_rows = row.pixels + row.window - 1
-    blocks = (plan.oh + row.pixels - 1) // row.pixels
+    itemsize, channels = row.itemsize, plan.groups
+    blocks = ceil_div(plan.oh, row.pixels)
     n = index // blocks
     y = (index - n * blocks) * row.pixels
-    top = y - plan.top
+    image, target = images + n * plan.image_n, out + n * plan.out_n
 
     table = scratch + row.channels * itemsize
-    for i in range(input_rows):
-        inside = top + i >= 0 and top + i < plan.h
-        address = images + n * plan.image_n + (top + i) * plan.image_y
-        set_word(table, 2 * i, address if inside else weights)
-        set_word(table, 2 * i + 1, itemsize if inside else 0)
-    for r in range(row.pixels):
-        # Rows below the last are written where nobody reads them.
-        inside = y + r < plan.oh
-        place = 2 * (input_rows + r)
-        address = out + n * plan.out_n + (y + r) * plan.out_y
-        set_word(table, place, address if inside else scratch)
-        set_word(table, place + 1, itemsize if inside else 0)
+    inputs = row.pixels + row.window - 1
+    outputs = table + inputs * LINE_BYTES
+    point_at_inputs(plan, table, inputs, y - plan.top, image, itemsize, zeros=weights)
+    # Rows below the last are written where nobody reads them.
+    point_at_outputs(plan, outputs, row.pixels, y, target, itemsize, spill=scratch)
     compute_elements(
         row,
-        table,
-        plan.ow * channels,
-        plan.left * channels,
-        plan.w * channels,
-        channels,
-        weights + plan.weights_offset,
-        0 if residual != 0 else plan.activation,
+        table=table,
+        length=plan.ow * channels,
+        left=plan.left * channels,
+        width=plan.w * channels,
+        channels=channels,
+        weights=weights + plan.weights_offset,
+        activation=NO_ACTIVATION if residual != 0 else plan.activation,
     )
     if residual != 0:
         add_residuals(
             row,
-            out + n * plan.out_n + y * plan.out_y,
-            min(row.pixels, plan.oh - y),
-            plan.out_y,
-            plan.ow,
-            plan.out_x,
-            channels,
-            residual,
-            plan.activation,
+            out=target + y * plan.out_y,
+            rows=min(row.pixels, plan.oh - y),
+            out_y=plan.out_y,
+            pixels=plan.ow,
+            out_x=plan.out_x,
+            channels=channels,
+            residual=residual,
+            activation=plan.activation,
         )

@@ -37,7 +37,7 @@ def set_element(typingctx, row, address, value):
     return types.none(row, types.int64, value), emit
 
 
-def task(row, plan, images, weights, out, residual, scratch, staging, index):
+def task(row, plan, images, weights, out, residual, index):
     """Compute one output row of one image.
 
     images, out : addresses of the first element; element strides of channels are 1, the others

@@ -9,8 +9,10 @@ order of summation, depends on the filters alone.
 
 from __future__ import annotations
 
-from .epilogue import add_residuals, limits
-from .runtime import copy_bytes, set_word, tile_intrinsic, word, zero_bytes
+from collections import namedtuple
+
+from .epilogue import NO_ACTIVATION, add_residuals, limits
+from .runtime import ceil_div, chapter, copy_bytes, set_word, tile_intrinsic, word, zero_bytes
 
 
 def tile(v, row, table, rows, row_bytes, run, weights, out_table, n_pixels, n_filters, activation):
@@ -24,7 +26,7 @@ def tile(v, row, table, rows, row_bytes, run, weights, out_table, n_pixels, n_fi
     out_table : address of MR words: where each pixel is written.
     n_pixels : how many are written, 1 to MR.
     n_filters : how many elements of each are written, 1 to ``lanes / SPLIT``.
-    activation : 0 none, 1 relu, 2 relu6.
+    activation : its place in ACTIVATIONS.
 
     Reads the windows of MR pixels, written or not.
     """
@@ -59,7 +61,67 @@ def tile(v, row, table, rows, row_bytes, run, weights, out_table, n_pixels, n_fi
 compute_tile = tile_intrinsic(tile)
 
 
-def task(row, plan, images, weights, out, residual, scratch, staging, index):
+# A block of outputs: its image, first row and column, and how many of both.
+Block = namedtuple("Block", "n y x rows columns")
+# The copy of a block's inputs: its address, its columns, and the bytes of a row and of those
+# columns that are taps of the same pixels: that leave the same rest when divided by the dilation.
+Copied = namedtuple("Copied", "address columns row_bytes rest_bytes")
+
+
+@chapter
+def copy_inputs(row, plan, block, copied, images):
+    """Copy a block's inputs between zeros."""
+    pixel_bytes = plan.group_channels * row.itemsize
+    top, left = block.y * plan.sh - plan.top, block.x * plan.sw - plan.left
+    # Of the copied columns, those from `before` to `behind` are the image's.
+    before = min(max(-left, 0), copied.columns)
+    behind = max(min(copied.columns, plan.w - left), before)
+    for i in range((block.rows - 1) * plan.sh + (plan.kh - 1) * plan.dh + 1):
+        y = top + i
+        place = copied.address + i * copied.row_bytes
+        if y < 0 or y >= plan.h:
+            zero_bytes(place, copied.row_bytes)
+            continue
+        source = images + block.n * plan.image_n + y * plan.image_y
+        source += (left + before) * plan.image_x
+        if plan.merge_rows:
+            zero_bytes(place, before * pixel_bytes)
+            copy_bytes(place + before * pixel_bytes, source, (behind - before) * pixel_bytes)
+            zero_bytes(place + behind * pixel_bytes, (copied.columns - behind) * pixel_bytes)
+            continue
+        for p in range(copied.columns):
+            at = place + p % plan.dw * copied.rest_bytes + p // plan.dw * pixel_bytes
+            if p < before or p >= behind:
+                zero_bytes(at, pixel_bytes)
+            else:
+                copy_bytes(at, source, pixel_bytes)
+                source += plan.image_x
+
+
+@chapter
+def point_at_pixels(row, plan, block, copied, windows, target, outs):
+    """Write the addresses of each pixel's window in the copy, and of its output.
+
+    windows, outs : addresses of a word for each pixel, and of as many as a tile reads behind them.
+    target : address of the block's first output.
+    """
+    pixel_bytes = plan.group_channels * row.itemsize
+    p = 0
+    for y in range(block.rows):
+        for x in range(block.columns):
+            at = x * plan.sw
+            if plan.dw == 1:  # a division takes as long as a third of a pixel
+                at *= pixel_bytes
+            else:
+                at = at % plan.dw * copied.rest_bytes + at // plan.dw * pixel_bytes
+            set_word(windows, p, copied.address + y * plan.sh * copied.row_bytes + at)
+            set_word(outs, p, target + y * plan.out_y + x * plan.out_x)
+            p += 1
+    for behind in range(p, p + row.pixels):  # read by the last tile, but not written
+        set_word(windows, behind, word(windows, p - 1))
+
+
+def task(row, plan, images, weights, out, residual, scratch, index):
     """Compute a block of ``task_rows`` by ``task_columns`` output pixels of one image.
 
     images, out : addresses of the first element; element strides of channels are 1, the others
@@ -71,88 +133,45 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
 
     Assumes one group.
     """
-    mr = row.pixels
-    pixel_bytes = plan.group_channels * row.itemsize
-    x_blocks = (plan.ow + plan.task_columns - 1) // plan.task_columns
-    y_blocks = (plan.oh + plan.task_rows - 1) // plan.task_rows
+    x_blocks = ceil_div(plan.ow, plan.task_columns)
+    y_blocks = ceil_div(plan.oh, plan.task_rows)
     n = index // (x_blocks * y_blocks)
     index -= n * x_blocks * y_blocks
-    first_y = index // x_blocks * plan.task_rows
-    first_x = index % x_blocks * plan.task_columns
-    rows = min(plan.task_rows, plan.oh - first_y)
-    columns = min(plan.task_columns, plan.ow - first_x)
-    pixels = rows * columns
+    y, x = index // x_blocks * plan.task_rows, index % x_blocks * plan.task_columns
+    rows, columns = min(plan.task_rows, plan.oh - y), min(plan.task_columns, plan.ow - x)
+    block = Block(n, y, x, rows, columns)
 
     windows = scratch
-    outs = windows + 8 * (plan.task_rows * plan.task_columns + mr)
-    copy = outs + 8 * (plan.task_rows * plan.task_columns + mr)
-    # Copied columns that are taps of the same pixels lie side by side: those that leave the same
-    # rest when divided by the dilation.
-    copied = (columns - 1) * plan.sw + (plan.kw - 1) * plan.dw + 1
-    rest_bytes = (copied + plan.dw - 1) // plan.dw * pixel_bytes
-    row_bytes = plan.dw * rest_bytes
-    top = first_y * plan.sh - plan.top
-    left = first_x * plan.sw - plan.left
-    # Of the copied columns, those from `before` to `behind` are the image's.
-    before = min(max(-left, 0), copied)
-    behind = max(min(copied, plan.w - left), before)
-    for i in range((rows - 1) * plan.sh + (plan.kh - 1) * plan.dh + 1):
-        iy = top + i
-        place = copy + i * row_bytes
-        if iy < 0 or iy >= plan.h:
-            zero_bytes(place, row_bytes)
-            continue
-        source = images + n * plan.image_n + iy * plan.image_y + (left + before) * plan.image_x
-        if plan.merge_rows:
-            zero_bytes(place, before * pixel_bytes)
-            copy_bytes(place + before * pixel_bytes, source, (behind - before) * pixel_bytes)
-            zero_bytes(place + behind * pixel_bytes, (copied - behind) * pixel_bytes)
-            continue
-        for p in range(copied):
-            at = place + p % plan.dw * rest_bytes + p // plan.dw * pixel_bytes
-            if p < before or p >= behind:
-                zero_bytes(at, pixel_bytes)
-            else:
-                copy_bytes(at, source, pixel_bytes)
-                source += plan.image_x
-
-    target = out + n * plan.out_n + first_y * plan.out_y + first_x * plan.out_x
-    p = 0
-    for y in range(rows):
-        for x in range(columns):
-            at = x * plan.sw
-            if plan.dw == 1:  # a division takes as long as a third of a pixel
-                at *= pixel_bytes
-            else:
-                at = at % plan.dw * rest_bytes + at // plan.dw * pixel_bytes
-            set_word(windows, p, copy + y * plan.sh * row_bytes + at)
-            set_word(outs, p, target + y * plan.out_y + x * plan.out_x)
-            p += 1
-    for p in range(pixels, pixels + mr):  # read by the last tile, but not written
-        set_word(windows, p, word(windows, pixels - 1))
-
-    for p in range(0, pixels, mr):
+    outs = windows + 8 * (plan.task_rows * plan.task_columns + row.pixels)
+    copy = outs + 8 * (plan.task_rows * plan.task_columns + row.pixels)
+    width = (columns - 1) * plan.sw + (plan.kw - 1) * plan.dw + 1
+    rest_bytes = ceil_div(width, plan.dw) * plan.group_channels * row.itemsize
+    copied = Copied(copy, width, plan.dw * rest_bytes, rest_bytes)
+    target = out + n * plan.out_n + y * plan.out_y + x * plan.out_x
+    copy_inputs(row, plan, block, copied, images)
+    point_at_pixels(row, plan, block, copied, windows, target, outs)
+    for p in range(0, rows * columns, row.pixels):
         compute_tile(
             row,
-            windows + 8 * p,
-            plan.kh,
-            plan.dh * row_bytes,
-            plan.kw * plan.group_channels,
-            weights,
-            outs + 8 * p,
-            min(mr, pixels - p),
-            plan.group_filters,
-            0 if residual != 0 else plan.activation,
+            table=windows + 8 * p,
+            rows=plan.kh,
+            row_bytes=plan.dh * copied.row_bytes,
+            run=plan.kw * plan.group_channels,
+            weights=weights,
+            out_table=outs + 8 * p,
+            n_pixels=min(row.pixels, rows * columns - p),
+            n_filters=plan.group_filters,
+            activation=NO_ACTIVATION if residual != 0 else plan.activation,
         )
     if residual != 0:
         add_residuals(
             row,
-            target,
-            rows,
-            plan.out_y,
-            columns,
-            plan.out_x,
-            plan.group_filters,
-            residual,
-            plan.activation,
+            out=target,
+            rows=rows,
+            out_y=plan.out_y,
+            pixels=columns,
+            out_x=plan.out_x,
+            channels=plan.group_filters,
+            residual=residual,
+            activation=plan.activation,
         )

@@ -3,7 +3,7 @@ family."""
 
 from __future__ import annotations
 
-from .._plan.registry import UNROLL
+from .._plan.dense import UNROLL
 
 
 def multiply_run(v, row, sums, pointers, weights, run):

@@ -26,6 +26,11 @@ def tile(v, row, vectors, iterations, out):
 compute_tile = tile_intrinsic(tile)
 
 
-def task(row, plan, images, weights, out, residual, scratch, staging, index):
-    """Run plan.pixels iterations of ``MR * lanes`` multiply-adds; each task has its own output."""
-    compute_tile(row, weights, plan.pixels, out + index * row.lanes * row.itemsize)
+def task(row, plan, weights, out, index):
+    """Run plan.iterations iterations of ``MR * lanes`` multiply-adds.
+
+    weights : address of three vectors, as `tile` takes them.
+    out : address of a vector for each task.
+    """
+    own = out + index * row.lanes * row.itemsize
+    compute_tile(row, vectors=weights, iterations=plan.iterations, out=own)

@@ -1,25 +1,31 @@
-"""What a kernel needs around its tiles: its row as a compile-time constant, its plan's fields,
-words of memory, and tasks that run without the GIL on a team of OpenMP threads.
+"""What a kernel needs around its tiles: its row as a compile-time constant, its plan's fields, and
+words of memory.
 """
 
 from __future__ import annotations
 
 import inspect
-from importlib import import_module
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.compiler import Flags
 from numba.core.imputils import lower_constant, lower_getattr_generic
-from numba.core.typing import signature
 from numba.core.typing.templates import AttributeTemplate
-from numba.extending import infer_getattr, intrinsic, models, register_model, typeof_impl
+from numba.extending import (
+    infer_getattr,
+    intrinsic,
+    models,
+    register_jitable,
+    register_model,
+    typeof_impl,
+)
 
-from .._plan.registry import FIELDS, SCRATCH_BYTES, Row
+from .._plan import arithmetic
+from .._plan.family import FIELDS
+from .._plan.registry import Row
+from .._plan.select import FAMILIES
 from .simd import WORD, emit_function
 
-_TYPING_CONTEXT = inspect.Parameter("typingctx", inspect.Parameter.POSITIONAL_OR_KEYWORD)
 VOID_POINTER = ir.IntType(8).as_pointer()
 
 
@@ -59,13 +65,14 @@ def _row_attribute(context, builder, row_type, value, name):
 
 
 class PlanType(types.Type):
-    """The address of a plan's words; `plan.kh` loads the word of that name in FIELDS."""
+    """The address of a plan's words for one family; `plan.kh` loads the word of that name.  Only
+    names in FIELDS and in the family's own fields compile."""
 
-    def __init__(self) -> None:
-        super().__init__("Plan")
+    def __init__(self, family: str) -> None:
+        self.fields = FIELDS + FAMILIES[family].fields
+        super().__init__(f"Plan({family})")
 
 
-PLAN = PlanType()
 register_model(PlanType)(models.OpaqueModel)
 
 
@@ -74,13 +81,13 @@ class _PlanAttributes(AttributeTemplate):
     key = PlanType
 
     def generic_resolve(self, plan_type, name):
-        return types.int64 if name in FIELDS else None
+        return types.int64 if name in plan_type.fields else None
 
 
 @lower_getattr_generic(PlanType)
 def _plan_attribute(context, builder, plan_type, plan, name):
     words = builder.bitcast(plan, WORD.as_pointer())
-    return builder.load(cgutils.gep_inbounds(builder, words, FIELDS.index(name)))
+    return builder.load(cgutils.gep_inbounds(builder, words, plan_type.fields.index(name)))
 
 
 @intrinsic
@@ -130,147 +137,62 @@ def zero_bytes(typingctx, target, size):
     return types.none(types.int64, types.int64), emit
 
 
+def _with_parameters(definition, parameters):
+    """An intrinsic whose parameters have these names: numba matches arguments by name, and takes no
+    variable number of them."""
+    definition.__signature__ = inspect.Signature([_parameter("typingctx"), *parameters])
+    return intrinsic(definition)
+
+
+def _parameter(name: str) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
 def tile_intrinsic(tile):
-    """The intrinsic ``(row, *words)`` that calls ``tile(v, row, *words)``.
+    """The intrinsic ``(row, *words)`` that calls ``tile(v, row, *words)``, by position or by name.
 
     The tile is emitted as a function of its own, so that registers are allocated for it alone.
     """
-    parameters = list(inspect.signature(tile).parameters.values())
 
-    def definition(typingctx, row, *words):
+    def definition(typingctx, row, *words, **named):
         def emit(context, builder, sig, args):
             emit_function(builder, row.row, tile, args[1:])
             return context.get_dummy_value()
 
-        return types.none(row, *[types.int64] * len(words)), emit
+        return types.none(row, *[types.int64] * (len(words) + len(named))), emit
 
-    # numba matches arguments by name, and takes no variable number of them.
-    definition.__signature__ = inspect.Signature([_TYPING_CONTEXT, *parameters[1:]])
-    return intrinsic(definition)
-
-
-def _emit_task(context, builder, row_type, task):
-    """Compile `task` for one row and declare it where `builder` stands; return how to call it,
-    with values by name: a task is given those that it has parameters for."""
-    names = list(inspect.signature(task).parameters)[1:]
-    sig = signature(types.none, row_type, PLAN, *[types.int64] * (len(names) - 1))
-    flags = Flags()
-    flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
-    flags.error_model = "numpy"  # an integer division needs no check for zero
-    compiled = context.compile_subroutine(builder, task, sig, flags=flags)
-
-    def call(builder, **values):
-        args = [context.get_dummy_value(), *(values[name] for name in names)]
-        context.call_internal_no_propagate(builder, compiled.fndesc, sig, args)
-
-    return call
+    _, *parameters = inspect.signature(tile).parameters.values()
+    return _with_parameters(definition, parameters)
 
 
-def _emit_body(context, module, call_task):
-    """Emit ``void body(shared)``: what each thread of a team runs.
+class Record:
+    """Some words of memory, known by names; records of a table lie one behind the other."""
 
-    `shared` is an array of words: the number of the next task, that of the next thread, the number
-    of tasks, and addresses.  A thread takes the next task until none is left, so no thread waits
-    for a slower one, and whatever number of threads came, all the work is done.
-    """
-    body_type = ir.FunctionType(ir.VoidType(), [WORD.as_pointer()])
-    body = ir.Function(module, body_type, module.get_unique_name("team_body"))
-    body.linkage = "internal"
-    builder = ir.IRBuilder(body.append_basic_block("entry"))
-    (shared,) = body.args
-    tasks, plan, images, weights, out, residual, staging = (
-        builder.load(cgutils.gep_inbounds(builder, shared, i)) for i in range(2, 9)
-    )
-    next_thread = cgutils.gep_inbounds(builder, shared, 1)
-    thread = builder.atomic_rmw("add", next_thread, WORD(1), "monotonic")
-    size = builder.add(WORD(SCRATCH_BYTES), _field(builder, plan, "staging"))
-    scratch = builder.add(staging, builder.mul(thread, size))
-    loop, work, done = (body.append_basic_block(name) for name in ("next", "work", "done"))
-    builder.branch(loop)
-    builder.position_at_end(loop)
-    task = builder.atomic_rmw("add", shared, WORD(1), "monotonic")
-    builder.cbranch(builder.icmp_signed("<", task, tasks), work, done)
-    builder.position_at_end(work)
-    call_task(
-        builder,
-        plan=builder.inttoptr(plan, VOID_POINTER),
-        images=images,
-        weights=weights,
-        out=out,
-        residual=residual,
-        scratch=scratch,
-        staging=builder.add(scratch, WORD(SCRATCH_BYTES)),
-        index=task,
-    )
-    builder.branch(loop)
-    builder.position_at_end(done)
-    builder.ret_void()
-    return body
+    def __init__(self, *names: str) -> None:
+        self.names = names
+        self.size = 8 * len(names)  # bytes
+
+    def writer(self):
+        """The intrinsic ``(table, index, **words)`` that stores all words of a record."""
+
+        def definition(typingctx, table, index, *words, **named):
+            def emit(context, builder, sig, args):
+                table, index, *values = args
+                first = builder.mul(index, WORD(len(self.names)))
+                pointer = builder.inttoptr(table, WORD.as_pointer())
+                for i, value in enumerate(values):
+                    builder.store(value, builder.gep(pointer, [builder.add(first, WORD(i))]))
+                return context.get_dummy_value()
+
+            return types.none(*[types.int64] * (2 + len(self.names))), emit
+
+        return _with_parameters(definition, map(_parameter, ("table", "index", *self.names)))
+
+    def load(self, v, table, index, name: str):
+        """In a tile: one word of a record."""
+        return v.load_word(table, v.add(v.mul(index, len(self.names)), self.names.index(name)))
 
 
-def _field(builder, plan, name):
-    """The word of that name in FIELDS, of the plan at an address."""
-    words = builder.inttoptr(plan, WORD.as_pointer())
-    return builder.load(cgutils.gep_inbounds(builder, words, FIELDS.index(name)))
-
-
-def _emit_data_address(builder, array):
-    """The address of an ndarray's first element, which stands behind the object's head.
-
-    NumPy's ABI guarantees it, and asking ``array.ctypes.data`` takes a microsecond.
-    """
-    words = builder.inttoptr(array, WORD.as_pointer())
-    return builder.load(cgutils.gep_inbounds(builder, words, object.__basicsize__ // 8))
-
-
-@intrinsic
-def run_tasks(
-    typingctx, row, plan, images, weights, out, residual, staging, threads, gomp_parallel
-):
-    """Run tasks 0 to plan.tasks - 1 of the row's family, without the GIL.
-
-    `images`, `out` and `residual` are the addresses of ndarray objects, `plan` and `weights` of
-    memory.  The residual has the strides of `out`, whose memory it does not share; or it is `out`
-    itself: then there is none.  `staging` is the address of memory aligned to 64 bytes, in which
-    each of `threads` threads has SCRATCH_BYTES and behind them plan.staging bytes, a multiple of
-    64, of its own.  None of it lies on a thread's stack, which may be small (OMP_STACKSIZE).
-
-    A family is the module of that name beside this one; its function `task` computes one task.
-    `gomp_parallel` is the address of ``GOMP_parallel(body, data, threads, flags)``, the entry that
-    GNU's and LLVM's OpenMP runtimes share; with `threads` 1 it is not called.
-    """
-    task = import_module(f".{row.row.family}", __package__).task
-
-    def emit(context, builder, sig, args):
-        _, plan, images, weights, out, residual, staging, threads, gomp_parallel = args
-        images, out, residual = (
-            _emit_data_address(builder, array) for array in (images, out, residual)
-        )
-        residual = builder.sub(residual, out)  # from any element of `out` to its own
-        module = builder.module
-        body = _emit_body(context, module, _emit_task(context, builder, row, task))
-
-        tasks = _field(builder, plan, "tasks")
-        values = (WORD(0), WORD(0), tasks, plan, images, weights, out, residual, staging)
-        shared = cgutils.alloca_once(builder, WORD, size=len(values))
-        for i, value in enumerate(values):
-            builder.store(value, cgutils.gep_inbounds(builder, shared, i))
-
-        save_type = ir.FunctionType(VOID_POINTER, [])
-        restore_type = ir.FunctionType(ir.VoidType(), [VOID_POINTER])
-        save = cgutils.get_or_insert_function(module, save_type, "PyEval_SaveThread")
-        restore = cgutils.get_or_insert_function(module, restore_type, "PyEval_RestoreThread")
-        state = builder.call(save, [])
-        with builder.if_else(builder.icmp_signed("<=", threads, WORD(1))) as (alone, together):
-            with alone:
-                builder.call(body, [shared])
-            with together:
-                int32 = ir.IntType(32)
-                parameters = [body.type, shared.type, int32, int32]
-                start_type = ir.FunctionType(ir.VoidType(), parameters)
-                start = builder.inttoptr(gomp_parallel, start_type.as_pointer())
-                builder.call(start, [body, shared, builder.trunc(threads, int32), int32(0)])
-        builder.call(restore, [state])
-        return context.get_dummy_value()
-
-    return types.none(row, *[types.int64] * 8), emit
+# A chapter of a task: a function that is called at one place, and compiled into it.
+chapter = register_jitable(forceinline=True)
+ceil_div = register_jitable(arithmetic.ceil_div)

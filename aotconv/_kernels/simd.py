@@ -362,12 +362,12 @@ class Vectors:
 def emit_function(builder, row, tile, args):
     """Emit `tile(v, *args)` as a function of its own, unless the module has it already, and call it
     with the int64 values `args`."""
-    module, name = builder.module, f"{row.name}_{tile.__name__}"
+    module, name = builder.module, f"{row.level}_{row.name}_{tile.__name__}"
     function = module.globals.get(name)
     if function is None:
         function_type = ir.FunctionType(ir.VoidType(), [WORD] * len(args))
         function = ir.Function(module, function_type, name)
-        function.linkage = "internal"
+        function.linkage = "linkonce_odr"  # chapters of a task have one between them
         function.attributes.add("noinline")
         inner = ir.IRBuilder(function.append_basic_block("entry"))
         tile(Vectors(inner, row), row, *function.args)

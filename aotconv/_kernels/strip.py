@@ -15,12 +15,18 @@ stride.  Rows above and below are read from a block of zeros.
 
 from __future__ import annotations
 
-from .._plan.registry import SCRATCH_WORDS
-from .epilogue import add_residuals, limits
-from .runtime import set_word, tile_intrinsic, zero_bytes
+from collections import namedtuple
+
+from numba.extending import register_jitable
+
+from .._plan.strip import TAP_ROW_FIELDS
+from .epilogue import NO_ACTIVATION, add_residuals, limits
+from .runtime import Record, ceil_div, chapter, set_word, tile_intrinsic, zero_bytes
 
 SHORT_RUN = 128  # bytes of a pixel
-MANY = 8  # pixels that share the copy of their taps
+TAP_ROW = Record(*TAP_ROW_FIELDS)
+write_tap_row = TAP_ROW.writer()
+TAP_ROW_BYTES = TAP_ROW.size
 
 
 def gather(v, row, source, step, target, pixels, count):
@@ -67,7 +73,7 @@ def strip(
 ):
     """Compute `length` neighbouring elements of MR output rows.
 
-    table : address of ``MR + kh - 1`` pairs of words: for each input row the address of the first
+    table : address of ``MR + kh - 1`` TAP_ROWs: for each input row the address of the first
         element's first tap, and 1; or the address of zeros, and 0.  Output row r takes its tap row
         i from input row r + i.
     offsets : address of kw words, the bytes from the first tap to each.
@@ -76,7 +82,7 @@ def strip(
     first_channel : the channel of the first element.
     out : address of the first element of the first output row; the others lie `out_y` bytes apart.
     rows : how many of them are stored, 1 to MR.
-    activation : 0 none, 1 relu, 2 relu6.
+    activation : its place in ACTIVATIONS.
 
     Assumes that kh is at least MR.  Reads `length` elements at each tap of each input row; writes
     `length` elements of each stored row.  Neighbouring bytes are not touched.
@@ -95,9 +101,8 @@ def strip(
 
         def input_row(i, outputs):
             """Multiply input row `i` with its tap row for each of the output rows `outputs`."""
-            entry = v.mul(i, 2)
-            first = v.load_pointer(table, entry, v.mul(element, itemsize))
-            moves = v.load_word(table, v.add(entry, 1))
+            address, moves = (TAP_ROW.load(v, table, i, name) for name in TAP_ROW_FIELDS)
+            first = v.pointer(v.add(address, v.mul(element, itemsize)))
             for kx in v.loop(kw):
                 at = v.offset(first, v.mul(moves, v.load_word(offsets, kx)))
                 inputs = [
@@ -151,162 +156,167 @@ def strip(
 compute_strip = tile_intrinsic(strip)
 
 
-def task(row, plan, images, weights, out, residual, scratch, staging, index):
+# Where a task's rows lie: addresses of the image and of the first output row, the row of the image
+# under its first tap, how many rows are stored and the bytes between them; and what `strip` is told
+# of them all.
+Rows = namedtuple("Rows", "image target top rows rows_y table offsets filters zeros activation")
+
+
+@register_jitable
+def compute(row, plan, rows, length, channel, x, first):
+    """Compute `length` elements of the task's rows, from pixel `x` and `first` elements behind on.
+
+    channel : of the first of them.
+    """
+    compute_strip(
+        row,
+        table=rows.table,
+        offsets=rows.offsets,
+        length=length,
+        kh=plan.kh,
+        kw=plan.kw,
+        weights=rows.filters,
+        channels=plan.groups,
+        first_channel=channel,
+        out=rows.target + x * plan.out_x + first * row.itemsize,
+        out_y=rows.rows_y,
+        rows=rows.rows,
+        activation=rows.activation,
+    )
+
+
+@chapter
+def compute_in_place(row, plan, rows, first, last):
+    """Compute the outputs from `first` to `last`, whose windows are inside the image's width."""
+    itemsize, channels = row.itemsize, plan.groups
+    for kx in range(plan.kw):
+        set_word(rows.offsets, kx, kx * plan.dw * plan.image_x)
+    stretches, length = last - first, channels
+    if plan.merge_rows:
+        stretches, length = min(stretches, 1), stretches * channels
+    for stretch in range(stretches):
+        x = first + stretch
+        left = x * plan.sw - plan.left
+        for element in range(0, length, plan.strip):
+            at = left * plan.image_x + element * itemsize
+            for i in range(row.pixels + plan.kh - 1):
+                y = rows.top + i * plan.dh
+                inside = y >= 0 and y < plan.h
+                address = rows.image + y * plan.image_y + at
+                write_tap_row(
+                    rows.table,
+                    i,
+                    address=address if inside else rows.zeros,
+                    moves=1 if inside else 0,
+                )
+            some = min(plan.strip, length - element)
+            compute(row, plan, rows, some, element % channels, x, element)
+
+
+@chapter
+def copy_taps(row, plan, rows, place, i, x, copied, first_channel, channels):
+    """Copy the taps of row `i` of inputs, under outputs from `x` on, between zeros.
+
+    place : address of `plan.copy_phases` runs of `copied` pixels of `channels` channels.
+    """
+    y = rows.top + i * plan.dh
+    pixel_bytes = channels * row.itemsize
+    for kx in range(plan.copy_phases):
+        # Of the copied columns, those from `before` to `behind` are the image's.
+        left = x * plan.sw - plan.left + kx * plan.dw
+        before, behind = 0, 0
+        if y >= 0 and y < plan.h:
+            before = min(ceil_div(max(-left, 0), plan.sw), copied)
+            behind = max(min(ceil_div(max(plan.w - left, 0), plan.sw), copied), before)
+        source = rows.image + y * plan.image_y + (left + before * plan.sw) * plan.image_x
+        zero_bytes(place, before * pixel_bytes)
+        copy_pixels(
+            row,
+            source=source + first_channel * row.itemsize,
+            step=plan.sw * plan.image_x,
+            target=place + before * pixel_bytes,
+            pixels=behind - before,
+            count=channels,
+        )
+        zero_bytes(place + behind * pixel_bytes, (copied - behind) * pixel_bytes)
+        place += copied * pixel_bytes
+
+
+@register_jitable
+def compute_copied(row, plan, rows, x, end):
+    """Compute the outputs from `x` to `end`, from copies of their taps."""
+    copy = rows.offsets + 8 * plan.kw
+    input_rows = row.pixels + plan.kh - 1
+    while x < end:
+        pixels = min(end - x, plan.copy_pixels)
+        copied = pixels + plan.copy_more
+        for channel in range(0, plan.groups, plan.copy_channels):
+            some = min(plan.copy_channels, plan.groups - channel)
+            for kx in range(plan.kw):
+                at = kx % plan.copy_phases * copied + kx // plan.copy_phases * plan.copy_step
+                set_word(rows.offsets, kx, at * some * row.itemsize)
+            for i in range(input_rows):
+                place = copy + i * plan.copy_row
+                write_tap_row(rows.table, i, address=place, moves=1)
+                copy_taps(row, plan, rows, place, i, x, copied, channel, some)
+            compute(row, plan, rows, pixels * some, channel, x, channel)
+        x += pixels
+
+
+def task(row, plan, images, weights, out, residual, scratch, index):
     """Compute MR output rows of one image, a dilation apart.
 
     images, out : addresses of the first element; element strides of channels are 1, the others
         are the plan's, in bytes.
     residual : bytes from an output element to its residual, which is added; 0: none.
-    weights : address of ``block_run`` zeros and NR vectors more; at plan.weights_offset bytes from
+    weights : address of ``strip`` zeros and NR vectors more; at plan.weights_offset bytes from
         there, 64-byte aligned, the rows that `strip` reads.
     scratch : SCRATCH_WORDS words, for the tables that `strip` reads, and behind them the copy of
-        ``MR + kh - 1`` rows of inputs, each of ``kw`` pixels of at least one channel.
+        ``MR + kh - 1`` rows of inputs.
 
     Rows of the registry with MR above 1 assume strides of 1 from row to row.
     """
-    itemsize = row.itemsize
-    channels = plan.groups
-    pixel_bytes = channels * itemsize
     apart = plan.dh if row.pixels > 1 else 1
-    blocks = (plan.oh + row.pixels * apart - 1) // (row.pixels * apart) * apart
+    blocks = ceil_div(plan.oh, row.pixels * apart) * apart
     n = index // blocks
     y = (index - n * blocks) // apart * row.pixels * apart + (index - n * blocks) % apart
     if y >= plan.oh:
         return
-    rows = min(row.pixels, (plan.oh - y + apart - 1) // apart)
-    rows_y = apart * plan.out_y
-    input_rows = row.pixels + plan.kh - 1
-    filters = weights + plan.weights_offset
-    image = images + n * plan.image_n
-    target = out + n * plan.out_n + y * plan.out_y
-    top = y * plan.sh - plan.top
-    activation = 0 if residual != 0 else plan.activation
-    offsets = scratch + 16 * input_rows
-    copy = offsets + 8 * plan.kw
+    pixel_bytes = plan.groups * row.itemsize
+    rows = Rows(
+        image=images + n * plan.image_n,
+        target=out + n * plan.out_n + y * plan.out_y,
+        top=y * plan.sh - plan.top,
+        rows=min(row.pixels, ceil_div(plan.oh - y, apart)),
+        rows_y=apart * plan.out_y,
+        table=scratch,
+        offsets=scratch + (row.pixels + plan.kh - 1) * TAP_ROW_BYTES,
+        filters=weights + plan.weights_offset,
+        zeros=weights,
+        activation=NO_ACTIVATION if residual != 0 else plan.activation,
+    )
 
     # Outputs from `first` to `last` have their windows inside the image's width.  Of few channels,
     # a pixel is too short a run: then all are copied, unless neighbours lie side by side.
-    first = min((plan.left + plan.sw - 1) // plan.sw, plan.ow)
+    first = min(ceil_div(plan.left, plan.sw), plan.ow)
     span = (plan.kw - 1) * plan.dw + 1
     last = first
     if plan.w + plan.left >= span:
         last = max(first, min(plan.ow, (plan.w + plan.left - span) // plan.sw + 1))
-    follow = plan.out_x == pixel_bytes
-    if follow and not plan.merge_rows and pixel_bytes < SHORT_RUN:
+    if plan.out_x == pixel_bytes and not plan.merge_rows and pixel_bytes < SHORT_RUN:
         first = last = plan.ow
-
-    for kx in range(plan.kw):
-        set_word(offsets, kx, kx * plan.dw * plan.image_x)
-    runs, length = last - first, channels
-    if plan.merge_rows:
-        runs, length = min(runs, 1), runs * channels
-    for run in range(runs):
-        x = first + run
-        left = x * plan.sw - plan.left
-        for element in range(0, length, plan.block_run):
-            for i in range(input_rows):
-                iy = top + i * plan.dh
-                inside = iy >= 0 and iy < plan.h
-                address = image + iy * plan.image_y + left * plan.image_x + element * itemsize
-                set_word(scratch, 2 * i, address if inside else weights)
-                set_word(scratch, 2 * i + 1, 1 if inside else 0)
-            compute_strip(
-                row,
-                scratch,
-                offsets,
-                min(plan.block_run, length - element),
-                plan.kh,
-                plan.kw,
-                filters,
-                channels,
-                element % channels,
-                target + x * plan.out_x + element * itemsize,
-                rows_y,
-                rows,
-                activation,
-            )
-
-    # The others read a copy of their taps, between zeros, of as many pixels and channels as the
-    # scratch holds.  The columns of a tap are those of the tap `phases` before, some pixels on;
-    # so many taps are copied.
-    row_bytes = (8 * SCRATCH_WORDS - (copy - scratch)) // input_rows // itemsize * itemsize
-    phases = 1
-    while phases * plan.dw % plan.sw != 0:
-        phases += 1
-    phases = min(phases, plan.kw)
-    on = phases * plan.dw // plan.sw
-    more = (plan.kw - 1) // phases * on
-    if not follow or phases * (more + MANY) * pixel_bytes > row_bytes:
-        phases, on, more = plan.kw, 0, 0
-    block = min(channels, row_bytes // (phases * (more + 1) * itemsize))
-    most = row_bytes // (phases * block * itemsize) - more
-    if not follow or block < channels:
-        most = 1
-    for side in range(2):
-        x = 0 if side == 0 else last
-        end = first if side == 0 else plan.ow
-        while x < end:
-            pixels = min(end - x, most)
-            copied = pixels + more
-            for channel in range(0, channels, block):
-                some = min(block, channels - channel)
-                for kx in range(plan.kw):
-                    at = kx % phases * copied + kx // phases * on
-                    set_word(offsets, kx, at * some * itemsize)
-                for i in range(input_rows):
-                    iy = top + i * plan.dh
-                    place = copy + i * row_bytes
-                    set_word(scratch, 2 * i, place)
-                    set_word(scratch, 2 * i + 1, 1)
-                    for kx in range(phases):
-                        # Of the copied columns, those from `before` to `behind` are the image's.
-                        left = x * plan.sw - plan.left + kx * plan.dw
-                        before, behind = 0, 0
-                        if iy >= 0 and iy < plan.h:
-                            before = min(max(-left + plan.sw - 1, 0) // plan.sw, copied)
-                            end_of_row = max(plan.w - left + plan.sw - 1, 0) // plan.sw
-                            behind = max(min(end_of_row, copied), before)
-                        source = (
-                            image + iy * plan.image_y + (left + before * plan.sw) * plan.image_x
-                        )
-                        zero_bytes(place, before * some * itemsize)
-                        copy_pixels(
-                            row,
-                            source + channel * itemsize,
-                            plan.sw * plan.image_x,
-                            place + before * some * itemsize,
-                            behind - before,
-                            some,
-                        )
-                        zero_bytes(
-                            place + behind * some * itemsize, (copied - behind) * some * itemsize
-                        )
-                        place += copied * some * itemsize
-                compute_strip(
-                    row,
-                    scratch,
-                    offsets,
-                    pixels * some,
-                    plan.kh,
-                    plan.kw,
-                    filters,
-                    channels,
-                    channel,
-                    target + x * plan.out_x + channel * itemsize,
-                    rows_y,
-                    rows,
-                    activation,
-                )
-            x += pixels
+    compute_in_place(row, plan, rows, first, last)
+    compute_copied(row, plan, rows, 0, first)
+    compute_copied(row, plan, rows, last, plan.ow)
     if residual != 0:
         add_residuals(
             row,
-            target,
-            rows,
-            rows_y,
-            plan.ow,
-            plan.out_x,
-            channels,
-            residual,
-            plan.activation,
+            out=rows.target,
+            rows=rows.rows,
+            out_y=rows.rows_y,
+            pixels=plan.ow,
+            out_x=plan.out_x,
+            channels=plan.groups,
+            residual=residual,
+            activation=plan.activation,
         )

@@ -16,12 +16,16 @@ the same order, whatever the blocks and threads are.
 
 from __future__ import annotations
 
-from .._plan.registry import WINOGRAD_INPUT, WINOGRAD_POINTS, WINOGRAD_TILE
-from .epilogue import add_residuals, limits
-from .panel import multiply_run
-from .runtime import set_word, tile_intrinsic
+from collections import namedtuple
 
-P, Q = WINOGRAD_POINTS
+from numba.extending import register_jitable
+
+from .._plan.winograd import INPUT, POINTS, TILE
+from .epilogue import NO_ACTIVATION, add_residuals, limits
+from .panel import multiply_run
+from .runtime import ceil_div, chapter, set_word, tile_intrinsic
+
+P, Q = POINTS
 
 
 def transform_six(v, d):
@@ -70,7 +74,7 @@ def inputs(v, row, table, channels, offset, target, step):
 
     Reads `channels` elements of each pixel; writes as many of each position, rounded up to vectors.
     """
-    size = WINOGRAD_INPUT
+    size = INPUT
     start = v.pointer(target)
 
     def transform(c, count=None):
@@ -139,12 +143,12 @@ def outputs(v, row, sums, step, table, offset, n_filters, bias, activation):
         address of one inside that comes before them.
     n_filters : how many are stored, 1 to NR vectors.
     bias : address of NR vectors, aligned.
-    activation : 0 none, 1 relu, 2 relu6.
+    activation : its place in ACTIVATIONS.
 
     Reads the sums and the bias; writes `n_filters` elements of each pixel.  Neighbouring bytes are
     not touched.
     """
-    size, n = WINOGRAD_INPUT, WINOGRAD_TILE
+    size, n = INPUT, TILE
     start = v.pointer(sums)
     bounds = limits(v, activation)
 
@@ -180,6 +184,138 @@ multiply = tile_intrinsic(products)
 transform_outputs = tile_intrinsic(outputs)
 
 
+# A block of tiles by a block of panels: its first tile, how many there are and how many are
+# multiplied, since MR or MR - 1 are at a time: what that needs more is the last one again.
+Block = namedtuple("Block", "tile tiles multiplied groups first_panel last_panel")
+# Staging memory: addresses of the transformed inputs and of the sums, of the first of 36 positions,
+# the bytes from one position to the next, and from one tile's inputs to the next's.
+Staged = namedtuple("Staged", "inputs input_step tile_bytes sums sum_step")
+
+
+@chapter
+def block_of(row, plan, index):
+    """The block that a task computes."""
+    panels = ceil_div(plan.group_filters, row.channels)
+    panel_blocks = ceil_div(panels, plan.task_panels)
+    tile = index // panel_blocks * plan.task_tiles
+    images = plan.pixels // (plan.oh * plan.ow)
+    tiles = min(plan.task_tiles, images * ceil_div(plan.oh, TILE) * ceil_div(plan.ow, TILE) - tile)
+    groups = ceil_div(tiles, row.pixels)
+    multiplied = max(tiles, groups * (row.pixels - 1))
+    first = index % panel_blocks * plan.task_panels
+    return Block(tile, tiles, multiplied, groups, first, min(first + plan.task_panels, panels))
+
+
+@chapter
+def staged_in(row, plan, staging):
+    """How staging memory is used."""
+    held = max(plan.task_tiles, ceil_div(plan.task_tiles, row.pixels) * (row.pixels - 1))
+    tile_bytes = ceil_div(plan.block_channels, row.lanes) * row.lanes * row.itemsize
+    # A line more than needed between positions, so that they do not all fall into one set.
+    input_step = held * tile_bytes + 64
+    sum_step = held * row.channels * row.itemsize + 64
+    return Staged(staging, input_step, tile_bytes, staging + INPUT * INPUT * input_step, sum_step)
+
+
+@register_jitable
+def place_of(plan, tile):
+    """The image, and the row and column of the first output, of a tile."""
+    vertical, horizontal = ceil_div(plan.oh, TILE), ceil_div(plan.ow, TILE)
+    y = tile // horizontal
+    x = tile - y * horizontal
+    n = y // vertical
+    return n, (y - n * vertical) * TILE, x * TILE
+
+
+@chapter
+def transform_tiles(row, plan, block, staged, images, zeros, scratch, first_channel, channels):
+    """Transform some channels of a block's inputs into staging memory.
+
+    scratch : address of 36 words.
+    """
+    for t in range(block.multiplied):
+        n, y, x = place_of(plan, block.tile + min(t, block.tiles - 1))
+        y -= plan.top
+        x -= plan.left
+        corner = images + n * plan.image_n + y * plan.image_y + x * plan.image_x
+        for i in range(INPUT):
+            for j in range(INPUT):
+                address = corner + i * plan.image_y + j * plan.image_x
+                if y + i < 0 or y + i >= plan.h or x + j < 0 or x + j >= plan.w:
+                    address = zeros
+                set_word(scratch, i * INPUT + j, address)
+        transform_inputs(
+            row,
+            table=scratch,
+            channels=channels,
+            offset=first_channel * row.itemsize,
+            target=staged.inputs + t * staged.tile_bytes,
+            step=staged.input_step,
+        )
+
+
+@chapter
+def multiply_positions(row, plan, block, staged, panel, first_channel, channels):
+    """Multiply a block's transformed inputs with a panel, position by position.
+
+    panel : address of its bias, and behind it of its rows.
+    """
+    large = max(block.tiles - block.groups * (row.pixels - 1), 0)
+    for p in range(INPUT * INPUT):
+        rows = 1 + p * plan.group_channels + first_channel
+        multiply(
+            row,
+            tiles=staged.inputs + p * staged.input_step,
+            tile_bytes=staged.tile_bytes,
+            large=large,
+            small=block.groups - large,
+            channels=channels,
+            panel=panel + rows * row.channels * row.itemsize,
+            target=staged.sums + p * staged.sum_step,
+            is_first=first_channel == 0,
+        )
+
+
+@chapter
+def store_tiles(row, plan, block, staged, out, residual, scratch, panel, first_filter):
+    """Transform a block's sums into outputs, and add the residuals.
+
+    panel : address of its bias.
+    scratch : address of 16 words.
+    """
+    n_filters = min(row.channels, plan.group_filters - first_filter)
+    for t in range(block.tiles):
+        n, y, x = place_of(plan, block.tile + t)
+        corner = out + n * plan.out_n + y * plan.out_y + x * plan.out_x
+        for i in range(TILE):
+            down = min(i, plan.oh - 1 - y) * plan.out_y
+            for j in range(TILE):
+                right = min(j, plan.ow - 1 - x) * plan.out_x
+                set_word(scratch, i * TILE + j, corner + down + right)
+        transform_outputs(
+            row,
+            sums=staged.sums + t * row.channels * row.itemsize,
+            step=staged.sum_step,
+            table=scratch,
+            offset=first_filter * row.itemsize,
+            n_filters=n_filters,
+            bias=panel,
+            activation=NO_ACTIVATION if residual != 0 else plan.activation,
+        )
+        if residual != 0:
+            add_residuals(
+                row,
+                out=corner + first_filter * row.itemsize,
+                rows=min(TILE, plan.oh - y),
+                out_y=plan.out_y,
+                pixels=min(TILE, plan.ow - x),
+                out_x=plan.out_x,
+                channels=n_filters,
+                residual=residual,
+                activation=plan.activation,
+            )
+
+
 def task(row, plan, images, weights, out, residual, scratch, staging, index):
     """Compute a block of tiles by a block of panels.
 
@@ -194,108 +330,14 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
 
     Assumes windows of 3x3, strides and dilations of 1, one group.
     """
-    size, n = WINOGRAD_INPUT, WINOGRAD_TILE
-    positions = size * size
-    itemsize = row.itemsize
-    panel_row = row.channels * itemsize
-    panel_bytes = panel_row * (1 + positions * plan.group_channels)
-    panels = (plan.group_filters + row.channels - 1) // row.channels
-    panel_blocks = (panels + plan.task_panels - 1) // plan.task_panels
-    vertical, horizontal = (plan.oh + n - 1) // n, (plan.ow + n - 1) // n
-
-    first_tile = index // panel_blocks * plan.task_tiles
-    n_tiles = plan.pixels // (plan.oh * plan.ow) * vertical * horizontal
-    n_tiles = min(plan.task_tiles, n_tiles - first_tile)
-    first_panel = index % panel_blocks * plan.task_panels
-    last_panel = min(first_panel + plan.task_panels, panels)
-
-    # Tiles are multiplied MR or MR - 1 at a time; what that needs more is the last one again.
-    mr = row.pixels
-    groups = (n_tiles + mr - 1) // mr
-    large = max(n_tiles - groups * (mr - 1), 0)
-    held = max(plan.task_tiles, (plan.task_tiles + mr - 1) // mr * (mr - 1))
-    # A line more than needed between positions, so that they do not all fall into one set.
-    lanes = row.lanes
-    tile_bytes = (plan.block_channels + lanes - 1) // lanes * lanes * itemsize
-    input_step = held * tile_bytes + 64
-    sum_step = held * panel_row + 64
-    sums = staging + positions * input_step
-
-    n_blocks = (plan.group_channels + plan.block_channels - 1) // plan.block_channels
-    for panel in range(first_panel, last_panel):
-        first_filter = panel * row.channels
-        bias = weights + plan.weights_offset + panel * panel_bytes
-        for block in range(n_blocks):
-            first_channel = block * plan.block_channels
-            channels = min(plan.block_channels, plan.group_channels - first_channel)
-            if panel == first_panel or n_blocks > 1:
-                for t in range(max(n_tiles, groups * (mr - 1))):
-                    tile = first_tile + min(t, n_tiles - 1)
-                    y = tile // horizontal
-                    x = tile - y * horizontal
-                    image = y // vertical
-                    y = (y - image * vertical) * n - plan.top
-                    x = x * n - plan.left
-                    corner = images + image * plan.image_n + y * plan.image_y + x * plan.image_x
-                    for i in range(size):
-                        for j in range(size):
-                            address = corner + i * plan.image_y + j * plan.image_x
-                            if y + i < 0 or y + i >= plan.h or x + j < 0 or x + j >= plan.w:
-                                address = weights
-                            set_word(scratch, i * size + j, address)
-                    transform_inputs(
-                        row,
-                        scratch,
-                        channels,
-                        first_channel * itemsize,
-                        staging + t * tile_bytes,
-                        input_step,
-                    )
-            for p in range(positions):
-                rows = (1 + p * plan.group_channels + first_channel) * panel_row
-                multiply(
-                    row,
-                    staging + p * input_step,
-                    tile_bytes,
-                    large,
-                    groups - large,
-                    channels,
-                    bias + rows,
-                    sums + p * sum_step,
-                    1 if block == 0 else 0,
-                )
-        for t in range(n_tiles):
-            tile = first_tile + t
-            y = tile // horizontal
-            x = (tile - y * horizontal) * n
-            image = y // vertical
-            y = (y - image * vertical) * n
-            corner = out + image * plan.out_n + y * plan.out_y + x * plan.out_x
-            for i in range(n):
-                down = min(i, plan.oh - 1 - y) * plan.out_y
-                for j in range(n):
-                    right = min(j, plan.ow - 1 - x) * plan.out_x
-                    set_word(scratch, i * n + j, corner + down + right)
-            n_filters = min(row.channels, plan.group_filters - first_filter)
-            transform_outputs(
-                row,
-                sums + t * panel_row,
-                sum_step,
-                scratch,
-                first_filter * itemsize,
-                n_filters,
-                bias,
-                0 if residual != 0 else plan.activation,
-            )
-            if residual != 0:
-                add_residuals(
-                    row,
-                    corner + first_filter * itemsize,
-                    min(n, plan.oh - y),
-                    plan.out_y,
-                    min(n, plan.ow - x),
-                    plan.out_x,
-                    n_filters,
-                    residual,
-                    plan.activation,
-                )
+    block, staged = block_of(row, plan, index), staged_in(row, plan, staging)
+    panel_rows = 1 + INPUT * INPUT * plan.group_channels
+    for p in range(block.first_panel, block.last_panel):
+        panel = weights + plan.weights_offset + p * panel_rows * row.channels * row.itemsize
+        for first in range(0, plan.group_channels, plan.block_channels):
+            channels = min(plan.block_channels, plan.group_channels - first)
+            # One block of all channels serves all panels.
+            if p == block.first_panel or channels < plan.group_channels:
+                transform_tiles(row, plan, block, staged, images, weights, scratch, first, channels)
+            multiply_positions(row, plan, block, staged, panel, first, channels)
+        store_tiles(row, plan, block, staged, out, residual, scratch, panel, p * row.channels)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from .arithmetic import ceil_div
+
 Pair = tuple[int, int]
 Pads = tuple[Pair, Pair]
 
@@ -29,6 +31,10 @@ class Geometry(NamedTuple):
     right: int
     oh: int
     ow: int
+
+    @property
+    def pads(self) -> Pads:
+        return (self.top, self.bottom), (self.left, self.right)
 
     @property
     def group_channels(self) -> int:
@@ -63,7 +69,7 @@ def same_padding(size: int, kernel: int, stride: int, dilation: int, *, lower: b
 
     TensorFlow's rule; an odd zero goes behind, or with `lower` (ONNX' SAME_LOWER) in front.
     """
-    out = -(-size // stride)
+    out = ceil_div(size, stride)
     total = max((out - 1) * stride + extent(kernel, dilation) - size, 0)
     small, large = total // 2, total - total // 2
     return (large, small) if lower else (small, large)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeAlias
 
+from .arithmetic import ceil_div, largest
 from .geometry import Geometry, extent
 
 BLOCK_BYTES = 512 << 10  # of inputs and outputs together
@@ -19,7 +20,7 @@ ROW_BYTES = 8 << 20  # what one row of outputs may need before it is cut: cuts c
 Fits: TypeAlias = Callable[[int, int, int], bool]
 
 
-class Block(NamedTuple):
+class Part(NamedTuple):
     """A part of a convolution: what it reads and writes, and its own sizes."""
 
     geometry: Geometry
@@ -33,7 +34,7 @@ def _axis(start: int, stop: int, size: int, kernel: int, stride: int, dilation: 
     first = start * stride - before
     last = (stop - 1) * stride - before + extent(kernel, dilation)
     step = dilation if stop - start == 1 else 1
-    count = -(-(last - first) // step)  # of inputs and zeros
+    count = ceil_div(last - first, step)  # of inputs and zeros
     before = min(max(-(first // step), 0), count)
     behind = max(min((size - 1 - first) // step + 1, count), before)
     inputs = slice(0, 0)
@@ -42,7 +43,7 @@ def _axis(start: int, stop: int, size: int, kernel: int, stride: int, dilation: 
     return inputs, before, count - behind, dilation // step
 
 
-def part(geometry: Geometry, n: slice, y: slice, x: slice) -> Block:
+def part(geometry: Geometry, n: slice, y: slice, x: slice) -> Part:
     """The convolution that computes the outputs `n`, `y`, `x` alone."""
     g = geometry
     rows, top, bottom, dh = _axis(y.start, y.stop, g.h, g.kh, g.sh, g.dh, g.top)
@@ -60,7 +61,7 @@ def part(geometry: Geometry, n: slice, y: slice, x: slice) -> Block:
         oh=y.stop - y.start,
         ow=x.stop - x.start,
     )
-    return Block(smaller, (n, rows, columns), (n, y, x))
+    return Part(smaller, (n, rows, columns), (n, y, x))
 
 
 def in_bytes(geometry: Geometry, itemsize: int, limit: int = BLOCK_BYTES) -> Fits:
@@ -80,7 +81,7 @@ def in_bytes(geometry: Geometry, itemsize: int, limit: int = BLOCK_BYTES) -> Fit
     return fits
 
 
-def split(geometry: Geometry, fits: Fits, *, multiple: int = 1) -> Iterator[Block]:
+def cut(geometry: Geometry, fits: Fits, *, multiple: int = 1) -> Iterator[Part]:
     """Cut a convolution into parts that fit: images, else rows, else columns; single pixels where
     none does.
 
@@ -99,16 +100,6 @@ def split(geometry: Geometry, fits: Fits, *, multiple: int = 1) -> Iterator[Bloc
         for y in _steps(g.oh, step_y):
             for x in _steps(g.ow, step_x):
                 yield part(g, n, y, x)
-
-
-def largest(limit: int, fits) -> int:
-    """The largest of 1 to `limit` that fits; 1 if none does.  What is less than one that fits,
-    fits."""
-    low, high = 1, limit
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle - 1)
-    return low
 
 
 def _whole(step: int, size: int, multiple: int) -> int:

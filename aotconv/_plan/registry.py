@@ -1,13 +1,11 @@
 """The one table: CPU levels and a row for each compiled kernel.
 
 The build, the JIT rung, the dispatch and the tests all derive from these rows.
-Nothing here imports numba: the table is read on the AOT path too.
 """
 
 from __future__ import annotations
 
 import platform
-import zlib
 from math import gcd
 from typing import NamedTuple
 
@@ -52,7 +50,7 @@ class Row(NamedTuple):
 
     @property
     def itemsize(self) -> int:
-        return np.dtype(self.dtype).itemsize
+        return ITEMSIZES[self.dtype]
 
     @property
     def lanes(self) -> int:
@@ -111,8 +109,8 @@ _DENSE_TILES = {
     32: ((6, 2), (8, 1)),
     64: ((6, 4), (8, 2), (8, 1)),
 }
-# Tiles of small groups, for vectors whose 4-byte lanes can be permuted in any way.
-_GROUPED_TILES = {16: (), 32: ((6, 1),), 64: ((8, 1),)}
+# The same for small groups, where the 4-byte lanes of a vector can be permuted in any way.
+_PERMUTED_TILES = {16: (), 32: ((6, 1),), 64: ((8, 1),)}
 _WINOGRAD_TILES = {16: ((4, 2),), 32: ((6, 2),), 64: ((6, 4),)}
 _PEAK_TILES = {16: ((14, 1),), 32: ((12, 1),), 64: ((12, 1),)}
 # Tiles (rows, pixels, window, stride).
@@ -131,7 +129,7 @@ _IMAGE_TILES = {
     ),
 }
 # Tiles (rows, vectors).
-_STRIP_TILES = ((4, 3), (1, 4))
+_STRIP_TILES = dict.fromkeys((16, 32, 64), ((4, 3), (1, 4)))
 
 # Tiles (pixels, vectors) for all levels with FMA.  Their vectors are of one width: the order of
 # summation depends on the split, and the levels are to agree.
@@ -145,104 +143,37 @@ LOOP_DTYPES = (
     "complex64",
     "complex128",
 )
+ITEMSIZES = {name: np.dtype(name).itemsize for name in AOT_DTYPES + LOOP_DTYPES}
 
-ROWS = tuple(
-    Row(family, dtype, level.name, *tile)
-    for level in LEVELS.values()
-    for dtype in AOT_DTYPES
-    for family, tiles in (
-        ("dense", _DENSE_TILES[level.vector_bytes]),
-        ("image", _IMAGE_TILES[level.vector_bytes]),
-        ("depthwise", _DEPTHWISE_TILES[level.vector_bytes]),
-        ("strip", _STRIP_TILES),
-        ("winograd", _WINOGRAD_TILES[level.vector_bytes]),
-        ("peak", _PEAK_TILES[level.vector_bytes]),
-    )
-    for tile in tiles
-) + tuple(
-    Row("narrow", dtype, level.name, *_NARROW_TILE, split=split)
-    for level in LEVELS.values()
-    if level.fma and level.vector_bytes >= NARROW_BYTES
-    for dtype in AOT_DTYPES
-    for split in (2, 4, 8)
-    if split * np.dtype(dtype).itemsize <= NARROW_BYTES
-)
-ROWS += tuple(
-    Row("grouped", dtype, level.name, *tile, permuted=1)
-    for level in LEVELS.values()
-    if IS_X86_64
-    for dtype in AOT_DTYPES
-    for tile in _GROUPED_TILES[level.vector_bytes]
+ROWS = (
+    *(
+        Row(family, dtype, level.name, *tile)
+        for level in LEVELS.values()
+        for dtype in AOT_DTYPES
+        for family, tiles in (
+            ("dense", _DENSE_TILES),
+            ("image", _IMAGE_TILES),
+            ("depthwise", _DEPTHWISE_TILES),
+            ("strip", _STRIP_TILES),
+            ("winograd", _WINOGRAD_TILES),
+            ("peak", _PEAK_TILES),
+        )
+        for tile in tiles[level.vector_bytes]
+    ),
+    *(
+        Row("narrow", dtype, level.name, *_NARROW_TILE, split=split)
+        for level in LEVELS.values()
+        if level.fma and level.vector_bytes >= NARROW_BYTES
+        for dtype in AOT_DTYPES
+        for split in (2, 4, 8)
+        if split * ITEMSIZES[dtype] <= NARROW_BYTES
+    ),
+    *(
+        Row("dense", dtype, level.name, *tile, permuted=1)
+        for level in LEVELS.values()
+        if IS_X86_64
+        for dtype in AOT_DTYPES
+        for tile in _PERMUTED_TILES[level.vector_bytes]
+    ),
 )
 LOOP_ROWS = tuple(Row("loop", dtype, level, 1, 1) for level in LEVELS for dtype in LOOP_DTYPES)
-
-# What a plan tells its kernel: one int64 word each, in this order.
-# Sizes in elements; the strides `image_*` and `out_*` and `weights_offset` in bytes.
-FIELDS = (
-    "tasks",
-    "h",
-    "w",
-    "kh",
-    "kw",
-    "sh",
-    "sw",
-    "dh",
-    "dw",
-    "top",
-    "left",
-    "oh",
-    "ow",
-    "pixels",  # n * oh * ow
-    "group_channels",
-    "group_filters",
-    "groups",
-    "panel_groups",  # groups whose filters share a panel
-    "image_n",
-    "image_y",
-    "image_x",
-    "image_c",
-    "out_n",
-    "out_y",
-    "out_x",
-    "out_c",
-    "activation",  # 0 none, 1 relu, 2 relu6
-    "task_pixels",  # output pixels in a task
-    "task_panels",  # panels in a task; in the depthwise family, vectors of channels
-    "task_rows",  # rows and columns of output pixels in a task
-    "task_columns",
-    "task_tiles",  # tiles of output pixels in a task of the winograd family
-    "block_taps",  # taps in a block of the reduction
-    "block_channels",  # channels in a block of the reduction
-    "block_run",  # elements of an output row in a strip
-    "border",  # what is done where windows leave the image, one of the constants below
-    "staging",  # bytes of memory beside the stack that each thread is given
-    "merge_rows",  # whether neighbouring pixels lie side by side in memory
-    "weights_offset",  # from the packed zeros to the weights behind them
-)
-# The fields of which a family uses only its own.
-BLOCKING = tuple(name for name in FIELDS if name.startswith(("task_", "block_")))
-ACTIVATIONS = (None, "relu", "relu6")
-
-# Of the dense family: nothing, for no window leaves the image; windows are copied between zeros;
-# taps outside point at zeros; taps outside are skipped.
-NO_BORDER, COPIED, ZEROS, SKIPPED = range(4)
-# Bytes between its staged output pixels, whose distance is then no power of two: those lie in few
-# sets of the cache.
-STAGED_GAP = 64
-# What is said of each of its tiles.
-DENSE_TILE_WORDS = 7
-# Products that the dense kernel multiplies at a time.
-UNROLL = 4
-# The winograd family: outputs and inputs of a tile, along either axis, and the points of its
-# transforms beside 0, minus these, and infinity.
-WINOGRAD_TILE, WINOGRAD_INPUT = 4, 6
-WINOGRAD_POINTS = 0.625, 1.5
-# int64 words of scratch for each thread, for tables of addresses.
-SCRATCH_WORDS = 4096
-SCRATCH_BYTES = 8 * SCRATCH_WORDS
-
-# A function of this name, and of no other, is in every module whose plans and weights look as
-# here.  To be counted up when a family packs its weights in another way, or kernels take other
-# arguments.
-PACKING = 8
-ABI = f"abi_{zlib.crc32(repr((PACKING, FIELDS, SCRATCH_WORDS, ROWS)).encode()):08x}"

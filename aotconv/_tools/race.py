@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 import aotconv
 
 from .._core import ladder, threads
-from .._plan import select as plan
+from .._plan.peak import peak_words
 from .._plan.registry import ROWS
 from .board import BOARD, Layer, Problem
 from .errors import CommandError, DisagreementError
@@ -93,7 +93,7 @@ def multiply_adds(dtype: str, n_threads: int) -> tuple[Call, float]:
     row = next(r for r in ROWS if (r.family, r.dtype, r.level) == ("peak", dtype, rung.level))
     team = threads.count(n_threads, 0)
     iterations, tasks = 1 << 16, 4 * team
-    words = plan.peak_words(iterations, tasks)
+    words = np.array(peak_words(iterations, tasks), np.int64)
     vectors = np.repeat(np.array([[1], [0.5], [1]], dtype), row.lanes, axis=1)
     out = np.empty((tasks, row.lanes), dtype)
     function = rung.kernel(row)

@@ -16,7 +16,8 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from .._core import ladder
-from .._plan import select as plan
+from .._plan import family
+from .._plan.select import select
 from .board import Layer, Problem
 from .cliffs import Loss, Sizes, losses
 from .errors import CommandError
@@ -177,8 +178,8 @@ def row_name(layer: Layer, dtype: str) -> str:
     rung = ladder.rung(dtype)
     assert rung is not None  # the command has asked
     strides, dilations = (layer.strides,) * 2, (layer.dilations,) * 2
-    sizes = plan.Layer(*layer.filters, layer.groups, strides, dilations)
-    return plan.select(sizes, dtype, rung.level).name
+    sizes = family.Layer(*layer.filters, layer.groups, strides, dilations)
+    return select(sizes, dtype, rung.level).name
 
 
 def measure(layer: Layer, dtype: str, seconds: float) -> Case:

@@ -1,0 +1,55 @@
+"""Depthwise convolution of a known window and stride (`_kernels.depthwise`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .arithmetic import ceil_div
+from .family import Family, Layer, Panels, Work, row_tasks
+from .geometry import Geometry
+from .registry import Row
+
+WEIGHT_BYTES = 16 << 10  # of weights in a task: half the first-level cache
+
+
+def choose(rows: Sequence[Row], layer: Layer) -> Row | None:
+    return next((row for row in rows if _serves(row, layer)), None)
+
+
+def _serves(row: Row, layer: Layer) -> bool:
+    window = (row.window, row.window), (row.stride, row.stride), (1, 1)
+    if not layer.channelwise or window != (layer[:2], layer.strides, layer.dilations):
+        return False
+    return 3 * layer.groups > row.lanes  # with fewer, vectors along the elements hold more
+
+
+def most_panels(row: Row) -> int:
+    """The most vectors of channels in a task."""
+    return max(1, WEIGHT_BYTES // ((1 + row.window**2) * row.lanes * row.itemsize))
+
+
+def blocking(work: Work) -> dict[str, int]:
+    row, g = work.row, work.geometry
+    panels, rows = ceil_div(g.c, row.lanes), row_tasks(g, row.pixels)
+    parts = max(ceil_div(panels, most_panels(row)), ceil_div(work.wanted_tasks, rows))
+    task_panels = ceil_div(panels, min(panels, parts))
+    return {"tasks": rows * ceil_div(panels, task_panels), "task_panels": task_panels}
+
+
+def packing(row: Row, layer: Layer) -> Panels:
+    """Zeros for a task's channels; then for each vector of them its rows, filled with zeros."""
+    return Panels(most_panels(row) * row.lanes, layer.n_filters, row.lanes)
+
+
+def cost(row: Row, g: Geometry) -> float:
+    return 0.0
+
+
+DEPTHWISE = Family(
+    "depthwise",
+    choose,
+    blocking,
+    packing,
+    cost,
+    fields=("task_panels",),  # vectors of channels in a task
+)

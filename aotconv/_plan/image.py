@@ -1,0 +1,37 @@
+"""Channelwise convolution of images of few channels by a known window (`_kernels.image`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .family import ADJACENT, Family, Layer, Repeated, Work, row_tasks
+from .geometry import Geometry
+from .registry import Row
+
+
+def choose(rows: Sequence[Row], layer: Layer) -> Row | None:
+    return next((row for row in rows if _serves(row, layer)), None)
+
+
+def _serves(row: Row, layer: Layer) -> bool:
+    window = (row.window, row.window), (row.stride, row.stride), (1, 1)
+    if not layer.channelwise or window != (layer[:2], layer.strides, layer.dilations):
+        return False
+    divides = 1 < layer.groups < row.lanes and row.lanes % layer.groups == 0
+    return layer.groups == row.period or (not row.period and divides)
+
+
+def blocking(work: Work) -> dict[str, int]:
+    return {"tasks": row_tasks(work.geometry, work.row.pixels)}
+
+
+def packing(row: Row, layer: Layer) -> Repeated:
+    """Zeros for a tile's inputs; then the rows, repeated over whole vectors."""
+    return Repeated(row.reach * row.lanes, row.period_vectors * row.lanes)
+
+
+def cost(row: Row, g: Geometry) -> float:
+    return 0.0
+
+
+IMAGE = Family("image", choose, blocking, packing, cost, takes=frozenset((ADJACENT,)))

@@ -13,9 +13,8 @@ from ._core.ladder import Rung
 from ._plan import select as plan
 from ._plan.geometry import Geometry
 
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
-
+if TYPE_CHECKING or np.__version__.startswith("1."):
+    import numpy.typing  # NumPy 2 does when a hint is evaluated: import is spared a millisecond
 
 Pair: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
 Padding: TypeAlias = (
@@ -279,8 +278,8 @@ class Conv2D(_Convolution):
 
     def __init__(
         self,
-        filters: ArrayLike,
-        bias: ArrayLike | None = None,
+        filters: np.typing.ArrayLike,
+        bias: np.typing.ArrayLike | None = None,
         strides: Pair = 1,
         padding: Padding = "valid",
         *,
@@ -300,12 +299,12 @@ class Conv2D(_Convolution):
 
     def __call__(
         self,
-        images: ArrayLike,
-        out: NDArray[Any] | None = None,
+        images: np.typing.ArrayLike,
+        out: np.typing.NDArray[Any] | None = None,
         threads: int | None = None,
         *,
-        residual: ArrayLike | None = None,
-    ) -> NDArray[Any]:
+        residual: np.typing.ArrayLike | None = None,
+    ) -> np.typing.NDArray[Any]:
         """Convolve `images`, as `conv2d` does.
 
         Parameters
@@ -351,9 +350,9 @@ class Conv2D(_Convolution):
 
 
 def conv2d(
-    images: ArrayLike,
-    filters: ArrayLike,
-    bias: ArrayLike | None = None,
+    images: np.typing.ArrayLike,
+    filters: np.typing.ArrayLike,
+    bias: np.typing.ArrayLike | None = None,
     strides: Pair = 1,
     padding: Padding = "valid",
     *,
@@ -361,11 +360,11 @@ def conv2d(
     groups: int = 1,
     data_format: DataFormat = "NHWC",
     activation: Activation | None = None,
-    residual: ArrayLike | None = None,
-    out: NDArray[Any] | None = None,
+    residual: np.typing.ArrayLike | None = None,
+    out: np.typing.NDArray[Any] | None = None,
     threads: int | None = None,
     algorithm: Algorithm = "auto",
-) -> NDArray[Any]:
+) -> np.typing.NDArray[Any]:
     """Convolve images with filters.
 
     As in neural networks, the filters are not flipped::

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.metadata
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -83,6 +86,19 @@ def test_the_wheel_holds_the_modules_asked_for_and_requires_numpy_alone(wheel):
         years = {each.date_time[0] for each in archive.infolist()}
     assert "aotconv/py.typed" in names and years == {1980}
     assert not [name for name in names if not name.startswith(("aotconv/", "aotconv-"))]
+
+
+def test_the_extra_for_tests_names_what_the_tests_and_the_build_import(wheel):
+    files = [*(ROOT / "tests").glob("*.py"), ROOT / "build_kernels.py"]
+    nodes = [node for path in files for node in ast.walk(ast.parse(path.read_text()))]
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom)]
+    own = {"aotconv", *(path.stem for path in files)}
+    packages = {name.partition(".")[0] for name in names} - own - sys.stdlib_module_names
+    (installed,) = importlib.metadata.distributions(path=[str(wheel)])
+    named = {re.match(r"[\w-]+", each)[0] for each in installed.requires}
+    assert packages - named == {"PIL", "atheris"}  # of pillow; of a program that says what it needs
+    assert {"pillow", "build", "setuptools"} <= named
 
 
 def test_the_wheel_computes_with_compiled_kernels_where_only_numpy_is(bare_python, tmp_path):

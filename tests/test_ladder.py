@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import sysconfig
 import warnings
 
 import numpy as np
 import pytest
 from conftest import AOT_LEVELS, AVAILABLE
-from processes import PACKAGE, TESTS, output_of, run_python
+from processes import output_of, run_python
 
 import aotconv
 from aotconv._core import cpu, ladder
@@ -166,32 +164,6 @@ def test_without_compiled_modules_and_numba_numpy_computes_and_one_warning_says_
     assert "aotconv runs without its compiled kernels" in said
     assert "NumPy computes instead" in said and "not installed for this Python" in said
     assert "lacks" not in said
-
-
-FIRST_LINE = """
-import warnings
-import numpy as np, aotconv
-warnings.simplefilter("error")
-try:
-    aotconv.conv2d(np.ones((1, 5, 5, 2), "f4"), np.ones((3, 3, 2, 4), "f4"))
-except aotconv.FallbackWarning as warning:
-    print(str(warning).splitlines()[0])
-"""
-
-
-def test_the_warning_begins_with_the_cure_in_a_source_folder_without_modules_and_only_there(
-    tmp_path,
-):
-    package, compiled = tmp_path / "aotconv", shutil.ignore_patterns("*.so", "*.pyd", "__pycache__")
-    shutil.copytree(PACKAGE / "aotconv", package, ignore=compiled)
-    reasons = "aotconv runs without its compiled kernels: "
-    assert output_of(FIRST_LINE, cwd=tmp_path).startswith(reasons)
-    shutil.copy(TESTS.parent / "build_kernels.py", tmp_path)
-    cure = "this is aotconv's source folder: run `pip install -e .` (or leave the folder)"
-    assert output_of(FIRST_LINE, cwd=tmp_path) == cure
-    for level in LEVELS.values():  # built, though not to be used
-        (package / f"{level.module}{sysconfig.get_config_var('EXT_SUFFIX')}").touch()
-    assert output_of(FIRST_LINE, cwd=tmp_path).startswith(reasons)
 
 
 def test_a_fallback_that_was_chosen_does_not_warn():

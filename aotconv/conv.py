@@ -9,9 +9,8 @@ from ._core import check
 from ._core.layer import Convolution, checked, kept
 from ._core.pack import copied
 
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
-
+if TYPE_CHECKING or np.__version__.startswith("1."):
+    import numpy.typing  # NumPy 2 does when a hint is evaluated: import is spared a millisecond
 
 Pair: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
 Padding: TypeAlias = (
@@ -50,8 +49,8 @@ class Conv2D(Convolution):
 
     def __init__(
         self,
-        filters: ArrayLike,
-        bias: ArrayLike | None = None,
+        filters: np.typing.ArrayLike,
+        bias: np.typing.ArrayLike | None = None,
         strides: Pair = 1,
         padding: Padding = "valid",
         *,
@@ -71,12 +70,12 @@ class Conv2D(Convolution):
 
     def __call__(
         self,
-        images: ArrayLike,
-        out: NDArray[Any] | None = None,
+        images: np.typing.ArrayLike,
+        out: np.typing.NDArray[Any] | None = None,
         threads: int | None = None,
         *,
-        residual: ArrayLike | None = None,
-    ) -> NDArray[Any]:
+        residual: np.typing.ArrayLike | None = None,
+    ) -> np.typing.NDArray[Any]:
         """Convolve `images`, as `conv2d` does.
 
         Parameters
@@ -120,9 +119,9 @@ class Conv2D(Convolution):
 
 
 def conv2d(
-    images: ArrayLike,
-    filters: ArrayLike,
-    bias: ArrayLike | None = None,
+    images: np.typing.ArrayLike,
+    filters: np.typing.ArrayLike,
+    bias: np.typing.ArrayLike | None = None,
     strides: Pair = 1,
     padding: Padding = "valid",
     *,
@@ -130,11 +129,11 @@ def conv2d(
     groups: int = 1,
     data_format: DataFormat = "NHWC",
     activation: Activation | None = None,
-    residual: ArrayLike | None = None,
-    out: NDArray[Any] | None = None,
+    residual: np.typing.ArrayLike | None = None,
+    out: np.typing.NDArray[Any] | None = None,
     threads: int | None = None,
     algorithm: Algorithm = "auto",
-) -> NDArray[Any]:
+) -> np.typing.NDArray[Any]:
     """Convolve images with filters.
 
     As in neural networks, the filters are not flipped::

@@ -5,15 +5,17 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import AVAILABLE
-from processes import output_of
+from processes import TESTS, output_of
 
 import aotconv
+from aotconv._plan.registry import LEVELS
 
 PACKAGE = Path(aotconv.__file__).parent
 HAS_COMPILED = bool(list(PACKAGE.glob("_cpu.*")))
@@ -222,6 +224,36 @@ except aotconv.FallbackWarning as warning:
 """
     said = output_of(code, flags=("-I", "-S"), **NOWHERE)
     assert said == ("jit" if "jit" in AVAILABLE else "numpy")
+
+
+FIRST_LINE = """
+import warnings
+import numpy as np, aotconv
+warnings.simplefilter("error")
+try:
+    aotconv.conv2d(np.ones((1, 9, 9, 2), "f4"), np.ones((3, 3, 2, 4), "f4"))
+except aotconv.FallbackWarning as warning:
+    print(str(warning).splitlines()[0])
+"""
+
+
+def test_a_source_folder_without_modules_says_first_what_to_do_and_an_installed_package_does_not(
+    tmp_path,
+):
+    folder = copy_of_the_source(tmp_path)
+
+    def first_line():
+        return output_of(f"{importing(folder)}{FIRST_LINE}", flags=("-I", "-S"), **NOWHERE)
+
+    reasons = "aotconv runs without its compiled kernels: "
+    assert first_line().startswith(reasons)
+    shutil.copy(TESTS.parent / "build_kernels.py", folder)
+    cure = "this is aotconv's source folder: run `pip install -e .` (or leave the folder)"
+    assert first_line() == cure
+    for level in LEVELS.values():  # there, though they do not load
+        name = f"{level.module}{sysconfig.get_config_var('EXT_SUFFIX')}"
+        (folder / "aotconv" / name).touch()
+    assert first_line().startswith(reasons)
 
 
 def test_many_threads_may_import_at_once():

@@ -153,13 +153,15 @@ def blocking(packages):
 
 def test_without_compiled_modules_numba_computes_and_one_warning_names_reason_and_cure():
     said = output_of(blocking(set()))
-    assert said.startswith("jit 1 FallbackWarning aotconv runs without its compiled kernels")
+    assert said.startswith("jit 1 FallbackWarning ")
+    assert "aotconv runs without its compiled kernels" in said
     assert "not installed for this Python" in said and "pip install" in said
 
 
 def test_without_compiled_modules_and_numba_numpy_computes_and_one_warning_says_so():
     said = output_of(blocking({"numba"}))
-    assert said.startswith("numpy 1 FallbackWarning aotconv runs without its compiled kernels")
+    assert said.startswith("numpy 1 FallbackWarning ")
+    assert "aotconv runs without its compiled kernels" in said
     assert "NumPy computes instead" in said and "not installed for this Python" in said
     assert "lacks" not in said
 

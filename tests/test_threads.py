@@ -292,8 +292,8 @@ def machine(monkeypatch, tmp_path):
         threads._quota.cache_clear()
         return aotconv.get_num_threads()
 
-    monkeypatch.setattr(threads, "_CGROUP", tmp_path / "cgroup")
-    monkeypatch.setattr(threads, "_OWN_CGROUP", tmp_path / "own")
+    monkeypatch.setattr(threads, "_CGROUP", str(tmp_path / "cgroup"))
+    monkeypatch.setattr(threads, "_OWN_CGROUP", str(tmp_path / "own"))
     monkeypatch.setattr(threads, "openmp_runtime", Runtime)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.metadata
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -85,6 +88,19 @@ def test_the_wheel_holds_the_modules_asked_for_and_requires_numpy_alone(wheel):
     assert not [name for name in names if not name.startswith(("aotconv/", "aotconv-"))]
 
 
+def test_the_extra_for_tests_names_what_the_tests_and_the_build_import(wheel):
+    files = [*(ROOT / "tests").glob("*.py"), ROOT / "build_kernels.py"]
+    nodes = [node for path in files for node in ast.walk(ast.parse(path.read_text()))]
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom)]
+    own = {"aotconv", *(path.stem for path in files)}
+    packages = {name.partition(".")[0] for name in names} - own - sys.stdlib_module_names
+    (installed,) = importlib.metadata.distributions(path=[str(wheel)])
+    named = {re.match(r"[\w-]+", each)[0] for each in installed.requires}
+    assert packages - named == {"PIL", "atheris"}  # of pillow; of a program that says what it needs
+    assert {"pillow", "build", "setuptools"} <= named
+
+
 def test_the_wheel_computes_with_compiled_kernels_where_only_numpy_is(bare_python, tmp_path):
     smoke = (bare_python, "-I", ROOT / "tests" / "smoke.py", "--level", LEVEL)
     said = run(*smoke, cwd=tmp_path)
@@ -156,8 +172,8 @@ def test_a_compiler_without_cpp_is_named_before_the_build_with_what_it_says(tmp_
 
 def test_a_kernel_that_does_not_compile_fails_the_build_which_says_nothing_else(tmp_path):
     source = copy_sources(tmp_path)
-    broken = source / "aotconv" / "_kernels" / "dense.py"
-    broken.write_text(broken.read_text().replace("v.splat(", "v.splatter("))
+    for path in (source / "aotconv" / "_kernels").glob("*.py"):
+        path.write_text(path.read_text().replace("v.splat(", "v.splatter("))
     command = [sys.executable, "-W", "always", "build_kernels.py", "--levels", LEVEL]
     environment = {**os.environ, "PYTHONWARNINGS": "always"}
     result = subprocess.run(

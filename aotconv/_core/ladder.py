@@ -244,6 +244,14 @@ def rung(dtype: str) -> Rung | None:
     return None
 
 
+def _is_source_folder() -> bool:
+    """Whether the package lies in a clone in which nothing is compiled for this Python."""
+    clone = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    return os.path.isfile(os.path.join(clone, "build_kernels.py")) and not any(
+        importlib.util.find_spec(f"aotconv.{level.module}") for level in LEVELS.values()
+    )
+
+
 def _warn_of_fall(chosen: Implementation, computes: str, dtype: str) -> None:
     slower = {"jit": "numba's JIT compiler", "numpy": "NumPy"}[computes]
     if chosen.name != computes:
@@ -256,10 +264,12 @@ def _warn_of_fall(chosen: Implementation, computes: str, dtype: str) -> None:
         reasons = "; ".join(
             f"{each.name}: {each.reason}" for each in implementations() if not each.available
         )
+        cure = "this is aotconv's source folder: run `pip install -e .` (or leave the folder)\n"
+        first = cure if _is_source_folder() else ""
         _warn_once(
-            f"aotconv runs without its compiled kernels: {slower} computes instead, which is "
-            f"slower ({reasons}). Install a wheel for this Python and CPU, or build one where a C "
-            "compiler is: pip install . (in a clone: pip install -e . or python "
+            f"{first}aotconv runs without its compiled kernels: {slower} computes instead, which "
+            f"is slower ({reasons}). Install a wheel for this Python and CPU, or build one where a "
+            "C compiler is: pip install . (in a clone: pip install -e . or python "
             "build_kernels.py). To silence this, choose it: "
             f"AOTCONV_IMPLEMENTATION={computes}"
         )

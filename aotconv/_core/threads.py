@@ -12,7 +12,6 @@ import math
 import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from .check import integer
 
@@ -29,8 +28,9 @@ _LIBRARIES = {
 # process where it cannot start as many as it is asked for.
 THREADS_PER_CPU = 4
 
-_CGROUP, _OWN_CGROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
-_OWN_STATE = Path("/proc/self/stat")
+# Names, not Paths: to import pathlib would take a third of the package's import.
+_CGROUP, _OWN_CGROUP = "/sys/fs/cgroup", "/proc/self/cgroup"
+_OWN_STATE = "/proc/self/stat"
 
 _limit: int | None = None  # set_num_threads
 # OpenMP's threads do not survive a fork, whoever started them: a child that asks for a team waits
@@ -47,10 +47,16 @@ def _is_loaded(name: str) -> bool:
     return True
 
 
+def _text(path: str) -> str:
+    """What a file of the system says; names in it may be no UTF-8."""
+    with open(path, "rb") as file:
+        return os.fsdecode(file.read())
+
+
 def _began_as_a_fork() -> bool:
     """Whether this process was forked and has executed no program since, as far as Linux tells."""
     try:
-        words = _OWN_STATE.read_bytes().rpartition(b")")[2].split()
+        words = _text(_OWN_STATE).rpartition(")")[2].split()
     except OSError:
         return False
     return bool(int(words[6]) & 0x40)  # of its flags, PF_FORKNOEXEC
@@ -80,30 +86,29 @@ def _gomp_parallel() -> int:
     return ctypes.cast(runtime.GOMP_parallel, ctypes.c_void_p).value or 0
 
 
-def _control_groups() -> Iterator[tuple[Path, bool]]:
+def _control_groups() -> Iterator[tuple[str, bool]]:
     """The folders of the control groups that this process is in, and whether of version 1."""
     try:
-        lines = os.fsdecode(_OWN_CGROUP.read_bytes()).splitlines()
+        lines = _text(_OWN_CGROUP).splitlines()
     except OSError:
         return  # not Linux, or no /proc
     for line in lines:
         _, controllers, name = line.split(":", 2)
         if controllers == "" or "cpu" in controllers.split(","):
-            root = _CGROUP / "cpu" if controllers else _CGROUP
-            group = root / name.strip("/")
-            for folder in (group, *group.parents):
+            root = f"{_CGROUP}/cpu" if controllers else _CGROUP
+            folder = f"{root}/{name.strip('/')}".rstrip("/")
+            while len(folder) >= len(root):
                 yield folder, bool(controllers)
-                if folder == root:
-                    break
+                folder = os.path.dirname(folder)
 
 
-def _granted(folder: Path, version_1: bool) -> float:
+def _granted(folder: str, version_1: bool) -> float:
     """CPUs' worth of time that a control group grants; infinity if it sets no limit."""
     try:
         if version_1:
-            quota, period = ((folder / f"cpu.cfs_{n}_us").read_text() for n in ("quota", "period"))
+            quota, period = (_text(f"{folder}/cpu.cfs_{n}_us") for n in ("quota", "period"))
         else:
-            quota, period = (folder / "cpu.max").read_text().split()
+            quota, period = _text(f"{folder}/cpu.max").split()
         return int(quota) / int(period) if int(quota) > 0 else math.inf
     except (OSError, ValueError):  # no such file, or "max"
         return math.inf

@@ -236,39 +236,48 @@ def test_every_argument_has_a_row_and_no_row_is_left_over():
 
 
 def test_an_argument_that_nobody_taught_fails_by_its_name_and_says_where_it_belongs():
-    with pytest.raises(LookupError, match=r"'padding_made_up'.* ARGUMENTS of tests/hostile/argu"):
-        Case(None, None, ONE, 1).arguments(["padding_made_up"])
+    def conv2d(images, filters, made_up="valid"):
+        pass
+
+    with pytest.raises(LookupError, match=r"'made_up'.* ARGUMENTS of tests/hostile/arguments.py"):
+        [arguments.row_of(name) for name in arguments.names_of(conv2d)]
 
 
 def test_conv2d_takes_what_a_layer_and_its_call_take_with_the_same_defaults():
-    assert sorted([*LAYER, *CALL]) == sorted(arguments.names_of(aotconv.conv2d))
-    defaults = arguments.defaults().given
-    for door in DOORS[:3]:
-        for name in arguments.names_of(door):
-            assert inspect.signature(door).parameters[name].default == defaults[name]
+    ours, *theirs = (inspect.signature(door).parameters for door in DOORS[:3])
+    assert sorted([*LAYER, *CALL]) == sorted(ours)
+    for parameters in theirs:
+        for name in parameters.keys() - {"self"}:
+            assert parameters[name].default == ours[name].default
 
 
-def give(name: str, value):
-    """Call a door with one argument, beside which all are right."""
-    if name == "shape":
-        return aotconv.Conv2D(ONE).output_shape(value)
-    if name == "use":
-        return aotconv.use(value)
-    return aotconv.conv2d(**{"images": ONE, "filters": ONE, name: value})
+NEEDED = {"self": aotconv.Conv2D(ONE), "images": ONE, "filters": ONE, "shape": ONE.shape}
 
 
-@pytest.mark.parametrize("name", [*ARGUMENTS, "use"])
-def test_all_garbage_is_refused_in_a_short_message_that_names_its_argument(watched, name):
-    rows = {**ARGUMENTS, "use": ARGUMENTS["algorithm"]}
-    for make in rows[name].garbage(Case(None, np.random.default_rng(0), ONE, 1, ONE)):
+@pytest.mark.parametrize(
+    ("door", "name"),
+    [
+        pytest.param(door, name, id=f"{door.__name__}-{name}")
+        for door in DOORS
+        for name in arguments.names_of(door)
+    ],
+)
+def test_all_garbage_is_refused_in_a_short_message_that_names_its_argument(watched, door, name):
+    needed = {each: NEEDED[each] for each in inspect.signature(door).parameters if each in NEEDED}
+    for make in arguments.row_of(name).garbage(Case(None, np.random.default_rng(0), ONE, 1, ONE)):
         piece = make()
-        print(piece.label)  # the last of these is what fails
-        named = "is no implementation" if name == "use" else f"{name} must"
-        error = refusal(lambda piece=piece: give(name, piece.value), piece.meaning, named)
+        print(piece.label)  # the last one is what fails
+        given = {**needed, name: piece.value}
+        error = refusal(lambda given=given: door(**given), piece.meaning, f"{name} must")
         assert len(str(error)) < 500
         is_lie = piece.meaning is WRONG and type(piece.value).__module__ == lies.__name__
         if is_lie and name in ("images", "filters", "bias", "residual", "out"):
             assert type(error) is TypeError
+
+
+def test_use_refuses_all_that_is_no_implementation():
+    for make in pieces.no_choices():
+        refusal(lambda make=make: aotconv.use(make().value), WRONG, "is no implementation")
 
 
 # What the cases above found, pinned.

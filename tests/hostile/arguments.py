@@ -18,28 +18,8 @@ from strategies import integer_values, seeds
 
 import aotconv
 
-from . import right
-from .pieces import (
-    FAR,
-    Maker,
-    Piece,
-    arrays,
-    fresh,
-    no_arrays,
-    no_choices,
-    no_ints,
-    no_outs,
-    no_paddings,
-    no_pairs,
-    no_shapes,
-    of_int,
-    of_shape,
-    outs,
-    paddings,
-    plain,
-    step_pairs,
-    texts,
-)
+from . import pieces, right
+from .pieces import FAR, Maker, Piece, plain
 
 COMPUTED = 60_000  # elements of a result, and products of an element, that a case computes
 KINDS = ["float32"] * 4 + ["float64"] * 2 + ["float16", "longdouble", "int32", "complex64", "uint8"]
@@ -102,7 +82,7 @@ class Case:
         for name in names:
             row = row_of(name)
             is_garbage = self.one_in(14)
-            piece = self.draw(fresh(row.garbage(self))) if is_garbage else row.right(self)
+            piece = self.draw(pieces.fresh(row.garbage(self))) if is_garbage else row.right(self)
             self.drawn[name] = piece
         return self.drawn
 
@@ -118,7 +98,9 @@ class Row(NamedTuple):
 
 
 def array(of: Callable[[Case], np.ndarray]) -> Row:
-    return Row(lambda case: no_arrays(of(case)), lambda case: case.draw(arrays(of(case))))
+    return Row(
+        lambda case: pieces.no_arrays(of(case)), lambda case: case.draw(pieces.arrays(of(case)))
+    )
 
 
 def drawn(garbage: list[Maker], strategy: st.SearchStrategy[Piece]) -> Row:
@@ -131,27 +113,27 @@ def seldom(number: int, row: Row, default: Piece) -> Row:
 
 
 def groups(case: Case) -> Piece:
-    return case.draw(of_int(7 if case.one_in(10) else case.groups))
+    return case.draw(pieces.of_int(7 if case.one_in(10) else case.groups))
 
 
 def activation(case: Case) -> Piece:
     is_defined = case.filters.dtype.kind != "c" or case.one_in(14)
-    return case.draw(texts([None, "relu", "relu6"] if is_defined else [None]))
+    return case.draw(pieces.texts([None, "relu", "relu6"] if is_defined else [None]))
 
 
 def residual(case: Case) -> Piece:
-    shape, dtype = case.result.shape, str(case.result.dtype)
     if case.result is SMALL:
         return plain(None)
-    dtype = case.draw(st.sampled_from([dtype] * 4 + ["int32", "complex64", "float16"]))
+    shape, same = case.result.shape, str(case.result.dtype)
+    dtype = case.draw(st.sampled_from([same] * 4 + ["int32", "complex64", "float16"]))
     shape = (*shape[:-1], shape[-1] + 1) if case.one_in(14) else shape
-    return case.draw(arrays(integer_values(case.rng, shape, dtype)))
+    return case.draw(pieces.arrays(integer_values(case.rng, shape, dtype)))
 
 
 def out(case: Case) -> Piece:
     if case.result is SMALL:
         return plain(None)
-    return case.draw(outs(case.result, case.drawn["images"]))
+    return case.draw(pieces.outs(case.result, case.drawn["images"]))
 
 
 def shape(case: Case) -> Piece:
@@ -160,30 +142,29 @@ def shape(case: Case) -> Piece:
     channels = case.filters.shape[-2] * case.groups
     first = right.channels_first(case.layer.meaning)
     sizes = (n, channels, h, w) if first else (n, h, w, channels)
-    return case.draw(
-        of_shape(case.draw(st.sampled_from([sizes, sizes[1:], sizes[2:], (*sizes, 1)])))
-    )
+    some = case.draw(st.sampled_from([sizes, sizes[1:], sizes[2:], (*sizes, 1)]))
+    return case.draw(pieces.of_tuple(some, or_number=False))
 
 
 ONES = Piece(1, (1, 1), "1")
 FORMATS = ["NHWC", "NCHW", "channels_last", "channels_first"]
-NUMBERS_OF_THREADS = st.sampled_from([1, 2, 3, *FAR]).flatmap(of_int)
+NUMBERS_OF_THREADS = st.sampled_from([1, 2, 3, *FAR]).flatmap(pieces.of_int)
 
 ARGUMENTS = {
     "images": array(lambda case: case.images),
     "filters": array(lambda case: case.filters),
     "bias": seldom(2, array(lambda case: case.bias), plain(None)),
-    "strides": drawn(no_pairs(1), step_pairs()),
-    "padding": drawn(no_paddings(), paddings()),
-    "dilations": seldom(2, drawn(no_pairs(1), step_pairs()), ONES),
-    "groups": Row(lambda case: no_ints(1), groups),
-    "data_format": drawn(no_choices(), texts(FORMATS)),
-    "activation": Row(lambda case: no_choices(), activation),
-    "residual": seldom(4, Row(lambda case: no_arrays(case.ones), residual), plain(None)),
-    "out": seldom(2, Row(lambda case: no_outs(case.ones), out), plain(None)),
-    "threads": seldom(4, drawn(no_ints(1, or_none=True), NUMBERS_OF_THREADS), plain(None)),
-    "algorithm": drawn(no_choices(), texts(["auto"] * 9 + ["winograd"])),
-    "shape": Row(lambda case: no_shapes(), shape),
+    "strides": drawn(pieces.no_pairs(1), pieces.step_pairs()),
+    "padding": drawn(pieces.no_paddings(), pieces.paddings()),
+    "dilations": seldom(2, drawn(pieces.no_pairs(1), pieces.step_pairs()), ONES),
+    "groups": Row(lambda case: pieces.no_ints(1), groups),
+    "data_format": drawn(pieces.no_choices(), pieces.texts(FORMATS)),
+    "activation": Row(lambda case: pieces.no_choices(), activation),
+    "residual": seldom(4, Row(lambda case: pieces.no_arrays(case.ones), residual), plain(None)),
+    "out": seldom(2, Row(lambda case: pieces.no_outs(case.ones), out), plain(None)),
+    "threads": seldom(4, drawn(pieces.no_ints(1, or_none=True), NUMBERS_OF_THREADS), plain(None)),
+    "algorithm": drawn(pieces.no_choices(), pieces.texts(["auto"] * 9 + ["winograd"])),
+    "shape": Row(lambda case: pieces.no_shapes(), shape),
 }
 
 
@@ -208,9 +189,12 @@ CALL = names_of(aotconv.Conv2D.__call__)
 LAYER = [name for name in names_of(aotconv.Conv2D) if name not in CALL]
 
 
-def defaults() -> Arguments:
+def ordinary(**more: Piece) -> tuple[Arguments, Arguments]:
+    """A layer and a call with some arguments, all others as they are by default."""
     parameters = inspect.signature(aotconv.conv2d).parameters.values()
-    return Arguments({each.name: plain(each.default) for each in parameters})
+    every = Arguments({each.name: plain(each.default) for each in parameters})
+    every |= {"strides": ONES, "dilations": ONES, **more}
+    return every.of(LAYER), every.of(CALL)
 
 
 def convolved(layer: Arguments, call: Arguments):
@@ -285,16 +269,11 @@ def giants(draw) -> tuple[Arguments, Arguments]:
     stride = side // draw(st.integers(1, 3))
     dilation = draw(st.integers(1, 2))
     pad = draw(st.sampled_from([0, 1, 10**6]))
-    strides = (max(stride, pad),) * 2
-    every = Arguments(
-        {
-            **defaults(),
-            "images": Piece(images, images, f"giant {images.shape} {dtype}"),
-            "filters": Piece(filters, filters, f"filters {filters.shape}"),
-            "strides": plain(strides),
-            "padding": Piece(pad, ((pad, pad), (pad, pad)), f"{pad}"),
-            "dilations": Piece(dilation, (dilation, dilation), f"{dilation}"),
-            "groups": plain(groups),
-        }
+    return ordinary(
+        images=Piece(images, images, f"giant {images.shape} {dtype}"),
+        filters=Piece(filters, filters, f"filters {filters.shape}"),
+        strides=plain((max(stride, pad),) * 2),
+        padding=Piece(pad, ((pad, pad), (pad, pad)), f"{pad}"),
+        dilations=Piece(dilation, (dilation, dilation), f"{dilation}"),
+        groups=plain(groups),
     )
-    return every.of(LAYER), every.of(CALL)

@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+ERRORS = [ZeroDivisionError, ValueError, AttributeError, OSError]  # that lies raise
+KINDS = [int, bool, str, np.ndarray, np.ma.MaskedArray]  # that lies pretend to be
+
 
 class OddInt(int):
     """An integer whose own methods say other things."""

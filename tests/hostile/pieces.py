@@ -17,24 +17,7 @@ import numpy as np
 from hypothesis import strategies as st
 from strategies import lay_out
 
-from .lies import (
-    Index,
-    LyingArray,
-    LyingLength,
-    OddInt,
-    OddStr,
-    Pretends,
-    Raises,
-    RaisingStr,
-    Subclass,
-    Unshown,
-    WithArray,
-    WithDLPack,
-    WithInterface,
-    array_of_itself,
-    deep_list,
-    self_holding,
-)
+from . import lies
 from .right import UNSURE, WRONG, Result
 
 PATTERN = 0x5A  # of the bytes of `out`
@@ -92,6 +75,22 @@ def within(makers: Sequence[Maker], label: str, wrap: Callable[[Any], Any]) -> l
     return [functools.partial(inside, make) for make in makers]
 
 
+# What means nothing to any argument.
+
+NONSENSE = [
+    *(maker(f"Raises {e.__name__}", lambda e=e: lies.Raises(e)) for e in lies.ERRORS),
+    *(maker(f"Pretends to be {k.__name__}", lambda k=k: lies.Pretends(k)) for k in lies.KINDS),
+    maker("__class__ raises", lambda: lies.Pretends(ZeroDivisionError("class"))),
+    maker("object", object),
+    maker("Unshown", lies.Unshown),
+    maker("a type", lambda: int),
+    maker("a dict", lambda: {1: 1, 2: 2}),
+    maker("a set", lambda: {1, 2}),
+    maker("a deep list", lambda: lies.deep_list(5000)),
+    maker("a list that holds itself", lies.self_holding),
+]
+
+
 # Numbers and pairs of them.
 
 
@@ -100,8 +99,8 @@ def of_int(value: int) -> st.SearchStrategy[Piece]:
     """The integer in all forms that are documented to be one."""
     forms = [
         maker(f"{value}", lambda: value, value),
-        maker(f"OddInt({value})", lambda: OddInt(value), value),
-        maker(f"Index({value})", lambda: Index(value), value),
+        maker(f"OddInt({value})", lambda: lies.OddInt(value), value),
+        maker(f"Index({value})", lambda: lies.Index(value), value),
         maker(f"int64({value})", lambda: np.int64(value), value),
         maker(f"0-d array of {value}", lambda: np.array(value), value),
     ]
@@ -131,27 +130,18 @@ def no_ints(minimum: int, or_none: bool = False) -> list[Maker]:
     return [
         *(maker(f"{value!r:.40}", lambda v=value: v) for value in _NO_INTEGERS),
         *([] if or_none else [maker("None", lambda: None)]),
+        *NONSENSE,
         *(maker(f"an integer of {v.bit_length()} bits", lambda v=v: v) for v in values),
         maker("Decimal", lambda: decimal.Decimal(1)),
         maker("Fraction", lambda: fractions.Fraction(1)),
-        maker("object", object),
-        maker("Unshown", Unshown),
-        maker("Raises", Raises),
-        maker("Raises ValueError", lambda: Raises(ValueError)),
-        maker("Index raises", lambda: Index(ZeroDivisionError("index"))),
-        maker("Index gives a string", lambda: Index("1")),
-        maker("Index gives a float", lambda: Index(1.0)),
-        maker("Index too large", lambda: Index(10**5000)),
-        maker("Pretends to be an int", lambda: Pretends(int)),
-        maker("Pretends to be a bool", lambda: Pretends(bool)),
-        maker("Pretends to be a string", lambda: Pretends(str)),
-        maker("__class__ raises", lambda: Pretends(ZeroDivisionError("class"))),
-        maker("a type", lambda: int),
-        maker("OddInt below", lambda: OddInt(minimum - 1)),
-        maker("a deep list", lambda: deep_list(5000)),
+        maker("Index raises", lambda: lies.Index(ZeroDivisionError("index"))),
+        maker("Index gives a string", lambda: lies.Index("1")),
+        maker("Index gives a float", lambda: lies.Index(1.0)),
+        maker("Index too large", lambda: lies.Index(10**5000)),
+        maker("OddInt below", lambda: lies.OddInt(minimum - 1)),
         maker("a large array", lambda: np.arange(100_000)),
-        maker("Changing Index", lambda: Index(1, 2, 3, -1, 2**70), UNSURE),
-        maker("Index gives a bool", lambda: Index(True), UNSURE),
+        maker("Changing Index", lambda: lies.Index(1, 2, 3, -1, 2**70), UNSURE),
+        maker("Index gives a bool", lambda: lies.Index(True), UNSURE),
     ]
 
 
@@ -166,17 +156,14 @@ def no_tuples(minimum: int) -> list[Maker]:
         maker("no items", lambda: ()),
         maker("an endless count", lambda: itertools.count(1)),
         maker("an endless repeat", lambda: itertools.repeat(1)),
-        maker("a dict", lambda: {1: 1, 2: 2}),
-        maker("a set", lambda: {1, 2}),
         maker("a string", lambda: "11"),
         maker("bytes", lambda: b"11"),
         maker("a matrix", lambda: np.ones((3, 2), int)),
-        maker("LyingLength 2 of none", lambda: LyingLength(2)),
-        maker("LyingLength beyond all memory of none", lambda: LyingLength(2**62)),
-        maker("LyingArray", lambda: np.array([1, 1]).view(LyingArray), UNSURE),
+        maker("LyingLength 2 of none", lambda: lies.LyingLength(2)),
+        maker("LyingLength beyond all memory of none", lambda: lies.LyingLength(2**62)),
+        maker("LyingArray", lambda: np.array([1, 1]).view(lies.LyingArray), UNSURE),
         maker("an array of floats", lambda: np.array([1.0, 1.0])),
-        maker("Unshown twice", lambda: (Unshown(), Unshown())),
-        maker("a list that holds itself", self_holding),
+        maker("Unshown twice", lambda: (lies.Unshown(), lies.Unshown())),
     ]
 
 
@@ -185,14 +172,14 @@ def no_pairs(minimum: int) -> list[Maker]:
     return [
         *no_tuples(minimum),
         maker("three items", lambda: (1, 1, 1)),
-        maker("LyingLength 2 of 3", lambda: LyingLength(2, 1, 1, 1)),
+        maker("LyingLength 2 of 3", lambda: lies.LyingLength(2, 1, 1, 1)),
     ]
 
 
 @functools.cache
 def no_paddings() -> list[Maker]:
     sides = within(no_pairs(0), "the columns'", lambda value: ((0, 0), value))
-    return [*no_pairs(0), *sides, *no_texts()]
+    return [*no_pairs(0), *sides, *no_words()]
 
 
 @functools.cache
@@ -202,22 +189,21 @@ def no_shapes() -> list[Maker]:
 
 
 @st.composite
-def of_pair(draw, meaning: tuple[int, int]) -> Piece:
-    """A pair in all forms that are documented to be one."""
-    first, second = meaning
-    if first == second and draw(st.booleans()):
-        number = draw(of_int(first))
-        return number._replace(meaning=meaning)
-    a, b = draw(of_int(first)), draw(of_int(second))
+def of_tuple(draw, meaning: tuple[int, ...], or_number: bool = True) -> Piece:
+    """Integers in all forms that are documented to be a tuple of them, or one number for all."""
+    if or_number and len(set(meaning)) == 1 and draw(st.booleans()):
+        return draw(of_int(meaning[0]))._replace(meaning=meaning)
+    items = [draw(of_int(each)) for each in meaning]
+    values = [each.value for each in items]
     form = draw(st.sampled_from(["tuple", "list", "iterator", "array", "LyingLength"]))
     value: Any = {
-        "tuple": lambda: (a.value, b.value),
-        "list": lambda: [a.value, b.value],
-        "iterator": lambda: iter([a.value, b.value]),
+        "tuple": lambda: tuple(values),
+        "list": lambda: values,
+        "iterator": lambda: iter(values),
         "array": lambda: np.array(meaning, np.int64),
-        "LyingLength": lambda: LyingLength(2**62, a.value, b.value),
+        "LyingLength": lambda: lies.LyingLength(2**62, *values),
     }[form]()
-    return Piece(value, meaning, f"{form} of {a.label}, {b.label}")
+    return Piece(value, meaning, f"{form} of {', '.join(each.label for each in items)}")
 
 
 near_steps = st.integers(1, 3)
@@ -230,7 +216,7 @@ zeros = st.one_of(*[near_zeros] * 3, st.sampled_from([50, 1000, 10**5, *FAR]))
 def step_pairs(draw) -> Piece:
     """Strides or dilations."""
     first = draw(steps)
-    return draw(of_pair((first, draw(st.sampled_from([first, draw(steps)])))))
+    return draw(of_tuple((first, draw(st.sampled_from([first, draw(steps)])))))
 
 
 @st.composite
@@ -241,10 +227,10 @@ def paddings(draw) -> Piece:
         return rule._replace(meaning=rule.meaning.lower())
     if form == "symmetric":
         rows, columns = draw(near_zeros), draw(near_zeros)
-        pair = draw(of_pair((rows, columns)))
+        pair = draw(of_tuple((rows, columns)))
         return pair._replace(meaning=((rows, rows), (columns, columns)))
-    rows = draw(of_pair((draw(zeros), draw(near_zeros))))
-    columns = draw(of_pair((draw(near_zeros), draw(zeros))))
+    rows = draw(of_tuple((draw(zeros), draw(near_zeros))))
+    columns = draw(of_tuple((draw(near_zeros), draw(zeros))))
     return Piece(
         (rows.value, columns.value),
         (rows.meaning, columns.meaning),
@@ -252,32 +238,21 @@ def paddings(draw) -> Piece:
     )
 
 
-@st.composite
-def of_shape(draw, meaning: tuple[int, ...]) -> Piece:
-    """A shape in all forms that are documented to be one."""
-    items = [draw(of_int(size)).value for size in meaning]
-    form = draw(st.sampled_from([tuple, list, iter, lambda each: LyingLength(2**62, *each)]))
-    return Piece(form(items), meaning, f"shape {meaning}")
-
-
 # Strings.
 
 
 @functools.cache
-def no_texts() -> list[Maker]:
-    """What is no string, or none that means anything."""
+def no_words() -> list[Maker]:
+    """Strings that mean nothing, and what might be taken for one."""
     texts = ["", "else", "full", "\u017fame", "NHWC\0", "nhwc", "VALID ", "relu7", "auto\n"]
     return [
         *(
             maker(f"{kind.__name__} {text!r:.20}", lambda t=text, k=kind: k(t))
             for text in [*texts, "x" * 10**6]
-            for kind in (str, OddStr, RaisingStr)
+            for kind in (str, lies.OddStr, lies.RaisingStr)
         ),
         maker("bytes", lambda: b"same"),
-        maker("Pretends to be a string", lambda: Pretends(str)),
         maker("an array of strings", lambda: np.array("same")),
-        maker("Raises", Raises),
-        maker("Unshown", Unshown),
         maker("NaN", lambda: float("nan")),
         maker("a list", lambda: ["NHWC"]),
         maker("an array", lambda: np.ones(3)),
@@ -287,7 +262,7 @@ def no_texts() -> list[Maker]:
 
 @functools.cache
 def no_choices() -> list[Maker]:
-    return [*no_texts(), maker("1", lambda: 1)]
+    return [*NONSENSE, *no_words(), maker("1", lambda: 1)]
 
 
 @st.composite
@@ -295,7 +270,7 @@ def texts(draw, choices) -> Piece:
     text = draw(st.sampled_from(choices))
     if text is None:
         return plain(None)
-    kind = draw(st.sampled_from([str, str, OddStr, RaisingStr]))
+    kind = draw(st.sampled_from([str, str, lies.OddStr, lies.RaisingStr]))
     return Piece(kind(text), text, f"{kind.__name__} {text}")
 
 
@@ -305,6 +280,7 @@ def texts(draw, choices) -> Piece:
 def no_arrays(a: np.ndarray) -> list[Maker]:
     """What is no array of numbers, or none of the right shape; and what changes at each look."""
     return [
+        *NONSENSE,
         maker("booleans", lambda: np.ones(a.shape, bool)),
         maker("objects", lambda: a.astype(object)),
         maker("structured", lambda: np.zeros(a.shape, STRUCTURED)),
@@ -321,36 +297,32 @@ def no_arrays(a: np.ndarray) -> list[Maker]:
         maker("a number", lambda: 1.0),
         maker("an integer of many digits", lambda: 10**5000),
         maker("a string", lambda: "images"),
-        maker("a dict", lambda: {"images": a}),
         maker("a generator", lambda: (row for row in a)),
-        maker("a set", lambda: {1, 2}),
         maker("a ragged list", lambda: [[[[1.0], [2.0, 3.0]]]]),
-        maker("a list that holds itself", self_holding),
-        maker("a deep list", lambda: deep_list(3000)),
-        maker("a type", lambda: np.ndarray),
-        maker("Unshown", Unshown),
-        maker("Raises", Raises),
-        maker("Raises AttributeError", lambda: Raises(AttributeError)),
-        maker("Raises OSError", lambda: Raises(OSError)),
-        maker("Pretends to be an array", lambda: Pretends(np.ndarray)),
-        maker("Pretends to be masked", lambda: Pretends(np.ma.MaskedArray)),
-        maker("__class__ raises", lambda: Pretends(ZeroDivisionError("class"))),
-        maker("__array__ gives a list", lambda: WithArray([1.0])),
-        maker("__array__ gives booleans", lambda: WithArray(np.ones(a.shape, bool))),
-        maker("__array__ gives None", lambda: WithArray(None)),
-        maker("__array__ gives itself", array_of_itself),
-        maker("DLPack raises", lambda: WithDLPack(a, ZeroDivisionError("capsule"))),
-        maker("DLPack gives a list", lambda: WithDLPack(a, [1.0])),
-        maker("DLPack gives None twice", lambda: WithDLPack(a, ())),
-        maker("an interface of nonsense", lambda: WithInterface({"shape": "x"})),
-        maker("an interface without data", lambda: WithInterface({"shape": (1,), "typestr": "f4"})),
-        maker("an interface of a list", lambda: WithInterface([1, 2])),
-        maker("an interface of objects", lambda: WithInterface(interface(a, typestr="|O8"))),
-        maker("an interface of huge shape", lambda: WithInterface(interface(a, shape=(2**62, 4)))),
-        maker("an interface of negative sizes", lambda: WithInterface(interface(a, shape=(-1, 4)))),
+        maker("__array__ gives a list", lambda: lies.WithArray([1.0])),
+        maker("__array__ gives booleans", lambda: lies.WithArray(np.ones(a.shape, bool))),
+        maker("__array__ gives None", lambda: lies.WithArray(None)),
+        maker("__array__ gives itself", lies.array_of_itself),
+        maker("DLPack raises", lambda: lies.WithDLPack(a, ZeroDivisionError("capsule"))),
+        maker("DLPack gives a list", lambda: lies.WithDLPack(a, [1.0])),
+        maker("DLPack gives None twice", lambda: lies.WithDLPack(a, ())),
+        maker("an interface of nonsense", lambda: lies.WithInterface({"shape": "x"})),
+        maker(
+            "an interface without data",
+            lambda: lies.WithInterface({"shape": (1,), "typestr": "f4"}),
+        ),
+        maker("an interface of a list", lambda: lies.WithInterface([1, 2])),
+        maker("an interface of objects", lambda: lies.WithInterface(interface(a, typestr="|O8"))),
+        maker(
+            "an interface of huge shape", lambda: lies.WithInterface(interface(a, shape=(2**62, 4)))
+        ),
+        maker(
+            "an interface of negative sizes",
+            lambda: lies.WithInterface(interface(a, shape=(-1, 4))),
+        ),
         maker(
             "another shape at each look",
-            lambda: WithArray(np.zeros((1, 2, 2, 1)), np.zeros(3), np.zeros((5, 5, 5))),
+            lambda: lies.WithArray(np.zeros((1, 2, 2, 1)), np.zeros(3), np.zeros((5, 5, 5))),
             UNSURE,
         ),
     ]
@@ -384,7 +356,7 @@ def arrays(draw, a: np.ndarray) -> Piece:
     elif form == "reversed":
         value = a[::-1].copy()[::-1]
     elif form in ("Subclass", "LyingArray"):
-        value = a.copy().view({"Subclass": Subclass, "LyingArray": LyingArray}[form])
+        value = a.copy().view({"Subclass": lies.Subclass, "LyingArray": lies.LyingArray}[form])
     elif form == "memmap" and a.size:
         with tempfile.TemporaryFile() as file:
             file.write(b"head!!!!" + a.tobytes())
@@ -395,11 +367,11 @@ def arrays(draw, a: np.ndarray) -> Piece:
     elif form == "memory" and a.dtype.char in "fdil" and a.size:
         value = memoryview(a.copy())
     elif form == "WithArray":
-        value = WithArray(a)
+        value = lies.WithArray(a)
     elif form == "WithDLPack" and kind != "c" and not is_long:
-        value = WithDLPack(a)
+        value = lies.WithDLPack(a)
     elif form == "interface" and a.size:
-        return Piece(WithInterface(interface(a)), a, label)
+        return Piece(lies.WithInterface(interface(a)), a, label)
     elif form == "metadata" and not is_long:
         value = a.astype(np.dtype(a.dtype, metadata={"of": "hostile"}))
     elif form == "lists" and 0 < a.size < 2000 and kind != "c":
@@ -453,7 +425,7 @@ def outs(draw, found: Result, images: Piece) -> Piece:
     elif form == "reversed":
         value = array[::-1]
     elif form in ("Subclass", "LyingArray"):
-        value = array.view({"Subclass": Subclass, "LyingArray": LyingArray}[form])
+        value = array.view({"Subclass": lies.Subclass, "LyingArray": lies.LyingArray}[form])
     elif form == "overlap" and type(images.value) is np.ndarray:
         buffer = images.value
         fits = buffer.dtype == dtype and buffer.size >= found.elements

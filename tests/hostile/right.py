@@ -111,8 +111,7 @@ def sizes_of(layer, shape):
 
 def shape_of(layer, shape):
     """What `Conv2D.output_shape` gives, or WRONG or UNSURE."""
-    bad = worst([shape])
-    found = bad or sizes_of(layer, shape)
+    found = worst([shape]) or sizes_of(layer, shape)
     if not isinstance(found, Result):
         return found
     return UNSURE if found.is_too_large else found.shape
@@ -120,8 +119,7 @@ def shape_of(layer, shape):
 
 def result_of(layer, images):
     """WRONG, UNSURE, or the Result of arrays without a residual."""
-    bad = worst([layer_of(layer), images])
-    found = bad or sizes_of(layer, images.shape)
+    found = worst([layer_of(layer), images]) or sizes_of(layer, images.shape)
     if not isinstance(found, Result):
         return found
     arrays = [each for each in (images, layer.filters, layer.bias) if each is not None]

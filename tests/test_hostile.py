@@ -280,6 +280,56 @@ def test_use_refuses_all_that_is_no_implementation():
         refusal(lambda make=make: aotconv.use(make().value), WRONG, "is no implementation")
 
 
+# The judge.
+
+
+def write(array, result=None):
+    array[...] = 7
+    return result
+
+
+def fail(error, *_):
+    raise error
+
+
+CROOKS = {  # what comes of strides that are right (1) or wrong (0), and must not
+    "a wrong value": (1, lambda given: write(given["out"], convolve(given))),
+    "another array": (1, lambda given: convolve(given).copy()),
+    "a written input": (1, lambda given: write(given["images"], convolve(given))),
+    "a warning": (1, lambda given: warnings.warn("of strides", stacklevel=1)),
+    "refused": (1, lambda given: fail(ValueError("strides"))),
+    "no memory": (1, lambda given: fail(MemoryError())),
+    "another error": (0, lambda given: fail(KeyError("strides"))),
+    "accepted": (0, lambda given: convolve({**given, "strides": 1})),
+    "written, then refused": (0, lambda given: fail(ValueError("strides"), write(given["out"]))),
+    "no name": (0, lambda given: fail(ValueError("no"))),
+    "another name": (0, lambda given: fail(TypeError("groups"))),
+}
+
+
+def convolve(given):
+    return aotconv.conv2d(**given)
+
+
+@pytest.mark.parametrize("name", CROOKS)
+def test_the_judge_condemns_what_is_not_documented(name):
+    def array(fill):
+        memory = np.full((1, 2, 2, 1), fill, np.float32)
+        return pieces.Piece(memory, memory.copy(), "array", memory)
+
+    strides, crook = CROOKS[name]
+    strides = arguments.ONES if strides else pieces.Piece(0, WRONG, "0")
+    filters = pieces.Piece(ONE, ONE, "ones")
+    layer, call = arguments.ordinary(
+        images=array(3), filters=filters, out=array(0), strides=strides
+    )
+    given = {**layer.given, **call.given}
+    honest = judge(layer, call, lambda: convolve(given))
+    assert honest == ("right" if strides.value else "ValueError")
+    with pytest.raises((AssertionError, UserWarning, KeyError)):
+        judge(layer, call, lambda: crook(given))
+
+
 # What the cases above found, pinned.
 
 

@@ -15,42 +15,38 @@ from __future__ import annotations
 import collections
 import os
 import sys
+from pathlib import Path
 
 import atheris
 
 with atheris.instrument_imports(include=["aotconv"]):
     import aotconv
 
-import hostile
 import hypothesis
+from hostile import arguments
+from hostile.judge import judge
 from hypothesis import strategies as st
 
 RUNGS = [each.name for each in aotconv.implementations() if each.available and each.name != "jit"]
-notes = os.open(os.environ.get("AOTCONV_CASE", os.devnull), os.O_WRONLY | os.O_CREAT, 0o644)
+NOTES = os.environ.get("AOTCONV_CASE")
 counts: collections.Counter[str] = collections.Counter()
 
 
 @st.composite
 def cases(draw):
-    layer = draw(hostile.layers())
-    return layer, draw(hostile.calls(layer)), draw(st.sampled_from(RUNGS)), draw(st.booleans())
+    layer = draw(arguments.layers())
+    convolved = draw(st.sampled_from([arguments.convolved, arguments.convolved_by_a_layer]))
+    return layer, draw(arguments.calls(layer)), draw(st.sampled_from(RUNGS)), convolved
 
 
 @hypothesis.settings(database=None, deadline=None)
 @hypothesis.given(cases())
 def convolve(case) -> None:
-    layer, call, rung, kept = case
-    text = f"{rung}: {hostile.describe(**layer._asdict(), **call._asdict())}\n".encode()
-    os.pwrite(notes, text, 0)
-    os.ftruncate(notes, len(text))
-
-    def compute():
-        if kept:
-            return aotconv.Conv2D(**layer.values())(**call.values())
-        return aotconv.conv2d(**layer.values(), **call.values())
-
+    layer, call, rung, convolved = case
+    if NOTES:
+        Path(NOTES).write_text(f"{rung}: {layer}; {call}\n")
     with aotconv.use(rung):
-        counts[hostile.judge(layer, call, compute)] += 1
+        counts[judge(layer, call, lambda: convolved(layer, call))] += 1
     if sum(counts.values()) % 1000 == 0:
         print(dict(counts), flush=True)
 

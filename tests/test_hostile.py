@@ -11,6 +11,7 @@ from __future__ import annotations
 import collections
 import copy
 import faulthandler
+import inspect
 import itertools
 import json
 import os
@@ -23,12 +24,14 @@ import tracemalloc
 import warnings
 from pathlib import Path
 
-import hostile
 import hypothesis
 import numpy as np
 import pytest
 from conftest import AVAILABLE
-from hostile import LIMIT, UNSURE, WRONG, describe, judge, layer_of, plain
+from hostile import arguments, lies, pieces, right
+from hostile.arguments import ARGUMENTS, CALL, DOORS, LAYER, ONE, Case, convolved
+from hostile.judge import LIMIT, judge, warnings_are_errors
+from hostile.right import UNSURE, WRONG
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, rule, run_state_machine_as_test
 
@@ -56,19 +59,19 @@ def note(case: str, rung: str = "") -> None:
     os.ftruncate(notes, len(text))
 
 
-def refused(compute, expected, name: str) -> bool:
-    """Whether ``compute()`` raises TypeError or ValueError with a message that names `name`."""
+def refusal(compute, expected, *names: str) -> Exception | None:
+    """The TypeError or ValueError of ``compute()``, whose message names one of some arguments."""
     try:
-        with hostile.warnings_are_errors():
+        with warnings_are_errors():
             compute()
     except (TypeError, ValueError) as error:
         assert expected in (WRONG, UNSURE), f"refused what is documented: {error!r:.300}"
-        assert name in str(error)
+        assert any(name in str(error) for name in names), error
         counts[type(error).__name__] += 1
-        return True
+        return error
     assert expected is not WRONG, "accepted what is wrong"
     counts["right"] += 1
-    return False
+    return None
 
 
 class Hostile(RuleBasedStateMachine):
@@ -90,52 +93,48 @@ class Hostile(RuleBasedStateMachine):
         self.rung = data.draw(st.sampled_from(self.rungs))
 
     def judge(self, layer, call, compute, what):
-        note(f"{what} on {self.rung}: {describe(**layer._asdict(), **call._asdict())}", self.rung)
+        note(f"{what} on {self.rung}: {layer}; {call}", self.rung)
         with aotconv.use(self.rung):
             counts[judge(layer, call, compute)] += 1
 
     def convolve_once(self, layer, call):
-        def compute():
-            return aotconv.conv2d(**layer.values(), **call.values())
-
-        self.judge(layer, call, compute, "conv2d")
+        self.judge(layer, call, lambda: convolved(layer, call), "conv2d")
 
     @rule(data=st.data())
     def convolve(self, data):
         for _ in range(CALLS):
-            layer = data.draw(hostile.layers())
-            self.convolve_once(layer, data.draw(hostile.calls(layer)))
+            layer = data.draw(arguments.layers())
+            self.convolve_once(layer, data.draw(arguments.calls(layer)))
 
     @rule(target=layers, data=st.data())
     def make(self, data):
-        layer = data.draw(hostile.layers())
-        note(f"Conv2D: {describe(**layer._asdict())}")
-        made = []
-        if refused(lambda: made.append(aotconv.Conv2D(**layer.values())), layer_of(layer), ""):
-            return hypothesis.stateful.multiple()
-        return (layer, *made) if layer_of(layer) is None else hypothesis.stateful.multiple()
+        layer = data.draw(arguments.layers())
+        note(f"Conv2D: {layer}")
+        made, expected = [], right.layer_of(layer.meaning)
+        refusal(lambda: made.append(aotconv.Conv2D(**layer.given)), expected, *LAYER)
+        return hypothesis.stateful.multiple() if expected else (layer, *made)
 
     @rule(kept=layers, data=st.data())
     def call(self, kept, data):
         layer, made = kept
         for _ in range(CALLS):
-            call = data.draw(hostile.calls(layer))
-            self.judge(layer, call, lambda call=call: made(**call.values()), "a call")
+            call = data.draw(arguments.calls(layer))
+            self.judge(layer, call, lambda call=call: made(**call.given), "a call")
 
     @rule(kept=layers, data=st.data())
     def ask_for_the_shape(self, kept, data):
         layer, made = kept
-        shape = data.draw(hostile.shapes(layer))
-        expected = hostile.shape_of(layer, shape.meaning)
-        note(f"output_shape: {describe(**layer._asdict(), shape=shape)}")
-        got = []
-        if not refused(lambda: got.append(made.output_shape(shape.value)), expected, ""):
+        shape = data.draw(arguments.shapes(layer))
+        expected = right.shape_of(layer.meaning, shape.meaning)
+        note(f"output_shape: {layer}; shape={shape.label}")
+        got, names = [], ["shape", "images", "filters", "the result would be"]
+        if not refusal(lambda: got.append(made.output_shape(shape.value)), expected, *names):
             assert expected is UNSURE or got == [expected]
 
     @rule(target=layers, kept=layers, how=st.sampled_from(["pickle", "copy", "deepcopy"]))
     def copy_a_layer(self, kept, how):
         layer, made = kept
-        note(f"{how}: {describe(**layer._asdict())}")
+        note(f"{how}: {layer}")
         counts["right"] += 1
         assert repr(made).startswith("Conv2D(filters (")
         if how == "pickle":
@@ -144,27 +143,26 @@ class Hostile(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def set_threads(self, data):
-        number = data.draw(st.one_of(hostile.no_ints(1), hostile.of_int(2), st.just(plain(None))))
-        if number.value is None:
-            number = plain(None)
+        wrong = pieces.fresh(pieces.no_ints(1, or_none=True))
+        number = data.draw(st.one_of(wrong, pieces.of_int(2), st.just(pieces.plain(None))))
         note(f"set_num_threads: {number.label}")
-        refused(lambda: aotconv.set_num_threads(number.value), number.meaning, "threads")
+        refusal(lambda: aotconv.set_num_threads(number.value), number.meaning, "threads")
 
     @rule(data=st.data())
     def use_an_implementation(self, data):
-        name = data.draw(hostile.text_pieces("use", [*self.rungs]))
+        rung = pieces.texts([*self.rungs])
+        name = data.draw(st.one_of(rung, rung, rung, pieces.fresh(pieces.no_choices())))
         note(f"use: {name.label}")
-        expected = WRONG if isinstance(name.value, bool) else name.meaning
 
         def compute():
             with aotconv.use(name.value):
                 assert aotconv.active().name == name.meaning
 
-        refused(compute, expected, "use")
+        refusal(compute, name.meaning, "use")
 
     @rule(data=st.data())
     def convolve_few_pixels_of_a_giant(self, data):
-        self.convolve_once(*data.draw(hostile.giants()))
+        self.convolve_once(*data.draw(arguments.giants()))
 
 
 class HostileWithJIT(Hostile):
@@ -227,6 +225,111 @@ def test_fifty_thousand_cases_of_garbage_give_right_results_or_errors(tmp_path):
     assert sum(outcomes.values()) - outcomes.get("skipped", 0) >= 50_000
 
 
+# The table of arguments.
+
+
+def test_every_argument_has_a_row_and_no_row_is_left_over():
+    names = [name for door in DOORS for name in arguments.names_of(door)]
+    for name in names:
+        arguments.row_of(name)
+    assert ARGUMENTS.keys() == set(names)
+
+
+def test_an_argument_that_nobody_taught_fails_by_its_name_and_says_where_it_belongs():
+    def conv2d(images, filters, made_up="valid"):
+        pass
+
+    with pytest.raises(LookupError, match=r"'made_up'.* ARGUMENTS of tests/hostile/arguments.py"):
+        [arguments.row_of(name) for name in arguments.names_of(conv2d)]
+
+
+def test_conv2d_takes_what_a_layer_and_its_call_take_with_the_same_defaults():
+    ours, *theirs = (inspect.signature(door).parameters for door in DOORS[:3])
+    assert sorted([*LAYER, *CALL]) == sorted(ours)
+    for parameters in theirs:
+        for name in parameters.keys() - {"self"}:
+            assert parameters[name].default == ours[name].default
+
+
+NEEDED = {"self": aotconv.Conv2D(ONE), "images": ONE, "filters": ONE, "shape": ONE.shape}
+
+
+@pytest.mark.parametrize(
+    ("door", "name"),
+    [
+        pytest.param(door, name, id=f"{door.__name__}-{name}")
+        for door in DOORS
+        for name in arguments.names_of(door)
+    ],
+)
+def test_all_garbage_is_refused_in_a_short_message_that_names_its_argument(watched, door, name):
+    needed = {each: NEEDED[each] for each in inspect.signature(door).parameters if each in NEEDED}
+    for make in arguments.row_of(name).garbage(Case(None, np.random.default_rng(0), ONE, 1, ONE)):
+        piece = make()
+        print(piece.label)  # the last one is what fails
+        given = {**needed, name: piece.value}
+        error = refusal(lambda given=given: door(**given), piece.meaning, f"{name} must")
+        assert len(str(error)) < 500
+        is_lie = piece.meaning is WRONG and type(piece.value).__module__ == lies.__name__
+        if is_lie and name in ("images", "filters", "bias", "residual", "out"):
+            assert type(error) is TypeError
+
+
+def test_use_refuses_all_that_is_no_implementation():
+    for make in pieces.no_choices():
+        refusal(lambda make=make: aotconv.use(make().value), WRONG, "is no implementation")
+
+
+# The judge.
+
+
+def write(array, result=None):
+    array[...] = 7
+    return result
+
+
+def fail(error, *_):
+    raise error
+
+
+CROOKS = {  # what comes of strides that are right (1) or wrong (0), and must not
+    "a wrong value": (1, lambda given: write(given["out"], convolve(given))),
+    "another array": (1, lambda given: convolve(given).copy()),
+    "a written input": (1, lambda given: write(given["images"], convolve(given))),
+    "a warning": (1, lambda given: warnings.warn("of strides", stacklevel=1)),
+    "refused": (1, lambda given: fail(ValueError("strides"))),
+    "no memory": (1, lambda given: fail(MemoryError())),
+    "another error": (0, lambda given: fail(KeyError("strides"))),
+    "accepted": (0, lambda given: convolve({**given, "strides": 1})),
+    "written, then refused": (0, lambda given: fail(ValueError("strides"), write(given["out"]))),
+    "no name": (0, lambda given: fail(ValueError("no"))),
+    "another name": (0, lambda given: fail(TypeError("groups"))),
+}
+
+
+def convolve(given):
+    return aotconv.conv2d(**given)
+
+
+@pytest.mark.parametrize("name", CROOKS)
+def test_the_judge_condemns_what_is_not_documented(name):
+    def array(fill):
+        memory = np.full((1, 2, 2, 1), fill, np.float32)
+        return pieces.Piece(memory, memory.copy(), "array", memory)
+
+    strides, crook = CROOKS[name]
+    strides = arguments.ONES if strides else pieces.Piece(0, WRONG, "0")
+    filters = pieces.Piece(ONE, ONE, "ones")
+    layer, call = arguments.ordinary(
+        images=array(3), filters=filters, out=array(0), strides=strides
+    )
+    given = {**layer.given, **call.given}
+    honest = judge(layer, call, lambda: convolve(given))
+    assert honest == ("right" if strides.value else "ValueError")
+    with pytest.raises((AssertionError, UserWarning, KeyError)):
+        judge(layer, call, lambda: crook(given))
+
+
 # What the cases above found, pinned.
 
 
@@ -246,9 +349,6 @@ def watched(capfd):
     yield
     faulthandler.cancel_dump_traceback_later()
     os.close(stderr)
-
-
-ONE = np.ones((1, 1, 1, 1), np.float32)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
@@ -337,50 +437,6 @@ def test_copied_blocks_that_lie_in_the_padding_alone_are_zeros(
     np.testing.assert_array_equal(result, expected)
 
 
-@pytest.mark.parametrize("name", ["strides", "padding", "dilations", "shape"])
-@pytest.mark.parametrize(
-    "value",
-    [
-        pytest.param(itertools.count(1), id="endless"),
-        pytest.param(hostile.LyingLength(2**62), id="a hint beyond all memory"),
-        pytest.param(hostile.Raises(), id="raises"),
-        pytest.param(hostile.Unshown(), id="cannot be shown"),
-        pytest.param(hostile.Pretends(str), id="pretends to be a string"),
-        pytest.param(hostile.Pretends(int), id="pretends to be an integer"),
-        pytest.param(hostile.Index(ZeroDivisionError()), id="an index that raises"),
-        pytest.param((1, hostile.Index(ZeroDivisionError())), id="a pair that raises"),
-        pytest.param(10**5000, id="too long to print"),
-        pytest.param((1, -(10**5000)), id="a pair too long to print"),
-    ],
-)
-def test_what_goes_wrong_inside_a_number_or_a_sequence_is_told_of_the_argument(
-    watched, name, value
-):
-    def call():
-        if name == "shape":
-            return aotconv.Conv2D(ONE).output_shape(value)
-        return aotconv.conv2d(ONE, ONE, **{name: value})
-
-    with pytest.raises((TypeError, ValueError), match=name):
-        call()
-
-
-@pytest.mark.parametrize("name", ["images", "filters", "bias", "residual", "out"])
-@pytest.mark.parametrize(
-    "value",
-    [
-        pytest.param(hostile.Raises(OSError), id="raises"),
-        pytest.param(hostile.WithArray([1.0]), id="gives a list"),
-        pytest.param(hostile.Pretends(np.ndarray), id="pretends to be an array"),
-        pytest.param(hostile.Pretends(ZeroDivisionError()), id="its class raises"),
-        pytest.param(hostile.WithDLPack(ONE, ZeroDivisionError()), id="DLPack raises"),
-    ],
-)
-def test_what_goes_wrong_inside_an_array_is_told_of_the_argument(name, value):
-    with pytest.raises(TypeError, match=f"{name} must"):
-        aotconv.conv2d(**{"images": ONE, "filters": ONE, name: value})
-
-
 @pytest.mark.parametrize("name", ["strides", "padding", "dilations"])
 def test_of_what_has_no_end_no_more_is_taken_than_says_that_it_is_too_long(name):
     endless = itertools.count(1)
@@ -389,30 +445,19 @@ def test_of_what_has_no_end_no_more_is_taken_than_says_that_it_is_too_long(name)
     assert next(endless) <= 10
 
 
-def test_messages_cut_long_values_short():
-    with pytest.raises(ValueError, match="padding must be one of") as caught:
-        aotconv.conv2d(ONE, ONE, padding="x" * 10**6)
-    assert len(str(caught.value)) < 500
-
-
 def test_a_number_is_asked_once_what_it_is():
     # Each look at it gives another number.
     images = np.ones((1, 6, 6, 1), np.float32)
-    assert aotconv.conv2d(images, ONE, strides=hostile.Index(2, 3, -1)).shape == (1, 3, 3, 1)
-    assert aotconv.conv2d(images, ONE, padding=hostile.Index(2, 3, -1)).shape == (1, 10, 10, 1)
+    assert aotconv.conv2d(images, ONE, strides=lies.Index(2, 3, -1)).shape == (1, 3, 3, 1)
+    assert aotconv.conv2d(images, ONE, padding=lies.Index(2, 3, -1)).shape == (1, 10, 10, 1)
 
 
-@pytest.mark.parametrize("kind", [hostile.OddStr, hostile.RaisingStr])
+@pytest.mark.parametrize("kind", [lies.OddStr, lies.RaisingStr])
 def test_what_a_string_says_it_equals_is_not_believed(kind):
     images = np.arange(6, dtype=np.float32).reshape(1, 2, 1, 3)
     filters = np.ones((1, 1, 2, 1), np.float32)
     result = aotconv.conv2d(images, filters, data_format=kind("NCHW"), padding=kind("SAME"))
     np.testing.assert_array_equal(result, images.sum(1, keepdims=True))
-    for name in ("data_format", "activation", "algorithm", "padding"):
-        with pytest.raises(ValueError, match=f"{name} must be one of"):
-            aotconv.conv2d(images, filters, **{name: kind("else")})
-    with pytest.raises(ValueError, match="is no implementation"):
-        aotconv.use(kind("else"))
     with aotconv.use(kind("numpy")):
         assert aotconv.active().name == "numpy"
 

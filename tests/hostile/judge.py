@@ -1,0 +1,136 @@
+"""The judge of what comes of a call with hostile arguments."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+import re
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+from oracle import error_bound, wide, winograd_bound
+
+import aotconv
+
+from .arguments import ARGUMENTS, COMPUTED, Arguments
+from .right import (
+    SUMMED,
+    UNSURE,
+    WRONG,
+    Result,
+    expected_of,
+    products,
+    residual_fits,
+    result_of,
+    worst,
+)
+
+UNALLOCATABLE = 1 << 34  # elements: more than LIMIT bytes
+LIMIT = 8 << 30  # bytes of address space that a long run's process gets
+
+
+@contextlib.contextmanager
+def warnings_are_errors() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.simplefilter("ignore", aotconv.FallbackWarning)  # tested on its own
+        yield
+
+
+def bytes_of(pieces) -> list[bytes]:
+    return [each.memory.tobytes() for each in pieces if each.memory is not None]
+
+
+def assert_names_an_argument(error: Exception, pieces: Arguments, fits: bool) -> None:
+    """The message names an argument: the wrong one, if there is one and all the others fit."""
+    message = str(error)
+    named = [name for name in ARGUMENTS if re.search(rf"\b{name}\b", message)]
+    assert named or "the result would be" in message, message
+    wrong = [name for name, each in pieces.items() if each.meaning is WRONG]
+    unsure = any(each.meaning is UNSURE for each in pieces.values())
+    if len(wrong) == 1 and fits and not unsure:
+        assert wrong[0] in named, (wrong, message)
+
+
+def compare(layer, call, found: Result, result: np.ndarray) -> None:
+    """The values are small integers, so all but Winograd's are exact, and integers wrap."""
+    result = np.ndarray.view(result, np.ndarray)
+    assert result.shape == found.shape
+    assert result.dtype == found.dtype
+    expected = expected_of(layer, call.images, call.residual, found)
+    top = {None: None, "relu": np.inf, "relu6": 6}[layer.activation]
+    if found.dtype.kind in "iu":
+        expected = expected.astype(np.int64).astype(found.dtype)
+    if layer.algorithm == "winograd":
+        arrays = wide(call.images), wide(layer.filters), layer.bias
+        bound = winograd_bound(*arrays, found.dtype, call.residual)
+        assert bound >= error_bound(*arrays, found.dtype, call.residual) / 4
+        expected = expected if top is None else np.clip(expected, 0, top)
+        assert np.abs(result - expected).max(initial=0) <= bound
+        return
+    expected = expected.astype(found.dtype)
+    expected = expected if top is None else np.clip(expected, 0, top)
+    np.testing.assert_array_equal(result, expected)
+
+
+def skips(layer, found) -> bool:
+    """Whether a case is too large to compute here, and yet not surely too large for any memory."""
+    if found is UNSURE:  # who knows how large a result between such zeros is
+        zeros = layer.padding
+        return isinstance(zeros, tuple) and max(itertools.chain(*zeros)) > 50
+    if not isinstance(found, Result):
+        return False
+    large = max(found.elements, products(layer, found) if found.padded > SUMMED else 0)
+    return large > COMPUTED and found.elements < UNALLOCATABLE
+
+
+def judge(layer: Arguments, call: Arguments, compute) -> str:
+    """Run ``compute()``, which convolves; assert that what comes of it is documented."""
+    pieces = Arguments({**layer, **call})
+    inputs = [each for name, each in pieces.items() if name != "out"]
+    images, out = call["images"], call["out"]
+    known, asked = layer.meaning, call.meaning
+    found = result_of(known, asked.images)
+    fits = isinstance(found, Result)
+    call_is = worst(each.meaning for name, each in call.items() if name != "images")
+    verdict = worst([found, call_is])
+
+    residual = asked.residual
+    misfit = fits and isinstance(residual, np.ndarray) and not residual_fits(residual, found)
+    too_large = fits and found.is_too_large
+    # Where there is nothing to sum, "winograd" is as good as "auto".
+    no_winograd = known.algorithm == "winograd" and aotconv.active().name == "numpy"
+    must_fail = verdict is WRONG or misfit
+    may_fail = must_fail or verdict is UNSURE or too_large or (fits and no_winograd)
+    if skips(known, found):
+        return "skipped"
+
+    before, inputs_before = bytes_of(pieces.values()), bytes_of(inputs)
+    overlaps = out.label == "out overlaps images"
+    images_before = np.ndarray.view(images.value, np.ndarray).copy() if overlaps else None
+    try:
+        with warnings_are_errors():
+            result = compute()
+    except (TypeError, ValueError) as error:
+        assert may_fail, f"refused what is documented: {error!r:.300}"
+        misfits = "groups must divide|bias must have|needs|not defined for"  # found before others
+        others_fit = fits if call_is is WRONG else not re.search(misfits, str(error))
+        assert_names_an_argument(error, pieces, others_fit and not misfit and not too_large)
+        assert bytes_of(pieces.values()) == before, "written before it was refused"
+        if overlaps:
+            np.testing.assert_array_equal(np.ndarray.view(images.value, np.ndarray), images_before)
+        return type(error).__name__
+    except MemoryError as error:
+        shape = getattr(error, "shape", ())  # NumPy's own tells it
+        huge = found.elements if fits else math.prod(shape)
+        assert huge >= UNALLOCATABLE
+        assert bytes_of(pieces.values()) == before
+        return "MemoryError"
+    assert not must_fail, f"accepted what is wrong: {pieces}"
+    assert type(result) is np.ndarray if out.value is None else result is out.value
+    assert overlaps or bytes_of(inputs) == inputs_before
+    if fits and verdict is None:
+        compare(known, asked, found, result)
+    return "right"

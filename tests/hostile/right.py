@@ -1,0 +1,179 @@
+"""What is right: what the documentation makes of arguments, told from their meanings alone.
+
+A layer here is a namespace of what each argument means: integers, pairs, strings, arrays; or WRONG,
+or UNSURE.
+"""
+
+from __future__ import annotations
+
+import fractions
+import inspect
+import itertools
+import math
+import sys
+from typing import NamedTuple
+
+import numpy as np
+from oracle import wide
+
+from aotconv.reference import conv2d_reference
+
+WRONG = "wrong"  # must be refused
+UNSURE = "unsure"  # may be refused or mean something: another thing at each look, say
+SUMMED = 10**6  # elements of padded images; more are not made, but summed pixel by pixel
+ADDRESSABLE = sys.maxsize // 32  # elements; beyond, sizes may be refused
+
+
+class Result(NamedTuple):
+    """What a call gives."""
+
+    shape: tuple[int, ...]
+    pixels: tuple[int, ...]
+    pads: tuple[tuple[int, int], ...]
+    padded: int  # elements of the padded images
+    dtype: np.dtype | None = None  # None where it is the shape that was asked for
+
+    @property
+    def elements(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def is_too_large(self) -> bool:
+        return max(self.padded, addressed(self.shape)) > ADDRESSABLE
+
+
+def worst(meanings) -> str | None:
+    """WRONG if one of the meanings is, else UNSURE if one is."""
+    meanings = list(meanings)
+    return next((bad for bad in (WRONG, UNSURE) if any(each is bad for each in meanings)), None)
+
+
+def addressed(shape) -> int:
+    """The elements of a shape, or of its other axes where some are empty."""
+    return math.prod(max(size, 1) for size in shape)
+
+
+def channels_first(layer) -> bool:
+    return layer.data_format in ("NCHW", "channels_first")
+
+
+def layer_of(layer) -> str | None:
+    """WRONG, UNSURE, or None for a layer that can be made."""
+    bad = worst(vars(layer).values())
+    if bad:
+        return bad
+    filters, bias = layer.filters, layer.bias
+    if filters.ndim != 4 or 0 in filters.shape[:-2] or filters.shape[-1] % layer.groups:
+        return WRONG
+    if bias is not None and bias.shape != filters.shape[-1:]:
+        return WRONG
+    dtypes = [each.dtype for each in (filters, bias) if each is not None]
+    if layer.activation is not None and any(each.kind == "c" for each in dtypes):
+        return WRONG
+    if layer.algorithm == "winograd":
+        unit = layer.strides == layer.dilations == (1, 1)
+        if filters.shape[:-2] != (3, 3) or not unit or layer.groups != 1:
+            return WRONG
+    return None
+
+
+def sizes_of(layer, shape):
+    """WRONG, or the Result, but its dtype, of a right layer and images of a shape."""
+    filters = layer.filters.shape
+    free = len(shape) - (len(filters) - 1)
+    if free not in (0, 1):
+        return WRONG
+    n, *sizes = shape if free else (1, *shape)
+    channels = sizes.pop(0 if channels_first(layer) else -1)
+    if channels != filters[-2] * layer.groups:
+        return WRONG
+    pads, pixels = [], []
+    axes = zip(sizes, filters[:-2], layer.strides, layer.dilations, strict=True)
+    for axis, (size, kernel, stride, dilation) in enumerate(axes):
+        span = (kernel - 1) * dilation + 1
+        rule = layer.padding
+        if isinstance(rule, str):
+            count = math.ceil(fractions.Fraction(size, stride))
+            zeros = 0 if rule == "valid" else max((count - 1) * stride + span - size, 0)
+            ends = (zeros // 2, zeros - zeros // 2)
+            pads.append(ends if rule == "same" else ends[::-1])
+        else:
+            pads.append(tuple(rule[axis]))
+        padded = size + sum(pads[-1])
+        if rule not in ("same", "same_lower") and padded < span:
+            return WRONG
+        pixels.append(max((padded - span) // stride + 1, 0))
+    padded = addressed((n, *(size + sum(ends) for size, ends in zip(sizes, pads, strict=True))))
+    last = (filters[-1], *pixels) if channels_first(layer) else (*pixels, filters[-1])
+    shape = (n, *last) if free else last
+    return Result(shape, tuple(pixels), tuple(pads), padded * max(channels, 1))
+
+
+def shape_of(layer, shape):
+    """What `Conv2D.output_shape` gives, or WRONG or UNSURE."""
+    found = worst([shape]) or sizes_of(layer, shape)
+    if not isinstance(found, Result):
+        return found
+    return UNSURE if found.is_too_large else found.shape
+
+
+def result_of(layer, images):
+    """WRONG, UNSURE, or the Result of arrays without a residual."""
+    found = worst([layer_of(layer), images]) or sizes_of(layer, images.shape)
+    if not isinstance(found, Result):
+        return found
+    arrays = [each for each in (images, layer.filters, layer.bias) if each is not None]
+    dtype = np.result_type(*(each.dtype for each in arrays))
+    if layer.activation is not None and dtype.kind == "c":
+        return WRONG
+    if layer.algorithm == "winograd" and dtype not in (np.float32, np.float64):
+        return WRONG
+    return found._replace(dtype=dtype)
+
+
+def residual_fits(residual, found: Result) -> bool:
+    castable = np.can_cast(residual.dtype, found.dtype, "same_kind")
+    return residual.shape == found.shape and castable
+
+
+def sums(layer, images: np.ndarray, residual, found: Result) -> np.ndarray:
+    """The documented sum, pixel by pixel: for padding that no array could hold."""
+    filters, groups = wide(layer.filters), layer.groups
+    *kernel, channels, n_filters = filters.shape
+    batch = images if images.ndim == filters.ndim else images[np.newaxis]
+    batch = np.moveaxis(batch, 1, -1) if channels_first(layer) else batch
+    n, *sizes, _ = batch.shape
+    width = n_filters // groups
+    out = np.zeros((n, *found.pixels, n_filters), np.result_type(images, filters, np.float64))
+    for pixel in itertools.product(*map(range, found.pixels)):
+        for tap in itertools.product(*map(range, kernel)):
+            axes = zip(pixel, layer.strides, tap, layer.dilations, found.pads, strict=True)
+            at = tuple(p * s + t * d - ends[0] for p, s, t, d, ends in axes)
+            if not all(0 <= i < size for i, size in zip(at, sizes, strict=True)):
+                continue
+            values = wide(batch[(slice(None), *at)])
+            for g in range(groups):
+                theirs = slice(g * channels, (g + 1) * channels)
+                ours = slice(g * width, (g + 1) * width)
+                out[(slice(None), *pixel, ours)] += values[:, theirs] @ filters[(*tap, ..., ours)]
+    if layer.bias is not None:
+        out = out + wide(layer.bias)
+    out = np.moveaxis(out, -1, 1) if channels_first(layer) else out
+    out = out if images.ndim == filters.ndim else out[0]
+    return out if residual is None else out + wide(residual)
+
+
+def products(layer, found: Result) -> int:
+    """How many matrices of pixels and filters `sums` multiplies."""
+    return math.prod(found.pixels) * math.prod(layer.filters.shape[:-2]) * layer.groups
+
+
+def expected_of(layer, images: np.ndarray, residual, found: Result) -> np.ndarray:
+    """The oracle's result, before its activation, in float64 or complex128."""
+    if found.padded > SUMMED or products(layer, found) < 40 * layer.groups:
+        return sums(layer, images, residual, found)
+    meanings = {**vars(layer), "images": images, "residual": residual, "activation": None}
+    names = inspect.signature(conv2d_reference).parameters
+    options = {name: meanings[name] for name in names if name in meanings}
+    arrays = {name: wide(each) for name, each in options.items() if isinstance(each, np.ndarray)}
+    return conv2d_reference(**{**options, **arrays})

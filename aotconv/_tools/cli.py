@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 from .. import __version__, active, show_config
 from .errors import CommandError
 
+INTERRUPTED, CLOSED_PIPE = 128 + 2, 128 + 13  # what shells say of SIGINT and SIGPIPE
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line with ``argv`` (default: that of the process); return the exit status."""
+    try:
+        try:
+            run(make_parser().parse_args(argv))
+        finally:
+            print(end="", flush=True)  # a pipe that is closed says so here, where it is caught
+    except CommandError as error:
+        print(f"aotconv: error: {error}", file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        print("aotconv: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever reads the output has seen enough, as head has
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):  # or Python complains when it flushes them
+            os.dup2(nowhere, stream.fileno())
+        return CLOSED_PIPE
+    return 0
+
+
+def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="aotconv", description="Compiled 2-D convolution for NumPy arrays."
     )
@@ -72,27 +95,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     bench_parser.add_argument("--json", metavar="FILE", help="write everything that was measured")
     bench_parser.add_argument("--plot", metavar="FILE", help="draw a chart")
-    args = parser.parse_args(argv)
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command that was asked for."""
     try:
         active()
     except ValueError as error:  # AOTCONV_IMPLEMENTATION names none that can run
-        print(f"aotconv: error: {error}", file=sys.stderr)
-        return 2
+        raise CommandError(str(error)) from None
     if args.command == "info":
         show_config()
-        return 0
+    elif args.command == "demo":
+        from . import demo  # here, so that the other commands load none of it
 
-    try:
-        if args.command == "demo":
-            from . import demo  # here, so that the other commands load none of it
-
-            demo.run(args.image, args.out)
-        else:
-            run_bench(args)
-    except CommandError as error:
-        print(f"aotconv: error: {error}", file=sys.stderr)
-        return error.status
-    return 0
+        demo.run(args.image, args.out)
+    else:
+        run_bench(args)
 
 
 def run_bench(args: argparse.Namespace) -> None:

@@ -19,10 +19,8 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,8 +32,9 @@ from .._core import ladder, threads
 from .._plan import select as plan
 from .._plan.registry import ROWS
 from .board import BOARD, Layer, Problem
-from .errors import CommandError, DisagreementError
+from .errors import DisagreementError
 from .peers import Contender, Peer, Setting, Unsuitable
+from .process import Run, new_process
 
 Call = Callable[[], object]
 Clock = Callable[[], float]
@@ -300,15 +299,16 @@ def pin(cpus: Iterable[int]) -> None:
 
 
 @contextmanager
-def new_process(n_threads: int) -> Iterator[ProcessPoolExecutor]:
+def confined_process(n_threads: int) -> Iterator[Run]:
     """A new process with as many CPUs as threads, and OpenMP and BLAS told so."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}
     cpus = usable_cpus()[-n_threads:]
     os.environ.update(dict.fromkeys(names, str(n_threads)))
     try:
-        with ProcessPoolExecutor(1, get_context("spawn"), pin, (cpus,)) as process:
-            yield process
+        with new_process() as run:
+            run("nothing yet", pin, cpus)
+            yield run
     finally:
         for name, value in before.items():
             if value is None:
@@ -349,16 +349,13 @@ def compare(
         If a result is wrong.
     """
     results = []
-    with new_process(n_threads) as process:
+    names = ", ".join([OWN, *(peers or {})])
+    with confined_process(n_threads) as run:
         for layer in layers:
             announce(layer.name)
+            with confined_process(n_threads) as run_once:
+                first = run_once(f"{OWN} on {layer.name}", first_call, layer, dtype)
             arguments = (layer, dtype, peers or {}, Setting(n_threads, tflite), seconds)
-            try:
-                with new_process(n_threads) as fresh:
-                    first = fresh.submit(first_call, layer, dtype).result()
-                result = process.submit(measure, *arguments).result()
-            except BrokenProcessPool:
-                names = ", ".join([OWN, *(peers or {})])
-                raise CommandError(f"{layer.name}: the process that ran {names} died") from None
+            result = run(f"{names} on {layer.name}", measure, *arguments)
             results.append(result._replace(first=first))
     return results

@@ -10,8 +10,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -19,8 +17,8 @@ from .._core import ladder
 from .._plan import select as plan
 from .board import Layer, Problem
 from .cliffs import Loss, Sizes, losses
-from .errors import CommandError
-from .race import OWN, expectation, multiply_adds, new_process, own_conv2d, race, verify
+from .process import Run
+from .race import OWN, confined_process, expectation, multiply_adds, own_conv2d, race, verify
 
 SECONDS = 0.001  # of a batch, at least
 ROUNDS = 5
@@ -223,23 +221,20 @@ def sweep(
     DisagreementError
         If a result is wrong.
     """
-    with new_process(1) as process:
+    with confined_process(1) as run:
         for each, dtype in product(sweeps, dtypes):
             cases = []
             for layer in each.layers.values():
                 announce(f"{each.name}, {dtype}, {layer.name}")
-                cases.append(_measured(process, layer, dtype, seconds))
+                cases.append(_measured(run, layer, dtype, seconds))
             for _ in range(RETAKES):
                 found = enumerate(Swept(each, dtype, cases).losses)
                 suspects = [(i, loss.than) for i, loss in found if loss and loss.factor > SUSPECT]
                 for index in sorted({index for pair in suspects for index in pair}):
-                    again = _measured(process, cases[index].layer, dtype, seconds)
+                    again = _measured(run, cases[index].layer, dtype, seconds)
                     cases[index] = max(cases[index], again, key=lambda case: case.flop_rate)
             yield Swept(each, dtype, cases)
 
 
-def _measured(process: ProcessPoolExecutor, layer: Layer, dtype: str, seconds: float) -> Case:
-    try:
-        return process.submit(measure, layer, dtype, seconds).result()
-    except BrokenProcessPool:
-        raise CommandError(f"{layer.name}: the process that ran it died") from None
+def _measured(run: Run, layer: Layer, dtype: str, seconds: float) -> Case:
+    return run(layer.name, measure, layer, dtype, seconds)

@@ -227,10 +227,10 @@ def test_copies_move_half_the_bytes(n_threads, monkeypatch):
 def test_process_has_as_many_cpus_as_threads_and_says_so(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
-    with race.new_process(1) as process:
-        environment = process.submit(os.getenv, "OMP_NUM_THREADS").result()
-        cpus = process.submit(race.usable_cpus).result()
-        threads = process.submit(aotconv.get_num_threads).result()
+    with race.confined_process(1) as run:
+        environment = run("getenv", os.getenv, "OMP_NUM_THREADS")
+        cpus = run("usable_cpus", race.usable_cpus)
+        threads = run("get_num_threads", aotconv.get_num_threads)
     assert environment == "1" and threads == 1
     if sys.platform == "linux":
         assert cpus == race.usable_cpus()[-1:]
@@ -381,7 +381,7 @@ def test_peer_that_ends_the_process_is_an_error_line_and_status_2(monkeypatch):
     done = run_main("--layers", "tiny_8x8x1", "--threads", "1", "--peers", "dead")
     assert done.status == 2
     line = done.err.splitlines()[-1].rpartition("\r")[-1].strip()
-    assert line == "aotconv: error: tiny_8x8x1: the process that ran aotconv, dead died"
+    assert line == "aotconv: error: the process that ran aotconv, dead on tiny_8x8x1 died"
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,9 @@
-"""The command line, and the demo behind it."""
+"""The demo: its pictures, its race, and ``aotconv demo``."""
 
 import contextlib
 import importlib.util
 import io
 import re
-import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -173,47 +172,6 @@ def test_disagreement_is_an_error_line_and_status_1(photo, tmp_path, monkeypatch
     line = capsys.readouterr().err.splitlines()[-1].rpartition("\r")[-1].strip()
     assert re.fullmatch(r"aotconv: error: .*np.isclose\(atol=1e-6\): wrong", line)
     assert not (tmp_path / "comparison.png").exists()
-
-
-@pytest.mark.parametrize("arguments", [[], ["dome"], ["demo", "--imag"], ["--out", "x"]])
-def test_wrong_arguments_are_status_2(arguments, capsys):
-    with pytest.raises(SystemExit) as stop:
-        main(arguments)
-    assert stop.value.code == 2
-    assert "aotconv" in capsys.readouterr().err
-
-
-# --- the other commands ----------------------------------------------------------------------
-
-
-def test_version_is_that_of_the_package(capsys):
-    with pytest.raises(SystemExit) as stop:
-        main(["--version"])
-    assert stop.value.code == 0
-    assert capsys.readouterr().out == f"aotconv {aotconv.__version__}\n"
-
-
-def test_info_prints_the_configuration(capsys):
-    assert main(["info"]) == 0
-    printed = capsys.readouterr().out
-    aotconv.show_config()
-    assert printed == capsys.readouterr().out != ""
-
-
-def test_info_loads_nothing_that_only_demo_and_benchmark_need():
-    code = (
-        "import sys; from aotconv.__main__ import main; main(['info'])\n"
-        "others = {'aotconv._tools.demo', 'aotconv._tools.bench', 'matplotlib', 'PIL', 'tqdm'}\n"
-        "sys.exit(str(others & set(sys.modules) or ''))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stderr.strip() == "" and done.stdout != ""
-
-
-def test_python_m_is_the_same_command():
-    command = [sys.executable, "-m", "aotconv", "--version"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, f"aotconv {aotconv.__version__}\n")
 
 
 # --- the parts -------------------------------------------------------------------------------

@@ -120,7 +120,7 @@ def test_suspect_is_timed_again_with_the_case_beside_it_and_the_better_time_coun
     times = iter([9.0, 1.0, 1.0, 2.0])
     asked = []
 
-    def measured(process, layer, dtype, seconds):
+    def measured(run, layer, dtype, seconds):
         asked.append(layer.name)
         return Case(layer, dtype, "row", [next(times)], [1e9])
 

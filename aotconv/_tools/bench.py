@@ -17,20 +17,36 @@ import numpy as np
 import aotconv
 
 from .._core import ladder
+from .._plan.registry import AOT_DTYPES
 from . import sweep as sweeping
 from .board import BOARD
 from .errors import CommandError
 from .peers import PEERS
+from .problem import Layer, parse
 from .race import SECONDS, compare, usable_cpus
 from .report import cpu_name, draw, format_sweeps, format_table, heading, versions
 
 
-def find(option: str, names: Iterable[str], known: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known by the names that an option was given."""
-    for name in names:
-        if name not in known:
-            raise CommandError(f"{option}: there is no {name!r}; there are {', '.join(known)}")
-    return {name: known[name] for name in names}
+def find(option: str, name: str, known: Mapping[str, Any]) -> Any:
+    """What is known by a name that an option was given."""
+    if name not in known:
+        raise CommandError(f"{option}: there is no {name!r}; there are {', '.join(known)}")
+    return known[name]
+
+
+def find_layer(name: str) -> Layer:
+    """A layer of the board, or the one that a text says."""
+    if " " not in name.strip():
+        return find("--layers", name, {each.name: each for each in BOARD})
+    try:
+        layer = parse(name)
+    except ValueError as error:
+        raise CommandError(f"--layers: {error}") from None
+    if layer.dtype not in AOT_DTYPES:
+        raise CommandError(f"--layers: {name!r}: {' and '.join(AOT_DTYPES)} alone are timed")
+    if not layer.flops:
+        raise CommandError(f"--layers: {name!r}: there is nothing to compute")
+    return layer
 
 
 def number(name: str, most: int) -> int:
@@ -57,14 +73,14 @@ def check_seconds(seconds: float) -> None:
         raise CommandError(f"--seconds: {seconds} is not a positive time")
 
 
-def check_installation(packages: Iterable[str], dtype: str) -> None:
+def check_installation(packages: Iterable[str], dtypes: Iterable[str]) -> None:
     """Raise `CommandError` if extras are missing, or kernels to measure."""
     extras = missing(packages)
     if extras:
         raise CommandError(
             f'the benchmark needs {" and ".join(extras)}: pip install "aotconv[demo]"'
         )
-    if ladder.rung(dtype) is None:
+    if not all(map(ladder.rung, dtypes)):
         raise CommandError(f"the implementation {aotconv.active().name} has no kernels to measure")
 
 
@@ -94,7 +110,7 @@ def run(
     peers: Sequence[str] = (),
     n_threads: Sequence[str] | None = None,
     *,
-    dtype: str = "float32",
+    dtype: str | None = None,
     tflite: str | None = None,
     seconds: float = SECONDS,
     json_file: str | None = None,
@@ -105,12 +121,14 @@ def run(
     Parameters
     ----------
     layers : sequence of str, optional
-        Names of layers of the board; all of them by default.
+        Names of layers of the board, and texts (`aotconv._tools.problem`); by default the board.
     peers : sequence of str
         Names of `aotconv._tools.peers.PEERS`; those that are not installed are left out.
     n_threads : sequence of str, optional
         Numbers of threads; by default 1 and as many as there are CPUs.
-    dtype, tflite, seconds
+    dtype : {"float32", "float64"}, optional
+        Of all layers; by default each has its own, those of the board float32.
+    tflite, seconds
         As in `compare`.
     json_file, plot : str, optional
         Files to write: everything that was measured, and a chart.
@@ -122,16 +140,19 @@ def run(
     DisagreementError
         If a result is wrong.
     """
-    board = find("--layers", layers, {each.name: each for each in BOARD}) if layers else {}
-    chosen = find("--peers", peers, PEERS)
+    problems = list(map(find_layer, dict.fromkeys(layers))) if layers else list(BOARD)
+    if dtype:
+        problems = [layer._replace(dtype=dtype) for layer in problems]
+    dtypes = sorted({layer.dtype for layer in problems})
+    chosen = {name: find("--peers", name, PEERS) for name in peers}
     most = len(usable_cpus())
     teams = [number(name, most) for name in n_threads] if n_threads else sorted({1, most})
     check_seconds(seconds)
-    if chosen and dtype != "float32":
+    if chosen and dtypes != ["float32"]:
         raise CommandError("--peers: other libraries are timed in float32 alone")
     if "litert" in chosen and not (tflite and Path(tflite).is_dir()):
         raise CommandError("--peers: litert runs model files, whose folder --tflite must name")
-    check_installation(["tqdm", "matplotlib"] if plot else ["tqdm"], dtype)
+    check_installation(["tqdm", "matplotlib"] if plot else ["tqdm"], dtypes)
     if plot:
         from matplotlib.figure import Figure
 
@@ -141,7 +162,8 @@ def run(
     check_files(json_file, plot)
     from tqdm import tqdm
 
-    title = f"aotconv {aotconv.__version__}, {aotconv.active().name}, {dtype}, {cpu_name()}"
+    of_what = f"{aotconv.active().name}, {' and '.join(dtypes)}"
+    title = f"aotconv {aotconv.__version__}, {of_what}, {cpu_name()}"
     print(title)
     for name, peer in list(chosen.items()):
         absent = missing(peer.packages)
@@ -153,7 +175,7 @@ def run(
         print("beside", ", ".join(f"{name} {version}" for name, version in found.items()))
 
     results = []
-    with tqdm(total=len(teams) * len(board or BOARD), file=sys.stderr, leave=False) as bar:
+    with tqdm(total=len(teams) * len(problems), file=sys.stderr, leave=False) as bar:
 
         def announce(name: str) -> None:
             bar.set_description(name)
@@ -161,9 +183,8 @@ def run(
 
         for team in teams:
             group = compare(
-                list(board.values()) or BOARD,
+                problems,
                 team,
-                dtype=dtype,
                 peers=chosen,
                 tflite=tflite,
                 seconds=seconds,
@@ -173,7 +194,7 @@ def run(
             bar.write(f"\n{heading(group)}\n{format_table(group)}", file=sys.stdout)
     if json_file:
         measured = [each.as_json() for group in results for each in group]
-        write_json(json_file, {"dtype": dtype, "cpus": most, "peers": found, "results": measured})
+        write_json(json_file, {"cpus": most, "peers": found, "results": measured})
     if plot:
         with writing(plot):
             draw(results, title).savefig(plot, dpi=120)
@@ -204,7 +225,7 @@ def run_sweep(
         If a result is wrong.
     """
     check_seconds(seconds)
-    check_installation(["tqdm"], dtypes[0])
+    check_installation(["tqdm"], dtypes)
     check_files(json_file)
     from tqdm import tqdm
 

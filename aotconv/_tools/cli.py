@@ -60,7 +60,12 @@ def make_parser() -> argparse.ArgumentParser:
         "registers, copies and other libraries. LIST is names with commas between them.",
     )
     bench_parser.add_argument(
-        "--layers", type=names, metavar="LIST", help="layers of the board (default: all)"
+        "--layers",
+        type=names,
+        metavar="LIST",
+        help="layers of the board, or texts such as '1x56x56x64 3x3x64x64 s2 p1': sizes NxHxWxC of "
+        "images and KHxKWxIxO of filters, then strides, padding, dilations and groups (s2, s1x2, "
+        "p1, p0+1x0+1, same, same_lower, valid, d2, g64), a dtype, NCHW (default: the whole board)",
     )
     bench_parser.add_argument(
         "--peers",
@@ -78,7 +83,7 @@ def make_parser() -> argparse.ArgumentParser:
     bench_parser.add_argument(
         "--dtype",
         choices=("float32", "float64"),
-        help="(default: float32; of the sweep: both)",
+        help="of all layers (default: that of each text, float32; of the sweep: both)",
     )
     bench_parser.add_argument(
         "--seconds",

@@ -38,6 +38,8 @@ def new_process() -> Iterator[Run]:
             result, error, trace = ours.recv()
         except (EOFError, OSError):
             raise ProcessDied(f"the process that ran {what} died") from None
+        if isinstance(error, MemoryError):
+            raise CommandError(f"{what}: {error}") from None
         if error is not None:
             raise error from RuntimeError(trace)
         return result

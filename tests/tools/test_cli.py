@@ -65,7 +65,7 @@ LONG = {
     "sweep": ["bench", "--sweep", "--seconds", "1000"],
     "demo": ["demo"],
 }
-BEGUN = {"bench": b"vgg_1_3x3_64_64", "sweep": b"C=1 O=1", "demo": b"v1, one image"}
+BEGUN = {"bench": b"vgg_1_3x3_64_64", "sweep": b"3x3x1x1 same", "demo": b"v1, one image"}
 needs_signals = pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs signals to processes")
 
 

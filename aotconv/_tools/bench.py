@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 import platform
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +18,10 @@ from .._core import ladder
 from .._plan.registry import AOT_DTYPES
 from . import sweep as sweeping
 from .board import BOARD
-from .errors import CommandError
+from .errors import CommandError, missing, need, writing
 from .peers import PEERS
 from .problem import Layer, parse
+from .progress import progress
 from .race import SECONDS, compare, usable_cpus
 from .report import cpu_name, draw, format_sweeps, format_table, heading, versions
 
@@ -56,30 +55,14 @@ def number(name: str, most: int) -> int:
     return int(name)
 
 
-@contextmanager
-def writing(path: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise CommandError(f"cannot write {path!r}: {error.strerror or error}") from None
-
-
-def missing(packages: Iterable[str]) -> list[str]:
-    return [name for name in packages if importlib.util.find_spec(name) is None]
-
-
 def check_seconds(seconds: float) -> None:
     if not 0 < seconds < math.inf:
         raise CommandError(f"--seconds: {seconds} is not a positive time")
 
 
-def check_installation(packages: Iterable[str], dtypes: Iterable[str]) -> None:
+def check_installation(dtypes: Iterable[str], *extras: str) -> None:
     """Raise `CommandError` if extras are missing, or kernels to measure."""
-    extras = missing(packages)
-    if extras:
-        raise CommandError(
-            f'the benchmark needs {" and ".join(extras)}: pip install "aotconv[demo]"'
-        )
+    need("the benchmark", *extras)
     if not all(map(ladder.rung, dtypes)):
         raise CommandError(f"the implementation {aotconv.active().name} has no kernels to measure")
 
@@ -152,7 +135,7 @@ def run(
         raise CommandError("--peers: other libraries are timed in float32 alone")
     if "litert" in chosen and not (tflite and Path(tflite).is_dir()):
         raise CommandError("--peers: litert runs model files, whose folder --tflite must name")
-    check_installation(["tqdm", "matplotlib"] if plot else ["tqdm"], dtypes)
+    check_installation(dtypes, "tqdm", *(["matplotlib"] if plot else []))
     if plot:
         from matplotlib.figure import Figure
 
@@ -175,12 +158,7 @@ def run(
         print("beside", ", ".join(f"{name} {version}" for name, version in found.items()))
 
     results = []
-    with tqdm(total=len(teams) * len(problems), file=sys.stderr, leave=False) as bar:
-
-        def announce(name: str) -> None:
-            bar.set_description(name)
-            bar.update()
-
+    with progress(len(teams) * len(problems)) as announce:
         for team in teams:
             group = compare(
                 problems,
@@ -191,7 +169,7 @@ def run(
                 announce=announce,
             )
             results.append(group)
-            bar.write(f"\n{heading(group)}\n{format_table(group)}", file=sys.stdout)
+            tqdm.write(f"\n{heading(group)}\n{format_table(group)}", file=sys.stdout)
     if json_file:
         measured = [each.as_json() for group in results for each in group]
         write_json(json_file, {"cpus": most, "peers": found, "results": measured})
@@ -225,19 +203,13 @@ def run_sweep(
         If a result is wrong.
     """
     check_seconds(seconds)
-    check_installation(["tqdm"], dtypes)
+    check_installation(dtypes, "tqdm")
     check_files(json_file)
-    from tqdm import tqdm
 
     print(f"aotconv {aotconv.__version__}, {aotconv.active().name}, {cpu_name()}")
     sweeps = sweeping.SWEEPS
     cases = len(dtypes) * sum(len(each.layers) for each in sweeps)
-    with tqdm(total=cases, file=sys.stderr, leave=False) as bar:
-
-        def announce(name: str) -> None:
-            bar.set_description(name)
-            bar.update()
-
+    with progress(cases) as announce:
         results = list(sweeping.sweep(sweeps, dtypes, seconds=seconds, announce=announce))
     print(format_sweeps(results))
     if json_file:

@@ -1,17 +1,14 @@
 """The sweep: the sizes that it covers, its check of results, and ``aotconv bench --sweep``."""
 
-import contextlib
-import io
 import json
 import re
 from itertools import product
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from command import run
 
 import aotconv
-from aotconv.__main__ import main
 from aotconv._plan.registry import ROWS
 from aotconv._tools import race, sweep
 from aotconv._tools.errors import DisagreementError
@@ -176,21 +173,14 @@ def test_table_has_every_cliff_deepest_first():
 # --- aotconv bench --sweep -------------------------------------------------------------------
 
 
-def run_main(*arguments):
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        status = main(["bench", "--sweep", *map(str, arguments)])
-    return SimpleNamespace(status=status, out=out.getvalue(), err=err.getvalue())
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """What one run of ``aotconv bench --sweep`` over a tiny sweep printed and wrote."""
-    path = tmp_path_factory.mktemp("sweep") / "sweep.json"
+    folder = tmp_path_factory.mktemp("sweep")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sweep, "SWEEPS", (TINY,))
-        done = run_main("--json", path, "--seconds", "0.0001")
-    return SimpleNamespace(**vars(done), path=path)
+        done = run("bench", "--sweep", "--json", folder / "sweep.json", "--seconds", "0.0001")
+    return done._replace(folder=folder)
 
 
 def test_command_prints_a_row_for_each_sweep_and_dtype(finished):
@@ -203,7 +193,7 @@ def test_command_prints_a_row_for_each_sweep_and_dtype(finished):
             rf"  1x7x9x[12] 3x2x[12]x5 s2 same d2 .*\w+_{dtype}_\w+ +[\d.]+ +[\d.]+ +",
             lines[place + 1],
         )
-    assert lines[-1] == str(finished.path)
+    assert lines[-1] == str(finished.folder / "sweep.json")
 
 
 def test_command_shows_its_progress_on_stderr_alone(finished):
@@ -212,7 +202,7 @@ def test_command_shows_its_progress_on_stderr_alone(finished):
 
 
 def test_command_writes_every_case(finished):
-    written = json.loads(finished.path.read_text())
+    written = json.loads((finished.folder / "sweep.json").read_text())
     assert written["implementation"] == aotconv.active().name
     assert [each["dtype"] for each in written["sweeps"]] == ["float32", "float64"]
     for each in written["sweeps"]:
@@ -227,7 +217,7 @@ def test_command_writes_every_case(finished):
 
 def test_dtype_is_the_one_that_is_swept(monkeypatch):
     monkeypatch.setattr(sweep, "SWEEPS", (TINY,))
-    done = run_main("--dtype", "float64", "--seconds", "0.0001")
+    done = run("bench", "--sweep", "--dtype", "float64", "--seconds", "0.0001")
     assert done.status == 0
     assert "tiny, float64" in done.out and "float32" not in done.out
 
@@ -245,12 +235,12 @@ def test_dtype_is_the_one_that_is_swept(monkeypatch):
     ids=" ".join,
 )
 def test_what_the_user_can_mend_is_one_line_and_status_2(arguments, complaint):
-    done = run_main(*arguments)
+    done = run("bench", "--sweep", *arguments)
     assert done.status == 2 and done.out == ""
     assert re.fullmatch(rf"aotconv: error: {complaint}.*\n", done.err)
 
 
 def test_without_kernels_there_is_nothing_to_sweep():
     with aotconv.use("numpy"):
-        done = run_main()
+        done = run("bench", "--sweep")
     assert done.status == 2 and "numpy has no kernels" in done.err

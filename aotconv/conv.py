@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeAlias
 
+import numpy as np
+
 from ._core import check
 from ._core.layer import Convolution, checked, kept
 from ._core.pack import copied
 
 if TYPE_CHECKING or np.__version__.startswith("1."):
-    import numpy.typing  # NumPy 2 does when a hint is evaluated: import is spared a millisecond
+    pass  # NumPy 2 does when a hint is evaluated: import is spared a millisecond
 
 Pair: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
 Padding: TypeAlias = (

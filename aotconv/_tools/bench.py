@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 import platform
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +15,37 @@ import numpy as np
 import aotconv
 
 from .._core import ladder
+from .._plan.registry import AOT_DTYPES
 from . import sweep as sweeping
 from .board import BOARD
-from .errors import CommandError
+from .errors import CommandError, missing, need, writing
 from .peers import PEERS
+from .problem import Layer, parse
+from .progress import progress
 from .race import SECONDS, compare, usable_cpus
 from .report import cpu_name, draw, format_sweeps, format_table, heading, versions
 
 
-def find(option: str, names: Iterable[str], known: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known by the names that an option was given."""
-    for name in names:
-        if name not in known:
-            raise CommandError(f"{option}: there is no {name!r}; there are {', '.join(known)}")
-    return {name: known[name] for name in names}
+def find(option: str, name: str, known: Mapping[str, Any]) -> Any:
+    """What is known by a name that an option was given."""
+    if name not in known:
+        raise CommandError(f"{option}: there is no {name!r}; there are {', '.join(known)}")
+    return known[name]
+
+
+def find_layer(name: str) -> Layer:
+    """A layer of the board, or the one that a text says."""
+    if " " not in name.strip():
+        return find("--layers", name, {each.name: each for each in BOARD})
+    try:
+        layer = parse(name)
+    except ValueError as error:
+        raise CommandError(f"--layers: {error}") from None
+    if layer.dtype not in AOT_DTYPES:
+        raise CommandError(f"--layers: {name!r}: {' and '.join(AOT_DTYPES)} alone are timed")
+    if not layer.flops:
+        raise CommandError(f"--layers: {name!r}: there is nothing to compute")
+    return layer
 
 
 def number(name: str, most: int) -> int:
@@ -40,31 +55,15 @@ def number(name: str, most: int) -> int:
     return int(name)
 
 
-@contextmanager
-def writing(path: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise CommandError(f"cannot write {path!r}: {error.strerror or error}") from None
-
-
-def missing(packages: Iterable[str]) -> list[str]:
-    return [name for name in packages if importlib.util.find_spec(name) is None]
-
-
 def check_seconds(seconds: float) -> None:
     if not 0 < seconds < math.inf:
         raise CommandError(f"--seconds: {seconds} is not a positive time")
 
 
-def check_installation(packages: Iterable[str], dtype: str) -> None:
+def check_installation(dtypes: Iterable[str], *extras: str) -> None:
     """Raise `CommandError` if extras are missing, or kernels to measure."""
-    extras = missing(packages)
-    if extras:
-        raise CommandError(
-            f'the benchmark needs {" and ".join(extras)}: pip install "aotconv[demo]"'
-        )
-    if ladder.rung(dtype) is None:
+    need("the benchmark", *extras)
+    if not all(map(ladder.rung, dtypes)):
         raise CommandError(f"the implementation {aotconv.active().name} has no kernels to measure")
 
 
@@ -94,7 +93,7 @@ def run(
     peers: Sequence[str] = (),
     n_threads: Sequence[str] | None = None,
     *,
-    dtype: str = "float32",
+    dtype: str | None = None,
     tflite: str | None = None,
     seconds: float = SECONDS,
     json_file: str | None = None,
@@ -105,12 +104,14 @@ def run(
     Parameters
     ----------
     layers : sequence of str, optional
-        Names of layers of the board; all of them by default.
+        Names of layers of the board, and texts (`aotconv._tools.problem`); by default the board.
     peers : sequence of str
         Names of `aotconv._tools.peers.PEERS`; those that are not installed are left out.
     n_threads : sequence of str, optional
         Numbers of threads; by default 1 and as many as there are CPUs.
-    dtype, tflite, seconds
+    dtype : {"float32", "float64"}, optional
+        Of all layers; by default each has its own, those of the board float32.
+    tflite, seconds
         As in `compare`.
     json_file, plot : str, optional
         Files to write: everything that was measured, and a chart.
@@ -122,16 +123,19 @@ def run(
     DisagreementError
         If a result is wrong.
     """
-    board = find("--layers", layers, {each.name: each for each in BOARD}) if layers else {}
-    chosen = find("--peers", peers, PEERS)
+    problems = list(map(find_layer, dict.fromkeys(layers))) if layers else list(BOARD)
+    if dtype:
+        problems = [layer._replace(dtype=dtype) for layer in problems]
+    dtypes = sorted({layer.dtype for layer in problems})
+    chosen = {name: find("--peers", name, PEERS) for name in peers}
     most = len(usable_cpus())
     teams = [number(name, most) for name in n_threads] if n_threads else sorted({1, most})
     check_seconds(seconds)
-    if chosen and dtype != "float32":
+    if chosen and dtypes != ["float32"]:
         raise CommandError("--peers: other libraries are timed in float32 alone")
     if "litert" in chosen and not (tflite and Path(tflite).is_dir()):
         raise CommandError("--peers: litert runs model files, whose folder --tflite must name")
-    check_installation(["tqdm", "matplotlib"] if plot else ["tqdm"], dtype)
+    check_installation(dtypes, "tqdm", *(["matplotlib"] if plot else []))
     if plot:
         from matplotlib.figure import Figure
 
@@ -141,7 +145,8 @@ def run(
     check_files(json_file, plot)
     from tqdm import tqdm
 
-    title = f"aotconv {aotconv.__version__}, {aotconv.active().name}, {dtype}, {cpu_name()}"
+    of_what = f"{aotconv.active().name}, {' and '.join(dtypes)}"
+    title = f"aotconv {aotconv.__version__}, {of_what}, {cpu_name()}"
     print(title)
     for name, peer in list(chosen.items()):
         absent = missing(peer.packages)
@@ -153,27 +158,21 @@ def run(
         print("beside", ", ".join(f"{name} {version}" for name, version in found.items()))
 
     results = []
-    with tqdm(total=len(teams) * len(board or BOARD), file=sys.stderr, leave=False) as bar:
-
-        def announce(name: str) -> None:
-            bar.set_description(name)
-            bar.update()
-
+    with progress(len(teams) * len(problems)) as announce:
         for team in teams:
             group = compare(
-                list(board.values()) or BOARD,
+                problems,
                 team,
-                dtype=dtype,
                 peers=chosen,
                 tflite=tflite,
                 seconds=seconds,
                 announce=announce,
             )
             results.append(group)
-            bar.write(f"\n{heading(group)}\n{format_table(group)}", file=sys.stdout)
+            tqdm.write(f"\n{heading(group)}\n{format_table(group)}", file=sys.stdout)
     if json_file:
         measured = [each.as_json() for group in results for each in group]
-        write_json(json_file, {"dtype": dtype, "cpus": most, "peers": found, "results": measured})
+        write_json(json_file, {"cpus": most, "peers": found, "results": measured})
     if plot:
         with writing(plot):
             draw(results, title).savefig(plot, dpi=120)
@@ -204,19 +203,13 @@ def run_sweep(
         If a result is wrong.
     """
     check_seconds(seconds)
-    check_installation(["tqdm"], dtypes[0])
+    check_installation(dtypes, "tqdm")
     check_files(json_file)
-    from tqdm import tqdm
 
     print(f"aotconv {aotconv.__version__}, {aotconv.active().name}, {cpu_name()}")
     sweeps = sweeping.SWEEPS
     cases = len(dtypes) * sum(len(each.layers) for each in sweeps)
-    with tqdm(total=cases, file=sys.stderr, leave=False) as bar:
-
-        def announce(name: str) -> None:
-            bar.set_description(name)
-            bar.update()
-
+    with progress(cases) as announce:
         results = list(sweeping.sweep(sweeps, dtypes, seconds=seconds, announce=announce))
     print(format_sweeps(results))
     if json_file:

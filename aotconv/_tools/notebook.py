@@ -11,8 +11,6 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
@@ -23,6 +21,7 @@ import aotconv
 from .. import reference
 from .digits import three_digits
 from .errors import DisagreementError
+from .process import new_process
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -157,9 +156,8 @@ def compare(
     for name, make in CONTENDERS.items():
         announce(name)
         try:
-            with ProcessPoolExecutor(1, get_context("spawn")) as process:
-                task = process.submit(measure, make, images, filters, biases, calls, seconds)
-                results[name] = task.result()
+            with new_process() as run:
+                results[name] = run(name, measure, make, images, filters, biases, calls, seconds)
         except Exception as error:  # a broken installation of a peer may raise anything
             if name not in OPTIONAL:
                 raise

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .._plan.geometry import Pair
+
 if TYPE_CHECKING:
-    from .board import Problem
+    from .problem import Layer, Problem
 
 
 class Contender(NamedTuple):
@@ -78,7 +80,16 @@ def padded_as_tensorflow(problem: Problem) -> Problem:
     It makes the same work; the zeros lie elsewhere where there are strides.
     """
     layer = problem.layer
-    return problem._replace(layer=layer._replace(padding="same" if layer.padding else "valid"))
+    own = layer._replace(padding="same" if any(map(any, layer.pads)) else "valid")
+    if own.out != layer.out:
+        raise Unsuitable("it pads by rule alone")
+    return problem._replace(layer=own)
+
+
+def steps(layer: Layer) -> tuple[Pair, Pair]:
+    """Strides and dilations."""
+    g = layer.geometry
+    return (g.sh, g.sw), (g.dh, g.dw)
 
 
 def oihw(filters: NDArray[Any]) -> NDArray[Any]:
@@ -101,8 +112,10 @@ def torch_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
     torch_inference_mode()
     torch.set_num_threads(setting.threads)
     layer, bias = problem.layer, torch.from_numpy(problem.bias)
-    (top, _), (left, _) = layer.pads
-    strides, pads, dilations = (layer.strides, layer.strides), (top, left), (1, 1)
+    (top, bottom), (left, right) = layer.pads
+    if (top, left) != (bottom, right):
+        raise Unsuitable("it pads both ends alike")
+    (strides, dilations), pads = steps(layer), (top, left)
 
     def contender(convolve: Callable[..., Any], *arrays: Any) -> Contender:
         return Contender(problem, lambda: convolve(*arrays), lambda out: channels_last(out.numpy()))
@@ -137,6 +150,7 @@ def onnxruntime_conv2d(problem: Problem, setting: Setting) -> dict[str, Contende
 
     layer = problem.layer
     (top, bottom), (left, right) = layer.pads
+    strides, dilations = steps(layer)
     images = channels_first(problem.images)
     n, height, width, channels = layer.out
     out = np.empty((n, channels, height, width), np.float32)
@@ -144,13 +158,14 @@ def onnxruntime_conv2d(problem: Problem, setting: Setting) -> dict[str, Contende
         "Conv",
         ["images", "filters", "bias"],
         ["out"],
-        strides=[layer.strides] * 2,
+        strides=strides,
+        dilations=dilations,
         pads=[top, left, bottom, right],
         group=layer.groups,
     )
     graph = helper.make_graph(
         [node],
-        layer.name,
+        layer.title,
         [helper.make_tensor_value_info("images", TensorProto.FLOAT, images.shape)],
         [helper.make_tensor_value_info("out", TensorProto.FLOAT, out.shape)],
         [
@@ -182,7 +197,8 @@ def openvino_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
 
     layer = problem.layer
     begin, end = zip(*layer.pads, strict=True)
-    geometry = ([layer.strides] * 2, list(begin), list(end), [1, 1])
+    strides, dilations = steps(layer)
+    geometry = (list(strides), list(begin), list(end), list(dilations))
     filters, bias = oihw(problem.filters), problem.bias.reshape(1, -1, 1, 1)
     options = {
         "INFERENCE_NUM_THREADS": setting.threads,
@@ -203,7 +219,7 @@ def openvino_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
         node = ops.add(node, bias)
         if nhwc:
             node = ops.transpose(node, np.array([0, 2, 3, 1]))
-        model = openvino.Model([node], [parameter], layer.name)
+        model = openvino.Model([node], [parameter], layer.title)
         request = openvino.Core().compile_model(model, "CPU", options).create_infer_request()
         out = np.empty(tuple(model.output().shape), np.float32)
         request.set_input_tensor(openvino.Tensor(images, shared_memory=True))
@@ -268,7 +284,7 @@ def opencv_filter2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
     if (problem.filters != kernel[:, :, None, None]).any() or (problem.bias != delta).any():
         raise Unsuitable("it convolves all channels with the same filter")
     _, out_height, out_width, _ = layer.out
-    if layer.strides != 1 or out_height > height or out_width > width:
+    if steps(layer) != ((1, 1), (1, 1)) or out_height > height or out_width > width:
         raise Unsuitable("its result has as many pixels as the image")
     cv2.setNumThreads(setting.threads)
     (top, _), (left, _) = layer.pads
@@ -288,14 +304,16 @@ def jax_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
     import jax
 
     layer, filters, bias = problem.layer, problem.filters, problem.bias
+    strides, dilations = steps(layer)
 
     @jax.jit
     def convolve(images: Any) -> Any:
         out = jax.lax.conv_general_dilated(
             images,
             filters,
-            (layer.strides, layer.strides),
+            strides,
             layer.pads,
+            rhs_dilation=dilations,
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
             feature_group_count=layer.groups,
         )
@@ -314,7 +332,10 @@ def tensorflow_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender
     problem = padded_as_tensorflow(problem)
     layer = problem.layer
     kh, kw, group_channels, n_filters = layer.filters
-    strides, padding = [1, layer.strides, layer.strides, 1], str(layer.padding).upper()
+    (sh, sw), dilations = steps(layer)
+    if dilations != (1, 1):
+        raise Unsuitable("dilated layers are not asked of it")
+    strides, padding = [1, sh, sw, 1], str(layer.padding).upper()
     images, filters, bias = map(tf.constant, (problem.images, problem.filters, problem.bias))
     if layer.groups > 1:
         if group_channels > 1:

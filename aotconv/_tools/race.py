@@ -19,10 +19,8 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,12 +28,14 @@ from numpy.typing import NDArray
 
 import aotconv
 
-from .._core import ladder, threads
+from .._core import check, ladder, threads
 from .._plan.peak import peak_words
 from .._plan.registry import ROWS
-from .board import BOARD, Layer, Problem
-from .errors import CommandError, DisagreementError
-from .peers import Contender, Peer, Setting, Unsuitable
+from .board import BOARD
+from .errors import DisagreementError
+from .peers import Contender, Peer, Setting, Unsuitable, channels_first, channels_last
+from .problem import Layer, Problem
+from .process import Run, new_process
 
 Call = Callable[[], object]
 Clock = Callable[[], float]
@@ -69,7 +69,7 @@ def error_bound(problem: Problem) -> float:
 def verify(name: str, contender: Contender, expected: NDArray[np.float64]) -> None:
     """Raise `DisagreementError` if a contender's result is not within the library's bound."""
     result = contender.nhwc(contender.call())
-    where = f"{name}, layer {contender.problem.layer.name}"
+    where = f"{name}, layer {contender.problem.layer}"
     if result.shape != expected.shape:
         raise DisagreementError(f"{where}: shape {result.shape}, not {expected.shape}")
     error, bound = float(np.abs(result - expected).max()), error_bound(contender.problem)
@@ -81,9 +81,15 @@ def verify(name: str, contender: Contender, expected: NDArray[np.float64]) -> No
 
 
 def own_conv2d(problem: Problem) -> Contender:
-    convolve = aotconv.Conv2D(problem.filters, problem.bias, **problem.layer.options)
-    out = np.full(problem.layer.out, np.nan, problem.images.dtype)
-    return Contender(problem, lambda: convolve(problem.images, out=out))
+    layer = problem.layer
+    planar = check.data_format(layer.data_format) == "NCHW"
+    images = channels_first(problem.images) if planar else problem.images
+    options = {**layer.options, "data_format": layer.data_format}
+    convolve = aotconv.Conv2D(problem.filters, problem.bias, **options)
+    out = np.full(convolve.output_shape(images.shape), np.nan, images.dtype)
+    return Contender(
+        problem, lambda: convolve(images, out=out), channels_last if planar else np.asarray
+    )
 
 
 def multiply_adds(dtype: str, n_threads: int) -> tuple[Call, float]:
@@ -229,19 +235,17 @@ class Result(NamedTuple):
         return min(self.ratios, key=self.ratios.__getitem__, default=None)
 
     def as_json(self) -> dict[str, Any]:
-        layer = {**self.layer._asdict(), "out": self.layer.out, "flops": self.layer.flops}
-        derived = ("later", "flop_rate", "binding", "fraction", "ratios", "fastest")
-        return {**self._asdict(), "layer": layer, **{name: getattr(self, name) for name in derived}}
+        names = ("later", "flop_rate", "binding", "fraction", "ratios", "fastest")
+        derived = {name: getattr(self, name) for name in names}
+        return {**self._asdict(), "layer": self.layer.as_json(), **derived}
 
 
-def first_call(layer: Layer, dtype: str) -> float:
+def first_call(layer: Layer) -> float:
     """Seconds of the first call, if this process has made none."""
-    return timed(own_conv2d(Problem.draw(layer, dtype)).call, 1)
+    return timed(own_conv2d(Problem.draw(layer)).call, 1)
 
 
-def measure(
-    layer: Layer, dtype: str, peers: Mapping[str, Peer], setting: Setting, seconds: float
-) -> Result:
+def measure(layer: Layer, peers: Mapping[str, Peer], setting: Setting, seconds: float) -> Result:
     """Check and time a layer in this process, which must have been started for it.
 
     Raises
@@ -249,7 +253,7 @@ def measure(
     DisagreementError
         If a result is wrong.
     """
-    problem = Problem.draw(layer, dtype)
+    problem = Problem.draw(layer)
     expected = expectation(problem)
     own = own_conv2d(problem)
     verify(OWN, own, expected)
@@ -270,9 +274,9 @@ def measure(
         else:
             contenders.update(variants)
 
-    n_threads, n_bytes = setting.threads, layer.elements * np.dtype(dtype).itemsize
+    n_threads, n_bytes = setting.threads, layer.elements * problem.images.itemsize
     calls: dict[str, Call] = {name: each.call for name, each in contenders.items()}
-    calls["FMA"], flops = multiply_adds(dtype, n_threads)
+    calls["FMA"], flops = multiply_adds(layer.dtype, n_threads)
     # Few bytes are copied faster by one thread than by several that wait for the GIL.
     copiers = {f"copy {n}": n for n in {1, n_threads}}
     with ThreadPoolExecutor(n_threads) as pool:
@@ -300,15 +304,16 @@ def pin(cpus: Iterable[int]) -> None:
 
 
 @contextmanager
-def new_process(n_threads: int) -> Iterator[ProcessPoolExecutor]:
+def confined_process(n_threads: int) -> Iterator[Run]:
     """A new process with as many CPUs as threads, and OpenMP and BLAS told so."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}
     cpus = usable_cpus()[-n_threads:]
     os.environ.update(dict.fromkeys(names, str(n_threads)))
     try:
-        with ProcessPoolExecutor(1, get_context("spawn"), pin, (cpus,)) as process:
-            yield process
+        with new_process() as run:
+            run("nothing yet", pin, cpus)
+            yield run
     finally:
         for name, value in before.items():
             if value is None:
@@ -321,7 +326,6 @@ def compare(
     layers: Sequence[Layer] = BOARD,
     n_threads: int = 1,
     *,
-    dtype: str = "float32",
     peers: Mapping[str, Peer] | None = None,
     tflite: str | None = None,
     seconds: float = SECONDS,
@@ -333,7 +337,6 @@ def compare(
     ----------
     layers : sequence of Layer
     n_threads : int
-    dtype : {"float32", "float64"}
     peers : mapping of str to Peer, optional
         The other libraries to compare with, which compute in float32.
     tflite : str, optional
@@ -349,16 +352,13 @@ def compare(
         If a result is wrong.
     """
     results = []
-    with new_process(n_threads) as process:
+    names = ", ".join([OWN, *(peers or {})])
+    with confined_process(n_threads) as run:
         for layer in layers:
-            announce(layer.name)
-            arguments = (layer, dtype, peers or {}, Setting(n_threads, tflite), seconds)
-            try:
-                with new_process(n_threads) as fresh:
-                    first = fresh.submit(first_call, layer, dtype).result()
-                result = process.submit(measure, *arguments).result()
-            except BrokenProcessPool:
-                names = ", ".join([OWN, *(peers or {})])
-                raise CommandError(f"{layer.name}: the process that ran {names} died") from None
+            announce(layer.title)
+            with confined_process(n_threads) as run_once:
+                first = run_once(f"{OWN} on {layer}", first_call, layer)
+            setting = Setting(n_threads, tflite)
+            result = run(f"{names} on {layer}", measure, layer, peers or {}, setting, seconds)
             results.append(result._replace(first=first))
     return results

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from .cliffs import CLIFF
 from .digits import digits
 from .peers import Peer
+from .problem import Layer
 from .race import Result
 from .sweep import Swept
 
@@ -31,14 +32,22 @@ def heading(results: Sequence[Result]) -> str:
     return f"{team_name(results[0].n_threads)}: multiply-adds {rate / 1e9:,.0f} GFLOP/s"
 
 
+def labels(layers: Sequence[Layer]) -> list[str]:
+    """Names, if there are any, and texts of layers, in columns."""
+    width = max(len(layer.name) + 2 if layer.name else 0 for layer in layers)
+    rows = [f"{layer.name:{width}}{layer.text}" for layer in layers]
+    return [row.ljust(max(map(len, rows))) for row in rows]
+
+
 def format_table(results: Sequence[Result]) -> str:
     """Set the results for one number of threads as a table: a row for each layer."""
-    width = max(len(each.layer.name) for each in results)
+    names = labels([each.layer for each in results])
+    width = len(names[0])
     against = any(each.fastest for each in results)
     title = f"{'':{width}}{'ms':>9}{'GFLOP/s':>9}{'of bound':>12}{'first ms':>10}"
     rows = [title + (f"  {'fastest peer':<20}{'ms':>9}{'ratio':>7}" if against else "")]
-    for each in results:
-        row = f"{each.layer.name:{width}}{digits(1e3 * each.later):>9}"
+    for name, each in zip(names, results, strict=True):
+        row = f"{name}{digits(1e3 * each.later):>9}"
         row += f"{digits(each.flop_rate / 1e9):>9}{each.fraction:>7.0%} {each.binding:<4}"
         row += f"{digits(1e3 * each.first):>10}"
         if each.fastest:
@@ -60,7 +69,7 @@ def format_table(results: Sequence[Result]) -> str:
 def format_sweeps(results: Sequence[Swept]) -> str:
     """Set sweeps as a table: of each the cliffs, deepest first, or else what loses most."""
     cases = [case for each in results for case in each.cases]
-    width = max(len(case.layer.name) for case in cases) + 2
+    width = max(len(case.layer.text) for case in cases) + 2
     row_width = max(len(case.row) for case in cases) + 1
     title = f"  {'':{width}}{'row':{row_width}}{'ms':>7}{'GFLOP/s':>9}{'of FMA':>8}{'loss':>7}"
     lines = [f"{title}  law: than"]
@@ -73,9 +82,9 @@ def format_sweeps(results: Sequence[Swept]) -> str:
         found.sort(key=lambda entry: entry[0].factor, reverse=True)
         for loss, case, fraction in [e for e in found if e[0].factor > CLIFF] or found[:1]:
             than = each.cases[loss.than]
-            line = f"  {case.layer.name:{width}}{case.row:{row_width}}"
+            line = f"  {case.layer.text:{width}}{case.row:{row_width}}"
             line += f"{digits(1e3 * case.least):>7}{digits(case.flop_rate / 1e9):>9}"
-            line += f"{fraction:>8.1%}{loss.factor:>7.2f}  {loss.law}: {than.layer.name}"
+            line += f"{fraction:>8.1%}{loss.factor:>7.2f}  {loss.law}: {than.layer.text}"
             lines.append(line if than.row == case.row else f"{line}, {than.row}")
     return "\n".join(lines)
 
@@ -87,7 +96,7 @@ def draw(results: Sequence[Sequence[Result]], title: str) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    names = [each.layer.name for each in results[0]]
+    names = [each.layer.title for each in results[0]]
     chart = Figure((2.2 + 4.6 * len(results), 0.3 * len(names) + 1.9), layout="constrained")
     grid = chart.subplots(1, len(results), sharex=True, sharey=True, squeeze=False)[0]
     against = any(each.fastest for group in results for each in group)

@@ -10,18 +10,16 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from itertools import product
 from typing import Any, NamedTuple
 
 from .._core import ladder
 from .._plan import family
 from .._plan.select import select
-from .board import Layer, Problem
 from .cliffs import Loss, Sizes, losses
-from .errors import CommandError
-from .race import OWN, expectation, multiply_adds, new_process, own_conv2d, race, verify
+from .problem import Layer, Problem, parse
+from .process import Run
+from .race import OWN, confined_process, expectation, multiply_adds, own_conv2d, race, verify
 
 SECONDS = 0.001  # of a batch, at least
 ROUNDS = 5
@@ -47,54 +45,50 @@ class Sweep(NamedTuple):
 
 def dense() -> Iterator[tuple[Sizes, Layer]]:
     for c, o in product(CHANNELS, CHANNELS):
-        yield (c, o), Layer(f"C={c} O={o}", (4, 28, 28, c), (3, 3, c, o), padding="same")
+        yield (c, o), Layer((4, 28, 28, c), (3, 3, c, o), padding="same")
 
 
 def depthwise(stride: int) -> Iterator[tuple[Sizes, Layer]]:
     for c, k in product(CHANNELS, (3, 5, 7)):
-        images, filters = (1, 56, 56, c), (k, k, 1, c)
-        yield (c, k), Layer(f"C={c} {k}x{k}", images, filters, stride, "same", c)
+        yield (c, k), Layer((1, 56, 56, c), (k, k, 1, c), stride, "same", groups=c)
 
 
 def windows(base: Layer) -> Iterator[tuple[Sizes, Layer]]:
     for kh, kw in sorted({pair for k in WINDOWS for pair in ((k, k), (1, k), (k, 1))}):
-        filters = (kh, kw, *base.filters[2:])
-        yield (kh, kw), base._replace(name=f"{kh}x{kw}", filters=filters, padding="same")
+        yield (kh, kw), base._replace(filters=(kh, kw, *base.filters[2:]))
 
 
 def widths(base: Layer) -> Iterator[tuple[Sizes, Layer]]:
     n, height, _, channels = base.images
     for width in WIDTHS:
         images = (n, 2 * height, width, channels)  # to be worth timing where narrow
-        yield (width,), base._replace(name=f"width {width}", images=images, padding="same")
+        yield (width,), base._replace(images=images)
 
 
 def steps(base: Layer) -> Iterator[tuple[Sizes, Layer]]:
     for stride, dilation in product(STEPS, STEPS):
-        layer = base._replace(strides=stride, dilations=dilation, padding="same")
         # A smaller stride is more work, a larger dilation no less.
-        yield (-stride, dilation), layer._replace(name=f"stride {stride} dilation {dilation}")
+        yield (-stride, dilation), base._replace(strides=stride, dilations=dilation)
 
 
 def group_sizes() -> Iterator[tuple[Sizes, Layer]]:
     for c, o in product(GROUP_SIZES, GROUP_SIZES):
         images, filters = (1, 28, 28, GROUPS * c), (3, 3, c, GROUPS * o)
-        yield (c, o), Layer(f"{GROUPS} of {c} to {o}", images, filters, 1, "same", GROUPS)
+        yield (c, o), Layer(images, filters, padding="same", groups=GROUPS)
 
 
 def groups() -> Iterator[tuple[Sizes, Layer]]:
     for n in (1, 2, 4, 8, 16, 48, 96):  # each divides the next, whose work it contains
-        images, filters = (1, 28, 28, 96), (3, 3, 96 // n, 96)
-        yield (-n,), Layer(f"{n} of {96 // n}", images, filters, 1, "same", n)
+        yield (-n,), Layer((1, 28, 28, 96), (3, 3, 96 // n, 96), padding="same", groups=n)
 
 
 BASES = {
-    "dense 32": Layer("", (1, 28, 28, 32), (3, 3, 32, 32)),
-    "dense 3 to 64": Layer("", (1, 56, 56, 3), (3, 3, 3, 64)),
-    "dense 3 to 4": Layer("", (8, 28, 28, 3), (4, 4, 3, 4)),
-    "depthwise 32": Layer("", (1, 56, 56, 32), (3, 3, 1, 32), groups=32),
-    "depthwise 3": Layer("", (1, 224, 224, 3), (7, 7, 1, 3), groups=3),
-    "image": Layer("", (1, 256, 256, 1), (5, 5, 1, 1)),
+    "dense 32": parse("1x28x28x32 3x3x32x32 same"),
+    "dense 3 to 64": parse("1x56x56x3 3x3x3x64 same"),
+    "dense 3 to 4": parse("8x28x28x3 4x4x3x4 same"),
+    "depthwise 32": parse("1x56x56x32 3x3x1x32 same g32"),
+    "depthwise 3": parse("1x224x224x3 7x7x1x3 same g3"),
+    "image": parse("1x256x256x1 5x5x1x1 same"),
 }
 SWEEPS = (
     Sweep("dense 3x3: channels, filters", dict(dense())),
@@ -116,7 +110,6 @@ class Case(NamedTuple):
     Attributes
     ----------
     layer : Layer
-    dtype : str
     row : str
         The kernel that computes it, by its name in the registry.
     seconds : list of float
@@ -126,7 +119,6 @@ class Case(NamedTuple):
     """
 
     layer: Layer
-    dtype: str
     row: str
     seconds: list[float]
     fma: list[float]
@@ -166,23 +158,23 @@ class Swept(NamedTuple):
     def as_json(self) -> dict[str, Any]:
         cases = []
         for case, fraction, loss in zip(self.cases, self.fractions, self.losses, strict=True):
-            layer = {**case.layer._asdict(), "out": case.layer.out, "flops": case.layer.flops}
-            lost = {**loss._asdict(), "than": self.cases[loss.than].layer.name} if loss else None
+            lost = {**loss._asdict(), "than": self.cases[loss.than].layer.text} if loss else None
             derived = {"least": case.least, "flop_rate": case.flop_rate, "fraction": fraction}
+            layer = case.layer.as_json()
             cases.append({**case._asdict(), "layer": layer, **derived, "loss": lost})
         return {"name": self.sweep.name, "dtype": self.dtype, "cases": cases}
 
 
-def row_name(layer: Layer, dtype: str) -> str:
+def row_name(layer: Layer) -> str:
     """The kernel that computes a layer on the active implementation."""
-    rung = ladder.rung(dtype)
+    rung = ladder.rung(layer.dtype)
     assert rung is not None  # the command has asked
-    strides, dilations = (layer.strides,) * 2, (layer.dilations,) * 2
-    sizes = family.Layer(*layer.filters, layer.groups, strides, dilations)
-    return select(sizes, dtype, rung.level).name
+    g = layer.geometry
+    sizes = family.Layer(*layer.filters, layer.groups, (g.sh, g.sw), (g.dh, g.dw))
+    return select(sizes, layer.dtype, rung.level).name
 
 
-def measure(layer: Layer, dtype: str, seconds: float) -> Case:
+def measure(layer: Layer, seconds: float) -> Case:
     """Check and time a layer in this process, which must have been started for it.
 
     Raises
@@ -190,13 +182,13 @@ def measure(layer: Layer, dtype: str, seconds: float) -> Case:
     DisagreementError
         If the result is wrong.
     """
-    problem = Problem.draw(layer, dtype)
+    problem = Problem.draw(layer)
     own = own_conv2d(problem)
     verify(OWN, own, expectation(problem))
-    peak, flops = multiply_adds(dtype, 1)
+    peak, flops = multiply_adds(layer.dtype, 1)
     rounds = race({OWN: own.call, "FMA": peak}, seconds, rounds=ROUNDS, clock=CLOCK)
     fma = [flops / each for each in rounds["FMA"]]
-    return Case(layer, dtype, row_name(layer, dtype), rounds[OWN], fma)
+    return Case(layer, row_name(layer), rounds[OWN], fma)
 
 
 def sweep(
@@ -224,23 +216,21 @@ def sweep(
     DisagreementError
         If a result is wrong.
     """
-    with new_process(1) as process:
+    with confined_process(1) as run:
         for each, dtype in product(sweeps, dtypes):
             cases = []
             for layer in each.layers.values():
-                announce(f"{each.name}, {dtype}, {layer.name}")
-                cases.append(_measured(process, layer, dtype, seconds))
+                layer = layer._replace(dtype=dtype)
+                announce(f"{each.name}, {layer}")
+                cases.append(_measured(run, layer, seconds))
             for _ in range(RETAKES):
                 found = enumerate(Swept(each, dtype, cases).losses)
                 suspects = [(i, loss.than) for i, loss in found if loss and loss.factor > SUSPECT]
                 for index in sorted({index for pair in suspects for index in pair}):
-                    again = _measured(process, cases[index].layer, dtype, seconds)
+                    again = _measured(run, cases[index].layer, seconds)
                     cases[index] = max(cases[index], again, key=lambda case: case.flop_rate)
             yield Swept(each, dtype, cases)
 
 
-def _measured(process: ProcessPoolExecutor, layer: Layer, dtype: str, seconds: float) -> Case:
-    try:
-        return process.submit(measure, layer, dtype, seconds).result()
-    except BrokenProcessPool:
-        raise CommandError(f"{layer.name}: the process that ran it died") from None
+def _measured(run: Run, layer: Layer, seconds: float) -> Case:
+    return run(str(layer), measure, layer, seconds)

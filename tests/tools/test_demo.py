@@ -1,19 +1,17 @@
-"""The command line, and the demo behind it."""
+"""The demo: its pictures, its race, and ``aotconv demo``."""
 
 import contextlib
 import importlib.util
 import io
 import re
-import subprocess
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from command import run
 from PIL import Image
 
 import aotconv
-from aotconv.__main__ import main
 from aotconv._tools import features, notebook
 from aotconv._tools.digits import three_digits
 from aotconv._tools.errors import DisagreementError
@@ -35,12 +33,9 @@ def photo(tmp_path_factory):
 def finished(photo, tmp_path_factory):
     """What one run of ``aotconv demo`` printed and wrote."""
     folder = tmp_path_factory.mktemp("demo") / "new" / "folder"
-    out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(notebook, "IMAGE_SHAPE", SMALL)
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            status = main(["demo", "--image", str(photo), "--out", str(folder)])
-    return SimpleNamespace(status=status, folder=folder, out=out.getvalue(), err=err.getvalue())
+        return run("demo", "--image", photo, "--out", folder)._replace(folder=folder)
 
 
 def row(output, name):
@@ -110,11 +105,12 @@ def test_progress_goes_to_stderr_and_only_there(finished):
 # --- what can go wrong -----------------------------------------------------------------------
 
 
-def one_error_line(capsys):
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert re.fullmatch(r"aotconv: error: .+\n", err)
-    return err
+def refused(photo, out):
+    """The one line with which the demo refuses to run."""
+    done = run("demo", "--image", photo, "--out", out)
+    assert done.status == 2 and done.out == ""
+    assert re.fullmatch(r"aotconv: error: .+\n", done.err)
+    return done.err
 
 
 @pytest.mark.parametrize(
@@ -127,93 +123,47 @@ def one_error_line(capsys):
     ],
     ids=["missing", "empty", "text", "broken"],
 )
-def test_picture_that_cannot_be_read_is_one_line_and_status_2(content, complaint, tmp_path, capsys):
+def test_picture_that_cannot_be_read_is_one_line_and_status_2(content, complaint, tmp_path):
     path, out = tmp_path / "photo.png", tmp_path / "out"
     if content is not None:
         path.write_bytes(content)
-    assert main(["demo", "--image", str(path), "--out", str(out)]) == 2
-    line = one_error_line(capsys)
+    line = refused(path, out)
     assert complaint in line and repr(str(path)) in line
     assert not out.exists()
 
 
-def test_truncated_picture_is_one_line_and_status_2(photo, tmp_path, capsys):
+def test_truncated_picture_is_one_line_and_status_2(photo, tmp_path):
     path = tmp_path / "photo.png"
     path.write_bytes(photo.read_bytes()[:-200])
-    assert main(["demo", "--image", str(path), "--out", str(tmp_path / "out")]) == 2
-    assert repr(str(path)) in one_error_line(capsys)
+    assert repr(str(path)) in refused(path, tmp_path / "out")
 
 
-def test_folder_given_as_picture_is_one_line_and_status_2(tmp_path, capsys):
-    assert main(["demo", "--image", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
-    assert repr(str(tmp_path)) in one_error_line(capsys)
+def test_folder_given_as_picture_is_one_line_and_status_2(tmp_path):
+    assert repr(str(tmp_path)) in refused(tmp_path, tmp_path / "out")
 
 
 @pytest.mark.parametrize("below", ["", "below"])
-def test_folder_that_cannot_be_written_is_one_line_and_status_2(below, photo, tmp_path, capsys):
+def test_folder_that_cannot_be_written_is_one_line_and_status_2(below, photo, tmp_path):
     (tmp_path / "file").touch()
     out = str(tmp_path / "file" / below)
-    assert main(["demo", "--image", str(photo), "--out", out]) == 2
-    assert repr(out) in one_error_line(capsys)
+    assert repr(out) in refused(photo, out)
 
 
 @pytest.mark.parametrize("extra", ["matplotlib", "tqdm"])
-def test_missing_extra_is_one_line_and_status_2(extra, photo, tmp_path, monkeypatch, capsys):
+def test_missing_extra_is_one_line_and_status_2(extra, photo, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, extra, None)  # as if it were not installed
-    assert main(["demo", "--image", str(photo), "--out", str(tmp_path)]) == 2
-    line = one_error_line(capsys)
+    line = refused(photo, tmp_path)
     assert extra in line and 'pip install "aotconv[demo]"' in line
 
 
-def test_disagreement_is_an_error_line_and_status_1(photo, tmp_path, monkeypatch, capsys):
+def test_disagreement_is_an_error_line_and_status_1(photo, tmp_path, monkeypatch):
     wrong = {notebook.BASELINE: notebook.v3, "right": notebook.v2, "wrong": wrong_by_a_little}
     monkeypatch.setattr(notebook, "CONTENDERS", wrong)
     monkeypatch.setattr(notebook, "IMAGE_SHAPE", SMALL)
-    assert main(["demo", "--image", str(photo), "--out", str(tmp_path)]) == 1
-    line = capsys.readouterr().err.splitlines()[-1].rpartition("\r")[-1].strip()
-    assert re.fullmatch(r"aotconv: error: .*np.isclose\(atol=1e-6\): wrong", line)
+    done = run("demo", "--image", photo, "--out", tmp_path)
+    assert done.status == 1
+    assert re.fullmatch(r"aotconv: error: .*np.isclose\(atol=1e-6\): wrong", done.last_error)
     assert not (tmp_path / "comparison.png").exists()
-
-
-@pytest.mark.parametrize("arguments", [[], ["dome"], ["demo", "--imag"], ["--out", "x"]])
-def test_wrong_arguments_are_status_2(arguments, capsys):
-    with pytest.raises(SystemExit) as stop:
-        main(arguments)
-    assert stop.value.code == 2
-    assert "aotconv" in capsys.readouterr().err
-
-
-# --- the other commands ----------------------------------------------------------------------
-
-
-def test_version_is_that_of_the_package(capsys):
-    with pytest.raises(SystemExit) as stop:
-        main(["--version"])
-    assert stop.value.code == 0
-    assert capsys.readouterr().out == f"aotconv {aotconv.__version__}\n"
-
-
-def test_info_prints_the_configuration(capsys):
-    assert main(["info"]) == 0
-    printed = capsys.readouterr().out
-    aotconv.show_config()
-    assert printed == capsys.readouterr().out != ""
-
-
-def test_info_loads_nothing_that_only_demo_and_benchmark_need():
-    code = (
-        "import sys; from aotconv.__main__ import main; main(['info'])\n"
-        "others = {'aotconv._tools.demo', 'aotconv._tools.bench', 'matplotlib', 'PIL', 'tqdm'}\n"
-        "sys.exit(str(others & set(sys.modules) or ''))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stderr.strip() == "" and done.stdout != ""
-
-
-def test_python_m_is_the_same_command():
-    command = [sys.executable, "-m", "aotconv", "--version"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, f"aotconv {aotconv.__version__}\n")
 
 
 # --- the parts -------------------------------------------------------------------------------

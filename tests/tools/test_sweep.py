@@ -1,21 +1,18 @@
 """The sweep: the sizes that it covers, its check of results, and ``aotconv bench --sweep``."""
 
-import contextlib
-import io
 import json
 import re
 from itertools import product
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from command import run
 
 import aotconv
-from aotconv.__main__ import main
 from aotconv._plan.registry import ROWS
 from aotconv._tools import race, sweep
-from aotconv._tools.board import Layer
 from aotconv._tools.errors import DisagreementError
+from aotconv._tools.problem import parse
 from aotconv._tools.report import format_sweeps
 from aotconv._tools.sweep import SWEEPS, Case, Sweep, Swept
 
@@ -23,7 +20,7 @@ CHANNELS = {*range(1, 10), 15, 16, 17, 24, 31, 32, 33, 63, 65, 96}
 LAYERS = [layer for each in SWEEPS for layer in each.layers.values()]
 TINY = Sweep(
     "tiny",
-    {(c,): Layer(f"C={c}", (1, 7, 9, c), (3, 2, c, 5), 2, "same", dilations=2) for c in (1, 2)},
+    {(c,): parse(f"1x7x9x{c} 3x2x{c}x5 s2 same d2") for c in (1, 2)},
 )
 
 
@@ -80,8 +77,8 @@ def test_larger_cases_of_a_sweep_have_as_much_work_or_more(each):
 
 
 @pytest.mark.parametrize("each", SWEEPS, ids=lambda each: each.name)
-def test_layers_of_a_sweep_have_names_of_their_own(each):
-    assert len({layer.name for layer in each.layers.values()}) == len(each.layers)
+def test_layers_of_a_sweep_differ(each):
+    assert len({layer.text for layer in each.layers.values()}) == len(each.layers)
 
 
 # --- checked, then timed ---------------------------------------------------------------------
@@ -90,8 +87,8 @@ def test_layers_of_a_sweep_have_names_of_their_own(each):
 @pytest.mark.parametrize("dtype", sweep.DTYPES)
 def test_measure_names_the_row_and_has_a_figure_for_each_round(dtype):
     (layer, _) = TINY.layers.values()
-    case = sweep.measure(layer, dtype, 0)
-    assert case.layer == layer and case.dtype == dtype
+    case = sweep.measure(layer._replace(dtype=dtype), 0)
+    assert case.layer == layer._replace(dtype=dtype)
     assert case.row in {row.name for row in ROWS if row.dtype == dtype}
     assert len(case.seconds) == len(case.fma) == sweep.ROUNDS
     assert min(*case.seconds, *case.fma) > 0
@@ -102,7 +99,7 @@ def test_row_is_the_one_that_computes():
         convolve = aotconv.Conv2D(np.ones(layer.filters, np.float32), **layer.options)
         convolve(np.ones((1, 12, 12, layer.images[3]), np.float32))
         (kernel,) = convolve._weights.values()
-        assert sweep.row_name(layer, "float32") == kernel.row.name
+        assert sweep.row_name(layer) == kernel.row.name
 
 
 def test_wrong_result_is_not_timed(monkeypatch):
@@ -112,22 +109,24 @@ def test_wrong_result_is_not_timed(monkeypatch):
 
     monkeypatch.setattr(sweep, "own_conv2d", wrong)
     monkeypatch.setattr(sweep, "race", lambda *_, **__: pytest.fail("timed"))
-    with pytest.raises(DisagreementError, match="aotconv, layer C=1: wrong by "):
-        sweep.measure(TINY.layers[1,], "float32", 0)
+    with pytest.raises(
+        DisagreementError, match="aotconv, layer 1x7x9x1 3x2x1x5 s2 same d2: wrong by "
+    ):
+        sweep.measure(TINY.layers[1,], 0)
 
 
 def test_suspect_is_timed_again_with_the_case_beside_it_and_the_better_time_counts(monkeypatch):
     times = iter([9.0, 1.0, 1.0, 2.0])
     asked = []
 
-    def measured(process, layer, dtype, seconds):
-        asked.append(layer.name)
-        return Case(layer, dtype, "row", [next(times)], [1e9])
+    def measured(run, layer, seconds):
+        asked.append(layer.images[3])
+        return Case(layer, "row", [next(times)], [1e9])
 
     monkeypatch.setattr(sweep, "_measured", measured)
     announced = []
     (swept,) = sweep.sweep([TINY], ["float32"], announce=announced.append)
-    assert asked == ["C=1", "C=2", "C=1", "C=2"] and len(announced) == 2
+    assert asked == [1, 2, 1, 2] and len(announced) == 2
     assert [case.least for case in swept.cases] == [1.0, 1.0]
 
 
@@ -136,7 +135,7 @@ def test_suspect_is_timed_again_with_the_case_beside_it_and_the_better_time_coun
 
 def swept(times):
     cases = [
-        Case(layer, "float32", f"row{layer.images[3]}", [time], [1e9])
+        Case(layer, f"row{layer.images[3]}", [time], [1e9])
         for layer, time in zip(TINY.layers.values(), times, strict=True)
     ]
     return Swept(TINY, "float32", cases)
@@ -144,8 +143,8 @@ def swept(times):
 
 def test_best_round_counts_against_the_best_multiply_adds_of_the_sweep():
     cases = [
-        Case(TINY.layers[1,], "float32", "row", [2e-6, 1e-6, 9e-6], [1e9, 0.5e9, 0.2e9]),
-        Case(TINY.layers[2,], "float32", "row", [8e-6, 4e-6, 5e-6], [2e9, 0.1e9, 0.2e9]),
+        Case(TINY.layers[1,], "row", [2e-6, 1e-6, 9e-6], [1e9, 0.5e9, 0.2e9]),
+        Case(TINY.layers[2,], "row", [8e-6, 4e-6, 5e-6], [2e9, 0.1e9, 0.2e9]),
     ]
     assert [case.least for case in cases] == [1e-6, 4e-6]
     assert cases[0].flop_rate == pytest.approx(cases[0].layer.flops / 1e-6)
@@ -156,39 +155,32 @@ def test_best_round_counts_against_the_best_multiply_adds_of_the_sweep():
 def test_table_has_the_worst_case_of_a_sweep_without_cliffs():
     title, heading, row = format_sweeps([swept([2e-3, 1e-3])]).splitlines()
     assert heading.startswith("tiny, float32: 2 cases, ")
-    assert row.split()[:3] == ["C=1", "row1", "2.00"]
-    assert row.endswith("2.00  padding: C=2, row2")
+    assert row.startswith("  1x7x9x1 3x2x1x5 s2 same d2  row1 ") and " 2.00 " in row
+    assert row.endswith("2.00  padding: 1x7x9x2 3x2x2x5 s2 same d2, row2")
     assert len(title.split()) > 5
 
 
 def test_table_has_every_cliff_deepest_first():
-    layers = {(c,): Layer(f"C={c}", (1, 7, 9, c), (3, 2, c, 5)) for c in (1, 2, 3)}
+    layers = {(c,): parse(f"1x7x9x{c} 3x2x{c}x5") for c in (1, 2, 3)}
     each = Sweep("cliffs", layers)
     times = zip(layers.values(), [4.0, 9.0, 1.0], strict=True)
-    cases = [Case(layer, "float32", "row", [time], [1e9]) for layer, time in times]
+    cases = [Case(layer, "row", [time], [1e9]) for layer, time in times]
     rows = format_sweeps([Swept(each, "float32", cases)]).splitlines()[2:]
-    assert [row.split()[0] for row in rows] == ["C=2", "C=1"]
-    assert rows[0].endswith("9.00  padding: C=3")
+    assert [row.split()[0] for row in rows] == ["1x7x9x2", "1x7x9x1"]
+    assert rows[0].endswith("9.00  padding: 1x7x9x3 3x2x3x5")
 
 
 # --- aotconv bench --sweep -------------------------------------------------------------------
 
 
-def run_main(*arguments):
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        status = main(["bench", "--sweep", *map(str, arguments)])
-    return SimpleNamespace(status=status, out=out.getvalue(), err=err.getvalue())
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """What one run of ``aotconv bench --sweep`` over a tiny sweep printed and wrote."""
-    path = tmp_path_factory.mktemp("sweep") / "sweep.json"
+    folder = tmp_path_factory.mktemp("sweep")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sweep, "SWEEPS", (TINY,))
-        done = run_main("--json", path, "--seconds", "0.0001")
-    return SimpleNamespace(**vars(done), path=path)
+        done = run("bench", "--sweep", "--json", folder / "sweep.json", "--seconds", "0.0001")
+    return done._replace(folder=folder)
 
 
 def test_command_prints_a_row_for_each_sweep_and_dtype(finished):
@@ -197,30 +189,35 @@ def test_command_prints_a_row_for_each_sweep_and_dtype(finished):
     assert lines[0].startswith(f"aotconv {aotconv.__version__}, {aotconv.active().name}, ")
     for dtype in ("float32", "float64"):
         (place,) = [i for i, line in enumerate(lines) if line.startswith(f"tiny, {dtype}: 2 cases")]
-        assert re.match(rf"  C=[12] +\w+_{dtype}_\w+ +[\d.]+ +[\d.]+ +", lines[place + 1])
-    assert lines[-1] == str(finished.path)
+        assert re.match(
+            rf"  1x7x9x[12] 3x2x[12]x5 s2 same d2 .*\w+_{dtype}_\w+ +[\d.]+ +[\d.]+ +",
+            lines[place + 1],
+        )
+    assert lines[-1] == str(finished.folder / "sweep.json")
 
 
 def test_command_shows_its_progress_on_stderr_alone(finished):
-    assert "tiny, float64, C=2: " in finished.err and "%|" in finished.err
+    assert "tiny, 1x7x9x2 3x2x2x5 s2 same d2 float64: " in finished.err and "%|" in finished.err
     assert "%|" not in finished.out
 
 
 def test_command_writes_every_case(finished):
-    written = json.loads(finished.path.read_text())
+    written = json.loads((finished.folder / "sweep.json").read_text())
     assert written["implementation"] == aotconv.active().name
     assert [each["dtype"] for each in written["sweeps"]] == ["float32", "float64"]
     for each in written["sweeps"]:
-        assert [case["layer"]["name"] for case in each["cases"]] == ["C=1", "C=2"]
+        texts = [case["layer"]["text"] for case in each["cases"]]
+        assert [parse(text).images[3] for text in texts] == [1, 2]
+        assert {parse(text).dtype for text in texts} == {each["dtype"]}
         for case in each["cases"]:
             assert case["least"] > 0 < case["flop_rate"] and 0 < case["fraction"] < 1
             assert case["loss"]["law"] in ("padding", "growth") and case["loss"]["factor"] > 0
-            assert {case["loss"]["than"], case["layer"]["name"]} == {"C=1", "C=2"}
+            assert {case["loss"]["than"], case["layer"]["text"]} == set(texts)
 
 
 def test_dtype_is_the_one_that_is_swept(monkeypatch):
     monkeypatch.setattr(sweep, "SWEEPS", (TINY,))
-    done = run_main("--dtype", "float64", "--seconds", "0.0001")
+    done = run("bench", "--sweep", "--dtype", "float64", "--seconds", "0.0001")
     assert done.status == 0
     assert "tiny, float64" in done.out and "float32" not in done.out
 
@@ -238,12 +235,12 @@ def test_dtype_is_the_one_that_is_swept(monkeypatch):
     ids=" ".join,
 )
 def test_what_the_user_can_mend_is_one_line_and_status_2(arguments, complaint):
-    done = run_main(*arguments)
+    done = run("bench", "--sweep", *arguments)
     assert done.status == 2 and done.out == ""
     assert re.fullmatch(rf"aotconv: error: {complaint}.*\n", done.err)
 
 
 def test_without_kernels_there_is_nothing_to_sweep():
     with aotconv.use("numpy"):
-        done = run_main()
+        done = run("bench", "--sweep")
     assert done.status == 2 and "numpy has no kernels" in done.err

@@ -1,25 +1,25 @@
 """The benchmark: its board, its arithmetic, its check of results, and the command."""
 
-import contextlib
 import io
 import itertools
 import json
 import os
 import re
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import oracle
 import pytest
+from command import run
 from PIL import Image
 
 import aotconv
 from aotconv.__main__ import main
 from aotconv._tools import bench, race, report, sweep
-from aotconv._tools.board import BOARD, Layer, Problem
+from aotconv._tools.board import BOARD, TEXTS
 from aotconv._tools.errors import DisagreementError
 from aotconv._tools.peers import PEERS, Contender, Peer, Setting, Unsuitable
+from aotconv._tools.problem import Problem, parse
 from aotconv._tools.race import Result
 from aotconv.reference import conv2d_reference
 
@@ -45,18 +45,17 @@ MEGAFLOPS = {
     "img_rgb_dw7x7_1080p": 609.638,
     "tiny_8x8x1": 0.001,
 }
-DENSE = Layer("dense", (2, 7, 6, 3), (3, 2, 3, 5), 1, 1)
-STRIDED = Layer("strided", (1, 9, 8, 6), (3, 3, 3, 4), 2, 1, 2)
-DEPTHWISE = Layer("depthwise", (1, 8, 8, 3), (3, 3, 1, 3), 1, 1, 3, shared=True)
-SMALL = [DENSE, STRIDED, DEPTHWISE]
+DENSE = parse("2x7x6x3 3x2x3x5 p1")
+STRIDED = parse("1x9x8x6 3x3x3x4 s2 p1 g2")
+DEPTHWISE = parse("1x8x8x3 3x3x1x3 p1 g3 shared")
+UNEVEN = parse("1x9x8x4 3x2x4x5 s2x1 p0+2x1 d2x3")
+SMALL = [DENSE, STRIDED, UNEVEN, DEPTHWISE]
 HERE = Setting(threads=1)
 
 
 def right(problem, setting):
     """A peer whose results are right."""
-    layer = problem.layer
-    options = (layer.strides, layer.padding)
-    result = conv2d_reference(*problem[1:], *options, groups=layer.groups)
+    result = conv2d_reference(*problem[1:], **problem.layer.options)
     return {"right NHWC": Contender(problem, lambda: result.copy())}
 
 
@@ -108,9 +107,9 @@ def test_layer_counts_what_must_be_read_and_written():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("layer", SMALL, ids=lambda layer: layer.name)
+@pytest.mark.parametrize("layer", SMALL, ids=str)
 def test_problem_has_the_layers_shapes(layer, dtype):
-    problem = Problem.draw(layer, dtype)
+    problem = Problem.draw(layer._replace(dtype=dtype))
     assert [array.shape for array in problem[1:]] == [
         layer.images,
         layer.filters,
@@ -124,28 +123,27 @@ def test_problem_has_the_layers_shapes(layer, dtype):
 # --- correct first ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("layer", SMALL, ids=lambda layer: layer.name)
+@pytest.mark.parametrize("layer", SMALL, ids=str)
 def test_expectation_is_that_of_the_oracle(layer):
-    problem = Problem.draw(layer, "float32")
-    options = (layer.strides, layer.padding)
-    expected = conv2d_reference(*problem[1:], *options, groups=layer.groups)
+    problem = Problem.draw(layer)
+    expected = conv2d_reference(*problem[1:], **layer.options)
     np.testing.assert_allclose(race.expectation(problem), expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("layer", SMALL, ids=lambda layer: layer.name)
+@pytest.mark.parametrize("layer", SMALL, ids=str)
 def test_bound_is_that_of_the_tests(layer):
-    problem = Problem.draw(layer, "float32")
+    problem = Problem.draw(layer)
     expected = oracle.error_bound(*problem[1:], np.float32)
     assert race.error_bound(problem) == pytest.approx(expected)
 
 
 def changed(function):
-    problem = Problem.draw(DENSE, "float32")
+    problem = Problem.draw(DENSE)
     return Contender(problem, lambda: function(race.expectation(problem)))
 
 
 def test_result_within_the_bound_is_right():
-    bound = race.error_bound(Problem.draw(DENSE, "float32"))
+    bound = race.error_bound(Problem.draw(DENSE))
     contender = changed(lambda result: result + 0.9 * bound)
     race.verify("peer", contender, race.expectation(contender.problem))
 
@@ -153,7 +151,7 @@ def test_result_within_the_bound_is_right():
 @pytest.mark.parametrize(
     "change",
     [
-        lambda result: result + 1.1 * race.error_bound(Problem.draw(DENSE, "float32")),
+        lambda result: result + 1.1 * race.error_bound(Problem.draw(DENSE)),
         lambda result: np.where(result == result.max(), np.nan, result),
         lambda result: result[:1],
         lambda result: result.transpose(0, 3, 1, 2),
@@ -162,38 +160,38 @@ def test_result_within_the_bound_is_right():
 )
 def test_result_that_is_wrong_is_a_disagreement_that_names_contender_and_layer(change):
     contender = changed(change)
-    with pytest.raises(DisagreementError, match="peer, layer dense: ") as error:
+    with pytest.raises(DisagreementError, match="peer, layer 2x7x6x3 3x2x3x5 p1: ") as error:
         race.verify("peer", contender, race.expectation(contender.problem))
     assert error.value.status == 1
 
 
 def test_wrong_aotconv_is_not_timed(monkeypatch):
     monkeypatch.setattr(race, "own_conv2d", lambda problem: wrong(problem, HERE)["wrong"])
-    with pytest.raises(DisagreementError, match="aotconv, layer dense: wrong by "):
-        race.measure(DENSE, "float32", {}, HERE, 0)
+    with pytest.raises(DisagreementError, match="aotconv, layer 2x7x6x3 3x2x3x5 p1: wrong by "):
+        race.measure(DENSE, {}, HERE, 0)
 
 
 def test_wrong_peer_is_not_timed():
-    with pytest.raises(DisagreementError, match="wrong, layer dense: wrong by "):
-        race.measure(DENSE, "float32", peers(right, wrong), HERE, 0)
+    with pytest.raises(DisagreementError, match="wrong, layer 2x7x6x3 3x2x3x5 p1: wrong by "):
+        race.measure(DENSE, peers(right, wrong), HERE, 0)
 
 
 # --- then timed ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("layer", SMALL, ids=lambda layer: layer.name)
+@pytest.mark.parametrize("layer", SMALL, ids=str)
 def test_measure_has_a_figure_of_everything_for_each_round(layer, dtype):
-    result = race.measure(layer, dtype, peers(right), HERE, 0)
+    result = race.measure(layer._replace(dtype=dtype), peers(right), HERE, 0)
     assert set(result.seconds) == {"aotconv", "right NHWC"}
     lists = [result.fma, result.copy, *result.seconds.values()]
     assert all(len(each) == race.ROUNDS and min(each) > 0 for each in lists)
     assert result.fastest == "right NHWC" and not result.left_out
-    assert result.layer == layer and result.n_threads == 1
+    assert result.layer == layer._replace(dtype=dtype) and result.n_threads == 1
 
 
 def test_peers_that_cannot_are_left_out_with_the_reason():
-    result = race.measure(DENSE, "float32", peers(unable, broken, right), HERE, 0)
+    result = race.measure(DENSE, peers(unable, broken, right), HERE, 0)
     assert set(result.seconds) == {"aotconv", "right NHWC"}
     assert result.left_out == {
         "unable": "it is too tired",
@@ -227,10 +225,10 @@ def test_copies_move_half_the_bytes(n_threads, monkeypatch):
 def test_process_has_as_many_cpus_as_threads_and_says_so(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
-    with race.new_process(1) as process:
-        environment = process.submit(os.getenv, "OMP_NUM_THREADS").result()
-        cpus = process.submit(race.usable_cpus).result()
-        threads = process.submit(aotconv.get_num_threads).result()
+    with race.confined_process(1) as run:
+        environment = run("getenv", os.getenv, "OMP_NUM_THREADS")
+        cpus = run("usable_cpus", race.usable_cpus)
+        threads = run("get_num_threads", aotconv.get_num_threads)
     assert environment == "1" and threads == 1
     if sys.platform == "linux":
         assert cpus == race.usable_cpus()[-1:]
@@ -308,13 +306,6 @@ def test_peer_agrees(name):
 # --- aotconv bench ---------------------------------------------------------------------------
 
 
-def run_main(*arguments):
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        status = main(["bench", *map(str, arguments)])
-    return SimpleNamespace(status=status, out=out.getvalue(), err=err.getvalue())
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """What one run of ``aotconv bench`` beside two peers printed and wrote."""
@@ -325,15 +316,15 @@ def finished(tmp_path_factory):
         layers = ("--layers", "tiny_8x8x1,mb_1x1_960_160", "--threads", "1")
         options = ("--peers", "right,unable,absent", "--seconds", "0.0001")
         files = ("--json", folder / "bench.json", "--plot", folder / "bench.png")
-        done = run_main(*layers, *options, *files)
-    return SimpleNamespace(**vars(done), folder=folder)
+        done = run("bench", *layers, *options, *files)
+    return done._replace(folder=folder)
 
 
 def test_command_prints_a_row_for_each_layer(finished):
     assert finished.status == 0
     for name in ("tiny_8x8x1", "mb_1x1_960_160"):
-        row = rf"^{name} +[\d.]+ +[\d.]+ +\d+% (FMA|copy) +[\d.,]+  right NHWC +[\d.]+ +[\d.]+$"
-        assert re.search(row, finished.out, re.MULTILINE)
+        row = r" +[\d.]+ +[\d.]+ +\d+% (FMA|copy) +[\d.,]+  right NHWC +[\d.]+ +[\d.]+$"
+        assert re.search(rf"^{name} +{TEXTS[name]}{row}", finished.out, re.MULTILINE)
     lines = finished.out.splitlines()
     assert lines[0].startswith(f"aotconv {aotconv.__version__}, {aotconv.active().name}, float32, ")
     assert "without absent: no_such_package and nor_this not installed" in lines
@@ -368,26 +359,51 @@ def test_command_draws_a_chart(finished):
     assert str(finished.folder / "bench.png") in finished.out.splitlines()
 
 
+def test_layer_may_be_a_text_with_a_dtype_of_its_own(tmp_path):
+    texts = ["1x5x6x3 3x3x3x4 same float64", "1x5x6x3 3x3x3x4 s1x2"]
+    file = tmp_path / "bench.json"
+    options = ("--threads", "1", "--seconds", "0.0001", "--json", file)
+    done = run("bench", "--layers", ",".join(texts), *options)
+    assert done.status == 0 and ", float32 and float64, " in done.out.splitlines()[0]
+    assert all(re.search(rf"^{text} +[\d.]+ ", done.out, re.MULTILINE) for text in texts)
+    written = json.loads(file.read_text())["results"]
+    assert [each["layer"]["text"] for each in written] == texts
+    assert [each["layer"]["dtype"] for each in written] == ["float64", "float32"]
+
+
+def test_layer_too_large_for_the_memory_is_an_error_line():
+    text = "1x99999999x9999999x1 1x1x1x1"
+    done = run("bench", "--layers", text, "--threads", "1")
+    assert done.status == 2
+    assert done.last_error.startswith(f"aotconv: error: aotconv on {text}: Unable to allocate ")
+
+
 def test_disagreement_is_an_error_line_and_status_1(monkeypatch):
     monkeypatch.setattr(bench, "PEERS", peers(wrong))
-    done = run_main("--layers", "tiny_8x8x1", "--threads", "1", "--peers", "wrong")
+    done = run("bench", "--layers", "tiny_8x8x1", "--threads", "1", "--peers", "wrong")
     assert done.status == 1
-    line = done.err.splitlines()[-1].rpartition("\r")[-1].strip()
-    assert line.startswith("aotconv: error: wrong, layer tiny_8x8x1: wrong by 0.01")
+    assert done.last_error.startswith(
+        "aotconv: error: wrong, layer tiny_8x8x1 (1x8x8x1 3x3x1x1): wrong by 0.01"
+    )
 
 
 def test_peer_that_ends_the_process_is_an_error_line_and_status_2(monkeypatch):
     monkeypatch.setattr(bench, "PEERS", peers(dead))
-    done = run_main("--layers", "tiny_8x8x1", "--threads", "1", "--peers", "dead")
+    done = run("bench", "--layers", "tiny_8x8x1", "--threads", "1", "--peers", "dead")
     assert done.status == 2
-    line = done.err.splitlines()[-1].rpartition("\r")[-1].strip()
-    assert line == "aotconv: error: tiny_8x8x1: the process that ran aotconv, dead died"
+    where = "aotconv, dead on tiny_8x8x1 (1x8x8x1 3x3x1x1)"
+    assert done.last_error == f"aotconv: error: the process that ran {where} died"
 
 
 @pytest.mark.parametrize(
     "arguments, complaint",
     [
         (["--layers", "tiny_8x8x1,big"], "--layers: there is no 'big'; there are seed_4x4x3x4, "),
+        (["--layers", "1x8x8x1 3x3"], "--layers: '1x8x8x1 3x3': it must begin with sizes"),
+        (["--layers", "1x8x8x1 3x3x1x1 s0"], "--layers: .* s0': strides must be at least 1"),
+        (["--layers", "1x8x8x1 3x3x1x1 int8"], "--layers: .* float32 and float64 alone"),
+        (["--layers", "0x8x8x1 3x3x1x1"], "--layers: .* nothing to compute"),
+        (["--layers", "1x8x8x1 3x3x1x1 float64", "--peers", "torch"], "--peers: .* float32 alone"),
         (["--peers", "scipy"], "--peers: there is no 'scipy'; there are torch, "),
         (["--peers", "torch", "--dtype", "float64"], "--peers: .* in float32 alone"),
         (["--peers", "litert"], "--tflite"),
@@ -404,7 +420,7 @@ def test_peer_that_ends_the_process_is_an_error_line_and_status_2(monkeypatch):
     ids=" ".join,
 )
 def test_what_the_user_can_mend_is_one_line_and_status_2(arguments, complaint):
-    done = run_main(*arguments)
+    done = run("bench", *arguments)
     assert done.status == 2 and done.out == ""
     assert re.fullmatch(rf"aotconv: error: .*{complaint}.*\n", done.err)
 
@@ -412,7 +428,7 @@ def test_what_the_user_can_mend_is_one_line_and_status_2(arguments, complaint):
 @pytest.mark.parametrize("extra, arguments", [("tqdm", []), ("matplotlib", ["--plot", "a.png"])])
 def test_missing_extra_is_one_line_and_status_2(extra, arguments, monkeypatch):
     monkeypatch.setitem(sys.modules, extra, None)  # as if it were not installed
-    done = run_main(*arguments)
+    done = run("bench", *arguments)
     assert done.status == 2
     assert done.err == (
         f'aotconv: error: the benchmark needs {extra}: pip install "aotconv[demo]"\n'
@@ -421,7 +437,7 @@ def test_missing_extra_is_one_line_and_status_2(extra, arguments, monkeypatch):
 
 def test_without_kernels_there_is_nothing_to_measure():
     with aotconv.use("numpy"):
-        done = run_main()
+        done = run("bench")
     assert done.status == 2 and "numpy has no kernels" in done.err
 
 

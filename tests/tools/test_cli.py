@@ -1,0 +1,125 @@
+"""The command line: its arguments, and how it ends when somebody has had enough."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import aotconv
+from aotconv.__main__ import main
+
+
+@pytest.mark.parametrize("arguments", [[], ["dome"], ["demo", "--imag"], ["--out", "x"]])
+def test_wrong_arguments_are_status_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert "aotconv" in capsys.readouterr().err
+
+
+def test_version_is_that_of_the_package(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"aotconv {aotconv.__version__}\n"
+
+
+def test_info_prints_the_configuration(capsys):
+    assert main(["info"]) == 0
+    printed = capsys.readouterr().out
+    aotconv.show_config()
+    assert printed == capsys.readouterr().out != ""
+
+
+def test_info_loads_nothing_that_only_demo_and_benchmark_need():
+    code = (
+        "import sys; from aotconv.__main__ import main; main(['info'])\n"
+        "others = {'aotconv._tools.demo', 'aotconv._tools.bench', 'matplotlib', 'PIL', 'tqdm'}\n"
+        "sys.exit(str(others & set(sys.modules) or ''))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr.strip() == "" and done.stdout != ""
+
+
+def test_python_m_is_the_same_command():
+    command = [sys.executable, "-m", "aotconv", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, f"aotconv {aotconv.__version__}\n")
+
+
+# --- had enough ------------------------------------------------------------------------------
+
+# Background jobs of a shell ignore SIGINT.
+COMMAND = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from aotconv.__main__ import main
+sys.exit(main())
+"""
+LONG = {
+    "bench": ["bench", "--layers", "vgg_1_3x3_64_64", "--threads", "1", "--seconds", "1000"],
+    "sweep": ["bench", "--sweep", "--seconds", "1000"],
+    "demo": ["demo"],
+}
+BEGUN = {"bench": b"vgg_1_3x3_64_64", "sweep": b"3x3x1x1 same", "demo": b"v1, one image"}
+needs_signals = pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs signals to processes")
+
+
+@needs_signals
+@pytest.mark.parametrize("arguments", [["info"], ["--version"], ["bench", "--help"]], ids=" ".join)
+@pytest.mark.parametrize("streams", [["stdout"], ["stdout", "stderr"]], ids=" and ".join)
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_closed_pipe_ends_a_command_without_a_word(arguments, streams, unbuffered):
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "aotconv", *arguments],
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        timeout=100,
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | dict.fromkeys(streams, writing),
+    )
+    os.close(writing)
+    assert not done.stdout and not done.stderr
+    # argparse itself says nothing of a text that it could not write.
+    assert done.returncode == 128 + signal.SIGPIPE or (unbuffered and arguments != ["info"])
+
+
+def kill_group(leader, number):
+    os.killpg(leader, number)
+
+
+@needs_signals
+@pytest.mark.parametrize("seconds", [0, 1], ids=["at once", "later"])
+@pytest.mark.parametrize("send", [kill_group, os.kill], ids=["all", "parent"])
+@pytest.mark.parametrize("name", LONG)
+def test_interrupt_ends_a_command_and_its_processes_with_a_line(name, send, seconds, tmp_path):
+    command = [sys.executable, "-c", COMMAND, *LONG[name]]
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        said = b""
+        while BEGUN[name] not in said:
+            more = os.read(process.stderr.fileno(), 4096)
+            assert more, said.decode()
+            said += more
+        time.sleep(seconds)  # its process starts, or computes
+        send(process.pid, signal.SIGINT)
+        interrupted = time.monotonic()
+        # All of stderr is read when nobody has it any more: neither the command nor its processes.
+        _, rest = process.communicate(timeout=60)
+        assert time.monotonic() - interrupted < 10
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 128 + signal.SIGINT
+    lines = rest.decode().rpartition("\r")[2].splitlines()
+    assert lines == ["aotconv: interrupted"]

@@ -12,7 +12,7 @@ from ._core.layer import Convolution, checked, kept
 from ._core.pack import copied
 
 if TYPE_CHECKING or np.__version__.startswith("1."):
-    pass  # NumPy 2 does when a hint is evaluated: import is spared a millisecond
+    import numpy.typing  # NumPy 2 does when a hint is evaluated: import is spared a millisecond
 
 Pair: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
 Padding: TypeAlias = (

@@ -17,7 +17,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from types import FrameType, ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .._plan.registry import AOT_DTYPES, LEVELS, LOOP_DTYPES, Level, Row
 from .._plan.select import ABI
@@ -87,11 +87,18 @@ def _jit_level() -> Level | None:
     return next((level for level in LEVELS.values() if not _missing_features(level)), None)
 
 
-def _jit_implementation() -> Implementation:
-    reason = ""
+def _numba_fault() -> str:
+    """Why numba cannot compile here; empty where it may."""
     if not cpu.has_numba():
-        reason = 'numba is not installed: pip install "aotconv[jit]"'
-    elif _jit_level() is None:
+        return 'numba is not installed: pip install "aotconv[jit]"'
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        return "NUMBA_DISABLE_JIT keeps numba from compiling"
+    return ""
+
+
+def _jit_implementation() -> Implementation:
+    reason = _numba_fault()
+    if not reason and _jit_level() is None:
         reason = f"this CPU has none of the levels {', '.join(LEVELS)}"
     description = "the same kernels compiled by numba in this process, cached on disk"
     return Implementation("jit", description, "numba", not reason, reason)
@@ -220,12 +227,24 @@ class Rung(NamedTuple):
     jit: bool
 
     def kernel(self, row: Row):
-        """The compiled function of `row`."""
-        if self.jit:
-            from .._kernels.compile import jit_kernel
+        """The compiled function of `row`; None, with a warning, where numba fails."""
+        if not self.jit:
+            return getattr(_module(LEVELS[row.level])[0], row.name)
+        function, fault = _compiled_here(row)
+        _warn_of_fall(active(), "numpy" if function is None else "jit", row.dtype, fault)
+        return function
 
-            return jit_kernel(row)
-        return getattr(_module(LEVELS[row.level])[0], row.name)
+
+@functools.cache
+def _compiled_here(row: Row) -> tuple[Any, str]:
+    """A row compiled by numba, or None and what it says."""
+    try:
+        from .._kernels.compile import jit_kernel
+
+        return jit_kernel(row), ""
+    except Exception as error:  # a broken installation may raise anything
+        said = str(error).strip().partition("\n")[0]
+        return None, f"numba fails: {type(error).__name__}: {said}"
 
 
 def rung(dtype: str) -> Rung | None:
@@ -237,10 +256,10 @@ def rung(dtype: str) -> Rung | None:
     if chosen.name in LEVELS and dtype in AOT_DTYPES:
         return Rung(chosen.name, jit=False)
     level = _jit_level() if dtype in AOT_DTYPES + LOOP_DTYPES else None
-    if chosen.name != "numpy" and level is not None and cpu.has_numba():
-        _warn_of_fall(chosen, "jit", dtype)
+    fault = _numba_fault()
+    if chosen.name != "numpy" and level is not None and not fault:
         return Rung(level.name, jit=True)
-    _warn_of_fall(chosen, "numpy", dtype)
+    _warn_of_fall(chosen, "numpy", dtype, fault if level is not None else "")
     return None
 
 
@@ -252,13 +271,14 @@ def _is_source_folder() -> bool:
     )
 
 
-def _warn_of_fall(chosen: Implementation, computes: str, dtype: str) -> None:
+def _warn_of_fall(chosen: Implementation, computes: str, dtype: str, fault: str) -> None:
     slower = {"jit": "numba's JIT compiler", "numpy": "NumPy"}[computes]
     if chosen.name != computes:
+        why = f" ({fault})" if fault else ""
         _warn_once(
-            f"aotconv's {chosen.name} has no kernel for {dtype}: {slower} computes instead, which "
-            "is slower; sums of integers wrap as NumPy's do. Convert to float32 or float64 for "
-            "the compiled kernels."
+            f"aotconv's {chosen.name} has no kernel for {dtype}{why}: {slower} computes instead, "
+            "which is slower; sums of integers wrap as NumPy's do. Convert to float32 or float64 "
+            "for the compiled kernels."
         )
     elif not _name and _forced.get() is None:
         reasons = "; ".join(

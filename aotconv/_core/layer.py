@@ -189,14 +189,14 @@ class Convolution:
         if geometry.depth == 0:
             return 0.0, self._fill(name)
         rung = ladder.rung(name)
-        if rung is None:
+        kernel = None if rung is None else self._kernel(rung, name)
+        if kernel is None:
             if options.algorithm == "winograd":
                 raise ValueError(
                     "algorithm 'winograd' needs compiled kernels or numba, "
                     f"and {ladder.active().name!r} computes: use 'auto'"
                 )
             return 0.0, self._by_numpy(geometry, name)
-        kernel = self._kernel(rung, name)
         new = Layout.new(self._result_shape(geometry, 4), dtype)
         target = self._layout_nhwc(out or new)
         more = None if residual is None else self._layout_nhwc(residual)
@@ -231,8 +231,8 @@ class Convolution:
             )
         )
 
-    def _kernel(self, rung: Rung, dtype: str) -> Kernel:
-        """The kernel for a dtype, with the weights packed for it; kept."""
+    def _kernel(self, rung: Rung, dtype: str) -> Kernel | None:
+        """The kernel for a dtype, with the weights packed for it, kept; None where it fails."""
         kernel = self._weights.get((rung, dtype))
         if kernel is None:
             o = self._options
@@ -240,9 +240,11 @@ class Convolution:
             sizes = kh, kw, channels, n_filters, o.groups
             layer = Layer(*sizes, o.strides, o.dilations, o.algorithm)
             row = select(layer, dtype, rung.level)
-            family = family_of(row)
+            family, function = family_of(row), rung.kernel(row)
+            if function is None:
+                return None
             packed = pack(family.packing(row, layer), dtype, self._filters, self._bias)
-            kernel = Kernel(row, family, rung.kernel(row), packed, o.activation)
+            kernel = Kernel(row, family, function, packed, o.activation)
             self._weights[rung, dtype] = kernel
         return kernel
 

@@ -108,21 +108,22 @@ def _put(panels: np.ndarray, first: int, rows: np.ndarray, columns: int) -> None
     """Store rows (N, filters) as those from `first` on of panels (times, panels, rows, width), so
     many columns at a time."""
     target = panels[:, :, first : first + len(rows)]
-    width = panels.shape[3]
     times, last = divmod(rows.shape[1], columns)
-    for part, values, n in (
-        (target[:times], rows[:, : times * columns], columns),
-        (target[times:], rows[:, times * columns :], last),
-    ):
-        if not values.size:
-            continue
-        each = values.reshape(len(rows), -1, n)
-        whole, rest = divmod(n, width)
-        split = each[:, :, : n - rest].reshape(len(rows), -1, whole, width)
-        part[:, :whole] = split.transpose(1, 2, 0, 3)
-        if rest:
-            part[:, whole, :, :rest] = each[:, :, n - rest :].transpose(1, 0, 2)
-            part[:, whole, :, rest:] = 0
+    _put_evenly(target[:times], rows[:, : times * columns].reshape(len(rows), times, columns))
+    if last:
+        _put_evenly(target[times:], rows[:, times * columns :].reshape(len(rows), 1, last))
+
+
+def _put_evenly(panels: np.ndarray, rows: np.ndarray) -> None:
+    """Store rows (N, times, columns) into panels (times, panels, N, width), filled with zeros."""
+    n_rows, times, columns = rows.shape
+    width = panels.shape[3]
+    whole, rest = divmod(columns, width)
+    split = rows[:, :, : columns - rest].reshape(n_rows, times, whole, width)
+    panels[:, :whole] = split.transpose(1, 2, 0, 3)
+    if rest:
+        panels[:, whole, :, :rest] = rows[:, :, columns - rest :].transpose(1, 0, 2)
+        panels[:, whole, :, rest:] = 0
 
 
 def _winograd_products(filters: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

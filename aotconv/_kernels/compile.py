@@ -31,21 +31,22 @@ def _sources_digest() -> str:
     alone."""
     package = Path(__file__).parents[1]
     sources = [path for folder in ("_kernels", "_plan") for path in package.glob(f"{folder}/*.py")]
-    return hashlib.sha256(b"".join(source.read_bytes() for source in sorted(sources))).hexdigest()[
-        :8
-    ]
+    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sorted(sources)))
+    return digest.hexdigest()[:8]
 
 
 @functools.cache
 def jit_kernel(row: Row):
     """A row compiled for this machine by numba; the result is cached on disk, if it can be."""
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # njit would hand the Python function back
+        raise RuntimeError("its configuration keeps it from compiling")
     kernel = python_kernel(row)
     kernel.__qualname__ += "_" + _sources_digest()
     try:
         return numba.njit(SIGNATURE, cache=True, error_model="numpy")(kernel)
-    except (RuntimeError, OSError):
-        # No folder for the cache may be written, or its disk is full.  What else went wrong goes
-        # wrong again.
+    except Exception:
+        # No folder for the cache may be written, its disk is full, or what lies there is damaged.
+        # What else went wrong goes wrong again.
         return numba.njit(SIGNATURE, error_model="numpy")(kernel)
 
 

@@ -203,6 +203,7 @@ def _tasks_in_place(
         "task_panels": task_panels,
         "task_rows": 0,
         "task_columns": 0,
+        "staging": 0,
     }
 
 

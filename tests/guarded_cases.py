@@ -191,7 +191,7 @@ def _channels(row: Row, rng: Draws, swept: dict[str, int], product: int) -> tupl
 def _layout(row: Row, rng: Draws) -> Layout:
     """Mostly one that the row can address; what it cannot is copied."""
     copied = rng.often(0.1)
-    takes = family_of(row).takes
+    takes = family_of(row).takes(row)
     planar = rng.often(0.4) and (copied or PLANAR in takes)
     gaps = [rng.one(0, 0, 0, 1, 3, 17) for _ in range(4)]
     if APART not in takes and not copied:

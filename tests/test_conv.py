@@ -14,6 +14,7 @@ from strategies import integer_values, real_values
 
 import aotconv
 from aotconv import Conv2D, conv2d
+from aotconv._core import run
 
 RNG = np.random.default_rng(0)
 
@@ -688,3 +689,16 @@ def test_a_read_only_out_is_refused_and_nothing_is_written_on_any_error():
 def test_output_shape_refuses_what_a_call_refuses(shape):
     with pytest.raises(ValueError, match="must"):
         Conv2D(FILTERS).output_shape(shape)
+
+
+def test_single_pixels_of_planes_under_a_dilated_window_are_copied_where_calls_are_cut(
+    rung, monkeypatch
+):
+    # Of one output pixel no more than its taps are handed on, and these lie apart.
+    monkeypatch.setattr(run, "LONGEST_MICROSECONDS", 0.003)
+    images = real_values(RNG, (2, 5, 7, 9), "float32")
+    filters = real_values(RNG, (3, 2, 5, 70), "float32")
+    options = {"dilations": (2, 3), "padding": 2}
+    planar = Conv2D(filters, data_format="NCHW", **options)(images)
+    last = Conv2D(filters, **options)(images.transpose(0, 2, 3, 1))
+    np.testing.assert_array_equal(planar.transpose(0, 2, 3, 1), last)

@@ -14,7 +14,8 @@ import pytest
 from audit import faults_of_module
 from conftest import AOT_LEVELS
 
-from aotconv._plan.registry import ABI, CPU_MODULE, IS_X86_64, LEVELS, ROWS
+from aotconv._plan.registry import CPU_MODULE, IS_X86_64, LEVELS, ROWS
+from aotconv._plan.select import ABI
 
 pytestmark = pytest.mark.skipif(shutil.which("objdump") is None, reason="needs binutils' objdump")
 x86_64 = pytest.mark.skipif(not IS_X86_64, reason="the patterns are x86-64's")

@@ -99,7 +99,7 @@ def decide(
     microseconds : float
     compute : Whole or Parts
     """
-    takes = kernel.family.takes
+    takes = kernel.family.takes(kernel.row)
     orders = [_order(each, kernel.row) for each in (images, out)]
     alike = residual is None or _alike(residual, out)
     in_place = alike and takes.issuperset(orders)
@@ -110,9 +110,10 @@ def decide(
     if in_place and microseconds <= LONGEST_MICROSECONDS:
         return microseconds, Whole(kernel, geometry, images.strides, out.strides)
     # Copies have their channels side by side, and all that is planar is copied with them.
-    copies = [not in_place and (each == PLANAR or each not in takes) for each in orders]
-    copies_out = copies[1] or not alike
-    return microseconds, Parts(kernel, geometry, microseconds, copies[0], copies_out)
+    reads = takes if in_place else takes - {PLANAR}
+    copies_in, copies_out = (each not in reads for each in orders)
+    parts = Parts(kernel, geometry, microseconds, reads, copies_in, copies_out or not alike)
+    return microseconds, parts
 
 
 def _order(layout: Layout, row: Row) -> str | None:
@@ -150,6 +151,8 @@ class Parts:
     ----------
     microseconds : float
         What all of it takes on one thread, roughly.
+    reads : frozenset of str
+        The orders of images that are not copied; a part's pixels may lie further apart.
     copies_in, copies_out : bool
         Whether images are copied, and out and the residual.
     """
@@ -159,10 +162,11 @@ class Parts:
         kernel: Kernel,
         geometry: Geometry,
         microseconds: float,
+        reads: frozenset[str],
         copies_in: bool,
         copies_out: bool,
     ) -> None:
-        self._kernel, self._geometry = kernel, geometry
+        self._kernel, self._geometry, self._reads = kernel, geometry, reads
         self._copies_in, self._copies_out = copies_in, copies_out
         self._fits = self._limit(microseconds)
         self._calls: dict[tuple, Call] = {}
@@ -182,7 +186,7 @@ class Parts:
             for part in cut(self._geometry, self._fits, multiple=self._kernel.family.multiple):
                 source, target = images[part.images], out[part.out]
                 more = None if residual is None else residual[part.out]
-                if self._copies_in:
+                if _order(Layout.of(source), self._kernel.row) not in self._reads:
                     source = source.astype(dtype, order="C")
                 if not self._copies_out:
                     self._compute(part.geometry, source, target, more, threads)

@@ -19,11 +19,10 @@ from collections import namedtuple
 
 from numba.extending import register_jitable
 
-from .._plan.strip import TAP_ROW_FIELDS
+from .._plan.strip import SHORT_RUN, TAP_ROW_FIELDS
 from .epilogue import NO_ACTIVATION, add_residuals, limits
 from .runtime import Record, ceil_div, chapter, set_word, tile_intrinsic, zero_bytes
 
-SHORT_RUN = 128  # bytes of a pixel
 TAP_ROW = Record(*TAP_ROW_FIELDS)
 write_tap_row = TAP_ROW.writer()
 TAP_ROW_BYTES = TAP_ROW.size

@@ -8,9 +8,8 @@ from typing import NamedTuple
 from . import family
 from .arithmetic import ceil_div, evenly, largest, round_up
 from .family import (
-    ADJACENT,
     ALIGNMENT,
-    APART,
+    CHANNELS_LAST,
     PLANAR,
     SCRATCH_WORDS,
     TASKS_PER_THREAD,
@@ -56,6 +55,10 @@ def choose(rows: Sequence[Row], layer: Layer) -> Row | None:
         return round_up(layer.group_filters, row.channels), -row.channels
 
     return min(whole, key=filled, default=None)
+
+
+def takes(row: Row) -> frozenset[str]:
+    return CHANNELS_LAST if row.permuted else CHANNELS_LAST | {PLANAR}
 
 
 def packing(row: Row, layer: Layer) -> Panels:
@@ -286,7 +289,21 @@ def _staging(row: Row, g: Geometry, planar: _Planar, rows: int, columns: int, pa
 
 
 def cost(row: Row, g: Geometry) -> float:
-    return 0.0
+    """A product of a tile takes as long as its multiply-adds or its loads; beside the products
+    there are the beginning and the end of a tile and of each segment of its reduction.  Where a
+    window leaves the image a tap is a segment, and its address is written for each pixel."""
+    mr, nr, taps = row.pixels, row.vectors, g.kh * g.kw
+    together = panel_groups(row, g.group_channels, g.group_filters)
+    panels = ceil_div(g.groups, together) * ceil_div(g.group_filters, row.channels)
+    tiles = ceil_div(g.n * g.oh * g.ow, mr)
+    merged = g.groups == 1 and g.dw == 1 and not row.permuted
+    rows, columns = g.inside
+    leaves = 1 - rows * columns / (g.oh * g.ow)
+    product = 2.0 * mr if row.permuted else float(max(mr * nr, mr + nr))
+    product *= 1 if row.fma else 1.8  # without FMA each needs a copy of a factor
+    segments = leaves * taps + (1 - leaves) * (g.kh if merged else taps)
+    tile = taps * g.group_channels * product + (4 * mr + 32) * segments + 16 * mr * nr + 100
+    return tiles * (panels * tile + leaves * taps * mr * 8)
 
 
 DENSE = Family(
@@ -308,5 +325,5 @@ DENSE = Family(
         "image_c",
         "out_c",
     ),
-    takes=frozenset((ADJACENT, APART, PLANAR)),
+    takes=takes,
 )

@@ -25,6 +25,7 @@ TASKS_PER_THREAD = 4  # where there are fewer, they are cut with care
 ADJACENT = "channels side by side, and so are the pixels of a row"
 APART = "channels side by side"
 PLANAR = "pixels of a row side by side"
+CHANNELS_LAST = frozenset((ADJACENT, APART))
 
 
 def order_of(shape: Sequence[int], strides: Sequence[int], itemsize: int) -> str | None:
@@ -147,8 +148,8 @@ class Family(NamedTuple):
         ``cost(row, geometry)``: vectors that are multiplied and added, or what takes as long.
     fields : tuple of str
         Of its plans, beside those of all.
-    takes : frozenset of str
-        The orders of arrays that it reads and writes in place.
+    takes : callable
+        ``takes(row)``: the orders of arrays that it reads and writes in place.
     multiple : int
         Rows and columns of outputs at whose multiples a part must begin, to get the same bits.
     finishes : bool
@@ -161,7 +162,7 @@ class Family(NamedTuple):
     packing: Callable[[Row, Layer], Packing]
     cost: Callable[[Row, Geometry], float]
     fields: tuple[str, ...] = ()
-    takes: frozenset[str] = frozenset((ADJACENT, APART))
+    takes: Callable[[Row], frozenset[str]] = lambda row: CHANNELS_LAST
     multiple: int = 1
     finishes: bool = True
 

@@ -50,8 +50,20 @@ class Geometry(NamedTuple):
         return self.kh * self.kw * self.group_channels
 
     @property
+    def inside(self) -> Pair:
+        """Rows and columns of outputs whose windows lie inside the images."""
+        rows = _inside(self.h, self.kh, self.sh, self.dh, self.top, self.oh)
+        return rows, _inside(self.w, self.kw, self.sw, self.dw, self.left, self.ow)
+
+    @property
     def multiply_adds(self) -> int:
         return self.n * self.oh * self.ow * self.o * self.depth
+
+
+def _inside(size: int, kernel: int, stride: int, dilation: int, before: int, out: int) -> int:
+    first = ceil_div(before, stride)
+    last = (size + before - extent(kernel, dilation)) // stride + 1
+    return max(0, min(last, out) - first)
 
 
 def extent(kernel: int, dilation: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .arithmetic import ceil_div
 from .family import ADJACENT, Family, Layer, Repeated, Work, row_tasks
 from .geometry import Geometry
 from .registry import Row
@@ -31,7 +32,9 @@ def packing(row: Row, layer: Layer) -> Repeated:
 
 
 def cost(row: Row, g: Geometry) -> float:
-    return 0.0
+    """A product takes as long as one and its loads; tiles end in vectors of few elements."""
+    tiles = row_tasks(g, row.pixels) * ceil_div(g.ow * g.c, row.channels)
+    return tiles * row.pixels * row.vectors * 2 * (row.window**2 + 4)
 
 
-IMAGE = Family("image", choose, blocking, packing, cost, takes=frozenset((ADJACENT,)))
+IMAGE = Family("image", choose, blocking, packing, cost, takes=lambda row: frozenset((ADJACENT,)))

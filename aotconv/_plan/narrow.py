@@ -51,7 +51,12 @@ def packing(row: Row, layer: Layer) -> Products:
 
 
 def cost(row: Row, g: Geometry) -> float:
-    return 0.0
+    """Each product loads and spreads its inputs; the copy of inputs and the sums of lanes take as
+    long as some products."""
+    whole, rest = divmod(g.kw * g.c, row.split)
+    products = g.kh * (2 * whole + 3 * rest + 4) + 8 + 8 * g.o
+    copied = g.n * g.oh * g.ow * g.sh * g.sw * ceil_div(g.c, row.lanes)
+    return 0.75 * ceil_div(g.n * g.oh * g.ow, row.pixels) * row.pixels * products + 6 * copied
 
 
 NARROW = Family(

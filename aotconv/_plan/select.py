@@ -16,13 +16,18 @@ from .image import IMAGE
 from .loop import LOOP
 from .narrow import NARROW
 from .peak import PEAK
-from .registry import LOOP_ROWS, ROWS, Row
+from .registry import LEVELS, LOOP_ROWS, ROWS, Row
 from .strip import STRIP_FAMILY
 from .winograd import WINOGRAD
 
 # The first that has a row for a layer computes it.
 ORDER = (WINOGRAD, IMAGE, DEPTHWISE, STRIP_FAMILY, NARROW, DENSE, LOOP, PEAK)
 FAMILIES = {family.name: family for family in ORDER}
+
+# Of one thread, roughly: vectors multiplied and added, by their bytes, and bytes moved, in a
+# microsecond.
+VECTOR_RATES = {16: 6_000, 32: 6_000, 64: 3_600}
+COPY_RATE = 20_000
 
 _rows: dict[tuple[str, str, str], list[Row]] = {}
 for _row in ROWS + LOOP_ROWS:
@@ -54,11 +59,7 @@ def estimate(row: Row, geometry: Geometry) -> float:
     """Microseconds that one thread needs, roughly: to say whether more are worth their start, and
     how much is done between two looks at signals."""
     g = geometry
+    rate = VECTOR_RATES[LEVELS[row.level].vector_bytes]
     read = min(g.h, g.oh * g.kh) * min(g.w, g.ow * g.kw)  # of an image, at most
-    elements = g.n * (read * g.c + g.oh * g.ow * g.o)
-    rate = LOOP_RATE if row.family == "loop" else VECTOR_RATE / row.itemsize
-    rate *= {"winograd": 3, "narrow": 0.5}.get(row.family, 1)
-    return max(g.multiply_adds / rate, elements * row.itemsize / COPY_RATE)
-
-
-VECTOR_RATE, LOOP_RATE, COPY_RATE = 200_000, 500, 10_000
+    moved = g.n * (read * g.c + g.oh * g.ow * g.o) + g.depth * g.o
+    return max(family_of(row).cost(row, g) / rate, moved * row.itemsize / COPY_RATE)

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from math import gcd
 
 from .arithmetic import ceil_div
-from .family import SCRATCH_BYTES, Family, Layer, Repeated, Work
+from .family import SCRATCH_BYTES, Family, Layer, Repeated, Work, row_tasks
 from .geometry import Geometry
 from .registry import Row
 
 STRIP = 1024  # elements of a strip, roughly
 LARGEST_WINDOW = 32  # rows and columns: copies of inputs fit into the scratch words
+SHORT_RUN = 128  # bytes of a pixel; shorter ones are copied beside each other
+NEAR_WEIGHTS = 64 << 10  # bytes; more come from beyond the first-level cache
 MANY = 8  # pixels that share the copy of their taps
 # What is said of each row of inputs (see `_kernels.strip.strip`).
 TAP_ROW_FIELDS = ("address", "moves")
@@ -73,7 +75,26 @@ def packing(row: Row, layer: Layer) -> Repeated:
 
 
 def cost(row: Row, g: Geometry) -> float:
-    return 0.0
+    """A product takes as long as one and its loads, of weights and inputs.  Where windows leave the
+    image, and for short pixels a stride apart, taps are copied, element by element if few."""
+    pixel = g.c * row.itemsize
+    strides = (0, 0, pixel, row.itemsize)
+    copies = _copies(Work(row, g, strides, strides))
+    tasks = row_tasks(g, row.pixels)
+    inside = 0 if g.sw > 1 and pixel < SHORT_RUN else g.inside[1]
+    in_place = ceil_div(inside * g.c, row.lanes) if g.sw == 1 else inside * ceil_div(g.c, row.lanes)
+    pixels, channels = min(copies["copy_pixels"], g.ow), copies["copy_channels"]
+    times = ceil_div(g.ow - inside, pixels) * ceil_div(g.c, channels)
+    vectors = in_place + times * ceil_div(pixels * channels, row.lanes)
+    weights = g.kh * g.kw * (g.c + row.channels) * row.itemsize
+    product = (2 + 2 / row.pixels) * (2 if weights > NEAR_WEIGHTS else 1)
+    products = row.pixels * vectors * (g.kh * g.kw * product + 16)
+    strips = times + (1 if g.sw == 1 else inside)
+    copied = pixels + copies["copy_more"]
+    some = 4 + 4 * (channels if channels < row.lanes else ceil_div(channels, row.lanes))
+    copy = times * copies["copy_phases"] * (60 + copied * some)
+    rows = row.pixels + g.kh - 1
+    return 0.8 * tasks * (products + rows * (copy + 8 * strips) + 100 * strips)
 
 
 STRIP_FAMILY = Family(

@@ -59,7 +59,11 @@ def packing(row: Row, layer: Layer) -> Panels:
 
 
 def cost(row: Row, g: Geometry) -> float:
-    return 0.0
+    """Products of 36 positions, and the transforms, which are repeated for blocks of channels."""
+    tiles, panels = tiles_of(g), ceil_div(g.o, row.channels)
+    products = INPUT**2 * g.c * row.vectors
+    transforms = 400 * ceil_div(g.c, row.lanes) + 300 * panels * row.vectors
+    return 1.5 * tiles * (1.1 * panels * products + transforms)
 
 
 WINOGRAD = Family(

@@ -17,8 +17,8 @@ Pair = tuple[int, int]
 PRODUCTS = 1 << 18  # of a case of a sweep, at most: larger ones would take the time of many
 
 
-class Cut(NamedTuple):
-    """A layer whose work is cut in a way of its own."""
+class Layer(NamedTuple):
+    """Shapes of images and filters, and the number of groups."""
 
     images: tuple[int, int, int, int]
     filters: tuple[int, int, int, int]
@@ -46,6 +46,8 @@ class Family(NamedTuple):
     ----------
     cuts : callable
         ``cuts(row)``: layers whose work is cut, each in another way.
+    layers : callable
+        ``layers(row)``: layers that fill its tiles well and badly, of strides of 1.
     limits : dict
         Of its module in `aotconv._plan`: the values that a constant may have.
     groups : str
@@ -61,7 +63,8 @@ class Family(NamedTuple):
         ``products(row)``: most of them in a case of a sweep, in an element or in all.
     """
 
-    cuts: Callable[[Row], list[Cut]]
+    cuts: Callable[[Row], list[Layer]]
+    layers: Callable[[Row], list[Layer]]
     limits: dict[str, tuple[int, ...]] = {}  # noqa: RUF012 (nobody writes to it)
     groups: str = "any"
     filters: Callable[[Row], Iterable[int]] = around_panels
@@ -111,8 +114,12 @@ def suited(
     return family(row).suited(row, window, strides, dilations)
 
 
-def cuts(row: Row) -> list[Cut]:
+def cuts(row: Row) -> list[Layer]:
     return family(row).cuts(row)
+
+
+def layers(row: Row) -> list[Layer]:
+    return family(row).layers(row)
 
 
 def served_sizes(row: Row) -> dict[str, Sequence[int]]:

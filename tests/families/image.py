@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from families import Cut, Family, up_to_two_vectors
+from families import Family, Layer, up_to_two_vectors
 
 
 def cuts(row):
-    return [Cut((2, 9, 150, n), (3, 3, 1, n), n) for n in filters(row)]  # tiles between borders
+    return [Layer((2, 9, 150, n), (3, 3, 1, n), n) for n in filters(row)]  # tiles between borders
 
 
 def filters(row):
@@ -22,4 +22,10 @@ def channels(row):
     return [row.period] if row.period else divisors
 
 
-FAMILY = Family(cuts, groups="all", filters=filters, suited=suited, channels=channels)
+def layers(row):
+    shapes = [(1, 256, 256), (1, 8, 2000), (30, 20, 20)]
+    window = row.window, row.window, 1
+    return [Layer((*shape, n), (*window, n), n) for shape in shapes for n in filters(row)]
+
+
+FAMILY = Family(cuts, layers, groups="all", filters=filters, suited=suited, channels=channels)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from families import Cut, Family
+from families import Family, Layer
 
 
 def cuts(row):
-    return [Cut((1, 5, 6, 30), (3, 3, 30, 5))]
+    return [Layer((1, 5, 6, 30), (3, 3, 30, 5))]
 
 
-FAMILY = Family(cuts)
+def layers(row):
+    return [
+        Layer((1, 28, 28, 8), (3, 3, 8, 8)),
+        Layer((1, 56, 56, 1), (5, 5, 1, 1)),
+        Layer((1, 28, 28, 32), (3, 3, 1, 32), 32),
+    ]
+
+
+FAMILY = Family(cuts, layers)

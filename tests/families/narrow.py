@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from aotconv._plan.narrow import LARGEST_WINDOW
-from families import Cut, Family
+from families import Family, Layer
 
 
 def cuts(row):
     return [
-        Cut((2, 60, 60, 3), (4, 4, 3, 1)),  # rows in several tasks
-        Cut((1, 5, 700, 3), (4, 4, 3, 1)),  # columns too
-        Cut((1, 6, 7, 130), (3, 3, 130, 1)),
+        Layer((2, 60, 60, 3), (4, 4, 3, 1)),  # rows in several tasks
+        Layer((1, 5, 700, 3), (4, 4, 3, 1)),  # columns too
+        Layer((1, 6, 7, 130), (3, 3, 130, 1)),
     ]
 
 
@@ -18,8 +18,19 @@ def filters(row):
     return {1, row.lanes // row.split, row.lanes // row.split - 1 or 1}
 
 
+def layers(row):
+    most = row.lanes // row.split
+    return [
+        *(Layer((4, 28, 28, 3), (4, 4, 3, o)) for o in range(1, most + 1)),
+        Layer((1, 100, 100, 16), (3, 3, 16, most)),
+        Layer((1, 100, 100, 2), (30, 30, 2, most)),
+        Layer((1, 56, 56, 64), (1, 1, 64, most)),
+    ]
+
+
 FAMILY = Family(
     cuts,
+    layers,
     groups="one",
     filters=filters,
     most_filters=lambda row: range(1, row.lanes // row.split + 1),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+
 from aotconv._plan.strip import LARGEST_WINDOW
-from families import Cut, Family
+from families import Family, Layer
 
 
 def cuts(row):
     return [
-        Cut((1, 9, 30, 3), (25, 25, 1, 3), 3),
-        Cut((2, 9, 700, 1), (3, 4, 1, 1), 1),  # copies of some pixels at a time
-        Cut((1, 5, 400, 3), (4, 3, 1, 3), 3),  # several strips a row
-        Cut((1, 5, 3, 1100), (4, 3, 1, 1100), 1100),  # several strips a pixel
-        Cut((1, 3, 33, 40), (32, 32, 1, 40), 40),  # copies of a few channels at a time
+        Layer((1, 9, 30, 3), (25, 25, 1, 3), 3),
+        Layer((2, 9, 700, 1), (3, 4, 1, 1), 1),  # copies of some pixels at a time
+        Layer((1, 5, 400, 3), (4, 3, 1, 3), 3),  # several strips a row
+        Layer((1, 5, 3, 1100), (4, 3, 1, 1100), 1100),  # several strips a pixel
+        Layer((1, 3, 33, 40), (32, 32, 1, 40), 40),  # copies of a few channels at a time
     ]
 
 
@@ -23,4 +25,11 @@ def suited(row, window, strides, dilations):
     return (kh, kw), (sh, sw), dilations
 
 
-FAMILY = Family(cuts, groups="all", suited=suited, windows=lambda row: range(1, LARGEST_WINDOW + 1))
+def layers(row):
+    windows = itertools.product((1, 3, 5, 32, 100), ((1, 3), (4, 4), (9, 9), (31, 31), (2, 5)))
+    return [Layer((1, 64, 64, c), (*window, 1, c), c) for c, window in windows]
+
+
+FAMILY = Family(
+    cuts, layers, groups="all", suited=suited, windows=lambda row: range(1, LARGEST_WINDOW + 1)
+)

@@ -87,6 +87,7 @@ CASES = {
     "dense": ((300, 56, 56, 256), (3, 3, 256, 256)),
     "dense, one image": ((1, 4096, 4096, 64), (3, 3, 64, 64)),
     "dense, one row of results": ((1, 48, 4096, 64), (48, 48, 64, 64)),
+    "dense, one filter": ((1, 2000, 30000, 1), (101, 101, 1, 1), {"padding": "same"}),
     "dense, channels first": ((300, 256, 56, 56), (3, 3, 256, 256), {"data_format": "NCHW"}),
     "narrow": ((20000, 128, 128, 3), (4, 4, 3, 4)),
     "grouped": ((20000, 56, 56, 128), (3, 3, 4, 128), {"groups": 32}),
@@ -109,6 +110,18 @@ CASES = {
 def test_an_interrupt_is_answered_within_a_second_and_the_layer_still_computes(case):
     images, filters, *options = CASES[case]
     output_of(interrupting(images, filters, **(options[0] if options else {})))
+
+
+def test_weights_that_are_converted_and_packed_for_seconds_are_interrupted_within_one():
+    code = f"""{PREAMBLE}
+filters = huge((1, 1, 20000, 10000), "float32")
+image = np.zeros((1, 1, 1, 20000))
+for _ in range(2):
+    seconds = interrupted(lambda: aotconv.conv2d(image, filters))
+    assert seconds < 1, seconds
+print("done")
+"""
+    assert output_of(code) == "done"
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int32"])

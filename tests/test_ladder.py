@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 
 import numpy as np
 import pytest
 from conftest import AOT_LEVELS, AVAILABLE
-from processes import output_of, run_python
+from processes import PACKAGE, output_of, run_python
 
 import aotconv
 from aotconv._core import cpu, ladder
@@ -186,6 +187,54 @@ def test_a_dtype_that_numba_cannot_compile_falls_to_numpy_with_a_warning():
     ladder._warn_once.cache_clear()
     with aotconv.use("jit"), pytest.warns(aotconv.FallbackWarning, match="NumPy computes"):
         aotconv.conv2d(IMAGES.astype(np.longdouble), FILTERS)
+
+
+INTEGERS = """
+import warnings, numpy as np, aotconv
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    for dtype in ("int32", "complex64"):
+        for _ in range(2):
+            result = aotconv.conv2d(np.ones((1, 5, 5, 2), dtype), np.ones((3, 3, 2, 4), dtype))
+            assert result.dtype == dtype and (result == 18).all()
+            float32 = aotconv.conv2d(np.ones((1, 5, 5, 2), "f4"), np.ones((3, 3, 2, 4), "f4"))
+            assert (float32 == 18).all()
+print(*sorted({str(each.message) for each in caught}), sep="\\n")
+"""
+
+
+@pytest.mark.skipif("jit" not in AVAILABLE, reason="needs numba")
+def test_integers_fall_to_numpy_where_numba_is_kept_from_compiling(tmp_path):
+    said = output_of(INTEGERS, NUMBA_DISABLE_JIT="1")
+    assert said.count("NUMBA_DISABLE_JIT keeps numba from compiling): NumPy computes") == 2
+    (tmp_path / ".numba_config.yaml").write_text("disable_jit: 1\n")
+    said = output_of(INTEGERS, cwd=tmp_path, PYTHONPATH=str(PACKAGE))
+    assert said.count(": NumPy computes") in (0, 2)  # numba reads the file if it has PyYAML
+    with_jit = "import aotconv; aotconv.use('jit')"
+    result = run_python(with_jit, NUMBA_DISABLE_JIT="1")
+    assert "'jit' cannot run here: NUMBA_DISABLE_JIT keeps numba from compiling" in result.stderr
+
+
+@pytest.mark.skipif("jit" not in AVAILABLE, reason="needs numba")
+def test_integers_fall_to_numpy_with_what_a_broken_numba_says(tmp_path):
+    (tmp_path / "numba").mkdir()
+    (tmp_path / "numba" / "__init__.py").write_text("raise ImportError('needs another NumPy')\n")
+    path = os.pathsep.join(map(str, (tmp_path, PACKAGE)))
+    said = output_of(INTEGERS, PYTHONPATH=path)
+    fault = "(numba fails: ImportError: needs another NumPy): NumPy computes instead"
+    assert said.count(fault) == 2
+
+
+@pytest.mark.skipif("jit" not in AVAILABLE, reason="needs numba")
+@pytest.mark.parametrize("suffix", ["nbc", "nbi"])
+def test_a_damaged_cache_of_numbas_is_passed_over(suffix, tmp_path):
+    for damaged in (lambda data: data[:100], lambda data: b"", lambda data: b"no pickle"):
+        first = output_of(INTEGERS, NUMBA_CACHE_DIR=str(tmp_path))
+        files = list(tmp_path.rglob(f"*.{suffix}"))
+        assert files
+        for file in files:
+            file.write_bytes(damaged(file.read_bytes()))
+        assert output_of(INTEGERS, NUMBA_CACHE_DIR=str(tmp_path)) == first
 
 
 def test_a_module_of_another_source_is_refused(monkeypatch):

@@ -7,13 +7,14 @@ import ctypes
 import ctypes.util
 import platform
 import sys
+import warnings
 
 import numpy as np
 import pytest
 from conftest import AOT_LEVELS, AVAILABLE, COMPILED
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import assert_within_bound_of_any_data
+from oracle import assert_same_bits, assert_within_bound_of_any_data
 from strategies import problems, real_values, seeds
 
 import aotconv
@@ -276,3 +277,41 @@ def test_any_layer_stays_within_the_bound_for_any_data(problem, kind, name, seed
     assert_within_bound_of_any_data(
         result, images, filters, bias, *args, residual=problem.residual, **problem.options
     )
+
+
+# --- NumPy's own error state ---
+
+TINY = {"float16": 2e-4, "float32": 1e-30, "float64": 1e-200}  # whose squares underflow
+
+
+@pytest.mark.parametrize("dtype", TINY)
+def test_numpys_error_state_is_nobodys_business(rung, dtype):
+    images = np.full((1, 40, 40, 3), TINY[dtype], dtype)
+    filters = np.full((3, 3, 3, 2), TINY[dtype], dtype)
+    residual = np.full((1, 38, 38, 2), 1e-310)  # a denormal, and less than float32 has
+    bias = np.array([np.finfo(dtype).max, np.inf], dtype)
+    huge = np.full((3, 3, 3, 2), np.finfo(dtype).max, dtype)
+    calls = [
+        lambda **more: aotconv.conv2d(images, filters, **more),
+        lambda **more: aotconv.conv2d(images, filters, bias, residual=residual, **more),
+        lambda **more: aotconv.conv2d(images, huge, activation="relu", **more),
+        lambda **more: aotconv.conv2d(images[..., :0], filters[:, :, :0], bias, **more),
+    ]
+    for call in calls:
+        with np.errstate(all="ignore"):
+            expected = call()
+        with np.errstate(all="raise"):
+            assert_same_bits(call(), expected)
+            assert_same_bits(call(out=np.asfortranarray(np.empty_like(expected))), expected)
+
+
+def test_a_signalling_nan_says_nothing_where_it_is_converted(rung):
+    signalling = np.full((1, 4, 4, 1), 0x7FA00000, np.uint32).view(np.float32)
+    ones = np.ones((2, 2, 1, 1))
+    with warnings.catch_warnings(), np.errstate(all="raise"):
+        warnings.simplefilter("error")
+        assert np.isnan(aotconv.conv2d(signalling, ones)).all()
+        filters = signalling[0, :2, :2, :, np.newaxis]
+        assert np.isnan(aotconv.conv2d(np.ones((1, 4, 4, 1)), filters)).all()
+        bias = signalling[0, 0, 0]
+        assert np.isnan(aotconv.conv2d(np.ones((1, 4, 4, 1)), ones, bias)).all()

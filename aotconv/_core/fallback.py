@@ -27,8 +27,6 @@ def convolve(
     g, dtype = geometry, filters.dtype
     # (KH, KW, C / groups, O) -> (groups, KH * KW * C / groups, O / groups)
     matrices = filters.reshape(g.depth, g.groups, g.group_filters).transpose(1, 0, 2)
-    if bias is not None:
-        bias = bias.astype(dtype)  # copied: `out` may lie on it
     pixel = g.kh * g.kw * g.c * dtype.itemsize
 
     def fits(n: int, oh: int, ow: int) -> bool:
@@ -36,6 +34,8 @@ def convolve(
         return pixels * pixel <= BLOCK_BYTES and pixels * g.o * g.depth <= BLOCK_PRODUCTS
 
     with np.errstate(all="ignore"):
+        if bias is not None:
+            bias = bias.astype(dtype)  # copied: `out` may lie on it
         for part in cut(g, fits):
             windows = _apart(g, images, part, dtype) if _far(g) else _adjoining(images, part, dtype)
             shape = windows.shape[:3]

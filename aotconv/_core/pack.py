@@ -94,24 +94,37 @@ def _panels(
     memory, lead = _memory(zeros, times * a_time * (1 + depth) * width, dtype)
     memory[lead - order.size : lead] = order
     panels = memory[lead:].reshape(times, a_time, 1 + depth, width)
-    _put(panels, 0, biases, columns)
+    for first, last in _pieces(n_filters, columns, width, depth):
+        time, panel = divmod(first, columns)
+        target = panels[time:] if last - first >= columns else panels[time : time + 1]
+        target = target[:, panel // width :]
+        _put(target[:, :, :1], biases[:, first:last], columns)
+        if not packing.winograd:
+            _put(target[:, :, 1:], rows[:, first:last], columns)
     if packing.winograd:
         for first, values in _winograd_products(rows.reshape(shape)):
-            _put(panels, 1 + first, values, columns)
-    else:
-        for first, values in _some(rows):
-            _put(panels, 1 + first, values, columns)
+            _put(panels[:, :, 1 + first : 1 + first + len(values)], values, columns)
     return memory, lead
 
 
-def _put(panels: np.ndarray, first: int, rows: np.ndarray, columns: int) -> None:
-    """Store rows (N, filters) as those from `first` on of panels (times, panels, rows, width), so
-    many columns at a time."""
-    target = panels[:, :, first : first + len(rows)]
+def _pieces(n_filters: int, columns: int, width: int, depth: int) -> Iterator[tuple[int, int]]:
+    """The first and the last of the filters that are copied at a time: whole panels, so that memory
+    is written, and its pages come, from one end to the other."""
+    most = max(1, UNINTERRUPTED_ELEMENTS // depth)
+    step = most // columns * columns if columns <= most else max(width, most // width * width)
+    for start in range(0, n_filters, max(columns, step)):
+        end = min(start + max(columns, step), n_filters)
+        for first in range(start, end, step):
+            yield first, min(first + step, end)
+
+
+def _put(panels: np.ndarray, rows: np.ndarray, columns: int) -> None:
+    """Store rows (N, filters) into panels (times, panels, N, width), so many columns at a time."""
     times, last = divmod(rows.shape[1], columns)
-    _put_evenly(target[:times], rows[:, : times * columns].reshape(len(rows), times, columns))
+    if times:
+        _put_evenly(panels[:times], rows[:, : times * columns].reshape(len(rows), times, columns))
     if last:
-        _put_evenly(target[times:], rows[:, times * columns :].reshape(len(rows), 1, last))
+        _put_evenly(panels[times:], rows[:, times * columns :].reshape(len(rows), 1, last))
 
 
 def _put_evenly(panels: np.ndarray, rows: np.ndarray) -> None:

@@ -24,10 +24,10 @@ from .winograd import WINOGRAD
 ORDER = (WINOGRAD, IMAGE, DEPTHWISE, STRIP_FAMILY, NARROW, DENSE, LOOP, PEAK)
 FAMILIES = {family.name: family for family in ORDER}
 
-# Of one thread, roughly: vectors multiplied and added, by their bytes, and bytes moved, in a
-# microsecond.
+# Of one thread, roughly, in a microsecond: vectors multiplied and added, by their bytes; bytes of
+# pixels moved, and of weights, which are read from one end to the other.
 VECTOR_RATES = {16: 6_000, 32: 6_000, 64: 3_600}
-COPY_RATE = 20_000
+COPY_RATE, WEIGHT_RATE = 20_000, 8_000
 
 _rows: dict[tuple[str, str, str], list[Row]] = {}
 for _row in ROWS + LOOP_ROWS:
@@ -61,5 +61,5 @@ def estimate(row: Row, geometry: Geometry) -> float:
     g = geometry
     rate = VECTOR_RATES[LEVELS[row.level].vector_bytes]
     read = min(g.h, g.oh * g.kh) * min(g.w, g.ow * g.kw)  # of an image, at most
-    moved = g.n * (read * g.c + g.oh * g.ow * g.o) + g.depth * g.o
-    return max(family_of(row).cost(row, g) / rate, moved * row.itemsize / COPY_RATE)
+    moved = g.n * (read * g.c + g.oh * g.ow * g.o) / COPY_RATE + g.depth * g.o / WEIGHT_RATE
+    return max(family_of(row).cost(row, g) / rate, moved * row.itemsize)

@@ -39,7 +39,12 @@ def kernel_of(row: Row, function, filters, bias, groups: int, activation=None) -
 
 
 def compiled(row: Row, jit: bool):
-    return Rung(row.level, jit).kernel(row)
+    """The function of a row, whoever compiles it, without a word about that."""
+    if not jit:
+        return Rung(row.level, jit).kernel(row)
+    from aotconv._kernels.compile import jit_kernel
+
+    return jit_kernel(row)
 
 
 def geometry_of(images, filters, strides=1, padding="valid", dilations=1, groups=1) -> Geometry:

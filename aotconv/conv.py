@@ -218,7 +218,7 @@ def conv2d(
     With algorithm "winograd" each output y of C channels differs from the exact value by no more
     than ``eps * (C + 28) * (282 * C * max|x| * max|w| + |bias| + |residual|)``, short of overflow:
     values in between are up to ``564 * C * max|x| * max|w|``.  On standard normal data errors are
-    about twice those of "auto" (HACKING.md has figures; for their kind see [2]_).  Sums of
+    about twice those of "auto" (figures: docs/decisions/winograd.md; their kind: [2]_).  Sums of
     integers are not exact.  Outputs are computed in tiles of 4 x 4, and all that share a tile
     with one whose window holds a NaN or an infinity may be NaN.
 

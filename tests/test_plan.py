@@ -365,7 +365,7 @@ def test_packed_strips_repeat_with_the_channels_period(row):
     packed = packed_for(row, filters, np.arange(channels), channels)
     lead = packed.offset // row.itemsize
     assert packed.offset % 64 == 0 and lead >= (
-        row.reach * row.lanes if row.family == "image" else strip.STRIP + row.channels
+        row.reach * row.lanes if row.family == "image" else strip.STRIP_ELEMENTS + row.channels
     )
     assert (packed.memory[:lead] == 0).all()
     rows = packed.memory[lead:].reshape(7, -1)

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from .._plan.geometry import Geometry, extent
-from .._plan.parts import BLOCK_BYTES, Part, cut
+from .._plan.parts import PART_BYTES, Part, cut
 
-BLOCK_PRODUCTS = 1 << 26  # signals wait for them; integers' take a nanosecond each
+PART_PRODUCTS = 1 << 26  # signals wait for them; integers' take a nanosecond each
 
 
 def convolve(
@@ -31,7 +31,7 @@ def convolve(
 
     def fits(n: int, oh: int, ow: int) -> bool:
         pixels = n * oh * ow
-        return pixels * pixel <= BLOCK_BYTES and pixels * g.o * g.depth <= BLOCK_PRODUCTS
+        return pixels * pixel <= PART_BYTES and pixels * g.o * g.depth <= PART_PRODUCTS
 
     with np.errstate(all="ignore"):
         if bias is not None:

@@ -38,7 +38,7 @@ class Vectors:
 
     def __init__(self, builder, row) -> None:
         self._builder = builder
-        self._element = ir.FloatType() if row.dtype == "float32" else ir.DoubleType()
+        self._element = {"float32": ir.FloatType(), "float64": ir.DoubleType()}[row.dtype]
         self._vector = ir.VectorType(self._element, row.lanes)
         self._itemsize = row.itemsize
         self._lanes = row.lanes

@@ -1,9 +1,5 @@
-"""A convolution cut into smaller ones, so that no more than a block is ever copied, and no call of
-a kernel takes long.
-
-Kernels read and write NHWC arrays of their own dtype with contiguous channels, some also NCHW
-arrays.  What comes in another layout, byte order, alignment or dtype is copied block by block, each
-a convolution of its own with its own padding.
+"""A convolution cut into parts, smaller ones with their own padding, so that no more than a part is
+ever copied, and no call of a kernel takes long.
 """
 
 from __future__ import annotations
@@ -14,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 from .arithmetic import ceil_div, largest
 from .geometry import Geometry, extent
 
-BLOCK_BYTES = 512 << 10  # of inputs and outputs together
+PART_BYTES = 512 << 10  # of inputs and outputs together
 ROW_BYTES = 8 << 20  # what one row of outputs may need before it is cut: cuts copy their overlap
 
 Fits: TypeAlias = Callable[[int, int, int], bool]
@@ -64,7 +60,7 @@ def part(geometry: Geometry, n: slice, y: slice, x: slice) -> Part:
     return Part(smaller, (n, rows, columns), (n, y, x))
 
 
-def in_bytes(geometry: Geometry, itemsize: int, limit: int = BLOCK_BYTES) -> Fits:
+def in_bytes(geometry: Geometry, itemsize: int, limit: int = PART_BYTES) -> Fits:
     """Whether a part of a convolution has inputs and outputs of at most `limit` bytes; one row of
     outputs may have ROW_BYTES."""
     g = geometry

@@ -6,8 +6,10 @@ All is pure: it can be asked for any CPU level on any machine.
 from __future__ import annotations
 
 import functools
+import sys
 import zlib
 
+from .activations import ACTIVATIONS
 from .dense import DENSE
 from .depthwise import DEPTHWISE
 from .family import FIELDS, SCRATCH_WORDS, Family, Layer
@@ -17,11 +19,11 @@ from .loop import LOOP
 from .narrow import NARROW
 from .peak import PEAK
 from .registry import LEVELS, LOOP_ROWS, ROWS, Row
-from .strip import STRIP_FAMILY
+from .strip import STRIP
 from .winograd import WINOGRAD
 
 # The first that has a row for a layer computes it.
-ORDER = (WINOGRAD, IMAGE, DEPTHWISE, STRIP_FAMILY, NARROW, DENSE, LOOP, PEAK)
+ORDER = (WINOGRAD, IMAGE, DEPTHWISE, STRIP, NARROW, DENSE, LOOP, PEAK)
 FAMILIES = {family.name: family for family in ORDER}
 
 # Of one thread, roughly, in a microsecond: vectors multiplied and added, by their bytes; bytes of
@@ -37,8 +39,18 @@ for _row in ROWS + LOOP_ROWS:
 # here.  PACKING is to be counted up when a family packs its weights in another way, or kernels
 # take other arguments.
 PACKING = 9
-_plans = [(family.name, family.fields) for family in ORDER]
-ABI = f"abi_{zlib.crc32(repr((PACKING, FIELDS, _plans, SCRATCH_WORDS, ROWS)).encode()):08x}"
+
+
+def _constants(family: Family) -> dict[str, object]:
+    """The plain constants of a family's file, which its kernels may be compiled with."""
+    names = vars(sys.modules[family.blocking.__module__]).items()
+    return {name: value for name, value in names if name.isupper() and type(value) in PLAIN}
+
+
+PLAIN = (int, float, str, tuple)
+_plans = [(family.name, family.fields, _constants(family)) for family in ORDER]
+_told = repr((PACKING, FIELDS, ACTIVATIONS, SCRATCH_WORDS, ROWS, _plans))
+ABI = f"abi_{zlib.crc32(_told.encode()):08x}"
 
 
 def family_of(row: Row) -> Family:

@@ -11,7 +11,7 @@ from .family import SCRATCH_BYTES, Family, Layer, Repeated, Work, row_tasks
 from .geometry import Geometry
 from .registry import Row
 
-STRIP = 1024  # elements of a strip, roughly
+STRIP_ELEMENTS = 1024  # elements of a strip, roughly
 LARGEST_WINDOW = 32  # rows and columns: copies of inputs fit into the scratch words
 SHORT_RUN = 128  # bytes of a pixel; shorter ones are copied beside each other
 NEAR_WEIGHTS = 64 << 10  # bytes; more come from beyond the first-level cache
@@ -36,7 +36,7 @@ def blocking(work: Work) -> dict[str, int]:
     apart = g.dh if row.pixels > 1 else 1
     return {
         "tasks": g.n * ceil_div(g.oh, row.pixels * apart) * apart,
-        "strip": STRIP - STRIP % row.channels,
+        "strip": STRIP_ELEMENTS - STRIP_ELEMENTS % row.channels,
         "merge_rows": int(merge),
         **_copies(work),
     }
@@ -71,7 +71,7 @@ def _copies(work: Work) -> dict[str, int]:
 
 def packing(row: Row, layer: Layer) -> Repeated:
     """Zeros for a strip; then the rows, repeated for a tile's width from any channel on."""
-    return Repeated(STRIP + row.channels, layer.groups + row.channels)
+    return Repeated(STRIP_ELEMENTS + row.channels, layer.groups + row.channels)
 
 
 def cost(row: Row, g: Geometry) -> float:
@@ -97,7 +97,7 @@ def cost(row: Row, g: Geometry) -> float:
     return 0.8 * tasks * (products + rows * (copy + 8 * strips) + 100 * strips)
 
 
-STRIP_FAMILY = Family(
+STRIP = Family(
     "strip",
     choose,
     blocking,

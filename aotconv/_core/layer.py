@@ -105,7 +105,12 @@ class Convolution:
 
         if result is None:
             out = result = np.empty(decision.shape, decision.dtype)
-        elif decision.out_overlaps_itself or _share_memory(result, images, residual):
+        elif (
+            # Kernels compute some elements twice, so the residual is no exception.
+            np.may_share_memory(result, images)
+            or (residual is not None and np.may_share_memory(result, residual))
+            or decision.out_overlaps_itself
+        ):
             convert(self.convolve(images, None, residual, n_threads), result)
             return out
         team = threads.count(n_threads, decision.microseconds)
@@ -247,14 +252,6 @@ class Convolution:
             kernel = Kernel(row, family, function, packed, o.activation)
             self._weights[rung, dtype] = kernel
         return kernel
-
-
-def _share_memory(result: np.ndarray, images: np.ndarray, residual: np.ndarray | None) -> bool:
-    """Whether a result would be written where something is read.  Kernels compute some elements
-    twice, so a residual in the elements' own places is no exception."""
-    return np.may_share_memory(result, images) or (
-        residual is not None and np.may_share_memory(result, residual)
-    )
 
 
 _kept: dict[tuple, Convolution] = {}

@@ -43,45 +43,33 @@ class Kernel(NamedTuple):
     activation: str | None
 
 
-class Call(NamedTuple):
-    """All that a kernel is told but where the arrays are: known of sizes, strides and threads."""
-
-    function: Function
-    words: int  # addresses
-    weights: int
-    staging: int  # bytes
-    threads: int
-    gomp_parallel: int
-    activation: str | None  # that the kernel does not apply itself
-    memory: tuple[np.ndarray, ...]  # keeps words and weights alive
-
-    def __call__(self, images, out, residual) -> None:
-        """Run on arrays of the sizes and strides that were planned for, in any order of axes."""
-        function, words, weights, size, threads, gomp_parallel, activation, _ = self
-        more = out if residual is None else residual
-        # Kept by name: what runs between here and the kernel may be a call with a larger one.
-        _memory, staging = _staging(size)
-        function(words, id(images), weights, id(out), id(more), staging, threads, gomp_parallel)
-        if activation is not None:
-            activate(out, activation)
+# Runs a kernel on arrays ``(images, out, residual)`` of the sizes and strides that were planned
+# for, in any order of axes.
+Call: TypeAlias = Callable[[np.ndarray, np.ndarray, np.ndarray | None], None]
 
 
 def plan_call(kernel: Kernel, geometry: Geometry, image_strides, out_strides, threads: int) -> Call:
-    """The call for arrays (N, H, W, C) of such strides."""
+    """The call for arrays (N, H, W, C) of such strides: all that the kernel is told is ready, but
+    where the arrays are."""
     row, family, function, packed, activation = kernel
     work = Work(row, geometry, image_strides, out_strides, threads, packed.finite)
     told = np.array(words(family, work, activation, packed.offset), np.int64)
+    plan_address, weights = told.ctypes.data, packed.address
     team = min(threads, int(told[_TASKS]))
-    return Call(
-        function,
-        told.ctypes.data,
-        packed.address,
-        team * (SCRATCH_BYTES + int(told[_STAGING])),
-        team,
-        gomp_parallel(team),
-        None if family.finishes else activation,
-        (told, packed.memory),
-    )
+    size = team * (SCRATCH_BYTES + int(told[_STAGING]))
+    parallel = gomp_parallel(team)
+    finishes = family.finishes or activation is None
+
+    def call(images, out, residual) -> None:
+        more = out if residual is None else residual
+        # Kept by name: what runs between here and the kernel may be a call with a larger one.
+        _memory, staging = _staging(size)
+        function(plan_address, id(images), weights, id(out), id(more), staging, team, parallel)
+        if not finishes:
+            activate(out, activation)
+
+    call.memory = told, packed.memory  # type: ignore[attr-defined]  # known by addresses alone
+    return call
 
 
 def decide(

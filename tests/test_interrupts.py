@@ -8,6 +8,8 @@ import pytest
 from conftest import AVAILABLE
 from processes import WATCHED, output_of
 
+from aotconv._plan.select import FAMILIES
+
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="needs Linux' memory files")
 
 # `huge` is an array of any size: 32 MiB of memory, mapped again and again side by side.
@@ -104,6 +106,11 @@ CASES = {
     "float16": ((300, 56, 56, 256), (3, 3, 256, 256), {"dtype": "float16"}),
     "integers": ((300, 56, 56, 256), (3, 3, 256, 256), {"dtype": "int32"}),
 }
+
+
+def test_each_family_has_a_case():
+    known = {name.partition(",")[0] for name in CASES}
+    assert known >= set(FAMILIES) - {"loop", "peak"}  # integers are the loop's
 
 
 @pytest.mark.parametrize("case", CASES)

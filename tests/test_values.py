@@ -19,6 +19,7 @@ from strategies import problems, real_values, seeds
 
 import aotconv
 from aotconv._plan.family import Layer
+from aotconv._plan.select import FAMILIES as PLANNED
 from aotconv._plan.select import select
 from aotconv.reference import conv2d_reference
 
@@ -32,6 +33,7 @@ FAMILIES = {
     "strip": ((4, 6, 1, 3), 3),
 }
 families = pytest.mark.parametrize("family", FAMILIES)
+assert {name.partition(",")[0] for name in FAMILIES} == set(PLANNED) - {"winograd", "loop", "peak"}
 real_problems = problems(dtypes=("float32", "float64"), values=real_values, layout=st.just("C"))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .arithmetic import ceil_div
-from .family import Family, Layer, Panels, Work, row_tasks
+from .family import Family, Layer, Panels, Work, has_window_of, row_tasks
 from .geometry import Geometry
 from .registry import Row
 
@@ -13,14 +13,9 @@ WEIGHT_BYTES = 16 << 10  # of weights in a task: half the first-level cache
 
 
 def choose(rows: Sequence[Row], layer: Layer) -> Row | None:
-    return next((row for row in rows if _serves(row, layer)), None)
-
-
-def _serves(row: Row, layer: Layer) -> bool:
-    window = (row.window, row.window), (row.stride, row.stride), (1, 1)
-    if not layer.channelwise or window != (layer[:2], layer.strides, layer.dilations):
-        return False
-    return 3 * layer.groups > row.lanes  # with fewer, vectors along the elements hold more
+    """With few channels, vectors along the elements of a row hold more."""
+    many = (row for row in rows if 3 * layer.groups > row.lanes)
+    return next((row for row in many if has_window_of(row, layer)), None)
 
 
 def most_panels(row: Row) -> int:

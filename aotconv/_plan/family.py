@@ -61,6 +61,12 @@ class Layer(NamedTuple):
         return self.group_channels == 1 and self.groups == self.n_filters
 
 
+def has_window_of(row: Row, layer: Layer) -> bool:
+    """Whether a channelwise layer has the one window and the one stride that a row is for."""
+    window = (row.window, row.window), (row.stride, row.stride), (1, 1)
+    return layer.channelwise and window == ((layer.kh, layer.kw), layer.strides, layer.dilations)
+
+
 class Work(NamedTuple):
     """What is to be cut into tasks: a convolution of known sizes, on arrays of known layouts.
 

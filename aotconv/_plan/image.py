@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .arithmetic import ceil_div
-from .family import ADJACENT, Family, Layer, Repeated, Work, row_tasks
+from .family import ADJACENT, Family, Layer, Repeated, Work, has_window_of, row_tasks
 from .geometry import Geometry
 from .registry import Row
 
 
 def choose(rows: Sequence[Row], layer: Layer) -> Row | None:
-    return next((row for row in rows if _serves(row, layer)), None)
+    return next((row for row in rows if has_window_of(row, layer) and _fills(row, layer)), None)
 
 
-def _serves(row: Row, layer: Layer) -> bool:
-    window = (row.window, row.window), (row.stride, row.stride), (1, 1)
-    if not layer.channelwise or window != (layer[:2], layer.strides, layer.dilations):
-        return False
+def _fills(row: Row, layer: Layer) -> bool:
     divides = 1 < layer.groups < row.lanes and row.lanes % layer.groups == 0
     return layer.groups == row.period or (not row.period and divides)
 

@@ -24,7 +24,7 @@ from .._plan import arithmetic
 from .._plan.family import FIELDS
 from .._plan.registry import Row
 from .._plan.select import FAMILIES
-from .simd import WORD, emit_function
+from .simd import WORD, call_tile
 
 VOID_POINTER = ir.IntType(8).as_pointer()
 
@@ -151,12 +151,12 @@ def _parameter(name: str) -> inspect.Parameter:
 def tile_intrinsic(tile):
     """The intrinsic ``(row, *words)`` that calls ``tile(v, row, *words)``, by position or by name.
 
-    The tile is emitted as a function of its own, so that registers are allocated for it alone.
+    The tile is a function of its own, so that registers are allocated for it alone.
     """
 
     def definition(typingctx, row, *words, **named):
         def emit(context, builder, sig, args):
-            emit_function(builder, row.row, tile, args[1:])
+            call_tile(builder, row.row, tile, args[1:])
             return context.get_dummy_value()
 
         return types.none(row, *[types.int64] * (len(words) + len(named))), emit
@@ -193,6 +193,6 @@ class Record:
         return v.load_word(table, v.add(v.mul(index, len(self.names)), self.names.index(name)))
 
 
-# A chapter of a task: a function that is called at one place, and compiled into it.
+# A chapter of a task: a function that is compiled into where it is called.
 chapter = register_jitable(forceinline=True)
 ceil_div = register_jitable(arithmetic.ceil_div)

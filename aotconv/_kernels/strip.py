@@ -17,8 +17,6 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-from numba.extending import register_jitable
-
 from .._plan.strip import SHORT_RUN, TAP_ROW_FIELDS
 from .epilogue import NO_ACTIVATION, add_residuals, limits
 from .runtime import Record, ceil_div, chapter, set_word, tile_intrinsic, zero_bytes
@@ -161,7 +159,7 @@ compute_strip = tile_intrinsic(strip)
 Rows = namedtuple("Rows", "image target top rows rows_y table offsets filters zeros activation")
 
 
-@register_jitable
+@chapter
 def compute(row, plan, rows, length, channel, x, first):
     """Compute `length` elements of the task's rows, from pixel `x` and `first` elements behind on.
 
@@ -241,7 +239,7 @@ def copy_taps(row, plan, rows, place, i, x, copied, first_channel, channels):
         place += copied * pixel_bytes
 
 
-@register_jitable
+@chapter
 def compute_copied(row, plan, rows, x, end):
     """Compute the outputs from `x` to `end`, from copies of their taps."""
     copy = rows.offsets + 8 * plan.kw
@@ -305,8 +303,8 @@ def task(row, plan, images, weights, out, residual, scratch, index):
     if plan.out_x == pixel_bytes and not plan.merge_rows and pixel_bytes < SHORT_RUN:
         first = last = plan.ow
     compute_in_place(row, plan, rows, first, last)
-    compute_copied(row, plan, rows, 0, first)
-    compute_copied(row, plan, rows, last, plan.ow)
+    for side in range(2):
+        compute_copied(row, plan, rows, last if side else 0, plan.ow if side else first)
     if residual != 0:
         add_residuals(
             row,

@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 
 from .._plan.family import FIELDS, SCRATCH_BYTES
 from .runtime import VOID_POINTER, PlanType
-from .simd import WORD
+from .simd import WORD, define_tiles
 
 # What the threads of a team share: words of these names.  The first two are counted up by them.
 SHARED = (
@@ -133,6 +133,7 @@ def run_tasks(
         residual = builder.sub(residual, out)  # from any element of `out` to its own
         module = builder.module
         body = _emit_body(context, module, _emit_task(context, builder, row, task))
+        define_tiles(module, row.row)
 
         told = {
             "next_task": WORD(0),

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from numpy.lib.stride_tricks import as_strided
 
 from aotconv import Conv2D
+from aotconv._core.check import DATA_FORMATS
+from aotconv._tools.problem import Layer
 
 FLOATS = ("float32", "float64", "float16")
 INTEGERS = ("int8", "uint8", "int16", "int32", "int64", "uint64")
@@ -40,6 +42,22 @@ class Problem(NamedTuple):
     padding: Any
     options: dict[str, Any]  # dilations, groups, data_format, activation, perhaps algorithm
     residual: np.ndarray | None
+
+    def __repr__(self) -> str:
+        """Its text, as the benchmark prints and reads it, and what else there is.  Failures print
+        it, and a blob that draws the values again."""
+        shape = self.images.shape if self.images.ndim == 4 else (1, *self.images.shape)
+        data_format = DATA_FORMATS[self.options["data_format"]]
+        if data_format == "NCHW":
+            shape = (shape[0], *shape[2:], shape[1])
+        padding = self.padding.lower() if isinstance(self.padding, str) else self.padding
+        sizes = shape, self.filters.shape, self.strides, padding, self.options["dilations"]
+        text = Layer(*sizes, self.options["groups"], self.images.dtype.name, data_format).text
+        names = ("activation", "algorithm")
+        more = [str(self.options[name]) for name in names if self.options.get(name)]
+        more += [name for name in ("bias", "residual") if getattr(self, name) is not None]
+        strides = [f"{name} {getattr(self, name).strides}" for name in ("images", "filters")]
+        return f"<{', '.join([text, *more])}; strides of {', '.join(strides)}>"
 
     def call(self, function, **more):
         args = (self.images, self.filters, self.bias, self.strides, self.padding)

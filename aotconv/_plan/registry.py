@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .arithmetic import ceil_div
+
 
 class Level(NamedTuple):
     """A CPU level: what its module may use, and what a CPU needs to run it."""
@@ -66,7 +68,8 @@ class Row(NamedTuple):
     @property
     def reach(self) -> int:
         """Vectors of inputs that a row of an image tile reads: its own and the window's."""
-        return self.vectors + -(-(self.window - 1) * (self.period or self.lanes // 2) // self.lanes)
+        beyond = (self.window - 1) * (self.period or self.lanes // 2)
+        return self.vectors + ceil_div(beyond, self.lanes)
 
     @property
     def shifts(self) -> int:

@@ -82,8 +82,10 @@ def compile_module(module: str, target: Path, assembly: Path | None) -> None:
         from numba.pycc import CC
         from numba.pycc.compiler import ModuleCompiler
 
-    from aotconv._kernels import cpu
+    from aotconv._kernels import cpu, simd
     from aotconv._kernels.compile import SIGNATURE, abi, python_kernel
+
+    simd.tiles_are_defined_once = True
 
     class KernelModule(CC):
         # Of numba's helper code a kernel calls next to nothing: what is not reached from the

@@ -364,37 +364,45 @@ class Vectors:
         return b.select(b.fcmp_ordered(">", value, upper), upper, value)
 
 
+# Whether the kernel's own module alone defines tiles, as the build asks for.  A chapter is
+# optimised by itself and again with each function around it: a strip's loops, unrolled each time,
+# took 7 % more instructions.  In the user's process numba loads each chapter as soon as it is
+# compiled, so all of them define what they call.
+tiles_are_defined_once = False
 # The tiles that a row's task calls, by their names in the module.
 _tiles: dict[Row, dict[str, Callable]] = {}
 
 
 def call_tile(builder, row, tile, args):
-    """Call the function ``tile(v, row, *args)`` of int64 values, which `define_tiles` defines."""
+    """Call the function ``tile(v, row, *args)`` of int64 values."""
     name = f"{row.level}_{row.name}_{tile.__name__}"
     _tiles.setdefault(row, {})[name] = tile
     function = builder.module.globals.get(name)
     if function is None:
         function = _function(builder.module, name, len(args))
-        function.linkage = "weak"  # gives way to the definition
-        ir.IRBuilder(function.append_basic_block("entry")).ret_void()
+        if tiles_are_defined_once:
+            function.linkage = "weak"  # gives way to the definition
+            ir.IRBuilder(function.append_basic_block("entry")).ret_void()
+        else:
+            function.linkage = "linkonce_odr"  # all chapters have one between them
+            _define(function, row, tile)
     builder.call(function, args)
 
 
 def define_tiles(module, row):
-    """Define the tiles that a row's compiled task calls.
-
-    In the kernel's own module, and not where they are called: a chapter is optimised by itself and
-    again with each function around it, and a strip's loops, unrolled each time, took 7 % more
-    instructions.
-    """
-    for name, tile in _tiles.get(row, {}).items():
-        function = _function(module, name, len(inspect.signature(tile).parameters) - 2)
-        builder = ir.IRBuilder(function.append_basic_block("entry"))
-        tile(Vectors(builder, row), row, *function.args)
-        builder.ret_void()
+    """Define the tiles that a row's compiled task calls, in the module of its kernel."""
+    for name, tile in _tiles.get(row, {}).items() if tiles_are_defined_once else ():
+        n_args = len(inspect.signature(tile).parameters) - 2
+        _define(_function(module, name, n_args), row, tile)
 
 
 def _function(module, name, n_args):
     function = ir.Function(module, ir.FunctionType(ir.VoidType(), [WORD] * n_args), name)
     function.attributes.add("noinline")
     return function
+
+
+def _define(function, row, tile):
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    tile(Vectors(builder, row), row, *function.args)
+    builder.ret_void()

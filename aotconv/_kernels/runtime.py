@@ -151,7 +151,9 @@ def _parameter(name: str) -> inspect.Parameter:
 def tile_intrinsic(tile):
     """The intrinsic ``(row, *words)`` that calls ``tile(v, row, *words)``, by position or by name.
 
-    The tile is a function of its own, so that registers are allocated for it alone.
+    The tile is a function of its own, so that registers are allocated for it alone.  It may be long
+    and take many words: what it keeps in registers must be one function, and its words are given
+    by name.
     """
 
     def definition(typingctx, row, *words, **named):

@@ -119,7 +119,8 @@ def run_tasks(
     each of `threads` threads has SCRATCH_BYTES and behind them plan.staging bytes, a multiple of
     64, of its own.  None of it lies on a thread's stack, which may be small (OMP_STACKSIZE).
 
-    A family is the module of that name beside this one; its function `task` computes one task.
+    A family is the module of that name beside this one; its function `task` computes one task, and
+    is given those of the addresses, by name, that it has parameters for.
     `gomp_parallel` is the address of ``GOMP_parallel(body, data, threads, flags)``, the entry that
     GNU's and LLVM's OpenMP runtimes share; with `threads` 1 it is not called.
     """

@@ -93,7 +93,8 @@ def test_the_extra_for_tests_names_what_the_tests_and_the_build_import(wheel):
     files = [path for path in files if path.parent.name != "golden"]  # made elsewhere, once
     nodes = [node for path in files for node in ast.walk(ast.parse(path.read_text()))]
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
-    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom)]
+    found = [node for node in nodes if isinstance(node, ast.ImportFrom) and not node.level]
+    names += [node.module for node in found]
     own = {"aotconv", *(path.stem for path in files), *(path.parent.name for path in files)}
     packages = {name.partition(".")[0] for name in names} - own - sys.stdlib_module_names
     (installed,) = importlib.metadata.distributions(path=[str(wheel)])

@@ -18,7 +18,7 @@ from .._plan.select import family_of, select
 from . import check, fallback, ladder, threads
 from .ladder import Rung
 from .layout import Layout
-from .pack import convert, pack
+from .pack import convert, copied, pack
 from .run import Compute, Kernel, Whole, decide
 
 KEPT_LAYOUTS = 64  # a layer meets few layouts; one that meets many forgets them
@@ -226,9 +226,8 @@ class Convolution:
     def _by_numpy(self, geometry: Geometry, dtype: str) -> Compute:
         filters = self._weights.get((None, dtype))
         if filters is None:
-            filters = np.empty(self._filters.shape, dtype)  # copied: `out` may lie on them
-            convert(self._filters, filters)
-            self._weights[None, dtype] = filters
+            # Of the same dtype, too: `out` may lie on the user's.
+            filters = self._weights[None, dtype] = copied(self._filters, dtype)
         bias, activation = self._bias, self._options.activation
         return self._of_nhwc(
             lambda images, out, residual, _: fallback.convolve(

@@ -37,8 +37,9 @@ def convert(source: np.ndarray, target: np.ndarray) -> None:
         convert(source[at], target[at])
 
 
-def copied(array: np.ndarray) -> np.ndarray:
-    copy = np.empty(array.shape, array.dtype)
+def copied(array: np.ndarray, dtype: str | None = None) -> np.ndarray:
+    """A contiguous copy, of the same dtype or of another."""
+    copy = np.empty(array.shape, array.dtype if dtype is None else dtype)
     convert(array, copy)
     return copy
 

@@ -39,6 +39,7 @@ for _row in ROWS + LOOP_ROWS:
 # here.  PACKING is to be counted up when a family packs its weights in another way, or kernels
 # take other arguments.
 PACKING = 9
+PLAIN = (int, float, str, tuple)
 
 
 def _constants(family: Family) -> dict[str, object]:
@@ -47,7 +48,6 @@ def _constants(family: Family) -> dict[str, object]:
     return {name: value for name, value in names if name.isupper() and type(value) in PLAIN}
 
 
-PLAIN = (int, float, str, tuple)
 _plans = [(family.name, family.fields, _constants(family)) for family in ORDER]
 _told = repr((PACKING, FIELDS, ACTIVATIONS, SCRATCH_WORDS, ROWS, _plans))
 ABI = f"abi_{zlib.crc32(_told.encode()):08x}"

@@ -18,7 +18,7 @@ NEAR_WEIGHTS = 64 << 10  # bytes; more come from beyond the first-level cache
 MANY = 8  # pixels that share the copy of their taps
 # What is said of each row of inputs (see `_kernels.strip.strip`).
 TAP_ROW_FIELDS = ("address", "moves")
-LARGEST_STEP = 256  # strides and dilations: the kernel counts up to them, and adds them up
+LARGEST_STEP = 256  # strides and dilations: so many tasks may have no row of outputs
 
 
 def choose(rows: Sequence[Row], layer: Layer) -> Row | None:

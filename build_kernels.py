@@ -83,7 +83,13 @@ def compile_module(module: str, target: Path, assembly: Path | None) -> None:
         from numba.pycc.compiler import ModuleCompiler
 
     from aotconv._kernels import cpu, simd
-    from aotconv._kernels.compile import SIGNATURE, abi, python_kernel
+    from aotconv._kernels.compile import (
+        KERNEL_SIGNATURE,
+        RUN_SIGNATURE,
+        abi,
+        python_kernel,
+        run,
+    )
 
     simd.tiles_are_defined_once = True
 
@@ -110,9 +116,10 @@ def compile_module(module: str, target: Path, assembly: Path | None) -> None:
             cc.export(name, signature)(function)
     else:
         cc.export(ABI, "void()")(abi)
+        cc.export("run", RUN_SIGNATURE)(run)
         for row in ROWS:
             if LEVELS[row.level].module == module:
-                cc.export(row.name, SIGNATURE)(python_kernel(row))
+                cc.export(row.name, KERNEL_SIGNATURE)(python_kernel(row))
     if assembly is not None:
         compiler = ModuleCompiler(cc._export_entries, cc.name, False, cpu_name=cc.target_cpu)
         compiler.export_python_wrap = True

@@ -2,8 +2,8 @@
 
 ``filter_image`` and ``filter_images_v1`` to ``filter_images_v3`` follow the notebook "Speeding up
 Convolution", from which this library began: valid padding, NHWC images, HWIO filters, a bias per
-filter and a pair of strides.  ``conv2d_reference`` is the oracle of the tests: every option of
-`aotconv.conv2d`, computed in float64, short enough to trust by eye.
+filter and a pair of strides.  ``conv_reference`` is the oracle of the tests: convolution along
+any number of axes with every option, computed in float64, short enough to trust by eye.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 __all__ = [
-    "conv2d_reference",
+    "conv_reference",
     "filter_image",
     "filter_images_v1",
     "filter_images_v2",
@@ -81,18 +81,22 @@ def filter_images_v3(images, filters, biases, strides):
 
 
 def _zeros(padding, axis, size, stride, window):
-    """Zeros before and after one axis of images."""
+    """Zeros before and behind one axis of images."""
     if not isinstance(padding, str):
         both = padding if isinstance(padding, int) else padding[axis]
         return (both, both) if isinstance(both, int) else tuple(both)
-    if padding.lower() == "valid":
-        return 0, 0
-    zeros = max((math.ceil(size / stride) - 1) * stride + window - size, 0)
-    less, more = zeros // 2, zeros - zeros // 2
-    return (less, more) if padding.lower() == "same" else (more, less)
+    total = max((math.ceil(size / stride) - 1) * stride + window - size, 0)
+    less, more = total // 2, total - total // 2
+    return {
+        "valid": (0, 0),
+        "same": (less, more),
+        "same_lower": (more, less),
+        "full": (window - 1, window - 1),
+        "causal": (window - 1, 0),
+    }[padding.lower()]
 
 
-def conv2d_reference(
+def conv_reference(
     images,
     filters,
     bias=None,
@@ -102,54 +106,54 @@ def conv2d_reference(
     dilations=1,
     groups=1,
     data_format="NHWC",
+    filter_format="HWIO",
     activation=None,
     residual=None,
 ):
-    """Convolve as `aotconv.conv2d` does, in float64 (complex128 for complex input).
+    """Convolve as `aotconv.conv1d`, `conv2d` and `conv3d` do, in float64 (complex128 for complex
+    input).
 
-    Every option of `aotconv.conv2d` is here, with the same meaning.  The sum runs over the filter
-    taps; each tap multiplies one pixel of every window of the padded images with a (C, O) matrix,
-    group by group.
+    Every option of theirs that is built is here, with the same meaning; the filters say how many
+    spatial axes there are, and "NC" and "OI" where channels come first.  The sum runs over the
+    filters' taps; each tap multiplies one pixel of every window of the padded images with a (C, O)
+    matrix, group by group.
     """
     kind = np.result_type(np.asarray(images).dtype, np.asarray(filters).dtype, np.float64)
     images, filters = np.asarray(images, kind), np.asarray(filters, kind)
-    channels_first = data_format in ("NCHW", "channels_first")
-    single = images.ndim == 3
-    if single:
-        images = images[np.newaxis]
+    if filter_format.startswith("OI"):
+        filters = np.moveaxis(filters, (1, 0), (-2, -1))
+    *kernel, group_channels, n_filters = filters.shape
+    rank = len(kernel)
+    channels_first = data_format == "channels_first" or data_format.startswith("NC")
     if channels_first:
-        images = images.transpose(0, 2, 3, 1)
+        images = np.moveaxis(images, -1 - rank, -1)
+    *leading, channels = images.shape
+    leading, sizes = leading[:-rank], leading[-rank:]
+    if rank == 1 and not isinstance(padding, (str, int)) and len(padding) == 2:
+        padding = [padding]  # (before, behind)
 
-    (sh, sw), (dh, dw) = np.broadcast_to(strides, 2), np.broadcast_to(dilations, 2)
-    kh, kw, group_channels, n_filters = filters.shape
-    pads = [
-        _zeros(padding, axis, size, stride, (kernel - 1) * dilation + 1)
-        for axis, (size, kernel, stride, dilation) in enumerate(
-            zip(images.shape[1:3], (kh, kw), (sh, sw), (dh, dw), strict=True)
-        )
-    ]
+    strides, dilations = ([int(n) for n in np.broadcast_to(s, rank)] for s in (strides, dilations))
+    windows = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+    axes = list(zip(sizes, strides, windows, strict=True))
+    pads = [_zeros(padding, axis, *each) for axis, each in enumerate(axes)]
+    outs = [(n + sum(p) - w) // s + 1 for (n, s, w), p in zip(axes, pads, strict=True)]
+    images = images.reshape(math.prod(leading), *sizes, channels)
     images = np.pad(images, ((0, 0), *pads, (0, 0)))
-    n_images, height, width, _ = images.shape
-    out_height = (height - ((kh - 1) * dh + 1)) // sh + 1
-    out_width = (width - ((kw - 1) * dw + 1)) // sw + 1
 
-    n_pixels = n_images * out_height * out_width
-    weights = filters.reshape(kh, kw, group_channels, groups, n_filters // groups).swapaxes(2, 3)
+    n_pixels = math.prod(leading) * math.prod(outs)
+    weights = filters.reshape(*kernel, group_channels, groups, n_filters // groups)
+    weights = weights.swapaxes(-3, -2)
     out = np.zeros((groups, n_pixels, n_filters // groups), kind)
-    for ky in range(kh):
-        for kx in range(kw):
-            rows = np.arange(out_height) * sh + ky * dh
-            columns = np.arange(out_width) * sw + kx * dw
-            pixels = images[:, rows][:, :, columns]
-            pixels = pixels.reshape(n_pixels, groups, group_channels).swapaxes(0, 1)
-            out += pixels @ weights[ky, kx]
-    out = out.swapaxes(0, 1).reshape(n_images, out_height, out_width, n_filters)
+    for tap in np.ndindex(*kernel):
+        steps = zip(outs, strides, tap, dilations, strict=True)
+        places = np.ix_(*[np.arange(n) * s + t * d for n, s, t, d in steps])
+        pixels = images[(slice(None), *places)].reshape(n_pixels, groups, group_channels)
+        out += pixels.swapaxes(0, 1) @ weights[tap]
+    out = out.swapaxes(0, 1).reshape(*leading, *outs, n_filters)
     if bias is not None:
         out += np.asarray(bias, kind)
     if channels_first:
-        out = out.transpose(0, 3, 1, 2)
-    if single:
-        out = out[0]
+        out = np.moveaxis(out, -1, -1 - rank)
     if residual is not None:
         out = out + np.asarray(residual, kind)
     if activation is not None:

@@ -22,12 +22,13 @@ import numpy as np
 from families import PRODUCTS, channelwise, family, groups_of, served_sizes, suited
 from guarded import Heap, Layout, Pages
 from oracle import assert_exact, assert_winograd
-from rows import NAMED, compiled, geometry_of, kernel_of, run_kernel, shape_of
+from rows import NAMED, compiled, geometry_of, kernel_of, run_kernel
 
-from aotconv._core import pack, run
+from aotconv._core import jobs, pack, run
 from aotconv._core.threads import openmp_runtime
 from aotconv._plan import family as plan
-from aotconv._plan.family import APART, PLANAR
+from aotconv._plan import staging
+from aotconv._plan.family import APART, Triple
 from aotconv._plan.geometry import extent
 from aotconv._plan.registry import Row
 from aotconv._plan.select import family_of
@@ -37,6 +38,7 @@ ARRAYS = ("images", "filters", "bias", "residual", "out", "weights", "words", "s
 LIMITS = {
     (run, "LONGEST_MICROSECONDS"): (run.LONGEST_MICROSECONDS, run.LONGEST_MICROSECONDS, 2),
     (plan, "STAGING_BYTES"): (plan.STAGING_BYTES, 64 << 10),
+    (staging, "NEAR_BYTES"): (staging.NEAR_BYTES, 16 << 10, 2 << 10),
 }
 
 
@@ -46,17 +48,18 @@ class Case(NamedTuple):
     name: str
     row: Row
     jit: bool
-    images: tuple[int, int, int, int]
-    filters: tuple[int, int, int, int]
-    strides: tuple[int, int]
-    pads: tuple[tuple[int, int], tuple[int, int]]
-    dilations: tuple[int, int]
+    images: tuple[int, ...]  # N, D, H, W, C
+    filters: tuple[int, ...]
+    strides: Triple
+    pads: tuple[tuple[int, int], ...]
+    dilations: Triple
     groups: int
     has_bias: bool
     has_residual: bool
     activation: str | None
     threads: int
-    layouts: dict[str, Layout]  # of images, residual and out
+    dtypes: dict[str, str]  # of images, residual and out
+    layouts: dict[str, Layout]  # of the same
     at_end: dict[str, bool]  # whether the guard is behind the array, or before it
     limits: dict[tuple[ModuleType, str], int]
 
@@ -85,6 +88,7 @@ def draw(name: str) -> Case:
         has_residual=rng.often(0.5),
         activation=None if is_complex else rng.one(None, "relu", "relu6"),
         threads=rng.one(1, 1, 2, 3),
+        dtypes=_dtypes(row, rng),
         layouts={
             "images": _layout(row, rng),
             "out": out_layout,
@@ -99,6 +103,31 @@ def limits_of(row: Row) -> dict[tuple[ModuleType, str], tuple[int, ...]]:
     module = import_module(f"aotconv._plan.{row.family}")
     own = family(row).limits
     return LIMITS | {(module, name): values for name, values in own.items()}
+
+
+# What staging converts; exact where a convolution of small integers is.
+STORED = (
+    "float16",
+    "int8",
+    "uint8",
+    "int16",
+    "int32",
+    "uint64",
+    "float32",
+    "float64",
+    ">f4",
+    ">i2",
+)
+
+
+def _dtypes(row: Row, rng: Draws) -> dict[str, str]:
+    """Mostly the row's own; integers of loops are copied, and those of floats staged."""
+    drawn = {}
+    for name in ("images", "out", "residual"):
+        other = rng.one(*STORED) if rng.often(0.2) else row.dtype
+        stays = np.dtype(row.dtype).kind != "f" or (row.family == "winograd" and name != "images")
+        drawn[name] = row.dtype if stays else other
+    return drawn
 
 
 class Draws:
@@ -134,28 +163,36 @@ def _sizes(row: Row, rng: Draws, axis: str, size: int):
     swept = {axis: size}
     for_channels, for_window, _ = rng.split(family(row).products(row) // size, 3)
     groups, group_channels, n_filters = _channels(row, rng, swept, for_channels)
-    kh, kw = _two(rng, served_sizes(row), ("kh", "kw"), swept, for_window)
-    strides = rng.one(1, 1, 2, 3), rng.one(1, 1, 2, 3)
-    dilations = rng.one(1, 1, 2), rng.one(1, 1, 2)
-    (kh, kw), strides, dilations = suited(row, (kh, kw), strides, dilations)
+    served = served_sizes(row)
+    if "kd" in swept:
+        kd = swept["kd"]
+    else:
+        kd = rng.of(served["kd"], min(for_window, rng.one(1, 1, 2, 3)))
+        for_window //= kd
+    kh, kw = _two(rng, served, ("kh", "kw"), swept, for_window)
+    strides, dilations = (tuple(rng.one(1, 1, 2, most) for _ in range(3)) for most in (3, 1))
+    kernel, strides, dilations = suited(row, (kd, kh, kw), strides, dilations)
 
     n = rng.one(1, 1, 2, 3)
-    outputs = PRODUCTS // (n * n_filters * group_channels * kh * kw)
+    outputs = PRODUCTS // (n * n_filters * group_channels * math.prod(kernel))
     columns = rng.size(min(70, outputs))
     rows = rng.size(min(9, outputs // columns))
-    spans = extent(kh, dilations[0]), extent(kw, dilations[1])
-    pads = [[rng.one(0, 0, 1, 2, 3) for _ in range(2)] for _ in range(2)]
+    planes = rng.size(min(rng.one(1, 3), outputs // (columns * rows)))
+    counts, spans = (planes, rows, columns), tuple(map(extent, kernel, dilations))
+    pads = [[rng.one(0, 0, 1, 2, 3) for _ in range(2)] for _ in range(3)]
+    if planes == kd == 1:
+        pads[0] = [0, 0]  # mostly two axes
     sizes = [
         max(1, (count - 1) * stride + span - sum(zeros) + rng.one(*range(stride)))
-        for count, stride, span, zeros in zip((rows, columns), strides, spans, pads, strict=True)
+        for count, stride, span, zeros in zip(counts, strides, spans, pads, strict=True)
     ]
-    sizes[1] = swept.get("w", sizes[1])
+    sizes[2] = swept.get("w", sizes[2])
     if rng.often(0.02):
-        sizes[0] = 0  # images without pixels, amid zeros
+        sizes[rng.one(0, 1)] = 0  # images without pixels, amid zeros
     for size, span, zeros in zip(sizes, spans, pads, strict=True):
         zeros[1] = max(zeros[1], span - size - zeros[0])  # so that the window fits
     images = n, *sizes, groups * group_channels
-    filters = kh, kw, group_channels, n_filters
+    filters = *kernel, group_channels, n_filters
     return images, filters, strides, tuple(map(tuple, pads)), dilations, groups
 
 
@@ -189,17 +226,17 @@ def _channels(row: Row, rng: Draws, swept: dict[str, int], product: int) -> tupl
 
 
 def _layout(row: Row, rng: Draws) -> Layout:
-    """Mostly one that the row can address; what it cannot is copied."""
-    copied = rng.often(0.1)
+    """Mostly one that the row can address; what it cannot is staged."""
+    copied = rng.often(0.2)
     takes = family_of(row).takes(row)
-    planar = rng.often(0.4) and (copied or PLANAR in takes)
-    gaps = [rng.one(0, 0, 0, 1, 3, 17) for _ in range(4)]
+    planar = copied and rng.often(0.4)
+    gaps = [rng.one(0, 0, 0, 1, 3, 17) for _ in range(5)]
     if APART not in takes and not copied:
-        gaps[2] = 0
-    if not copied:
         gaps[3] = 0
-    backwards = tuple(axis for axis in (0, 1, 2) if rng.often(0.1))
-    return Layout((0, 3, 1, 2) if planar else (0, 1, 2, 3), tuple(gaps), backwards)
+    if not copied:
+        gaps[4] = 0
+    backwards = tuple(axis for axis in (0, 1, 2, 3) if rng.often(0.1))
+    return Layout((0, 4, 1, 2, 3) if planar else (0, 1, 2, 3, 4), tuple(gaps), backwards)
 
 
 class Guarded:
@@ -222,14 +259,14 @@ class Guarded:
 
     def patches(self) -> Iterator[Any]:
         """What makes the kernel's own memory guarded, and cuts the work."""
-        yield mock.patch.object(run, "words", self._words)
+        yield mock.patch.object(jobs, "_table", self._table)
         yield mock.patch.object(pack, "_aligned", self._aligned)
-        yield mock.patch.object(run, "_staging", self._stage)
+        yield mock.patch.object(jobs, "_staging", self._stage)
         for (module, name), limit in self.case.limits.items():
             yield mock.patch.object(module, name, limit)
 
-    def _words(self, *args) -> np.ndarray:
-        return self.hold("words", np.array(plan.words(*args), np.int64))
+    def _table(self, words: list[int]) -> np.ndarray:
+        return self.hold("words", np.array(words, np.int64))
 
     def _aligned(self, size: int, dtype) -> np.ndarray:
         self.weights = self.place("weights", (size,), dtype)
@@ -245,24 +282,26 @@ class Guarded:
 def check_case(case: Case, memory: type[Pages] | type[Heap] = Pages) -> None:
     """Convolve; the result is right, and nothing else was written."""
     rng = np.random.default_rng(0)
-    low = 0 if np.dtype(case.row.dtype).kind == "u" else -2
     sizes = case.strides, case.pads, case.dilations
     geometry = geometry_of(case.images, case.filters, *sizes, case.groups)
-    shape = shape_of(geometry)
+    _, shape = geometry.shapes
     with contextlib.ExitStack() as stack:
         guarded = Guarded(case, memory)
         for patch in guarded.patches():
             stack.enter_context(patch)
 
         def values(name: str, *shape: int) -> np.ndarray:
-            return guarded.hold(name, rng.integers(low, 3, shape).astype(case.row.dtype))
+            dtype = np.dtype(case.dtypes.get(name, case.row.dtype))
+            low = 0 if dtype.kind == "u" else -2
+            return guarded.hold(name, rng.integers(low, 3, shape).astype(dtype))
 
         images, filters = values("images", *case.images), values("filters", *case.filters)
         bias = values("bias", geometry.o) if case.has_bias else None
         residual = values("residual", *shape) if case.has_residual else None
-        out = guarded.place("out", shape, case.row.dtype)
+        out = guarded.place("out", shape, case.dtypes["out"])
         function = compiled(case.row, case.jit)
-        kernel = kernel_of(case.row, function, filters, bias, case.groups, case.activation)
+        window = filters if family_of(case.row).planes else filters[0]
+        kernel = kernel_of(case.row, function, window, bias, case.groups, case.activation)
         guarded.weights.freeze()
         threads = case.threads if openmp_runtime() else 1
         run_kernel(kernel, geometry, images, out.array, residual, threads)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from aotconv.reference import conv2d_reference
+from aotconv.reference import conv_reference
 
 
-def error_bound(images, filters, bias, dtype, residual=None) -> float:
+def products(filters, filter_format="HWIO") -> int:
+    """How many are summed into one output element."""
+    shape = filters.shape[1:] if filter_format.startswith("OI") else filters.shape[:-1]
+    return int(np.prod(shape))
+
+
+def error_bound(images, filters, bias, dtype, residual=None, filter_format="HWIO") -> float:
     """The error that each output may have: eps * (K + 1) * max|x| * max|w| * 2.
 
     K products and a bias are summed, and with a residual one term more; where either is larger than
     any product it takes the product's place.  float16 is computed in float32 and rounded once more.
     """
-    terms = int(np.prod(filters.shape[:3])) + (1 if residual is None else 2)
+    terms = products(filters, filter_format) + (1 if residual is None else 2)
     largest = np.abs(images).max(initial=0.0) * np.abs(filters).max(initial=0.0)
     for more in (bias, residual):
         if more is not None:
@@ -35,11 +41,11 @@ def bound_of_any_data(images, filters, bias, *args, residual=None, dtype, **opti
     .. [1] N. J. Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., section 3.1.
     """
     compute = np.finfo(np.float32 if dtype == np.float16 else dtype)
-    roundings = int(np.prod(filters.shape[:3])) + 2
+    roundings = products(filters, options.get("filter_format", "HWIO")) + 2
     u = float(compute.eps) / 2
     sizes = (None if each is None else np.abs(each) for each in (images, filters, bias, residual))
     *arrays, more = (None if each is None else precise(each) for each in sizes)
-    total = conv2d_reference(*arrays, *args, residual=more, **options)
+    total = conv_reference(*arrays, *args, residual=more, **options)
     bound = roundings * u / (1 - roundings * u) * total
     bound += 2 * roundings * precise(np.asarray(compute.smallest_subnormal))
     if dtype == np.float16:  # rounded once more
@@ -74,7 +80,7 @@ def winograd_amplification() -> float:
     return float((a.T @ (b.sum(0) * g.sum(1))).max() ** 2)
 
 
-def winograd_bound(images, filters, bias, dtype, residual=None) -> float:
+def winograd_bound(images, filters, bias, dtype, residual=None, filter_format="HWIO") -> float:
     """The error that each output of algorithm "winograd" may have, for any data, short of overflow:
     eps * (C + 28) * (282 * C * max|x| * max|w| + |bias| + |residual|).
 
@@ -83,7 +89,7 @@ def winograd_bound(images, filters, bias, dtype, residual=None) -> float:
     FMA, twice for bias and residual.  The sizes of all that is summed are together no more than
     `winograd_amplification`, 564, times C * max|x| * max|w|.
     """
-    channels = filters.shape[2]
+    channels = filters.shape[1 if filter_format == "OIHW" else 2]
     sizes = [np.abs(each).max(initial=0.0) for each in (images, filters)]
     total = 282 * channels * float(sizes[0]) * float(sizes[1])
     for more in (bias, residual):
@@ -111,7 +117,7 @@ def assert_same_bits(result, expected):
 
 def assert_exact(result, images, filters, bias=None, *args, activation=None, **options):
     """`result` equals the oracle's, element for element; integers wrap, then are activated."""
-    expected = conv2d_reference(wide(images), wide(filters), wide(bias), *args, **options)
+    expected = conv_reference(wide(images), wide(filters), wide(bias), *args, **options)
     assert result.shape == expected.shape
     if result.dtype.kind in "iu":
         expected = expected.astype(np.int64)
@@ -126,10 +132,12 @@ def assert_within_bound(
 ):
     """`result` differs from the oracle's by no more than `error_bound`; return by how much."""
     arrays = wide(images), wide(filters), wide(bias)
-    expected = conv2d_reference(*arrays, *args, residual=residual, **options)
+    expected = conv_reference(*arrays, *args, residual=residual, **options)
     assert result.shape == expected.shape
     error = np.abs(result.astype(expected.dtype) - expected).max(initial=0.0)
-    assert error <= factor * error_bound(images, filters, bias, result.dtype, residual)
+    filter_format = options.get("filter_format", "HWIO")
+    bound = error_bound(images, filters, bias, result.dtype, residual, filter_format)
+    assert error <= factor * bound
     return float(error)
 
 
@@ -138,7 +146,7 @@ def assert_within_bound_of_any_data(result, images, filters, bias, *args, residu
     than `bound_of_any_data`, at every element."""
     more = None if residual is None else precise(residual)
     arrays = precise(images), precise(filters), None if bias is None else precise(bias)
-    expected = conv2d_reference(*arrays, *args, residual=more, **options)
+    expected = conv_reference(*arrays, *args, residual=more, **options)
     bound = bound_of_any_data(
         images, filters, bias, *args, residual=residual, dtype=result.dtype, **options
     )
@@ -153,4 +161,5 @@ def assert_winograd(result, images, filters, bias=None, *args, algorithm="winogr
     arrays = images, filters, bias
     error = assert_within_bound(result, *arrays, *args, factor=4, **options)
     assert algorithm == "winograd"
-    assert error <= winograd_bound(*arrays, result.dtype, residual)
+    filter_format = options.get("filter_format", "HWIO")
+    assert error <= winograd_bound(*arrays, result.dtype, residual, filter_format)

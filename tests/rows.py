@@ -6,10 +6,11 @@ import numpy as np
 
 import aotconv
 from aotconv._core import check
+from aotconv._core.jobs import Kernel, Layouts
 from aotconv._core.ladder import Rung
 from aotconv._core.layout import Layout
 from aotconv._core.pack import pack
-from aotconv._core.run import Kernel, decide
+from aotconv._core.run import decide
 from aotconv._plan.family import Layer
 from aotconv._plan.geometry import Geometry
 from aotconv._plan.registry import LEVELS, LOOP_ROWS, ROWS, Row
@@ -28,39 +29,63 @@ NAMED = {
 
 def packed_for(row: Row, filters, bias, groups: int):
     """The weights in the row's own order."""
-    return pack(
-        family_of(row).packing(row, Layer(*filters.shape, groups)), row.dtype, filters, bias
-    )
+    layer = Layer(kernel_sizes(filters.shape), *filters.shape[-2:], groups)
+    return pack(family_of(row).packing(row, layer), row.dtype, filters, bias)
 
 
-def kernel_of(row: Row, function, filters, bias, groups: int, activation=None) -> Kernel:
+def kernel_sizes(shape) -> tuple[int, ...]:
+    """Depth, height and width of filters of a shape (.., C / groups, O)."""
+    return (1,) * (5 - len(shape)) + tuple(shape[:-2])
+
+
+def lifted(array):
+    """An array (N, H, W, C), or of fewer or more spatial axes, as (N, D, H, W, C)."""
+    return array[(slice(None), *[None] * (5 - array.ndim))]
+
+
+class Quiet(Rung):
+    """A rung that compiles without a word about it."""
+
+    def task(self, row: Row) -> int:
+        if not self.jit:
+            return super().task(row)
+        from aotconv._kernels.compile import jit_task
+
+        return jit_task(row)
+
+
+def kernel_of(row: Row, rung: Rung, filters, bias, groups: int, activation=None) -> Kernel:
     packed = packed_for(row, filters, bias, groups)
-    return Kernel(row, family_of(row), function, packed, activation)
+    return Kernel(row, family_of(row), rung, packed, activation)
 
 
-def compiled(row: Row, jit: bool):
-    """The function of a row, whoever compiles it, without a word about that."""
-    if not jit:
-        return Rung(row.level, jit).kernel(row)
-    from aotconv._kernels.compile import jit_kernel
-
-    return jit_kernel(row)
+def compiled(row: Row, jit: bool) -> Rung:
+    """The rung of a row, which is compiled."""
+    rung = Quiet(row.level, jit)
+    assert rung.task(row)
+    return rung
 
 
 def geometry_of(images, filters, strides=1, padding="valid", dilations=1, groups=1) -> Geometry:
     """The sizes of a convolution of shapes, with options as `aotconv.conv2d` takes them."""
-    strides, dilations = (check.pair("steps", each, 1) for each in (strides, dilations))
-    return check.geometry(images, filters, strides, check.padding(padding), dilations, groups)
+    rank = len(filters) - 2
+    strides, dilations = (check.numbers("steps", each, rank, 1) for each in (strides, dilations))
+    pads = check.padding(padding, rank)
+    return check.geometry(images, filters, strides, pads, dilations, groups)
 
 
-def shape_of(geometry: Geometry) -> tuple[int, int, int, int]:
-    return geometry.n, geometry.oh, geometry.ow, geometry.o
+def shape_of(geometry: Geometry, rank: int = 2) -> tuple[int, ...]:
+    """Of the result for images of so many spatial axes."""
+    n, *outs, o = geometry.shapes[1]
+    return (n, *outs[3 - rank :], o)
 
 
 def run_kernel(kernel: Kernel, geometry: Geometry, images, out, residual=None, threads=1):
-    """Run a kernel on arrays (N, H, W, C) of any layout; return what computed."""
+    """Run a kernel on arrays (N, .., C) of any layout; return what computed."""
+    images, out = lifted(images), lifted(out)
+    residual = None if residual is None else lifted(residual)
     layouts = (None if each is None else Layout.of(each) for each in (images, out, residual))
-    _, compute = decide(kernel, geometry, *layouts)
+    _, compute = decide(kernel, geometry, Layouts(*layouts))
     compute(images, out, residual, threads)
     return compute
 
@@ -82,7 +107,7 @@ def convolve(
     groups = options.get("groups", 1)
     sizes = images.shape, filters.shape, strides, padding, options.get("dilations", 1), groups
     geometry = geometry_of(*sizes)
-    out = np.full(shape_of(geometry), 99, row.dtype)
+    out = np.full(shape_of(geometry, images.ndim - 2), 99, row.dtype)
     kernel = kernel_of(row, function, filters, bias, groups, activation)
     run_kernel(kernel, geometry, images, out, residual, threads)
     return out

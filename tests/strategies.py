@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from hypothesis import assume
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import as_strided
 
-from aotconv import Conv2D
-from aotconv._core.check import DATA_FORMATS
-from aotconv._tools.problem import Layer
+from aotconv._tools.problem import CLASSES, FUNCTIONS, Layer
 
 FLOATS = ("float32", "float64", "float16")
 INTEGERS = ("int8", "uint8", "int16", "int32", "int64", "uint64")
 COMPLEX = ("complex64", "complex128")
+LETTERS = {1: "W", 2: "HW", 3: "DHW"}
+LARGEST_KERNEL = {1: 7, 2: 5, 3: 3}
+FREE_PIXELS = {1: 30, 2: 10, 3: 4}  # of an axis, beyond those that a window needs
 
-pairs = st.one_of(st.integers(1, 3), st.tuples(st.integers(1, 3), st.integers(1, 3)))
-ends = st.tuples(st.integers(0, 3), st.integers(0, 3))
-paddings = st.one_of(
-    st.sampled_from(["valid", "same", "SAME", "same_lower"]),
-    st.integers(0, 3),
-    ends,
-    st.tuples(ends, ends),
-)
+ranks = st.sampled_from([2, 1, 3, 2])
+# The last ones have axes enough to lie in no order.
+leadings = st.sampled_from([(1,), (2,), (), (3,), (0,), (2, 2), (3, 1), (2, 0), (1, 3, 2)])
+few = st.integers(1, 3)
+zeros = st.integers(0, 3)
+ends = st.tuples(zeros, zeros)
 activations = st.sampled_from([None, "relu", "relu6"])
 layouts = st.sampled_from(
     ["C", "F", "reversed", "sliced", "misaligned", "byteswapped", "broadcast", "read-only"]
@@ -32,39 +31,93 @@ layouts = st.sampled_from(
 seeds = st.integers(0, 2**32 - 1)
 
 
+def tuples(each, rank: int):
+    """One for each spatial axis."""
+    return st.tuples(*[each] * rank)
+
+
+def steps(rank: int):
+    """Strides or dilations."""
+    return st.one_of(few, tuples(few, rank))
+
+
+def paddings(rank: int):
+    rules = ["valid", "same", "SAME", "same_lower", "full", *(["causal"] if rank == 1 else [])]
+    numbers = ends if rank == 1 else tuples(st.one_of(zeros, ends), rank)
+    return st.one_of(st.sampled_from(rules), zeros, numbers, tuples(ends, rank))
+
+
+def data_formats(rank: int):
+    letters = LETTERS[rank]
+    names = [f"N{letters}C", f"NC{letters}", "channels_last", "channels_first"]
+    return st.sampled_from(names)
+
+
+def filter_formats(rank: int):
+    return st.sampled_from([f"{LETTERS[rank]}IO", f"OI{LETTERS[rank]}"])
+
+
 class Problem(NamedTuple):
-    """Arguments of a conv2d call."""
+    """Arguments of a convolution; the filters say of how many spatial axes."""
 
     images: np.ndarray
     filters: np.ndarray
     bias: np.ndarray | None
     strides: Any
     padding: Any
-    options: dict[str, Any]  # dilations, groups, data_format, activation, perhaps algorithm
+    options: dict[str, Any]  # dilations, groups, formats, activation, perhaps algorithm
     residual: np.ndarray | None
 
     def __repr__(self) -> str:
         """Its text, as the benchmark prints and reads it, and what else there is.  Failures print
         it, and a blob that draws the values again."""
-        shape = self.images.shape if self.images.ndim == 4 else (1, *self.images.shape)
-        data_format = DATA_FORMATS[self.options["data_format"]]
-        if data_format == "NCHW":
-            shape = (shape[0], *shape[2:], shape[1])
-        padding = self.padding.lower() if isinstance(self.padding, str) else self.padding
-        sizes = shape, self.filters.shape, self.strides, padding, self.options["dilations"]
-        text = Layer(*sizes, self.options["groups"], self.images.dtype.name, data_format).text
+        images = self.images
+        if self.options["data_format"].startswith(("NC", "channels_first")):
+            images = np.moveaxis(images, -1 - self.rank, -1)
+        layer = Layer(
+            (math.prod(self.leading), *images.shape[-1 - self.rank :]),
+            self.filters_last.shape,
+            self.strides,
+            self.padding.lower() if isinstance(self.padding, str) else self.padding,
+            self.options["dilations"],
+            self.options["groups"],
+            self.images.dtype.name,
+            self.options["data_format"],
+            self.options["filter_format"],
+        )
+        more = [f"leading axes {self.leading}"] if len(self.leading) != 1 else []
         names = ("activation", "algorithm")
-        more = [str(self.options[name]) for name in names if self.options.get(name)]
+        more += [str(self.options[name]) for name in names if self.options.get(name)]
         more += [name for name in ("bias", "residual") if getattr(self, name) is not None]
         strides = [f"{name} {getattr(self, name).strides}" for name in ("images", "filters")]
-        return f"<{', '.join([text, *more])}; strides of {', '.join(strides)}>"
+        return f"<{', '.join([layer.text, *more])}; strides of {', '.join(strides)}>"
+
+    @property
+    def rank(self) -> int:
+        return self.filters.ndim - 2
+
+    @property
+    def leading(self) -> tuple[int, ...]:
+        return self.images.shape[: -1 - self.rank]
+
+    @property
+    def filters_last(self) -> np.ndarray:
+        """The filters, outputs last."""
+        if self.options["filter_format"].startswith("OI"):
+            return np.moveaxis(self.filters, (1, 0), (-2, -1))
+        return self.filters
 
     def call(self, function, **more):
         args = (self.images, self.filters, self.bias, self.strides, self.padding)
         return function(*args, **self.options, residual=self.residual, **more)
 
-    def layer(self) -> Conv2D:
-        return Conv2D(self.filters, self.bias, self.strides, self.padding, **self.options)
+    def convolve(self, **more) -> np.ndarray:
+        """What the door of its rank gives."""
+        return self.call(FUNCTIONS[self.rank], **more)
+
+    def layer(self):
+        make = CLASSES[self.rank]
+        return make(self.filters, self.bias, self.strides, self.padding, **self.options)
 
 
 def wrapping_values(rng, shape, dtype):
@@ -95,7 +148,8 @@ def lay_out(array, layout, hostile=None):
     if layout == "F":
         return np.asfortranarray(array)
     if layout == "reversed":
-        return array[::-1, ::-1, ::-1].copy()[::-1, ::-1, ::-1]
+        axes = range(array.ndim - 1)
+        return np.flip(np.flip(array, axes).copy(), axes)
     if layout == "sliced":
         big = np.full([2 * size + 3 for size in array.shape], hostile, array.dtype)
         inside = big[tuple(slice(2, 2 + 2 * size, 2) for size in array.shape)]
@@ -123,54 +177,67 @@ def odd_strides(array):
     return as_strided(array, strides=strides, writeable=array.flags.writeable)
 
 
+def least_size(padding, axis: int, rank: int, extent: int) -> int:
+    """The pixels along an axis that a window needs."""
+    if isinstance(padding, str):
+        needed = {"valid": extent, "full": int(extent == 1), "causal": 1}
+        return needed.get(padding, 0)
+    if isinstance(padding, int):
+        padding = (padding,) * rank
+    elif rank == 1 and len(padding) == 2:
+        padding = (padding,)  # (before, behind)
+    each = padding[axis]
+    return max(extent - (2 * each if isinstance(each, int) else sum(each)), 0)
+
+
 @st.composite
 def problems(
     draw, dtypes=FLOATS, values=integer_values, layout=layouts, mixed=False, winograd=False
 ):
-    """Convolutions that fit: every option, small sizes around the tiles' edges.
+    """Convolutions that fit: every rank and option, small sizes around the tiles' edges.
 
     With `winograd`, those of that algorithm alone.
     """
     dtypes = ("float32", "float64") if winograd else dtypes
+    rank = 2 if winograd else draw(ranks)
     groups = draw(st.sampled_from([1, 1, 1, 2, 3]))
     group_channels = draw(st.integers(0, 9))
     group_filters = draw(st.one_of(st.integers(0, 9), st.sampled_from([15, 16, 17, 33])))
     if draw(st.booleans()) and draw(st.booleans()):  # depthwise
         groups, group_channels = draw(st.sampled_from([2, 5, 8, 17, 33])), 1
         group_filters = draw(st.sampled_from([1, 1, 2]))
-    kh, kw = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+    kernel = draw(tuples(st.integers(1, LARGEST_KERNEL[rank]), rank))
+    strides, dilations, padding = draw(steps(rank)), draw(steps(rank)), draw(paddings(rank))
     if winograd:
-        groups, kh, kw = 1, 3, 3
-    h, w = draw(st.integers(0, 13)), draw(st.integers(0, 13))
-    n = draw(st.sampled_from([1, 1, 2, 3, 0]))
-    strides, dilations, padding = draw(pairs), draw(pairs), draw(paddings)
-    if winograd:
-        strides, dilations = 1, (1, 1)
-    (dh, dw), zeros = np.broadcast_to(dilations, 2), np.zeros((2, 2), int)
-    if not isinstance(padding, str):
-        nested = isinstance(padding, tuple) and isinstance(padding[0], tuple)
-        zeros[:] = padding if nested else np.broadcast_to(padding, 2)[:, np.newaxis]
-    if not isinstance(padding, str) or padding == "valid":
-        assume((kh - 1) * dh < h + zeros[0].sum() and (kw - 1) * dw < w + zeros[1].sum())
+        groups, kernel, strides, dilations = 1, (3, 3), 1, (1, 1)
+    sizes = []
+    for axis, (k, d) in enumerate(zip(kernel, np.broadcast_to(dilations, rank), strict=True)):
+        least = least_size(padding, axis, rank, (k - 1) * int(d) + 1)
+        sizes.append(draw(st.integers(least, least + FREE_PIXELS[rank])))
 
     rng = np.random.default_rng(draw(seeds))
     dtype = draw(st.sampled_from(dtypes))
     other = draw(st.sampled_from(dtypes)) if mixed else dtype
-    images = values(rng, (n, h, w, groups * group_channels), dtype)
-    filters = values(rng, (kh, kw, group_channels, groups * group_filters), other)
+    images = values(rng, (*draw(leadings), *sizes, groups * group_channels), dtype)
+    filters = values(rng, (*kernel, group_channels, groups * group_filters), other)
     bias = values(rng, (groups * group_filters,), dtype) if draw(st.booleans()) else None
-    data_format = draw(st.sampled_from(["NHWC", "NCHW", "channels_last", "channels_first"]))
-    if data_format in ("NCHW", "channels_first"):
-        images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    data_format, filter_format = draw(data_formats(rank)), draw(filter_formats(rank))
+    if data_format.startswith(("NC", "channels_first")):
+        images = np.ascontiguousarray(np.moveaxis(images, -1, -1 - rank))
+    if filter_format.startswith("OI"):
+        filters = np.ascontiguousarray(np.moveaxis(filters, (-1, -2), (0, 1)))
     images, filters = lay_out(images, draw(layout)), lay_out(filters, draw(layout))
     if draw(st.booleans()):
         images, filters = odd_strides(images), odd_strides(filters)
-    if n == 1 and draw(st.booleans()):
-        images = images[0]
-    options = {"dilations": dilations, "groups": groups, "data_format": data_format}
+    options = {
+        "dilations": dilations,
+        "groups": groups,
+        "data_format": data_format,
+        "filter_format": filter_format,
+        "activation": None if np.dtype(dtype).kind == "c" else draw(activations),
+    }
     if winograd:
         options["algorithm"] = "winograd"
-    options["activation"] = None if np.dtype(dtype).kind == "c" else draw(activations)
     problem = Problem(images, filters, bias, strides, padding, options, None)
     if draw(st.booleans()):
         shape = problem.layer().output_shape(images.shape)

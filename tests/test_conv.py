@@ -1,4 +1,4 @@
-"""The front door: literal results, shapes, dtypes, layouts, `out`, empty sizes, errors."""
+"""The doors: literal results, shapes, dtypes, layouts, `out`, empty sizes, errors."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from conftest import AVAILABLE, COMPILED
 from oracle import assert_exact, assert_winograd
-from strategies import integer_values, real_values
+from strategies import integer_values, lay_out, real_values
 
 import aotconv
-from aotconv import Conv2D, conv2d
+from aotconv import Conv2D, conv1d, conv2d, conv3d
 from aotconv._core import run
+from aotconv._tools.problem import CLASSES, FUNCTIONS
 
 RNG = np.random.default_rng(0)
 
@@ -47,6 +48,93 @@ def test_a_literal_dilated_strided_convolution(rung):
     filters = np.array([1, 100], np.float32).reshape(1, 2, 1, 1)
     result = conv2d(images, filters, strides=2, dilations=3)
     assert result.ravel().tolist() == [1 + 400, 3 + 600]
+
+
+def test_a_literal_full_padding_lets_every_window_that_meets_the_images_count(rung):
+    images = np.array([1, 2], np.float64).reshape(1, 2, 1)
+    filters = np.array([[10, 1], [1000, 100]], np.float64).reshape(2, 2, 1, 1)
+    result = conv2d(images, filters, padding="full")
+    assert result[..., 0].tolist() == [[100, 1200, 2000], [1, 12, 20]]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, [321, 432]),
+        ({"padding": "causal"}, [100, 210, 321, 432]),
+        ({"padding": "full", "strides": 2}, [100, 321, 43]),
+        ({"padding": (1, 0), "dilations": 2}, [420]),
+        ({"padding": ((2, 0),), "dilations": 2}, [310, 420]),
+    ],
+)
+def test_literal_convolutions_along_one_axis(rung, options, expected):
+    signal = np.array([1, 2, 3, 4], np.float32).reshape(4, 1)
+    filters = np.array([1, 10, 100], np.float32).reshape(3, 1, 1)
+    assert conv1d(signal, filters, **options).ravel().tolist() == expected
+
+
+def test_a_literal_convolution_along_three_axes(rung):
+    volume = np.arange(1, 9, dtype=np.float64).reshape(2, 2, 2, 1)
+    filters = 10.0 ** np.arange(8).reshape(2, 2, 2, 1, 1)
+    assert conv3d(volume, filters).item() == 87654321
+    strided = conv3d(volume, filters, [0.5], strides=2, padding=(1, 0, 0))
+    assert strided.ravel().tolist() == [43210000.5, 8765.5]
+
+
+@pytest.mark.parametrize("layout", ["C", "F", "sliced", "reversed"])
+@pytest.mark.parametrize("rank", FUNCTIONS)
+def test_ranks_are_one_convolution_seen_with_more_axes_or_fewer(rung, rank, layout):
+    images = lay_out(integer_values(RNG, (2, *(6, 9, 7)[:rank], 4), "float32"), layout)
+    filters = lay_out(integer_values(RNG, (*(2, 3, 2)[:rank], 2, 6), "float32"), layout)
+    options = {"padding": "same", "groups": 2, "activation": "relu"}
+    expected = FUNCTIONS[rank](images, filters, strides=2, **options)
+    for higher in range(rank + 1, 4):
+        for place in range(1, rank + 2):  # of the axes of one pixel
+            at = tuple(range(place, place + higher - rank))
+            seen, flat = np.expand_dims(images, at), np.expand_dims(filters, [i - 1 for i in at])
+            result = FUNCTIONS[higher](seen, flat, strides=2, **options)
+            np.testing.assert_array_equal(result.reshape(expected.shape), expected)
+
+
+@pytest.mark.parametrize("rank", FUNCTIONS)
+def test_leading_axes_are_any_in_any_order(rung, rank):
+    images = integer_values(RNG, (2, 3, 2, *(5, 4, 3)[:rank], 3), "float32")
+    filters = integer_values(RNG, (*(2, 2, 2)[:rank], 3, 4), "float32")
+    convolve, options = FUNCTIONS[rank], {"padding": "full", "activation": "relu6"}
+    for count in range(4):
+        some = images[(0,) * (3 - count)]
+        leading = some.shape[:count]
+        expected = np.empty((*leading, *(6, 5, 4)[:rank], 4), np.float32)
+        for index in np.ndindex(*leading):
+            expected[index] = convolve(some[index], filters, **options)
+        np.testing.assert_array_equal(convolve(some, filters, **options), expected)
+        order = (*reversed(range(count)), *range(count, some.ndim))
+        result = convolve(some.transpose(order), filters, **options)
+        np.testing.assert_array_equal(result, expected.transpose(order))
+        residual = integer_values(RNG, expected.shape, "float32")
+        out = np.full(expected.transpose(order).shape, np.nan, np.float32).transpose(order)
+        more = convolve(some, filters, residual=residual, padding="full")
+        convolve(some, filters, residual=residual, out=out, padding="full")
+        np.testing.assert_array_equal(out, more)
+
+
+@pytest.mark.parametrize("rank", FUNCTIONS)
+def test_formats_say_where_channels_and_filters_are(rung, rank):
+    letters = {1: "W", 2: "HW", 3: "DHW"}[rank]
+    images = integer_values(RNG, (2, *(5, 4, 3)[:rank], 4), "float32")
+    filters = integer_values(RNG, (*(2, 3, 2)[:rank], 2, 6), "float32")
+    convolve, make = FUNCTIONS[rank], CLASSES[rank]
+    expected = convolve(images, filters, padding=1, groups=2)
+    first, outputs_first = np.moveaxis(images, -1, 1), np.moveaxis(filters, (-1, -2), (0, 1))
+    for name in ("channels_first", f"NC{letters}"):
+        for weights in (outputs_first, outputs_first.copy()):
+            options = {"data_format": name, "filter_format": f"OI{letters}", "groups": 2}
+            result = convolve(first, weights, padding=1, **options)
+            np.testing.assert_array_equal(np.moveaxis(result, 1, -1), expected)
+            layer = make(weights, padding=1, **options)
+            np.testing.assert_array_equal(layer(first), result)
+            assert layer.output_shape(first.shape) == result.shape
+    assert f"Conv{rank}D(filters {filters.shape} float32" in repr(layer)
 
 
 def test_relu6_keeps_nan_and_clips_both_ends(rung):
@@ -284,16 +372,23 @@ def test_out_may_overlap_the_bias_of_a_result_of_many_blocks(rung):
         ((2, 0, 5, 2), (3, 3, 2, 4), {"padding": (2, 0)}, (2, 2, 3, 4)),
         ((2, 5, 0, 2), (3, 3, 2, 4), {"padding": 3}, (2, 9, 4, 4)),
         ((0, 0, 0, 0), (1, 1, 0, 0), {"padding": 1}, (0, 2, 2, 0)),
+        ((2, 0, 5, 5, 2), (3, 3, 2, 4), {}, (2, 0, 3, 3, 4)),
+        ((0, 2), (3, 2, 4), {"padding": 2}, (2, 4)),
+        ((0, 2), (3, 2, 4), {"padding": "same"}, (0, 4)),
+        ((2, 5, 0), (3, 0, 4), {"padding": "causal"}, (2, 5, 4)),
+        ((2, 5, 5, 0, 2), (3, 3, 3, 2, 4), {"padding": (0, 0, 2)}, (2, 3, 3, 2, 4)),
+        ((2, 5, 5, 5, 0), (3, 3, 3, 0, 4), {}, (2, 3, 3, 3, 4)),
     ],
 )
 def test_empty_sizes_give_the_bias_or_nothing(rung, images, filters, options, expected):
-    bias = np.arange(filters[3], dtype=np.float32)
+    convolve = FUNCTIONS[len(filters) - 2]
+    bias = np.arange(filters[-1], dtype=np.float32)
     arrays = np.ones(images, "f4"), np.ones(filters, "f4"), bias
-    result = conv2d(*arrays, **options)
+    result = convolve(*arrays, **options)
     assert result.shape == expected
     np.testing.assert_array_equal(result, np.broadcast_to(bias, expected))
     more = np.full(expected, -2, np.float64)
-    result = conv2d(*arrays, **options, residual=more, activation="relu")
+    result = convolve(*arrays, **options, residual=more, activation="relu")
     np.testing.assert_array_equal(result, np.broadcast_to(np.maximum(bias - 2, 0), expected))
 
 
@@ -404,8 +499,8 @@ def test_a_copied_layer_outlives_the_original(rung, copy):
     images = np.ones((1, 3, 3, 64), np.float32)
     layer(images)
     copied = copy(layer)
-    for weights in layer._weights.values():
-        memory = weights if isinstance(weights, np.ndarray) else weights.packed.memory
+    kernels = layer._kernels._kept.values()
+    for memory in (*layer._copies.values(), *(kernel.packed.memory for kernel in kernels)):
         memory[:] = np.nan
     del layer
     assert (copied(images) == 576).all()
@@ -463,17 +558,22 @@ def test_a_layer_calls_with_its_own_threads_by_default():
 IMAGES, FILTERS = np.ones((2, 8, 8, 4), np.float32), np.ones((3, 3, 4, 6), np.float32)
 
 
+@pytest.mark.parametrize("zero", [0, 0.0, -0.0, np.float16(0), np.float32(0), np.int8(0)], ids=repr)
+def test_a_padding_value_of_zero_of_any_type_is_zero(zero):
+    result = conv2d(IMAGES, FILTERS, padding=1, padding_value=zero)
+    np.testing.assert_array_equal(result, conv2d(IMAGES, FILTERS, padding=1))
+
+
 @pytest.mark.parametrize(
     ("error", "message", "change"),
     [
-        (ValueError, "images must have 4 axes, or 3", {"images": np.ones((8, 8))}),
-        (ValueError, "images must have 4 axes, or 3", {"images": np.ones((1, 2, 8, 8, 4))}),
-        (TypeError, "images must hold integers, floats", {"images": IMAGES > 0}),
+        (ValueError, r"images must have .* 3 axes \(height, wi", {"images": np.ones((8, 8))}),
+        (TypeError, "filters must hold integers, floats", {"filters": FILTERS > 0}),
         (TypeError, "images must hold integers, floats", {"images": IMAGES.astype(object)}),
         (TypeError, "images must hold integers, floats", {"images": "photo"}),
         (TypeError, "filters must hold integers, floats", {"filters": FILTERS.astype("U3")}),
         (ValueError, "filters must have 4 axes", {"filters": np.ones((3, 3, 4))}),
-        (ValueError, "at least one row and one column", {"filters": np.ones((0, 3, 4, 6))}),
+        (ValueError, "a height and a width of at least 1", {"filters": np.ones((0, 3, 4, 6))}),
         (ValueError, "must agree in channels: images have 4", {"filters": np.ones((3, 3, 5, 6))}),
         (ValueError, r"bias must have one value .* shape \(6,\)", {"bias": np.ones(5)}),
         (ValueError, r"bias must .* got shape \(1, 6\)", {"bias": np.ones((1, 6))}),
@@ -491,7 +591,12 @@ IMAGES, FILTERS = np.ones((2, 8, 8, 4), np.float32), np.ones((3, 3, 4, 6), np.fl
         (ValueError, "strides must be at most", {"strides": 2**70}),
         (ValueError, "dilations must be at least 1", {"dilations": 0}),
         (TypeError, "dilations must be", {"dilations": None}),
-        (ValueError, "padding must be one of .* got 'full'", {"padding": "full"}),
+        (ValueError, "padding must be one of .* got 'causal'", {"padding": "causal"}),
+        (ValueError, "padding_mode must be .* not built", {"padding_mode": "reflect"}),
+        (ValueError, "padding_mode must be one of .* got 'mirror'", {"padding_mode": "mirror"}),
+        (TypeError, "padding_mode must be one of", {"padding_mode": 0}),
+        (ValueError, "padding_value must be 0 so far, got 0.5", {"padding_value": 0.5}),
+        (TypeError, "padding_value must be a number, got '0'", {"padding_value": "0"}),
         (ValueError, "padding must be at least 0, got -1", {"padding": -1}),
         (ValueError, "padding must be at least 0, got -1", {"padding": ((0, -1), (0, 0))}),
         (TypeError, "padding must be", {"padding": None}),
@@ -506,6 +611,12 @@ IMAGES, FILTERS = np.ones((2, 8, 8, 4), np.float32), np.ones((3, 3, 4, 6), np.fl
         (ValueError, "data_format must be one of", {"data_format": "HWCN"}),
         (TypeError, "data_format must be one of", {"data_format": 3}),
         (ValueError, "data_format must be one of", {"data_format": None}),
+        (ValueError, "filter_format must be one of .* got 'IOHW'", {"filter_format": "IOHW"}),
+        (TypeError, "filter_format must be one of", {"filter_format": 1}),
+        (ValueError, "must agree in channels: .* expect 3 a g", {"filter_format": "OIHW"}),
+        (ValueError, "dtype must be None so far, got 'float64'", {"dtype": "float64"}),
+        (ValueError, "saturate must be False so far, got True", {"saturate": True}),
+        (TypeError, "saturate must be True or False, got 1", {"saturate": 1}),
         (ValueError, "activation must be one of", {"activation": "tanh"}),
         (TypeError, "activation must be one of", {"activation": np.tanh}),
         (TypeError, "activation 'relu' is not", {"images": 1j * IMAGES, "activation": "relu"}),
@@ -673,6 +784,42 @@ def test_winograd_of_empty_sizes_is_that_of_auto(compiled):
         np.testing.assert_array_equal(conv2d(*args, algorithm="winograd"), expected)
 
 
+@pytest.mark.parametrize(
+    ("rank", "message", "change"),
+    [
+        (
+            1,
+            r"images must have at least 2 axes \(length, channels\), got 1",
+            {"images": np.ones(8)},
+        ),
+        (1, r"filters must have 3 axes \(length, channels", {"filters": np.ones((3, 3, 4, 6))}),
+        (1, "filters must have a length of at least 1", {"filters": np.ones((0, 4, 6))}),
+        (1, "strides must be an integer or one integer, got .* of length 2", {"strides": (1, 1)}),
+        (1, r"padding must be .* 'causal'.* or \(\(before, behind\),\)", {"padding": (1, 2, 3)}),
+        (1, "their length 3, dilated to 9,", {"dilations": 4}),
+        (1, "data_format must be one of .'NWC', 'NCW'", {"data_format": "NHWC"}),
+        (1, "filter_format must be one of .'WIO', 'OIW'", {"filter_format": "HWIO"}),
+        (1, "'winograd' needs filters of height and width", {"algorithm": "winograd"}),
+        (3, r"images must have .* 4 axes \(depth, height, width", {"images": np.ones((8, 8, 4))}),
+        (3, "filters must have a depth and a height and", {"filters": np.ones((0, 3, 3, 4, 6))}),
+        (3, "dilations must be an integer or three integers", {"dilations": (1, 1)}),
+        (3, "padding must be .*front, back", {"padding": "causal"}),
+        (3, "padding must be .* of length 2", {"padding": (1, 2)}),
+        (3, "their depth 3 is more than the images' depth 2", {"images": np.ones((2, 8, 8, 4))}),
+        (3, "data_format must be one of .'NDHWC', 'NCDHW'", {"data_format": "NHWC"}),
+        (3, "'winograd' needs filters of height and width", {"algorithm": "winograd"}),
+    ],
+)
+def test_errors_of_other_ranks_name_their_axes(rank, message, change):
+    images, filters = np.ones((2, *(8, 8, 8)[:rank], 4)), np.ones((*(3, 3, 3)[:rank], 4, 6))
+    arguments = {"images": images, "filters": filters, **change}
+    with pytest.raises(ValueError, match=message):
+        FUNCTIONS[rank](**arguments)
+    images = arguments.pop("images")
+    with pytest.raises(ValueError, match=message):
+        CLASSES[rank](**arguments)(images)
+
+
 def test_a_read_only_out_is_refused_and_nothing_is_written_on_any_error():
     out = np.full((2, 6, 6, 6), 7, np.float32)
     out.flags.writeable = False
@@ -685,7 +832,7 @@ def test_a_read_only_out_is_refused_and_nothing_is_written_on_any_error():
     assert (out == 7).all()
 
 
-@pytest.mark.parametrize("shape", [(8, 8), (1, 2, 8, 8, 4), (2, 8, 8, 5), (2, 2, 8, 4)])
+@pytest.mark.parametrize("shape", [(8, 8), (1,) * 30 + (8, 8, 4), (2, 8, 8, 5), (2, 2, 8, 4)])
 def test_output_shape_refuses_what_a_call_refuses(shape):
     with pytest.raises(ValueError, match="must"):
         Conv2D(FILTERS).output_shape(shape)

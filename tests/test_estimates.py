@@ -9,30 +9,34 @@ import time
 import numpy as np
 import pytest
 from conftest import AOT_LEVELS
-from families import layers, suited
-from rows import compiled, geometry_of, kernel_of, shape_of
+from families import NO_LAYERS, layers, suited
+from rows import compiled, geometry_of, kernel_of, lifted, shape_of
 from strategies import real_values
 
-from aotconv._core.run import plan_call
+from aotconv._core.jobs import Layouts, plan_call
+from aotconv._core.layout import Layout
 from aotconv._plan.registry import ROWS
 from aotconv._plan.select import estimate
 
-CONVOLUTIONS = [row for row in ROWS if row.level in AOT_LEVELS and row.family != "peak"]
+CONVOLUTIONS = [row for row in ROWS if row.level in AOT_LEVELS and row.family not in NO_LAYERS]
 SECONDS = 0.01  # of each case, at least
 ALL_WITHIN, MOST_WITHIN, MOST = 4.0, 2.0, 0.8
 
 
 def ratio(row, layer, stride):
     """The least time of a call, in times of its estimate; a name to tell it by."""
-    window, strides, _ = suited(row, layer.filters[:2], (stride, stride))
-    filters_shape = *window, *layer.filters[2:]
+    *window, group_channels, n_filters = layer.filters
+    rank = len(window)
+    window, strides, _ = suited(row, tuple(window), (stride,) * rank)
+    filters_shape = *window, group_channels, n_filters
     geometry = geometry_of(layer.images, filters_shape, strides, "same", groups=layer.groups)
     rng = np.random.default_rng(0)
     filters = real_values(rng, filters_shape, row.dtype)
     images = real_values(rng, layer.images, row.dtype)
-    out = np.empty(shape_of(geometry), row.dtype)
+    out = np.empty(shape_of(geometry, rank), row.dtype)
     kernel = kernel_of(row, compiled(row, False), filters, None, layer.groups)
-    call = plan_call(kernel, geometry, images.strides, out.strides, 1)
+    layouts = Layouts(*(Layout.of(lifted(each)) for each in (images, out)), None)
+    call = plan_call(kernel, geometry, layouts, 1)
     call(images, out, None)
     least, end = math.inf, time.perf_counter() + SECONDS
     while least == math.inf or time.perf_counter() < end:

@@ -36,6 +36,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, rule, run_state_machine_as_test
 
 import aotconv
+from aotconv._tools.problem import CLASSES, FUNCTIONS
 
 SECONDS_OF_A_CASE = 60
 SECONDS_OF_A_COMPILED_CASE = 600  # the JIT rung may compile the largest kernel on a busy CPU
@@ -98,7 +99,7 @@ class Hostile(RuleBasedStateMachine):
             counts[judge(layer, call, compute)] += 1
 
     def convolve_once(self, layer, call):
-        self.judge(layer, call, lambda: convolved(layer, call), "conv2d")
+        self.judge(layer, call, lambda: convolved(layer, call), "a function")
 
     @rule(data=st.data())
     def convolve(self, data):
@@ -109,9 +110,9 @@ class Hostile(RuleBasedStateMachine):
     @rule(target=layers, data=st.data())
     def make(self, data):
         layer = data.draw(arguments.layers())
-        note(f"Conv2D: {layer}")
+        note(f"a layer: {layer}")
         made, expected = [], right.layer_of(layer.meaning)
-        refusal(lambda: made.append(aotconv.Conv2D(**layer.given)), expected, *LAYER)
+        refusal(lambda: made.append(CLASSES[layer.rank](**layer.given)), expected, *LAYER)
         return hypothesis.stateful.multiple() if expected else (layer, *made)
 
     @rule(kept=layers, data=st.data())
@@ -136,7 +137,7 @@ class Hostile(RuleBasedStateMachine):
         layer, made = kept
         note(f"{how}: {layer}")
         counts["right"] += 1
-        assert repr(made).startswith("Conv2D(filters (")
+        assert repr(made).startswith(f"Conv{layer.rank}D(filters (")
         if how == "pickle":
             return layer, pickle.loads(pickle.dumps(made))
         return layer, getattr(copy, how)(made)
@@ -229,7 +230,7 @@ def test_fifty_thousand_cases_of_garbage_give_right_results_or_errors(tmp_path):
 
 
 def test_every_argument_has_a_row_and_no_row_is_left_over():
-    names = [name for door in DOORS for name in arguments.names_of(door)]
+    names = [name for door in DOORS for name in arguments.names_of(door.function)]
     for name in names:
         arguments.row_of(name)
     assert ARGUMENTS.keys() == set(names)
@@ -243,32 +244,36 @@ def test_an_argument_that_nobody_taught_fails_by_its_name_and_says_where_it_belo
         [arguments.row_of(name) for name in arguments.names_of(conv2d)]
 
 
-def test_conv2d_takes_what_a_layer_and_its_call_take_with_the_same_defaults():
-    ours, *theirs = (inspect.signature(door).parameters for door in DOORS[:3])
+@pytest.mark.parametrize("rank", FUNCTIONS)
+def test_a_function_takes_what_a_layer_and_its_call_take_with_the_same_defaults(rank):
+    doors = FUNCTIONS[rank], CLASSES[rank], CLASSES[rank].__call__
+    ours, *theirs = (inspect.signature(door).parameters for door in doors)
     assert sorted([*LAYER, *CALL]) == sorted(ours)
     for parameters in theirs:
         for name in parameters.keys() - {"self"}:
             assert parameters[name].default == ours[name].default
 
 
-NEEDED = {"self": aotconv.Conv2D(ONE), "images": ONE, "filters": ONE, "shape": ONE.shape}
-
-
 @pytest.mark.parametrize(
     ("door", "name"),
     [
-        pytest.param(door, name, id=f"{door.__name__}-{name}")
+        pytest.param(door, name, id=f"{door.rank}-{door.function.__name__}-{name}")
         for door in DOORS
-        for name in arguments.names_of(door)
+        for name in arguments.names_of(door.function)
     ],
 )
 def test_all_garbage_is_refused_in_a_short_message_that_names_its_argument(watched, door, name):
-    needed = {each: NEEDED[each] for each in inspect.signature(door).parameters if each in NEEDED}
-    for make in arguments.row_of(name).garbage(Case(None, np.random.default_rng(0), ONE, 1, ONE)):
+    rank, function = door
+    one = ONE[rank]
+    every = {"self": CLASSES[rank](one), "images": one, "filters": one, "shape": one.shape}
+    taken = inspect.signature(function).parameters
+    needed = {each: every[each] for each in taken if each in every}
+    case = Case(None, np.random.default_rng(0), rank, one, 1, one)
+    for make in arguments.row_of(name).garbage(case):
         piece = make()
         print(piece.label)  # the last one is what fails
         given = {**needed, name: piece.value}
-        error = refusal(lambda given=given: door(**given), piece.meaning, f"{name} must")
+        error = refusal(lambda given=given: function(**given), piece.meaning, f"{name} must")
         assert len(str(error)) < 500
         is_lie = piece.meaning is WRONG and type(piece.value).__module__ == lies.__name__
         if is_lie and name in ("images", "filters", "bias", "residual", "out"):
@@ -318,10 +323,10 @@ def test_the_judge_condemns_what_is_not_documented(name):
         return pieces.Piece(memory, memory.copy(), "array", memory)
 
     strides, crook = CROOKS[name]
-    strides = arguments.ONES if strides else pieces.Piece(0, WRONG, "0")
-    filters = pieces.Piece(ONE, ONE, "ones")
+    strides = arguments.ones(2) if strides else pieces.Piece(0, WRONG, "0")
+    filters = pieces.Piece(ONE[2], ONE[2], "ones")
     layer, call = arguments.ordinary(
-        images=array(3), filters=filters, out=array(0), strides=strides
+        2, images=array(3), filters=filters, out=array(0), strides=strides
     )
     given = {**layer.given, **call.given}
     honest = judge(layer, call, lambda: convolve(given))
@@ -437,19 +442,28 @@ def test_copied_blocks_that_lie_in_the_padding_alone_are_zeros(
     np.testing.assert_array_equal(result, expected)
 
 
+@pytest.mark.parametrize("rank", FUNCTIONS)
 @pytest.mark.parametrize("name", ["strides", "padding", "dilations"])
-def test_of_what_has_no_end_no_more_is_taken_than_says_that_it_is_too_long(name):
+def test_of_what_has_no_end_no_more_is_taken_than_says_that_it_is_too_long(name, rank):
     endless = itertools.count(1)
-    with pytest.raises(ValueError, match=f"{name} must be .* of length 9 or more"):
-        aotconv.conv2d(ONE, ONE, **{name: endless})
-    assert next(endless) <= 10
+    with pytest.raises(ValueError, match=f"{name} must be .* of length 33 or more"):
+        FUNCTIONS[rank](ONE[rank], ONE[rank], **{name: endless})
+    assert next(endless) <= 34
 
 
 def test_a_number_is_asked_once_what_it_is():
     # Each look at it gives another number.
-    images = np.ones((1, 6, 6, 1), np.float32)
-    assert aotconv.conv2d(images, ONE, strides=lies.Index(2, 3, -1)).shape == (1, 3, 3, 1)
-    assert aotconv.conv2d(images, ONE, padding=lies.Index(2, 3, -1)).shape == (1, 10, 10, 1)
+    images, one = np.ones((1, 6, 6, 1), np.float32), ONE[2]
+    assert aotconv.conv2d(images, one, strides=lies.Index(2, 3, -1)).shape == (1, 3, 3, 1)
+    assert aotconv.conv2d(images, one, padding=lies.Index(2, 3, -1)).shape == (1, 10, 10, 1)
+    assert aotconv.conv2d(images, one, padding_value=lies.Index(0, 3)).shape == (1, 6, 6, 1)
+
+
+@pytest.mark.parametrize("shape", [(0, 2**53, 1, 1), (2**53, 0, 1, 1)])
+def test_a_result_without_elements_whose_axes_cannot_be_addressed_is_refused_by_name(shape):
+    images = np.empty(shape, np.float32)
+    with pytest.raises(ValueError, match="the result would be too large to address"):
+        aotconv.conv1d(images, np.ones((1, 1, 64), np.float32))
 
 
 @pytest.mark.parametrize("kind", [lies.OddStr, lies.RaisingStr])

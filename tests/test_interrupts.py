@@ -6,6 +6,7 @@ import os
 
 import pytest
 from conftest import AVAILABLE
+from families import NO_LAYERS
 from processes import WATCHED, output_of
 
 from aotconv._plan.select import FAMILIES
@@ -61,16 +62,18 @@ def interrupted(call):
 
 def interrupting(images, filters, dtype="float32", where="", **options):
     """Interrupts long calls on 1 and 2 threads; between them the layer computes what is right."""
+    channels = filters[-2] * options.get("groups", 1)
     return f"""{PREAMBLE}
 rng = np.random.default_rng(0)
 shape, weights = {images}, {filters}
 def numbers(shape):
     return rng.integers(-4, 5, shape).astype({dtype!r})
 {where}
-layer = aotconv.Conv2D(numbers(weights), **{options})
-few = list(shape)
-rows, columns = (2, 3) if {options.get("data_format")!r} == "NCHW" else (1, 2)
-few[0], few[rows], few[columns] = 1, weights[0] + 2, weights[1] + 2
+rank = len(weights) - 2
+make = (aotconv.Conv1D, aotconv.Conv2D, aotconv.Conv3D)[rank - 1]
+layer = make(numbers(weights), **{options})
+few = [1] * (len(shape) - rank - 1) + [size + 2 for size in weights[:rank]]
+few.insert(-rank if {options.get("data_format")!r} == "channels_first" else len(few), {channels})
 small = numbers(few)
 expected = layer(small, threads=1)
 images = huge(shape, {dtype!r})
@@ -90,19 +93,28 @@ CASES = {
     "dense, one image": ((1, 4096, 4096, 64), (3, 3, 64, 64)),
     "dense, one row of results": ((1, 48, 4096, 64), (48, 48, 64, 64)),
     "dense, one filter": ((1, 2000, 30000, 1), (101, 101, 1, 1), {"padding": "same"}),
-    "dense, channels first": ((300, 256, 56, 56), (3, 3, 256, 256), {"data_format": "NCHW"}),
+    "dense, channels first": (
+        (300, 256, 56, 56),
+        (3, 3, 256, 256),
+        {"data_format": "channels_first"},
+    ),
     "narrow": ((20000, 128, 128, 3), (4, 4, 3, 4)),
     "grouped": ((20000, 56, 56, 128), (3, 3, 4, 128), {"groups": 32}),
     "depthwise": ((4000, 112, 112, 64), (7, 7, 1, 64), {"groups": 64}),
     "depthwise, channels first": (
         (2000, 64, 112, 112),
         (7, 7, 1, 64),
-        {"groups": 64, "data_format": "NCHW"},
+        {"groups": 64, "data_format": "channels_first"},
     ),
     "image": ((1, 60000, 60000, 1), (7, 7, 1, 1)),
     "image, one row": ((1, 7, 1000000000, 1), (7, 7, 1, 1)),
     "strip": ((1, 20000, 20000, 1), (31, 31, 1, 1)),
     "winograd": ((300, 112, 112, 256), (3, 3, 256, 256), {"algorithm": "winograd"}),
+    "dense, one axis": ((2000, 12000, 128), (9, 128, 128), {"padding": "causal"}),
+    "dense, leading axes": ((20, 15, 56, 56, 256), (3, 3, 256, 256)),
+    "dense, three axes": ((10, 60, 112, 112, 64), (3, 3, 3, 64, 64)),
+    "depthwise, three axes": ((40, 60, 112, 112, 64), (3, 3, 3, 1, 64), {"groups": 64}),
+    "image, three axes": ((20000, 2000, 2000, 1), (5, 5, 5, 1, 1), {"padding": "same"}),
     "float16": ((300, 56, 56, 256), (3, 3, 256, 256), {"dtype": "float16"}),
     "integers": ((300, 56, 56, 256), (3, 3, 256, 256), {"dtype": "int32"}),
 }
@@ -110,7 +122,7 @@ CASES = {
 
 def test_each_family_has_a_case():
     known = {name.partition(",")[0] for name in CASES}
-    assert known >= set(FAMILIES) - {"loop", "peak"}  # integers are the loop's
+    assert known >= set(FAMILIES) - {"loop", *NO_LAYERS}  # integers are the loop's
 
 
 @pytest.mark.parametrize("case", CASES)

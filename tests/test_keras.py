@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import aotconv
+from aotconv._tools.problem import FUNCTIONS
 
 with np.load(Path(__file__).parent / "golden" / "keras_conv2d.npz") as archive:
     GOLDEN = dict(archive)
@@ -16,7 +17,7 @@ CASES = json.loads(GOLDEN["cases"].item())
 def rounding_bound(images, filters, bias):
     """How far two summation orders may differ: each side rounds, hence the factor of two."""
     eps = np.finfo(images.dtype).eps
-    terms = np.prod(filters.shape[:3])
+    terms = np.prod(filters.shape[:-1])
     bound = 2 * eps * (terms + 1) * np.abs(images).max() * np.abs(filters).max()
     return bound if bias is None else bound + eps * np.abs(bias).max()
 
@@ -40,21 +41,26 @@ def keras():
 
 
 @pytest.mark.parametrize(
-    ("strides", "padding", "dilations", "use_bias", "activation"),
+    ("kernel", "strides", "padding", "dilations", "use_bias", "activation"),
     [
-        (1, "valid", 1, False, None),
-        (1, "same", 1, True, None),
-        (2, "valid", 1, True, "relu"),
-        ((1, 3), "same", 1, True, "relu6"),
-        (1, "same", (2, 3), False, None),
+        ((4, 4), 1, "valid", 1, False, None),
+        ((4, 4), 1, "same", 1, True, None),
+        ((4, 4), 2, "valid", 1, True, "relu"),
+        ((4, 4), (1, 3), "same", 1, True, "relu6"),
+        ((4, 4), 1, "same", (2, 3), False, None),
+        ((5,), 2, "same", 1, True, "relu"),
+        ((5,), 1, "causal", 2, True, None),
+        ((2, 3, 3), 1, "valid", 1, True, None),
+        ((2, 3, 3), (1, 2, 2), "same", 1, True, "relu"),
     ],
 )
-def test_live_keras_layer(keras, strides, padding, dilations, use_bias, activation):
+def test_live_keras_layer(keras, kernel, strides, padding, dilations, use_bias, activation):
+    rank = len(kernel)
     rng = np.random.default_rng(0)
-    images = rng.random((32, 28, 28, 3), dtype=np.float32)
-    layer = keras.layers.Conv2D(
+    images = rng.random((32, *(6, 28, 28)[-rank:], 3), dtype=np.float32)
+    layer = getattr(keras.layers, f"Conv{rank}D")(
         4,
-        (4, 4),
+        kernel,
         strides=strides,
         padding=padding,
         dilation_rate=dilations,
@@ -66,7 +72,7 @@ def test_live_keras_layer(keras, strides, padding, dilations, use_bias, activati
     expected = np.asarray(layer(images))
     filters, *bias = layer.get_weights()
 
-    result = aotconv.conv2d(
+    result = FUNCTIONS[rank](
         images,
         filters,
         *bias,

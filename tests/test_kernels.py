@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from importlib import import_module
 
 import numpy as np
 import pytest
 from conftest import AOT_LEVELS
-from families import channelwise, cuts, grouping, groups_of, suited, tails
+from families import NO_LAYERS, channelwise, cuts, grouping, groups_of, suited, tails
 from oracle import (
     assert_exact,
     assert_winograd,
@@ -16,21 +17,32 @@ from oracle import (
     winograd_bound,
     winograd_matrices,
 )
-from rows import NAMED, compiled, convolve, geometry_of, kernel_of, run_kernel, shape_of
+from rows import (
+    NAMED,
+    compiled,
+    convolve,
+    geometry_of,
+    kernel_of,
+    lifted,
+    run_kernel,
+    shape_of,
+)
 from strategies import integer_values, real_values
 
 import aotconv
 from aotconv._core import cpu
-from aotconv._core.run import Whole
+from aotconv._core.jobs import Job, call_of
 from aotconv._core.threads import openmp_runtime
 from aotconv._plan import dense, family, winograd
 from aotconv._plan.dense import COPIED, SKIPPED, ZEROS
+from aotconv._plan.geometry import extent
 from aotconv._plan.peak import peak_words
 from aotconv._plan.registry import LEVELS
-from aotconv.reference import conv2d_reference
+from aotconv._plan.select import family_of
+from aotconv.reference import conv_reference
 
 CASES = [pytest.param(*case, id=name) for name, case in NAMED.items()]
-CONVOLUTIONS = [case for case in CASES if case.values[0].family != "peak"]
+CONVOLUTIONS = [case for case in CASES if case.values[0].family not in NO_LAYERS]
 
 
 def kernel_function(row, jit):
@@ -90,14 +102,74 @@ def test_every_row_stays_exact_where_its_work_is_cut(row, jit):
     function = kernel_function(row, jit)
     rng = np.random.default_rng(3)
     for images_shape, filters_shape, groups in cuts(row):
-        window, strides, _ = suited(row, filters_shape[:2])
+        window, strides, _ = suited(row, filters_shape[:-2])
         images = integer_values(rng, images_shape, row.dtype)
-        filters = integer_values(rng, (*window, *filters_shape[2:]), row.dtype)
+        filters = integer_values(rng, (*window, *filters_shape[-2:]), row.dtype)
         args = images, filters, None, strides, "same"
         result = convolve(row, function, *args, groups=groups)
         assert_right(row, result, *args, groups=groups)
         options = {"groups": groups, "residual": integer_values(rng, result.shape, row.dtype)}
         assert_right(row, convolve(row, function, *args, **options), *args, **options)
+
+
+IN_PLANES = [case for case in CONVOLUTIONS if case.values[0].family != "winograd"]
+NO_STEPS = (1, 1, 1)
+
+
+@pytest.mark.parametrize(("row", "jit"), IN_PLANES)
+@pytest.mark.parametrize("window", [(2, 3, 4), (3, 2, 3)])
+def test_every_row_is_exact_over_planes(row, jit, window):
+    function = kernel_function(row, jit)
+    rng = np.random.default_rng(11)
+    groups, group_channels, n_filters = 2, 3, 8
+    if groups_of(row) != "any":
+        groups, group_channels, n_filters = grouping(row, tails(row)[-1])
+    steps = [
+        (NO_STEPS, NO_STEPS),
+        ((2, 1, 1), NO_STEPS),
+        ((1, 2, 3), (1, 1, 2)),
+        (NO_STEPS, (2, 1, 1)),
+        ((3, 1, 1), (3, 2, 1)),
+    ]
+    paddings = ["same", "valid", ((0, 3), (2, 1), (1, 0)), ((9, 0), (0, 9), (0, 11))]
+    for (strides, dilations), padding, depth in itertools.product(steps, paddings, (1, 2, 7)):
+        near, strides, dilations = suited(row, window, strides, dilations)
+        padded = depth + (0 if isinstance(padding, str) else sum(padding[0]))
+        if padding != "same" and padded < extent(near[0], dilations[0]):
+            continue
+        images = integer_values(rng, (2, depth, 8, 9, groups * group_channels), row.dtype)
+        filters = integer_values(rng, (*near, group_channels, n_filters), row.dtype)
+        bias = integer_values(rng, (n_filters,), row.dtype)
+        args = images, filters, bias, strides, padding
+        options = {"dilations": dilations, "groups": groups}
+        assert_exact(convolve(row, function, *args, **options), *args, **options)
+
+
+DEEP = [case for case in CONVOLUTIONS if family_of(case.values[0]).planes]
+
+
+@pytest.mark.parametrize(("row", "jit"), DEEP)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_deep_rows_are_exact_in_little_memory(row, jit, threads, monkeypatch):
+    skip_without_openmp(threads)
+    function = kernel_function(row, jit)
+    module = import_module(f"aotconv._plan.{row.family}")
+    # Of the windows below.
+    for name, limit in {"SCRATCH_WORDS": 900, "SCRATCH_BYTES": 6 << 10, "TASK_TILES": 2}.items():
+        if hasattr(module, name):
+            monkeypatch.setattr(module, name, limit)
+    rng = np.random.default_rng(12)
+    window, strides, _ = suited(row, (3, 4, 2), (1, 1, 2))
+    for n_filters, padding in itertools.product(tails(row), ["same", ((2, 0), (0, 1), (3, 4))]):
+        groups, group_channels, n_filters = grouping(row, n_filters)
+        images = integer_values(rng, (2, 4, 9, 20, groups * group_channels), row.dtype)
+        filters = integer_values(rng, (*window, group_channels, n_filters), row.dtype)
+        args = images, filters, None, strides, padding
+        options = {"groups": groups}
+        out = convolve(row, function, *args, **options)
+        options["residual"] = integer_values(rng, out.shape, row.dtype)
+        result = convolve(row, function, *args, **options, threads=threads)
+        assert_exact(result, *args, **options)
 
 
 DENSE = [
@@ -111,7 +183,15 @@ DENSE = [
 @pytest.mark.parametrize("slice_bytes", [dense.PANEL_SLICE_BYTES, 4 << 10], ids=["whole", "sliced"])
 @pytest.mark.parametrize(
     ("channels", "window", "border"),
-    [(3, (5, 4), COPIED), (3, (5, 1), COPIED), (60, (3, 3), ZEROS), (260, (3, 2), SKIPPED)],
+    [
+        (3, (5, 4), COPIED),
+        (3, (5, 1), COPIED),
+        (3, (2, 3, 2), COPIED),
+        (60, (3, 3), ZEROS),
+        (60, (2, 2, 3), ZEROS),
+        (260, (3, 2), SKIPPED),
+        (260, (2, 2, 1), SKIPPED),
+    ],
 )
 def test_every_dense_row_is_exact_however_its_windows_leave_the_image(
     row, jit, slice_bytes, channels, window, border, monkeypatch
@@ -119,24 +199,27 @@ def test_every_dense_row_is_exact_however_its_windows_leave_the_image(
     monkeypatch.setattr(dense, "PANEL_SLICE_BYTES", slice_bytes)  # cuts the reduction
     function = kernel_function(row, jit)
     rng = np.random.default_rng(7)
-    n_filters = row.channels + 1
+    n_filters, rank = row.channels + 1, len(window)
     cases = itertools.product(
-        [((1, 1), (1, 1)), ((2, 1), (2, 1))],
-        [((1, 1), (1, 1)), ((0, 3), (2, 0)), ((7, 0), (0, 9))],
+        [(1, 1), (2, 2)],
+        [((1, 1), (1, 1), (1, 1)), ((3, 1), (0, 3), (2, 0)), ((4, 0), (7, 0), (0, 9))],
         [1, 2] if border != COPIED else [1],
     )
-    for (strides, dilations), padding, groups in cases:
-        images = integer_values(rng, (2, 9, 8, groups * channels), row.dtype)
+    for (stride, dilation), padding, groups in cases:
+        strides, dilations = ((step,) * (rank - 1) + (1,) for step in (stride, dilation))
+        padding = padding[-rank:]
+        size = (2, 5, 9, 8)[-rank:]
+        images = integer_values(rng, (2, *size, groups * channels), row.dtype)
         filters = integer_values(rng, (*window, channels, groups * n_filters), row.dtype)
         bias = integer_values(rng, (groups * n_filters,), row.dtype)
         args = images, filters, bias, strides, padding
         options = {"groups": groups, "dilations": dilations, "activation": "relu"}
         geometry = geometry_of(images.shape, filters.shape, strides, padding, dilations, groups)
-        residual = integer_values(rng, shape_of(geometry), row.dtype)
-        work = family.Work(row, geometry, images.strides, residual.strides)
+        residual = integer_values(rng, shape_of(geometry, rank), row.dtype)
+        work = family.Work(row, geometry, lifted(images).strides, lifted(residual).strides)
         blocking = dense.DENSE.blocking(work)
         options["residual"] = residual
-        cut = border == COPIED and blocking["block_taps"] < window[0] * window[1]
+        cut = border == COPIED and blocking["block_taps"] < geometry.taps
         assert blocking["border"] == (ZEROS if cut else border)
         assert_exact(convolve(row, function, *args, **options), *args, **options)
 
@@ -182,94 +265,8 @@ def test_winograd_rows_stay_within_their_bound_on_hostile_data(row, jit):
             filters = (1e-2 * taps).astype(row.dtype)
             args = images, filters, None, (1, 1), "same"
             result = convolve(row, function, *args).astype(np.float64)
-            error = np.abs(result - conv2d_reference(*map(wide, args[:2]), None, *args[3:])).max()
+            error = np.abs(result - conv_reference(*map(wide, args[:2]), None, *args[3:])).max()
             assert error <= winograd_bound(images, filters, None, row.dtype)
-
-
-def arranged(array, planar, around):
-    """The array's values as (N, H, W, C), amid others, channels or with `planar` a row's pixels
-    side by side; and the memory that has them."""
-    shape = np.transpose(array, (0, 3, 1, 2)).shape if planar else array.shape
-    memory = np.full([size + 2 for size in shape], around).astype(array.dtype)
-    view = memory[1:-1, 1:-1, 1:-1, 1:-1]
-    view = view.transpose(0, 2, 3, 1) if planar else view
-    view[...] = array
-    return view, memory
-
-
-PLANAR = [(True, True), (True, False), (False, True)]
-
-
-def assert_planar_gives_the_same_bits(row, function, shapes, threads=1, stages=True, **options):
-    """And nothing outside the arrays is used or written."""
-    rng = np.random.default_rng(8)
-    images_shape, filters_shape = shapes
-    n_filters, groups = filters_shape[3], options.get("groups", 1)
-    images = real_values(rng, images_shape, row.dtype)
-    filters = real_values(rng, filters_shape, row.dtype)
-    bias = real_values(rng, (n_filters,), row.dtype)
-    kernel = kernel_of(row, function, filters, bias, groups, options.get("activation"))
-    names = ("strides", "padding", "dilations", "groups")
-    given = {name: options[name] for name in names if name in options}
-    geometry = geometry_of(images_shape, filters_shape, **given)
-    shape = shape_of(geometry)
-    more = real_values(rng, shape, row.dtype) if options.get("residual") else None
-    expected = np.empty(shape, row.dtype)
-    run_kernel(kernel, geometry, images, expected, more)
-    for planar_images, planar_out in PLANAR:
-        source, _ = arranged(images, planar_images, np.nan)
-        out, canvas = arranged(expected, planar_out, 55)
-        out[...] = 99
-        residual = None if more is None else arranged(more, planar_out, np.nan)[0]
-        compute = run_kernel(kernel, geometry, source, out, residual, threads)
-        assert isinstance(compute, Whole) == stages  # in place
-        assert out.tobytes() == expected.tobytes()
-        out[...] = 55
-        assert (canvas == 55).all()
-
-
-@pytest.mark.parametrize(("row", "jit"), DENSE)
-def test_planar_images_give_the_same_bits_over_the_tails_of_channels_pixels_and_filters(row, jit):
-    function = kernel_function(row, jit)
-    lanes = row.lanes
-    for channels, n_filters, width in itertools.product(
-        (2, 3, 5, lanes + 1, 2 * lanes), (2, lanes, row.channels + 1), (1, 2, lanes + 2, 40)
-    ):
-        shapes = (2, 3, width, channels), (2, 1, channels, n_filters)
-        options = {"residual": width > 2, "activation": "relu"}
-        assert_planar_gives_the_same_bits(row, function, shapes, padding="same", **options)
-        pixels = (2, 3, width, channels), (1, 1, channels, n_filters)
-        assert_planar_gives_the_same_bits(row, function, pixels)
-
-
-@pytest.mark.parametrize(("row", "jit"), DENSE)
-@pytest.mark.parametrize("limits", [(512, 1 << 20), (7, 1 << 20), (30, 160 << 10)])
-@pytest.mark.parametrize("threads", [1, 2])
-def test_planar_images_give_the_same_bits_however_they_are_cut(
-    row, jit, limits, threads, monkeypatch
-):
-    skip_without_openmp(threads)
-    monkeypatch.setattr(dense, "STAGED_PIXELS", limits[0])
-    monkeypatch.setattr(family, "STAGING_BYTES", limits[1])
-    function = kernel_function(row, jit)
-    n_filters = 2 * row.channels + 3
-    for (strides, dilations), padding, (channels, groups) in itertools.product(
-        [((1, 1), (1, 1)), ((2, 1), (1, 1)), ((3, 2), (1, 2)), ((1, 3), (2, 1))],
-        [((0, 0), (0, 0)), ((0, 3), (2, 0)), ((7, 0), (0, 9))],
-        [(3, 1), (20, 2), (260, 1)],
-    ):
-        shapes = (2, 9, 19, groups * channels), (2, 3, channels, groups * n_filters)
-        options = {"strides": strides, "dilations": dilations, "padding": padding}
-        options |= {"groups": groups, "residual": channels != 20, "activation": "relu6"}
-        assert_planar_gives_the_same_bits(row, function, shapes, threads, **options)
-
-
-@pytest.mark.parametrize(("row", "jit"), DENSE)
-def test_planar_images_whose_windows_are_too_large_are_copied(row, jit, monkeypatch):
-    monkeypatch.setattr(family, "STAGING_BYTES", 512)
-    function = kernel_function(row, jit)
-    shapes = (1, 5, 30, 70), (3, 3, 70, 70)
-    assert_planar_gives_the_same_bits(row, function, shapes, stages=False, residual=True)
 
 
 REAL = [case for case in CONVOLUTIONS if case.values[0].family != "loop"]
@@ -347,7 +344,7 @@ def test_every_row_uses_no_pixel_and_writes_no_output_outside_its_arrays(row, ji
         filters = integer_values(rng, (*window, group_channels, n_filters), row.dtype)
         geometry = geometry_of(images.shape, filters.shape, strides, "same", groups=groups)
         kernel = kernel_of(row, function, filters, None, groups)
-        shape = 1, geometry.oh + 2, geometry.ow + 2, n_filters + 2
+        shape = 1, geometry.y.out + 2, geometry.x.out + 2, n_filters + 2
         canvas, around = np.full(shape, 55, row.dtype), np.full(shape, hostile).astype(row.dtype)
         out, residual = (each[:, 1:-1, 1:-1, 1:-1] for each in (canvas, around))
         residual[...] = integer_values(rng, out.shape, row.dtype)
@@ -360,11 +357,11 @@ def test_every_row_uses_no_pixel_and_writes_no_output_outside_its_arrays(row, ji
 
 @pytest.mark.parametrize(("row", "jit"), [c for c in CASES if c.values[0].family == "peak"])
 def test_the_peak_kernel_multiplies_and_adds_as_often_as_asked(row, jit):
-    function = kernel_function(row, jit)
+    rung = kernel_function(row, jit)
     vectors = np.array([[1.0] * row.lanes, [2.0] * row.lanes, [1.0] * row.lanes], row.dtype)
     out = np.zeros((2, row.lanes), row.dtype)
     words = np.array(peak_words(iterations=5, tasks=2), np.int64)
-    function(words.ctypes.data, id(vectors), vectors.ctypes.data, id(out), id(out), 0, 1, 0)
+    call_of(rung, [Job(rung.task(row), words, vectors.ctypes.data, vectors)], 1)(vectors, out, None)
     total = row.pixels * (2**6 - 1) + 1  # s -> 2 s + 1, five times, from 1; and the start again
     np.testing.assert_array_equal(out, total)
 

@@ -27,7 +27,8 @@ VEX = re.compile(r"^v[a-z]")
 WIDE = {"ymm": re.compile(r"%ymm"), "zmm": re.compile(r"%zmm"), "mask": re.compile(r"%k[0-7]\b")}
 EVEX_REGISTERS = re.compile(r"%[xyz]mm(1[6-9]|2\d|3[01])\b")
 BMI = re.compile(
-    r"^(andn|bextr|blsi|blsr|blsmsk|bzhi|lzcnt|movbe|mulx|pdep|pext|rorx|sarx|shlx|shrx|tzcnt)[lqw]?$"
+    # Not tzcnt: CPUs without it run it as bsf, and LLVM writes it where both are the same.
+    r"^(andn|bextr|blsi|blsr|blsmsk|bzhi|lzcnt|movbe|mulx|pdep|pext|rorx|sarx|shlx|shrx)[lqw]?$"
 )
 # All of SSE3, SSSE3, SSE4.1, SSE4.2, the rest of x86-64-v2, and what ciphers have.
 ABOVE_SSE2 = re.compile(
@@ -125,7 +126,7 @@ def test_no_kernel_calls_a_library_for_its_arithmetic(instructions):
 def test_a_module_exports_its_rows_and_its_abi_alone(level):
     module = importlib.import_module(f"aotconv.{LEVELS[level].module}")
     exported = {name for name in vars(module) if not name.startswith("__")}
-    assert exported == {ABI, *(row.name for row in ROWS if row.level == level)}
+    assert exported == {ABI, "run", *(row.name for row in ROWS if row.level == level)}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the build trims modules on Linux alone")

@@ -7,17 +7,30 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from oracle import winograd_amplification, winograd_matrices
-from rows import geometry_of, packed_for
+from rows import geometry_of, kernel_sizes, packed_for
 
 from aotconv._core import check
 from aotconv._plan import dense, family, strip
-from aotconv._plan.dense import COPIED, NO_BORDER, SKIPPED, STAGED_GAP, TILE_FIELDS, ZEROS
+from aotconv._plan.dense import COPIED, NO_BORDER, PIXEL_WORDS, SKIPPED, TILE_FIELDS, ZEROS
 from aotconv._plan.family import ALIGNMENT, FIELDS, SCRATCH_WORDS, Layer, Work, words
+from aotconv._plan.geometry import extent
+from aotconv._plan.lower import joined
 from aotconv._plan.registry import IS_X86_64, LEVELS, LOOP_ROWS, ROWS
 from aotconv._plan.select import estimate, family_of, select
 from aotconv._tools.board import BOARD
 
 pytestmark = pytest.mark.skipif(not IS_X86_64, reason="the rows named here are x86-64's")
+
+
+def layer_of(filters, groups=1, strides=(), dilations=(), **options) -> Layer:
+    """The layer of filters of two axes or three."""
+    steps = ((1,) * (3 - len(each)) + each for each in (strides, dilations))
+    return Layer(kernel_sizes(filters), *filters[-2:], groups, *steps, **options)
+
+
+def of_plane(strides):
+    """Strides (N, H, W, C) as those of images of one plane."""
+    return (strides[0], 0, *strides[1:])
 
 
 @pytest.mark.parametrize(
@@ -56,11 +69,20 @@ pytestmark = pytest.mark.skipif(not IS_X86_64, reason="the rows named here are x
         ((3, 3, 4, 128), 32, "float32", "x86-64-v3", "dense_float32_6x1_permuted1"),
         ((3, 3, 5, 64), 32, "float32", "x86-64-v3", "dense_float32_8x1"),
         ((3, 3, 64, 64), 1, "int32", "x86-64-v3", "loop_int32_1x1"),
-        ((3, 3, 64, 64), 1, "complex64", "x86-64-v2", "loop_complex64_1x1"),
+        ((3, 3, 64, 64), 1, "int64", "x86-64-v2", "loop_int64_1x1"),
+        ((3, 3, 3, 64, 64), 1, "float32", "x86-64-v3", "dense_float32_6x2"),
+        ((2, 4, 4, 3, 4), 1, "float32", "x86-64-v3", "narrow_float32_8x1_split2"),
+        ((9, 9, 9, 9, 4), 1, "float32", "x86-64-v3", "dense_float32_8x1"),
+        ((1, 3, 3, 1, 32), 32, "float32", "x86-64-v3", "depthwise_float32_3x3_window3_stride1"),
+        ((2, 3, 3, 1, 32), 32, "float32", "x86-64-v3", "strip_float32_1x4"),
+        ((3, 5, 5, 1, 1), 1, "float32", "x86-64-v3", "strip_float32_4x3"),
+        ((33, 5, 5, 1, 3), 3, "float32", "x86-64-v3", "dense_float32_6x1_permuted1"),
+        ((2, 3, 3, 1, 64), 32, "float32", "x86-64-v3", "dense_float32_6x1_permuted1"),
+        ((3, 3, 3, 4, 4), 1, "int32", "x86-64-v3", "loop_int32_1x1"),
     ],
 )
 def test_select_names_the_kernel(filters, groups, dtype, level, expected):
-    row = select(Layer(*filters, groups), dtype, level)
+    row = select(layer_of(filters, groups), dtype, level)
     assert (row.name, row.level, row.dtype) == (expected, level, dtype)
 
 
@@ -73,10 +95,12 @@ def test_select_names_the_kernel(filters, groups, dtype, level, expected):
         ((1, 1), (2, 1), "strip_float32_4x3"),
         ((1, 2), (1, 1), "strip_float32_4x3"),
         ((1, 1), (1, 3), "strip_float32_4x3"),
+        ((4, 1, 1), (1, 1), "depthwise_float32_3x3_window5_stride1"),
+        ((1, 1), (1, 3, 1), "strip_float32_4x3"),
     ],
 )
 def test_select_looks_at_strides_and_dilations_of_channelwise_layers(strides, dilations, expected):
-    layer = Layer(5, 5, 1, 32, 32, strides, dilations)
+    layer = layer_of((5, 5, 1, 32), 32, strides, dilations)
     assert select(layer, "float32", "x86-64-v3").name == expected
 
 
@@ -139,7 +163,8 @@ BOARD_KERNELS = {
     ("level", "column"), [("x86-64-v4", 0), ("x86-64-v3", 1), ("x86-64-v2", 2)]
 )
 def test_select_names_the_kernel_of_each_layer_of_the_board(layer, level, column):
-    sizes = Layer(*layer.filters, layer.groups, check.pair("strides", layer.strides, 1))
+    strides = check.numbers("strides", layer.strides, 2, 1)
+    sizes = layer_of(layer.filters, layer.groups, strides)
     assert select(sizes, "float32", level).name == BOARD_KERNELS[layer.name][column]
 
 
@@ -153,8 +178,10 @@ def test_select_names_the_kernel_of_each_layer_of_the_board(layer, level, column
     ],
 )
 def test_winograd_names_the_kernel(dtype, level, expected):
-    row = select(Layer(3, 3, 64, 64, algorithm="winograd"), dtype, level)
+    row = select(layer_of((3, 3, 64, 64), algorithm="winograd"), dtype, level)
     assert (row.name, row.level, row.dtype) == (expected, level, dtype)
+    deep = select(layer_of((2, 3, 3, 64, 64), algorithm="winograd"), dtype, level)
+    assert deep.family == "dense"
 
 
 def test_row_names_are_unique_in_a_level():
@@ -165,20 +192,21 @@ def test_row_names_are_unique_in_a_level():
 
 sizes = st.integers(1, 3000)
 kernels = st.integers(1, 40)
+depths = st.integers(1, 9)
 
 
 @given(
-    st.sampled_from([row for row in ROWS if row.family == "dense" and not row.permuted]),
-    st.tuples(sizes, sizes, sizes, sizes),
-    st.tuples(kernels, kernels),
+    st.sampled_from([row for row in ROWS if row.family == "dense"]),
+    st.tuples(sizes, depths, sizes, sizes, sizes),
+    st.tuples(depths, kernels, kernels),
     st.sampled_from(["same", "valid"]),
     sizes,
     st.integers(1, 3),
     st.integers(1, 64),
     st.booleans(),
-    st.tuples(st.booleans(), st.booleans()),
-    st.tuples(st.integers(1, 4), st.integers(1, 4)),
-    st.sampled_from([(1, 1), (2, 1), (1, 3)]),
+    st.booleans(),
+    st.tuples(*[st.integers(1, 4)] * 3),
+    st.sampled_from([(1, 1, 1), (2, 2, 1), (1, 1, 3)]),
 )
 def test_dense_blocking_keeps_the_kernels_assumptions(
     row,
@@ -189,81 +217,52 @@ def test_dense_blocking_keeps_the_kernels_assumptions(
     groups,
     threads,
     finite,
-    planar,
+    adjacent,
     strides,
     dilations,
 ):
-    n, h, w, channels = shape
-    kh, kw = kernel
-    extents = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
-    assume(padding == "same" or (extents[0] <= h and extents[1] <= w))
-    filters_shape = (kh, kw, channels, group_filters * groups)
-    geometry = check.geometry(
-        (n, h, w, channels * groups), filters_shape, strides, padding, dilations, groups
-    )
-    itemsize, image_x = row.itemsize, channels * groups * row.itemsize
-    # A first channel of one channel says nothing of planes.
-    planar = planar[0] and geometry.c > 1, planar[1] and geometry.o > 1
-    image_strides = (0, 0, itemsize, 12345 * itemsize) if planar[0] else (0, 0, image_x, itemsize)
-    out_strides = (0, 0, itemsize, 12345 * itemsize) if planar[1] else (0, 0, 0, itemsize)
-    b = dense.DENSE.blocking(Work(row, geometry, image_strides, out_strides, threads, finite))
-    taps = kh * kw
+    n, *size, channels = shape
+    if row.permuted:
+        channels, group_filters = (min(each, row.lanes // 2) for each in (channels, group_filters))
+    assume(padding == "same" or all(map(int.__le__, map(extent, kernel, dilations), size)))
+    filters_shape = (*kernel, channels, group_filters * groups)
+    images_shape = (n, *size, channels * groups)
+    geometry = check.geometry(images_shape, filters_shape, strides, padding, dilations, groups)
+    itemsize = row.itemsize
+    image_x = (channels * groups + (not adjacent)) * itemsize
+    work_strides = (0, 0, 0, image_x, itemsize), (0, 0, 0, 0, itemsize)
+    b = dense.DENSE.blocking(Work(row, geometry, *work_strides, threads, finite))
 
     assert b["task_pixels"] >= 1
-    assert 1 <= b["block_taps"] <= taps and 1 <= b["block_channels"] <= channels
+    assert 1 <= b["block_taps"] <= geometry.taps and 1 <= b["block_channels"] <= channels
     # A block of the reduction lies in one piece in a panel.
     assert b["block_taps"] == 1 or b["block_channels"] == channels
     if b["merge_rows"]:
-        assert b["block_taps"] % kw == 0 and groups == 1
+        assert b["block_taps"] % kernel[2] == 0 and groups == 1 and adjacent
 
     entries, tiles = b["task_pixels"] + row.pixels, -(-b["task_pixels"] // row.pixels)
-    window = taps * channels * row.itemsize
+    window = geometry.products * itemsize
     border_words = {
         NO_BORDER: 0,
-        COPIED: tiles * row.pixels * (kh + -(-window // 8)),
+        COPIED: tiles * row.pixels * (kernel[0] * kernel[1] + -(-window // 8)),
         ZEROS: tiles * row.pixels * b["block_taps"],
         SKIPPED: 2 * entries,
     }[b["border"]]
-    needed = (4 + planar[1]) * entries + b["block_taps"] + len(TILE_FIELDS) * tiles + border_words
+    needed = PIXEL_WORDS * entries + b["block_taps"] + len(TILE_FIELDS) * tiles + border_words
     assert needed <= SCRATCH_WORDS
-    if b["border"] == NO_BORDER and not planar[0]:
-        g = geometry
-        assert (g.top, g.bottom, g.left, g.right) == (0, 0, 0, 0)
-    if planar[0]:
-        assert b["border"] in (NO_BORDER, SKIPPED)
+    assert (b["border"] == NO_BORDER) == (not geometry.is_padded)
     if b["border"] == COPIED:
-        assert b["block_taps"] == taps and (b["merge_rows"] or kw == 1)
+        assert b["block_taps"] == geometry.taps and (b["merge_rows"] or kernel[2] == 1)
     if b["border"] == SKIPPED:
         assert finite and b["block_taps"] == 1
 
-    panels = groups * -(-group_filters // row.channels)
+    together = b["panel_groups"]
+    panels = -(-groups // together) * -(-group_filters // row.channels)
     assert 1 <= b["task_panels"] <= panels
     # Every pixel and every panel is some task's, and no task has none.
     pixel_tasks, rest = divmod(b["tasks"], -(-panels // b["task_panels"]))
-    pixels = n * geometry.oh * geometry.ow
     assert rest == 0
-    if not any(planar):
-        assert (pixel_tasks - 1) * b["task_pixels"] < pixels <= pixel_tasks * b["task_pixels"]
-        return
-    rows, columns = b["task_rows"], b["task_columns"]
-    assert 1 <= columns <= geometry.ow and 1 <= rows <= n * geometry.oh
-    assert rows * columns == b["task_pixels"]
-    assert pixel_tasks == -(-n * geometry.oh // rows) * -(-geometry.ow // columns)
-    staged = 0
-    if planar[1]:
-        staged += 2 * rows * columns * (b["task_panels"] * row.channels * row.itemsize + STAGED_GAP)
-    if planar[0]:
-        # Of a task that begins with an image's last row, or its first.
-        packed_rows = 0
-        for start in (0, geometry.oh - 1):
-            packed, add = kh, min(strides[0], kh) if dilations[0] == 1 else kh
-            for y in range(start + 1, start + rows):
-                packed += kh if y % geometry.oh == 0 else add
-            packed_rows = max(packed, packed_rows)
-        staged += packed_rows * ((columns - 1) * strides[1] + extents[1]) * image_x
-    assert staged <= b["staging"] and b["staging"] % ALIGNMENT == 0
-    if b["staging"] <= family.STAGING_BYTES:
-        assert columns >= min(geometry.ow, row.pixels) // 2
+    assert (pixel_tasks - 1) * b["task_pixels"] < geometry.pixels <= pixel_tasks * b["task_pixels"]
 
 
 @pytest.mark.parametrize(
@@ -275,12 +274,17 @@ def test_dense_blocking_keeps_the_kernels_assumptions(
         ((3, 3), 64, "same", True, ZEROS),
         ((3, 3), 256, "same", True, SKIPPED),
         ((3, 3), 256, "same", False, ZEROS),  # an infinite weight times a zero is NaN
+        ((3, 1, 1), 128, ((1, 0), (0, 0), (0, 0)), True, ZEROS),
+        ((3, 1, 1), 64, "valid", True, NO_BORDER),
+        ((4, 2, 4), 8, "same", True, COPIED),
+        ((4, 4, 4), 8, "same", True, ZEROS),  # large windows
     ],
 )
 def test_windows_that_leave_the_image(kernel, channels, padding, finite, expected):
     row = next(row for row in ROWS if row.name == "dense_float32_8x1")
-    geometry = geometry_of((1, 14, 14, channels), (*kernel, channels, 64), padding=padding)
-    strides = (14 * 14 * 4 * channels, 14 * 4 * channels, 4 * channels, 4), (0, 0, 256, 4)
+    size = (14,) * len(kernel)
+    geometry = geometry_of((1, *size, channels), (*kernel, channels, 64), padding=padding)
+    strides = (0, 0, 14 * 4 * channels, 4 * channels, 4), (0, 0, 0, 256, 4)
     work = Work(row, geometry, *strides, finite=finite)
     assert dense.DENSE.blocking(work)["border"] == expected
 
@@ -289,7 +293,7 @@ def test_tables_of_depthwise_layers_fit_into_the_scratch_words():
     for row in (row for row in ROWS if row.family == "depthwise"):
         filters = row.window, row.window, 1, 5000
         geometry = geometry_of((1, 9, 9, 5000), filters, row.stride, "same", groups=5000)
-        work = Work(row, geometry, (0, 0, 0, 4), (0, 0, 0, 4))
+        work = Work(row, geometry, of_plane((0, 0, 0, 4)), of_plane((0, 0, 0, 4)))
         vectors = family_of(row).blocking(work)["task_panels"]
         rows = (row.pixels - 1) * row.stride + row.window + row.pixels
         assert vectors * row.lanes * row.itemsize // 8 + 2 * rows <= SCRATCH_WORDS
@@ -297,32 +301,39 @@ def test_tables_of_depthwise_layers_fit_into_the_scratch_words():
 
 @given(
     st.sampled_from([row for row in ROWS if row.family == "strip"]),
-    st.tuples(sizes, sizes, st.integers(1, 3000)),
-    st.tuples(*[st.integers(1, strip.LARGEST_WINDOW)] * 2),
-    st.tuples(*[st.integers(1, strip.LARGEST_STEP)] * 2),
-    st.tuples(*[st.integers(1, strip.LARGEST_STEP)] * 2),
+    st.tuples(depths, sizes, sizes, st.integers(1, 3000)),
+    st.tuples(*[st.integers(1, strip.LARGEST_WINDOW)] * 3),
+    st.tuples(*[st.integers(1, strip.LARGEST_STEP)] * 3),
+    st.tuples(*[st.integers(1, strip.LARGEST_STEP)] * 3),
     st.booleans(),
 )
-def test_copies_of_strips_fit_into_the_scratch_words_and_hold_each_tap(
+def test_copies_of_strips_fit_into_their_memory_and_hold_each_tap(
     row, shape, window, strides, dilations, adjacent
 ):
-    h, w, c = shape
-    kh, kw = window
+    *size, c = shape
+    kd, kh, kw = window
     if row.pixels > 1:
-        kh, strides = max(kh, row.pixels), (1, strides[1])
-    geometry = geometry_of((1, h, w, c), (kh, kw, 1, c), strides, "same", dilations, c)
-    pixel = c * row.itemsize
-    work = Work(row, geometry, (0, 0, pixel, row.itemsize), (0, 0, pixel + 4 * (not adjacent), 4))
+        kh, strides = max(kh, row.pixels), (strides[0], 1, strides[2])
+    geometry = geometry_of((1, *size, c), (kd, kh, kw, 1, c), strides, "same", dilations, c)
+    pixel, itemsize = c * row.itemsize, row.itemsize
+    out_x = pixel + 4 * (not adjacent)
+    work = Work(row, geometry, (0, 0, 0, pixel, itemsize), (0, 0, 0, out_x, itemsize))
     b = family_of(row).blocking(work)
-    rows = row.pixels - 1 + kh
-    assert 8 * (2 * rows + kw) + rows * b["copy_row"] <= 8 * SCRATCH_WORDS
+    rows = kd * (row.pixels - 1 + kh)
+    tables = 8 * (2 * rows + kw)
+    assert tables <= 8 * SCRATCH_WORDS
+    if kd == 1:
+        assert tables + rows * b["copy_row"] <= 8 * SCRATCH_WORDS and b["staging"] == 0
+    else:
+        assert rows * b["copy_row"] <= b["staging"] <= family.STAGING_BYTES
+    assert b["staging"] % ALIGNMENT == 0
     assert 1 <= b["copy_channels"] <= c and b["copy_pixels"] >= 1
     assert b["copy_pixels"] == 1 or (adjacent and b["copy_channels"] == c)
     copied = b["copy_pixels"] + b["copy_more"]
     assert b["copy_phases"] * copied * b["copy_channels"] * row.itemsize <= b["copy_row"]
     for kx in range(kw):
         first, step = kx % b["copy_phases"], kx // b["copy_phases"] * b["copy_step"]
-        assert first * dilations[1] + step * strides[1] == kx * dilations[1]
+        assert first * dilations[2] + step * strides[2] == kx * dilations[2]
         assert step <= b["copy_more"]
 
 
@@ -379,28 +390,29 @@ def test_packed_strips_repeat_with_the_channels_period(row):
 
 @given(
     st.sampled_from([row for row in ROWS if row.family == "narrow"]),
-    st.tuples(sizes, sizes),
-    st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    st.tuples(depths, sizes, sizes),
+    st.tuples(st.integers(1, 4), st.integers(1, 12), st.integers(1, 12)),
     st.integers(2, 10),
-    st.tuples(st.integers(1, 9), st.integers(1, 9)),
-    st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    st.tuples(*[st.integers(1, 9)] * 3),
+    st.tuples(*[st.integers(1, 9)] * 3),
 )
 def test_narrow_blocking_keeps_the_kernels_assumptions(
     row, size, window, channels, strides, dilations
 ):
-    layer = Layer(*window, channels, row.lanes // row.split, 1, strides, dilations)
+    layer = Layer(window, channels, row.lanes // row.split, 1, strides, dilations)
     assume(select(layer, row.dtype, row.level) == row)
     filters_shape = (*window, channels, layer.n_filters)
     g = check.geometry((1, *size, channels), filters_shape, strides, "same", dilations, 1)
-    b = family_of(row).blocking(Work(row, g, (0, 0, channels * row.itemsize, 4), (0, 0, 0, 4)))
-    extents = [(size - 1) * dilation + 1 for size, dilation in zip(window, dilations, strict=True)]
-    rows = (b["task_rows"] - 1) * strides[0] + extents[0]
-    columns = (b["task_columns"] - 1) * strides[1] + extents[1]
-    columns = -(-columns // dilations[1]) * dilations[1]
-    copied = rows * columns * channels * row.itemsize
+    image_strides = 0, 0, 0, channels * row.itemsize, row.itemsize
+    b = family_of(row).blocking(Work(row, g, image_strides, (0, 0, 0, 0, row.itemsize)))
+    rows = (b["task_rows"] - 1) * strides[1] + (window[1] - 1) * dilations[1] + 1
+    columns = (b["task_columns"] - 1) * strides[2] + (window[2] - 1) * dilations[2] + 1
+    columns = -(-columns // dilations[2]) * dilations[2]
+    copied = window[0] * rows * columns * channels * row.itemsize
     tables = 2 * 8 * (b["task_rows"] * b["task_columns"] + row.pixels)
     assert tables + copied <= 8 * SCRATCH_WORDS
-    assert b["tasks"] == -(-g.oh // b["task_rows"]) * -(-g.ow // b["task_columns"])
+    blocks = -(-g.y.out // b["task_rows"]) * -(-g.x.out // b["task_columns"])
+    assert b["tasks"] == g.z.out * blocks
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.family == "narrow"], ids=str)
@@ -432,7 +444,8 @@ def test_winograd_blocking_keeps_the_kernels_assumptions(row, shape, channels, n
     n, h, w = shape
     filters_shape = 3, 3, channels, n_filters
     g = check.geometry((n, h, w, channels), filters_shape, (1, 1), "same", (1, 1), 1)
-    b = family_of(row).blocking(Work(row, g, (0, 0, 0, 4), (0, 0, 0, 4), threads))
+    strides = of_plane((0, 0, 0, 4))
+    b = family_of(row).blocking(Work(row, g, strides, strides, threads))
     tiles, panels = n * -(-h // 4) * -(-w // 4), -(-n_filters // row.channels)
     assert 1 <= b["task_tiles"] <= tiles and 1 <= b["task_panels"] <= panels
     # A block of channels begins at a vector.
@@ -487,38 +500,48 @@ def test_packed_depthwise_weights_are_panels_of_a_vector(row):
 
 def test_words_hold_every_field_in_its_place():
     row = next(row for row in ROWS if row.name == "dense_float32_8x1")
-    geometry = check.geometry((2, 9, 8, 6), (3, 2, 3, 4), (2, 1), ((1, 0), (2, 3)), (1, 2), 2)
-    work = Work(row, geometry, (11, 12, 13, 4), (21, 22, 4, 24))
+    pads = (0, 1), (1, 0), (2, 3)
+    geometry = check.geometry(
+        (2, 5, 9, 8, 6), (2, 3, 2, 3, 4), (3, 2, 1), pads, (4, 1, 2), groups=2
+    )
+    work = Work(row, geometry, (11, 12, 13, 14, 4), (21, 22, 23, 24, 4))
     told = words(dense.DENSE, work, "relu6", 64)
     fields = dict(zip(FIELDS + dense.DENSE.fields, told, strict=True))
     for name, value in {
-        "h": 9, "w": 8, "kh": 3, "kw": 2, "sh": 2, "sw": 1, "dh": 1, "dw": 2, "top": 1, "left": 2,
-        "oh": 4, "ow": 11, "pixels": 88, "group_channels": 3, "group_filters": 2, "groups": 2,
-        "panel_groups": 1,
-        "image_n": 11, "image_y": 12, "image_x": 13, "image_c": 4, "out_n": 21,
-        "out_y": 22, "out_x": 4, "out_c": 24,
-        "activation": 2, "weights_offset": 64, "merge_rows": 0, "block_taps": 6,
+        "d": 5, "kd": 2, "sd": 3, "dd": 4, "front": 0, "od": 1,
+        "h": 9, "kh": 3, "sh": 2, "dh": 1, "top": 1, "oh": 4,
+        "w": 8, "kw": 2, "sw": 1, "dw": 2, "left": 2, "ow": 11,
+        "pixels": 88, "group_channels": 3, "group_filters": 2, "groups": 2,
+        "image_n": 11, "image_z": 12, "image_y": 13, "image_x": 14,
+        "out_n": 21, "out_z": 22, "out_y": 23, "out_x": 24,
+        "activation": 2, "weights_offset": 64, "merge_rows": 0, "block_taps": 12,
         "block_channels": 3, "task_pixels": 88, "border": ZEROS, "task_panels": 2, "tasks": 1,
-        "task_rows": 8, "task_columns": 11, "staging": 2 * 88 * (2 * 64 + 64),
+        "panel_groups": 1, "staging": 0,
     }.items():  # fmt: skip
         assert fields.pop(name) == value, name
     assert not fields
 
 
 @pytest.mark.parametrize(
-    ("kernel", "padding", "image_y", "expected"),
+    ("kernel", "padding", "gaps", "expected"),
     [
-        (1, "valid", 32, (1, 56)),
-        (1, "valid", 36, (7, 8)),  # rows that do not follow each other
-        (1, 1, 32, (7, 8)),
-        (3, "same", 32, (7, 8)),
+        (1, "valid", (0, 0), (1, 1, 168)),
+        (1, "valid", (4, 0), (3, 1, 56)),  # planes that do not follow each other
+        (1, "valid", (0, 4), (3, 7, 8)),  # nor do rows
+        (1, 1, (0, 0), (3, 7, 8)),
+        (3, "same", (0, 0), (3, 7, 8)),
     ],
 )
-def test_the_rows_of_an_image_are_one_where_windows_are_pixels(kernel, padding, image_y, expected):
-    row = next(row for row in ROWS if row.name == "dense_float32_8x1")
-    geometry = geometry_of((2, 7, 8, 5), (kernel, kernel, 5, 6), padding=padding)
-    out = 4 * geometry.oh * geometry.ow
-    strides = (5 * 400, image_y, 4, 400), (6 * out, 4 * geometry.ow, 4, out)
-    told = words(dense.DENSE, Work(row, geometry, *strides), None, 64)
-    fields = dict(zip(FIELDS + dense.DENSE.fields, told, strict=True))
-    assert (fields["h"], fields["w"]) == expected
+@pytest.mark.parametrize("gaps_in", ["images", "out"])
+def test_rows_and_planes_are_one_where_windows_are_pixels(kernel, padding, gaps, expected, gaps_in):
+    geometry = geometry_of((2, 3, 7, 8, 5), (*[kernel] * 3, 5, 6), padding=padding)
+    ends = []
+    for end, (_, d, h, w, c) in zip(("images", "out"), geometry.shapes, strict=True):
+        plane_gap, row_gap = gaps if end == gaps_in else (0, 0)
+        x = 4 * c
+        y = w * x + row_gap
+        z = h * y + plane_gap
+        ends.append((d * z, z, y, x, 4))
+    seen = joined(geometry, ends)
+    assert tuple(axis.size for axis in seen.axes) == expected
+    assert tuple(axis.out for axis in seen.axes) == (expected if padding != 1 else (5, 9, 10))

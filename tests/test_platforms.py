@@ -60,7 +60,7 @@ COMPUTE = """
 import hashlib, json, warnings
 import numpy as np
 import aotconv
-from aotconv.reference import conv2d_reference
+from aotconv.reference import conv_reference
 
 LAYERS = (
     ((1, 9, 9, 5), (3, 3, 5, 20), {"padding": "same", "strides": (2, 1), "activation": "relu"}),
@@ -80,7 +80,7 @@ with warnings.catch_warnings(record=True) as caught:
         for shape, window, options in LAYERS:
             images, filters = (random.standard_normal(s).astype(dtype) for s in (shape, window))
             result = aotconv.conv2d(images, filters, **options)
-            exact = conv2d_reference(images, filters, **options)
+            exact = conv_reference(images, filters, **options)
             products = filters[..., 0].size
             largest = abs(images).max() * abs(filters).max()
             bound = np.finfo(dtype).eps * (products + 1) * float(largest) * 2

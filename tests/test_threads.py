@@ -15,6 +15,7 @@ from processes import WATCHED, output_of
 
 import aotconv
 from aotconv._core import threads
+from aotconv._tools.problem import FUNCTIONS
 
 RNG = np.random.default_rng(0)
 needs_openmp = pytest.mark.skipif(
@@ -25,14 +26,28 @@ needs_openmp = pytest.mark.skipif(
 @pytest.mark.parametrize("level", AOT_LEVELS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
-    ("groups", "algorithm"), [(1, "auto"), (2, "auto"), (40, "auto"), (1, "winograd")]
+    ("kernel", "groups", "algorithm"),
+    [
+        ((3, 3), 1, "auto"),
+        ((3, 3), 2, "auto"),
+        ((3, 3), 40, "auto"),
+        ((3, 3), 1, "winograd"),
+        ((5,), 1, "auto"),
+        ((5,), 40, "auto"),
+        ((2, 3, 3), 1, "auto"),
+        ((2, 3, 3), 40, "auto"),
+    ],
 )
-def test_results_are_bit_identical_for_any_number_of_threads(level, dtype, groups, algorithm):
-    images = RNG.standard_normal((3, 21, 23, 40)).astype(dtype)
-    filters = RNG.standard_normal((3, 3, 40 // groups, 80 if groups < 40 else 40)).astype(dtype)
+def test_results_are_bit_identical_for_any_number_of_threads(
+    level, dtype, kernel, groups, algorithm
+):
+    images = RNG.standard_normal((3, *(7, 21, 23)[-len(kernel) :], 40)).astype(dtype)
+    n_filters = 80 if groups < 40 else 40
+    filters = RNG.standard_normal((*kernel, 40 // groups, n_filters)).astype(dtype)
     options = {"padding": "same", "groups": groups, "algorithm": algorithm}
+    convolve = FUNCTIONS[len(kernel)]
     with aotconv.use(level):
-        results = [aotconv.conv2d(images, filters, threads=n, **options) for n in (1, 2, 3, 8)]
+        results = [convolve(images, filters, threads=n, **options) for n in (1, 2, 3, 8)]
     for result in results[1:]:
         np.testing.assert_array_equal(result, results[0])
 
@@ -92,7 +107,7 @@ def test_threads_that_do_all_sorts_of_calls_for_a_minute_get_the_same_bits():
     )
 
 
-# 16 threads share layers, have layers of their own, or call conv2d, in an order of their own.
+# 16 threads share layers, have layers of their own, or call functions, in an order of their own.
 MANY_THREADS = (
     WATCHED
     + """
@@ -107,18 +122,22 @@ def draw(*shape):
     return rng.integers(-4, 5, shape).astype(np.float32)  # sums are exact: the same on all rungs
 
 class Task:
-    def __init__(self, n, size, channels, n_filters, window, **options):
-        self.images = draw(n, size, size + 3, channels)
-        self.filters = draw(window, window, channels // options.get("groups", 1), n_filters)
+    def __init__(self, n, size, channels, n_filters, window, rank=2, **options):
+        self.images = draw(n, *(4, size, size + 3)[-rank:], channels)
+        self.filters = draw(
+            *(2, window, window)[-rank:], channels // options.get("groups", 1), n_filters
+        )
         self.options = options
-        if options.get("data_format") == "NCHW":
-            self.images = np.ascontiguousarray(self.images.transpose(0, 3, 1, 2))
+        self.function = (aotconv.conv1d, aotconv.conv2d, aotconv.conv3d)[rank - 1]
+        self.make = (aotconv.Conv1D, aotconv.Conv2D, aotconv.Conv3D)[rank - 1]
+        if options.get("data_format") == "channels_first":
+            self.images = np.ascontiguousarray(np.moveaxis(self.images, -1, 1))
         self.layer = self.new()
         self.expected = self.layer(self.images, threads=1)
         self.residual = draw(*self.expected.shape)
 
     def new(self):
-        return aotconv.Conv2D(self.filters, **self.options)
+        return self.make(self.filters, **self.options)
 
     def is_right(self, how, threads, out):
         expected = self.expected
@@ -134,7 +153,7 @@ class Task:
             result = self.layer(self.images, residual=self.residual, threads=threads)
             expected = expected + self.residual
         else:
-            result = aotconv.conv2d(self.images, self.filters, threads=threads, **self.options)
+            result = self.function(self.images, self.filters, threads=threads, **self.options)
         return np.array_equal(result, expected)
 
 tasks = [
@@ -146,9 +165,13 @@ tasks = [
     Task(1, 50, 1, 1, 5, padding="same"),
     Task(1, 40, 3, 3, 9, groups=3),
     Task(1, 24, 32, 32, 3, groups=8, strides=2),
-    Task(2, 21, 16, 40, 3, data_format="NCHW"),
-    Task(1, 21, 16, 16, 3, data_format="NCHW", groups=16),
+    Task(2, 21, 16, 40, 3, data_format="channels_first"),
+    Task(1, 21, 16, 16, 3, data_format="channels_first", groups=16),
     Task(1, 30, 64, 128, 1),
+    Task(2, 200, 16, 32, 5, rank=1, padding="causal"),
+    Task(1, 500, 24, 24, 7, rank=1, groups=24, data_format="channels_first"),
+    Task(1, 16, 16, 16, 3, rank=3, padding="same"),
+    Task(1, 20, 1, 1, 3, rank=3, strides=2, padding="full"),
 ]
 winograd = aotconv.Conv2D(draw(3, 3, 16, 40), algorithm="winograd") if compiled else None
 transformed = draw(1, 26, 29, 16)
@@ -159,7 +182,7 @@ def work(seed, rounds):
     choose, out = random.Random(seed), {}
     for _ in range(rounds * len(tasks)):
         task = choose.choice(tasks)
-        how = choose.choice(["shared", "own", "out", "residual", "conv2d"])
+        how = choose.choice(["shared", "own", "out", "residual", "function"])
         threads = choose.choice([None, 1, 2, 3])
         if choose.random() < 0.1:
             aotconv.set_num_threads(choose.choice([None, 1, 2]))
@@ -416,9 +439,11 @@ EVERY_FAMILY = """
 import threading
 import numpy as np, aotconv
 rng = np.random.default_rng(0)
+def draw(shape):
+    return rng.standard_normal(shape, np.float32)
 def case(shape, window, **options):
-    return (rng.standard_normal(shape, np.float32),
-        aotconv.Conv2D(rng.standard_normal(window, np.float32), **options))
+    make = {3: aotconv.Conv1D, 4: aotconv.Conv2D, 5: aotconv.Conv3D}[len(window)]
+    return draw(shape), make(draw(window), **options)
 cases = [
     case((1, 40, 40, 32), (3, 3, 32, 64)),
     case((1, 32, 40, 40), (3, 3, 32, 64), data_format="NCHW"),
@@ -427,6 +452,9 @@ cases = [
     case((1, 60, 60, 64), (5, 5, 1, 64), groups=64),
     case((1, 300, 300, 1), (5, 5, 1, 1)),
     case((1, 100, 100, 3), (9, 9, 1, 3), groups=3, strides=2),
+    case((4, 2000, 16), (9, 16, 32), padding="causal"),
+    case((1, 12, 30, 30, 8), (3, 3, 3, 8, 16)),
+    case((1, 12, 30, 30, 24), (3, 3, 3, 1, 24), groups=24),
 ]
 if aotconv.active().name != "numpy":
     cases.append(case((1, 40, 40, 32), (3, 3, 32, 64), algorithm="winograd"))

@@ -8,10 +8,12 @@ import ctypes.util
 import platform
 import sys
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 from conftest import AOT_LEVELS, AVAILABLE, COMPILED
+from families import NO_LAYERS
 from hypothesis import given
 from hypothesis import strategies as st
 from oracle import assert_same_bits, assert_within_bound_of_any_data
@@ -21,37 +23,72 @@ import aotconv
 from aotconv._plan.family import Layer
 from aotconv._plan.select import FAMILIES as PLANNED
 from aotconv._plan.select import select
-from aotconv.reference import conv2d_reference
+from aotconv._tools.problem import FUNCTIONS
+from aotconv.reference import conv_reference
 
-# Name of a family -> height, width, channels and number of its filters, and the groups.
+
+class Tried(NamedTuple):
+    """A layer that a family computes."""
+
+    filters: tuple[int, ...]
+    groups: int = 1
+    permuted: bool = False
+
+    @property
+    def rank(self) -> int:
+        return len(self.filters) - 2
+
+    @property
+    def channels(self) -> int:
+        return self.filters[-2] * self.groups
+
+    def convolve(self, *arrays, **options):
+        return FUNCTIONS[self.rank](*arrays, groups=self.groups, **options)
+
+    def images(self, *sizes):
+        """The shape of images of which these are the last sizes."""
+        return (2, *sizes[-self.rank :], self.channels)
+
+
+# By family, and what else there is to say.
 FAMILIES = {
-    "dense": ((3, 3, 24, 40), 1),
-    "dense, small groups": ((3, 3, 2, 16), 8),
-    "narrow": ((4, 4, 3, 2), 1),
-    "depthwise": ((3, 3, 1, 40), 40),
-    "image": ((5, 5, 1, 3), 3),
-    "strip": ((4, 6, 1, 3), 3),
+    "dense": Tried((3, 3, 24, 40)),
+    "dense, small groups": Tried((3, 3, 2, 16), 8, permuted=True),
+    "dense, one axis": Tried((5, 24, 40)),
+    "dense, three axes": Tried((2, 3, 3, 24, 40)),
+    "narrow": Tried((4, 4, 3, 2)),
+    "narrow, three axes": Tried((2, 4, 4, 3, 2)),
+    "depthwise": Tried((3, 3, 1, 40), 40),
+    "image": Tried((5, 5, 1, 3), 3),
+    "strip": Tried((4, 6, 1, 3), 3),
+    "strip, one axis": Tried((6, 1, 3), 3),
+    "strip, three axes": Tried((2, 4, 6, 1, 3), 3),
 }
 families = pytest.mark.parametrize("family", FAMILIES)
-assert {name.partition(",")[0] for name in FAMILIES} == set(PLANNED) - {"winograd", "loop", "peak"}
+assert {name.partition(",")[0] for name in FAMILIES} == set(PLANNED) - {
+    "winograd",
+    "loop",
+    *NO_LAYERS,
+}
 real_problems = problems(dtypes=("float32", "float64"), values=real_values, layout=st.just("C"))
 
 
 @families
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_layers_tried_here_are_computed_by_the_family_that_they_are_named_after(family, dtype):
-    shape, groups = FAMILIES[family]
-    layer = Layer(*shape, groups)
+    tried = FAMILIES[family]
+    *kernel, channels, n_filters = tried.filters
+    layer = Layer((*[1] * (3 - len(kernel)), *kernel), channels, n_filters, tried.groups)
     for level in ("x86-64-v3", "x86-64-v4"):
         row = select(layer, dtype, level)
-        assert (row.family, row.permuted) == (family.partition(",")[0], "," in family)
+        assert (row.family, bool(row.permuted)) == (family.partition(",")[0], tried.permuted)
 
 
 def arrays(family, dtype, image=1.0, weight=1.0):
-    """Images and filters of a family, each of one value, and the groups."""
-    shape, groups = FAMILIES[family]
-    images = np.full((2, 9, 11, shape[2] * groups), image, dtype)
-    return images, np.full(shape, weight, dtype), groups
+    """Images and filters of a family, each of one value, and what convolves them."""
+    tried = FAMILIES[family]
+    images = np.full(tried.images(4, 9, 11), image, dtype)
+    return images, np.full(tried.filters, weight, dtype), tried.convolve
 
 
 # --- what is not finite ---
@@ -72,40 +109,41 @@ def test_what_is_not_finite_in_one_pixel_reaches_exactly_its_receptive_field(
     ones = problem._replace(
         images=there, filters=np.ones_like(problem.filters), bias=None, residual=None
     )
-    reached = ones.call(conv2d_reference) > 0
+    reached = ones.call(conv_reference) > 0
     with aotconv.use(name):
-        before = problem.call(aotconv.conv2d)
-        result = problem._replace(images=images).call(aotconv.conv2d)
+        before = problem.convolve()
+        result = problem._replace(images=images).convolve()
     np.testing.assert_array_equal(~np.isfinite(result), reached)
     np.testing.assert_array_equal(result[~reached], before[~reached])
 
 
 @families
 def test_a_nan_in_one_weight_reaches_exactly_the_outputs_of_its_filter(rung, family):
-    images, filters, groups = arrays(family, np.float32)
-    filters[-1, -1, -1, 1] = np.nan
-    result = aotconv.conv2d(images, filters, padding="same", groups=groups)
+    images, filters, convolve = arrays(family, np.float32)
+    filters[(-1,) * (filters.ndim - 1)][1] = np.nan
+    result = convolve(images, filters, padding="same")
     assert np.isnan(result[..., 1]).all()
-    assert np.isfinite(np.delete(result, 1, axis=3)).all()
+    assert np.isfinite(np.delete(result, 1, axis=-1)).all()
 
 
 # --- zeros and denormals ---
 
 
 @families
-@pytest.mark.parametrize("data_format", ["NHWC", "NCHW"])
-@pytest.mark.parametrize("size", [(0, 11), (9, 0), (0, 0)])
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("sizes", [(4, 0, 11), (4, 9, 0), (0, 0, 0)])
 def test_windows_that_see_padding_alone_give_the_bias_and_read_no_image(
-    rung, family, data_format, size
+    rung, family, data_format, sizes
 ):
-    filters, groups = arrays(family, np.float32)[1:]
-    bias = np.arange(filters.shape[3], dtype=np.float32)
-    images = np.empty((2, *size, filters.shape[2] * groups), np.float32)
-    if data_format == "NCHW":
-        images = images.transpose(0, 3, 1, 2)
-    options = {"padding": 7, "groups": groups, "data_format": data_format}
-    result = aotconv.conv2d(images, filters, bias, **options)
-    result = result if data_format == "NHWC" else result.transpose(0, 2, 3, 1)
+    tried, filters = FAMILIES[family], arrays(family, np.float32)[1]
+    bias = np.arange(filters.shape[-1], dtype=np.float32)
+    images = np.empty(tried.images(*sizes), np.float32)
+    if images.size:  # of one axis, of which the last alone is looked at
+        images = images[:, :0]
+    if data_format == "channels_first":
+        images = np.moveaxis(images, -1, 1)
+    result = tried.convolve(images, filters, bias, padding=7, data_format=data_format)
+    result = result if data_format == "channels_last" else np.moveaxis(result, 1, -1)
     assert result.size > 0 and (result == bias).all()
 
 
@@ -113,13 +151,13 @@ def test_windows_that_see_padding_alone_give_the_bias_and_read_no_image(
 @pytest.mark.parametrize("residual", [False, True])
 @pytest.mark.parametrize("name", COMPILED)  # NumPy's products begin with a zero
 def test_a_sum_of_negative_zeros_is_negative_zero_and_of_others_is_not(name, family, residual):
-    images, filters, groups = arrays(family, np.float32, image=-0.0)
+    images, filters, convolve = arrays(family, np.float32, image=-0.0)
     for zero in (-0.0, 0.0):
-        bias = np.full(filters.shape[3], zero, np.float32)
-        layer = aotconv.Conv2D(filters, bias, groups=groups)
-        more = np.full(layer.output_shape(images.shape), -0.0, np.float32) if residual else None
+        bias = np.full(filters.shape[-1], zero, np.float32)
         with aotconv.use(name):
-            result = layer(images, residual=more)
+            result = convolve(images, filters, bias)
+            if residual:
+                result = convolve(images, filters, bias, residual=np.full_like(result, -0.0))
         assert (result == 0).all()
         assert (np.signbit(result) == np.signbit(zero)).all()
 
@@ -129,12 +167,12 @@ def test_a_sum_of_negative_zeros_is_negative_zero_and_of_others_is_not(name, fam
 @pytest.mark.parametrize("threads", [1, 2])
 def test_denormals_are_computed_and_not_flushed(rung, family, dtype, threads):
     least = np.finfo(dtype).smallest_subnormal
-    images, filters, groups = arrays(family, dtype, image=least)
-    result = aotconv.conv2d(images, filters, groups=groups, threads=threads)
-    n_products = int(np.prod(filters.shape[:3]))
+    images, filters, convolve = arrays(family, dtype, image=least)
+    result = convolve(images, filters, threads=threads)
+    n_products = int(np.prod(filters.shape[:-1]))
     np.testing.assert_array_equal(result, np.dtype(dtype).type(n_products * least))
     residual = np.full_like(result, -least)
-    result = aotconv.conv2d(images, filters, groups=groups, residual=residual, threads=threads)
+    result = convolve(images, filters, residual=residual, threads=threads)
     np.testing.assert_array_equal(result, np.dtype(dtype).type((n_products - 1) * least))
 
 
@@ -170,12 +208,12 @@ x86_linux = pytest.mark.skipif(
 @families
 @pytest.mark.parametrize("flushing", [False, True])
 def test_the_control_bits_of_floating_point_are_the_same_after_as_before(rung, family, flushing):
-    images, filters, groups = arrays(family, np.float32, image=1e-30, weight=1e-10)
+    images, filters, convolve = arrays(family, np.float32, image=1e-30, weight=1e-10)
     set_flushing(flushing)
     try:
         before = control_bits()
         for threads in (1, 2):
-            aotconv.conv2d(images, filters, groups=groups, threads=threads)
+            convolve(images, filters, threads=threads)
         after = control_bits()
     finally:
         set_flushing(False)
@@ -193,7 +231,7 @@ def magnitudes(rng, shape, low, high):
 def hostile(kind, rng, images_shape, filters_shape, dtype):
     """Images, filters and bias whose sums round badly."""
     limit = 17 if dtype == "float32" else 150
-    n_filters = filters_shape[3]
+    n_filters = filters_shape[-1]
     bias = np.zeros(n_filters)
     if kind == "huge and tiny":
         images = magnitudes(rng, images_shape, -limit, limit)
@@ -204,11 +242,11 @@ def hostile(kind, rng, images_shape, filters_shape, dtype):
         filters = magnitudes(rng, filters_shape, -2 * limit, 0)
     elif kind == "cancelling":  # all but a millionth of a sum goes
         images = 1 + 1e-6 * rng.standard_normal(images_shape)
-        filters = np.where(np.indices(filters_shape)[:3].sum(0) % 2, 1.0, -1.0)
+        filters = np.where(np.indices(filters_shape)[:-1].sum(0) % 2, 1.0, -1.0)
     elif kind == "cancelled by the bias":
         images = rng.uniform(0.5, 1, images_shape)
         filters = rng.uniform(0.5, 1, filters_shape)
-        bias[:] = -0.5625 * np.prod(filters_shape[:3])
+        bias[:] = -0.5625 * np.prod(filters_shape[:-1])
     else:  # "of one sign": rounding errors are as large as the sum that has grown
         images = rng.uniform(0.5, 1, images_shape)
         filters = rng.uniform(0.5, 1, filters_shape)
@@ -222,13 +260,13 @@ KINDS = ["huge and tiny", "underflow", "cancelling", "cancelled by the bias", "o
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_hostile_data_stays_within_the_bound_for_any_data(rung, family, kind, dtype):
-    shape, groups = FAMILIES[family]
+    tried = FAMILIES[family]
     rng = np.random.default_rng(len(family) + 10 * len(kind))
-    images, filters, bias = hostile(kind, rng, (1, 8, 9, shape[2] * groups), shape, dtype)
-    residual = np.asarray(-conv2d_reference(images, filters, bias, groups=groups), dtype)
+    images, filters, bias = hostile(kind, rng, tried.images(4, 8, 9), tried.filters, dtype)
+    residual = np.asarray(-conv_reference(images, filters, bias, groups=tried.groups), dtype)
     for more in (None, residual):
-        result = aotconv.conv2d(images, filters, bias, groups=groups, residual=more)
-        options = {"groups": groups, "residual": more}
+        result = tried.convolve(images, filters, bias, residual=more)
+        options = {"groups": tried.groups, "residual": more}
         assert_within_bound_of_any_data(result, images, filters, bias, **options)
 
 
@@ -266,19 +304,18 @@ any_kind = problems(dtypes=("float32", "float64", "float16"), layout=st.just("C"
 def test_any_layer_stays_within_the_bound_for_any_data(problem, kind, name, seed):
     problem.options["activation"] = None
     rng = np.random.default_rng(seed)
-    shapes, dtype = (problem.images.shape, problem.filters.shape), problem.filters.dtype
+    shapes, dtype = (problem.images.shape, problem.filters_last.shape), problem.filters.dtype
     if dtype == np.float16:
-        images, filters, bias = (rng.uniform(-9, 9, s) for s in (*shapes, shapes[1][3]))
+        images, filters, bias = (rng.uniform(-9, 9, s) for s in (*shapes, shapes[1][-1]))
         images, filters, bias = (a.astype(dtype) for a in (images, filters, bias))
     else:
         images, filters, bias = hostile(kind, rng, *shapes, dtype.name)
+    if problem.options["filter_format"].startswith("OI"):
+        filters = np.moveaxis(filters, (-1, -2), (0, 1))
     problem = problem._replace(images=images, filters=filters, bias=bias)
     with aotconv.use(name):
-        result = problem.call(aotconv.conv2d)
-    args = problem.strides, problem.padding
-    assert_within_bound_of_any_data(
-        result, images, filters, bias, *args, residual=problem.residual, **problem.options
-    )
+        result = problem.convolve()
+    problem.call(lambda *args, **options: assert_within_bound_of_any_data(result, *args, **options))
 
 
 # --- NumPy's own error state ---

@@ -15,23 +15,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._plan.activations import ACTIVATIONS
-from .._plan.geometry import Geometry, Pair, extent, output_size, resolve_padding
+from .._plan.elements import HALVES
+from .._plan.geometry import FLAT, PADDINGS, RANK, Axis, Geometry, Pair
 from .._plan.registry import AOT_DTYPES
 
 if TYPE_CHECKING:
     from .layout import Layout
 
-DATA_FORMATS = {
-    "NHWC": "NHWC",
-    "NCHW": "NCHW",
-    "channels_last": "NHWC",
-    "channels_first": "NCHW",
-}
+# By the number of spatial axes: the axes' names, and letters of formats.
+AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+LETTERS = {1: "W", 2: "HW", 3: "DHW"}
 LARGEST_ITEM = np.dtype(np.clongdouble).itemsize
 ALGORITHMS = ("auto", "winograd")
-PADDINGS = ("valid", "same", "same_lower")
 LONGEST_SHOWN = 200  # characters of a value in a message
-MOST_ITEMS = 9  # that are taken from what should be a pair or a shape: it may have no end
+MOST_AXES = 32  # of images: as many as every NumPy allows
+MOST_ITEMS = MOST_AXES + 1  # that are taken from what should be a few numbers: it may have no end
+# SciPy's "reflect" is "symmetric" here, as in `np.pad`, and its "mirror" is "reflect".
+PADDING_MODES = (
+    *("constant", "reflect", "symmetric", "edge", "wrap"),  # np.pad's
+    *("zeros", "replicate", "circular"),  # PyTorch's
+)
 
 
 def shown(value) -> str:
@@ -49,7 +52,8 @@ def _is(value, kinds) -> bool:
 
 
 def array(name: str, value) -> np.ndarray:
-    """`value` as a plain ndarray of a numeric dtype, not copied where it is an array already.
+    """`value` as a plain ndarray of a numeric dtype, not copied where it is an array already; truth
+    values of images are 0 and 1.
 
     The ndarray is a view of its own: neither a subclass nor another holder of `value` can change
     its shape behind our back.
@@ -58,7 +62,9 @@ def array(name: str, value) -> np.ndarray:
         value = value.view()
     else:
         value = np.ndarray.view(_as_ndarray(name, value), np.ndarray)
-    if value.dtype.kind not in "iufc":
+    if value.dtype.kind not in "iufc" and value.dtype.name not in HALVES:
+        if value.dtype == np.bool_ and name == "images":
+            return value.view(np.uint8)
         raise TypeError(
             f"{name} must hold integers, floats or complex numbers, got dtype {value.dtype}"
         )
@@ -87,34 +93,40 @@ def _as_ndarray(name: str, value) -> np.ndarray:
         raise TypeError(f"{name} must be an array, got {kind}: {shown(error)}") from error
 
 
-def images_axes(shape: tuple[int, ...]) -> None:
-    if len(shape) not in (3, 4):
+def images_axes(shape: tuple[int, ...], rank: int) -> None:
+    if len(shape) <= rank:
         raise ValueError(
-            f"images must have 4 axes, or 3 for one image, got {len(shape)} axes of shape {shape}"
+            f"images must have at least {rank + 1} axes ({', '.join((*AXES[rank], 'channels'))}), "
+            f"got {len(shape)} axes of shape {shape}"
         )
 
 
-def images_shape(value) -> tuple[int, ...]:
-    """The sizes of the axes of images, 3 or 4 of them."""
+def images_shape(value, rank: int) -> tuple[int, ...]:
+    """The sizes of the axes of images."""
     items = _items("shape", value, "a tuple of integers")
     sizes = tuple(integer("each size of shape", size, 0) for size in items)
-    if len(sizes) not in (3, 4):
-        raise ValueError(f"shape must have 4 axes, or 3 for one image, got {sizes}")
+    if not rank < len(sizes) <= MOST_AXES:
+        raise ValueError(f"shape must have {rank + 1} to {MOST_AXES} axes, got {shown(sizes)}")
     return sizes
 
 
-def filters_array(value) -> np.ndarray:
-    filters = array("filters", value)
-    if filters.ndim != 4:
+def filters_array(value, filter_format: str) -> np.ndarray:
+    """Filters (.., C / groups, O), whatever their format."""
+    filters, rank = array("filters", value), len(filter_format) - 2
+    last, names = filter_format.endswith("IO"), AXES[rank]
+    channels = "channels / groups", "filters"
+    if filters.ndim != rank + 2:
+        axes = (*names, *channels) if last else (*channels[::-1], *names)
         raise ValueError(
-            "filters must have 4 axes (height, width, channels / groups, filters), "
+            f"filters must have {rank + 2} axes ({', '.join(axes)}), "
             f"got {filters.ndim} axes of shape {filters.shape}"
         )
-    if not all(filters.shape[:2]):
+    kernel = filters.shape[:-2] if last else filters.shape[2:]
+    if not all(kernel):
         raise ValueError(
-            f"filters must have at least one row and one column, got shape {filters.shape}"
+            f"filters must have a {' and a '.join(names)} of at least 1, got shape {filters.shape}"
         )
-    return filters
+    return filters if last else filters.transpose(*range(2, rank + 2), 1, 0)
 
 
 def bias_array(value, n_filters: int) -> np.ndarray | None:
@@ -161,20 +173,25 @@ def integer(name: str, value, minimum: int) -> int:
     return number
 
 
-def pair(name: str, value, minimum: int) -> Pair:
-    """An integer, meant for both axes, or two of them, as two."""
+def numbers(name: str, value, rank: int, minimum: int) -> tuple[int, ...]:
+    """An integer, meant for all spatial axes, or one for each."""
     if type(value) is int:
-        return (integer(name, value, minimum),) * 2
+        return (integer(name, value, minimum),) * rank
     number = value if _is(value, (bool, np.bool_)) else _index(name, value)
     if number is not None:
-        return (integer(name, number, minimum),) * 2
-    first, second = _two(name, value, "an integer or a pair of integers")
-    return integer(name, first, minimum), integer(name, second, minimum)
+        return (integer(name, number, minimum),) * rank
+    items = _counted(name, value, (rank,), f"an integer or {_count(rank, 'integer')}")
+    return tuple(integer(name, each, minimum) for each in items)
 
 
-def _two(name: str, value, expected: str):
+def _count(number: int, noun: str) -> str:
+    return f"{('', 'one', 'a pair of', 'three')[number]} {noun}{'s' * (number > 1)}"
+
+
+def _counted(name: str, value, lengths, expected: str) -> tuple:
+    """The items of an iterable that has one of these lengths."""
     items = _items(name, value, expected)
-    if len(items) != 2:
+    if len(items) not in lengths:
         length = f"{len(items)}{' or more' if len(items) == MOST_ITEMS else ''}"
         raise ValueError(f"{name} must be {expected}, got {shown(value)} of length {length}")
     return items
@@ -192,22 +209,93 @@ def _items(name: str, value, expected: str) -> tuple:
         ) from error
 
 
-def padding(value):
-    """One of PADDINGS, or ``((top, bottom), (left, right))``."""
-    forms = f"one of {PADDINGS}, an integer, (rows, columns) or ((top, bottom), (left, right))"
+def padding(value, rank: int) -> str | tuple[Pair, ...]:
+    """One of PADDINGS, or for each spatial axis the zeros before and behind."""
     if _is(value, str):
         rule = str.lower(value)
-        if rule not in PADDINGS:
-            raise ValueError(f"padding must be {forms}, got {shown(value)}")
+        if rule not in _PADDINGS[rank]:
+            raise ValueError(f"padding must be {_padding_forms(rank)}, got {shown(value)}")
         return rule
     number = value if _is(value, (bool, np.bool_)) else _index("padding", value)
-    rows, columns = _two("padding", value, forms) if number is None else (number, number)
-    return pair("padding", rows, 0), pair("padding", columns, 0)
+    if number is not None:
+        ends = numbers("padding", number, 2, 0)
+        return ((ends[0], ends[1]),) * rank
+    items = _counted("padding", value, (1, 2) if rank == 1 else (rank,), _padding_forms(rank))
+    if rank == 1 and len(items) == 2:
+        items = (items,)  # as np.pad takes them
+    pads = (numbers("padding", item, 2, 0) for item in items)
+    return tuple((before, behind) for before, behind in pads)
 
 
-def data_format(value) -> str:
-    """'NHWC' or 'NCHW'."""
-    return DATA_FORMATS[_one_of("data_format", value, tuple(DATA_FORMATS))]
+_PADDINGS = {
+    rank: tuple(rule for rule in PADDINGS if rank == 1 or rule != "causal") for rank in AXES
+}
+
+
+def _padding_forms(rank: int) -> str:
+    each, pairs = {
+        1: ("(before, behind)", "((before, behind),)"),
+        2: ("(rows, columns)", "((top, bottom), (left, right))"),
+        3: ("(planes, rows, columns)", "((front, back), (top, bottom), (left, right))"),
+    }[rank]
+    return f"one of {_PADDINGS[rank]}, an integer, {each} or {pairs}"
+
+
+def data_format(value, rank: int) -> str:
+    """'NHWC' or 'NCHW', or what it is called for that rank."""
+    names = _DATA_FORMATS[rank]
+    return names[_one_of("data_format", value, tuple(names))]
+
+
+_DATA_FORMATS = {
+    rank: {
+        f"N{axes}C": f"N{axes}C",
+        f"NC{axes}": f"NC{axes}",
+        "channels_last": f"N{axes}C",
+        "channels_first": f"NC{axes}",
+    }
+    for rank, axes in LETTERS.items()
+}
+_FILTER_FORMATS = {rank: (f"{axes}IO", f"OI{axes}") for rank, axes in LETTERS.items()}
+
+
+def filter_format(value, rank: int) -> str:
+    """'HWIO' or 'OIHW', or what it is called for that rank."""
+    return _one_of("filter_format", value, _FILTER_FORMATS[rank])
+
+
+_CONSTANT, _ZERO = "constant", 0  # what signatures say: one object each, of CPython's
+
+
+def not_built(padding_mode, padding_value, dtype, saturate) -> None:
+    """Refuse what these keywords may not say yet."""
+    if padding_mode is _CONSTANT and padding_value is _ZERO and dtype is None and saturate is False:
+        return  # the defaults, at every call
+    if _one_of("padding_mode", padding_mode, PADDING_MODES) not in ("constant", "zeros"):
+        raise ValueError(
+            f"padding_mode must be 'constant' so far, got {shown(padding_mode)}, which is not built"
+        )
+    if type(padding_value) in (np.float16, np.float32, np.longdouble):
+        padding_value = float(padding_value)
+    number = _index("padding_value", padding_value)
+    if not _is(padding_value, float) and number is None:
+        raise TypeError(
+            f"padding_value must be a number, got {shown(padding_value)} of type "
+            f"{type(padding_value).__name__}"
+        )
+    if (float.__pos__(padding_value) if number is None else number) != 0:  # a subclass may lie
+        raise ValueError(
+            f"padding_value must be 0 so far, got {shown(padding_value)}: others are not built"
+        )
+    if dtype is not None:
+        raise ValueError(f"dtype must be None so far, got {shown(dtype)}: others are not built")
+    if not _is(saturate, (bool, np.bool_)):
+        raise TypeError(
+            f"saturate must be True or False, got {shown(saturate)} of type "
+            f"{type(saturate).__name__}"
+        )
+    if saturate:
+        raise ValueError("saturate must be False so far, got True, which is not built")
 
 
 def activation(value) -> str | None:
@@ -224,10 +312,10 @@ def algorithm(value) -> str:
     return _one_of("algorithm", value, ALGORITHMS)
 
 
-def winograd_layer(filters_shape, strides: Pair, dilations: Pair, groups: int) -> None:
+def winograd_layer(kernel, strides, dilations, groups: int) -> None:
     """Refuse a layer that algorithm "winograd" does not compute."""
     for name, expected, got in (
-        ("filters of height and width", (3, 3), tuple(filters_shape[:2])),
+        ("filters of height and width", (3, 3), kernel),
         ("strides", (1, 1), strides),
         ("dilations", (1, 1), dilations),
         ("groups", 1, groups),
@@ -246,6 +334,8 @@ def winograd_dtype(dtype) -> None:
 
 
 def _one_of(name: str, value, choices):
+    if type(value) is str and value in choices:
+        return value
     if value is not None and not _is(value, str):
         raise TypeError(
             f"{name} must be one of {choices}, got {shown(value)} of type {type(value).__name__}"
@@ -264,9 +354,12 @@ def filter_groups(value, n_filters: int) -> int:
 
 
 def geometry(images_shape, filters_shape, strides, padding, dilations, groups) -> Geometry:
-    """The sizes of a convolution; images (N, H, W, C), every other argument checked already."""
-    n, h, w, c = images_shape
-    kh, kw, group_channels, o = filters_shape
+    """The sizes of a convolution of images with any leading axes and channels last, which are taken
+    as one; every other argument checked already."""
+    *kernel, group_channels, o = filters_shape
+    rank = len(kernel)
+    *sizes, c = images_shape[-rank - 1 :]
+    leading = images_shape[: -rank - 1]
     if c % groups:
         raise ValueError(f"groups must divide the channels of images, {c}, got {groups}")
     if c != group_channels * groups:
@@ -274,27 +367,26 @@ def geometry(images_shape, filters_shape, strides, padding, dilations, groups) -
             f"images and filters must agree in channels: images have {c} in {groups} group(s), "
             f"filters of shape {tuple(filters_shape)} expect {group_channels} a group"
         )
-    pads = resolve_padding(padding, (h, w), (kh, kw), strides, dilations)
-    out = []
-    for axis, size, kernel, stride, dilation, ends in zip(
-        ("height", "width"), (h, w), (kh, kw), strides, dilations, pads, strict=True
-    ):
-        pixels = output_size(size, kernel, stride, dilation, ends)
-        if pixels < 1 and padding not in ("same", "same_lower"):
-            spans = f"{kernel}, dilated to {extent(kernel, dilation)}," if dilation > 1 else kernel
+    pads = [padding] * rank if isinstance(padding, str) else padding
+    axes = [FLAT] * (RANK - rank)
+    for name, *each in zip(AXES[rank], sizes, kernel, strides, dilations, pads, strict=True):
+        axis = Axis.of(*each)
+        if axis.out < 1 and padding not in ("same", "same_lower"):
+            dilated = f", dilated to {axis.extent}," if axis.dilation > 1 else ""
             raise ValueError(
-                f"filters must fit into the padded images: their {axis} {spans} is more than "
-                f"the images' {axis} {size} with padding {ends[0]} + {ends[1]}"
+                f"filters must fit into the padded images: their {name} {axis.kernel}{dilated} is "
+                f"more than the images' {name} {axis.size} with padding "
+                f"{axis.before} + {axis.behind}"
             )
-        out.append(pixels)
-    sizes = ((n, h + sum(pads[0]), w + sum(pads[1]), c), (n, *out, o))
-    for name, shape in zip(("the padded images", "the result"), sizes, strict=True):
+        axes.append(axis)
+    z, y, x = axes
+    geometry = Geometry(math.prod(leading), c, o, groups, z, y, x)
+    padded = (*leading, *(axis.padded for axis in axes[RANK - rank :]), c)
+    result = (*leading, *(axis.out for axis in axes[RANK - rank :]), o)
+    for name, shape in (("the padded images", padded), ("the result", result)):
         if math.prod(max(size, 1) for size in shape) > sys.maxsize // LARGEST_ITEM:
             raise ValueError(f"{name} would be too large to address: shape {shape}")
-    (sh, sw), (dh, dw) = strides, dilations
-    (top, bottom), (left, right) = pads
-    oh, ow = out
-    return Geometry(n, h, w, c, kh, kw, o, sh, sw, dh, dw, groups, top, bottom, left, right, oh, ow)
+    return geometry
 
 
 def out_array(value) -> np.ndarray:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from math import prod
+from typing import Any
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from .._plan.geometry import Geometry, extent
+from .._plan.geometry import Geometry
 from .._plan.parts import PART_BYTES, Part, cut
 
 PART_PRODUCTS = 1 << 26  # signals wait for them; integers' take a nanosecond each
@@ -20,29 +23,30 @@ def convolve(
     residual: np.ndarray | None,
     activation: str | None,
 ) -> None:
-    """Convolve images (N, H, W, C) into `out` (N, OH, OW, O), in the dtype of `filters`.
+    """Convolve images (N, D, H, W, C) into `out` (N, OD, OH, OW, O), in the dtype of `filters`.
 
     The windows of a part of the outputs are copied out for the product.
     """
     g, dtype = geometry, filters.dtype
-    # (KH, KW, C / groups, O) -> (groups, KH * KW * C / groups, O / groups)
-    matrices = filters.reshape(g.depth, g.groups, g.group_filters).transpose(1, 0, 2)
-    pixel = g.kh * g.kw * g.c * dtype.itemsize
+    # (.., C / groups, O) -> (groups, taps * C / groups, O / groups)
+    matrices = filters.reshape(g.products, g.groups, g.group_filters).transpose(1, 0, 2)
+    window = g.taps * g.c * dtype.itemsize
 
-    def fits(n: int, oh: int, ow: int) -> bool:
-        pixels = n * oh * ow
-        return pixels * pixel <= PART_BYTES and pixels * g.o * g.depth <= PART_PRODUCTS
+    def fits(*outs: int) -> bool:
+        pixels = prod(outs)
+        return pixels * window <= PART_BYTES and pixels * g.o * g.products <= PART_PRODUCTS
 
+    # Whether windows hold fewer pixels than the padded images, most of which no tap reads.
+    far = prod(axis.padded for axis in g.axes) > prod(axis.out * axis.kernel for axis in g.axes)
     with np.errstate(all="ignore"):
         if bias is not None:
             bias = bias.astype(dtype)  # copied: `out` may lie on it
         for part in cut(g, fits):
-            windows = _apart(g, images, part, dtype) if _far(g) else _adjoining(images, part, dtype)
-            shape = windows.shape[:3]
-            windows = windows.reshape(*shape, g.kh, g.kw, g.groups, g.group_channels)
-            rows = windows.transpose(5, 0, 1, 2, 3, 4, 6).reshape(g.groups, -1, g.depth)
-            result = np.matmul(rows, matrices)
-            result = result.transpose(1, 0, 2).reshape(*shape, g.o)
+            windows = _apart(g, images, part, dtype) if far else _adjoining(images, part, dtype)
+            windows = windows.reshape(-1, g.taps, g.groups, g.group_channels)
+            rows = windows.transpose(2, 0, 1, 3).reshape(g.groups, -1, g.products)
+            _, shape = part.geometry.shapes
+            result = np.matmul(rows, matrices).transpose(1, 0, 2).reshape(shape)
             if bias is not None:
                 result += bias
             if residual is not None:
@@ -50,39 +54,42 @@ def convolve(
             out[part.out] = activate(result, activation)
 
 
-def _far(geometry: Geometry) -> bool:
-    """Whether windows hold fewer pixels than the padded images, most of which no tap reads."""
-    g = geometry
-    height, width = g.h + g.top + g.bottom, g.w + g.left + g.right
-    return height * width > g.oh * g.kh * g.ow * g.kw
+# Axes of windows: N, three of outputs, three of taps, C.
+AXES = 1, 2, 3
 
 
 def _adjoining(images: np.ndarray, part: Part, dtype: np.dtype) -> np.ndarray:
-    """The windows (N, OH, OW, KH, KW, C) of a part, cut from its padded images."""
-    b = part.geometry
-    height, width = b.h + b.top + b.bottom, b.w + b.left + b.right
-    padded = np.zeros((b.n, height, width, b.c), dtype)
-    padded[:, b.top : b.top + b.h, b.left : b.left + b.w] = images[part.images]
-    windows = sliding_window_view(padded, (extent(b.kh, b.dh), extent(b.kw, b.dw)), axis=(1, 2))
-    windows = windows[:, :: b.sh, :: b.sw, :, :: b.dh, :: b.dw]
-    return windows.transpose(0, 1, 2, 4, 5, 3)
+    """The windows of a part, cut from its padded images."""
+    g = part.geometry
+    padded = np.zeros((g.n, *(axis.padded for axis in g.axes), g.c), dtype)
+    inside = (slice(axis.before, axis.before + axis.size) for axis in g.axes)
+    padded[(slice(None), *inside)] = images[part.images]
+    windows = sliding_window_view(padded, [axis.extent for axis in g.axes], axis=AXES)
+    every: Any = slice(None)
+    outputs = (slice(None, None, axis.stride) for axis in g.axes)
+    taps = (slice(None, None, axis.dilation) for axis in g.axes)
+    return np.moveaxis(windows[(every, *outputs, every, *taps)], 4, -1)
 
 
 def _apart(geometry: Geometry, images: np.ndarray, part: Part, dtype: np.dtype) -> np.ndarray:
-    """The windows (N, OH, OW, KH, KW, C) of a part, pixel by pixel: however large the strides,
-    dilations and padding are, no more is allocated than they hold."""
-    g, (n, y, x) = geometry, part.out
-
-    def taps(outputs: slice, stride: int, kernel: int, dilation: int, before: int) -> np.ndarray:
-        first = np.arange(outputs.start, outputs.stop) * stride - before
-        return np.add.outer(first, np.arange(kernel) * dilation).ravel()
-
-    rows, columns = taps(y, g.sh, g.kh, g.dh, g.top), taps(x, g.sw, g.kw, g.dw, g.left)
-    windows = np.zeros((n.stop - n.start, len(rows), len(columns), g.c), dtype)
-    ys, xs = (np.flatnonzero((at >= 0) & (at < size)) for at, size in ((rows, g.h), (columns, g.w)))
-    windows[:, ys[:, None], xs] = images[n][:, rows[ys][:, None], columns[xs]]
-    windows = windows.reshape(len(windows), -1, g.kh, x.stop - x.start, g.kw, g.c)
-    return windows.transpose(0, 1, 3, 2, 4, 5)
+    """The windows of a part, pixel by pixel: however large the strides, dilations and padding are,
+    no more is allocated than they hold."""
+    n, *outputs = part.out
+    taken, places, sizes = [], [], []
+    for axis, outs in zip(geometry.axes, outputs, strict=True):
+        first = np.arange(outs.start, outs.stop) * axis.stride - axis.before
+        taps = np.add.outer(first, np.arange(axis.kernel) * axis.dilation).ravel()
+        inside = np.flatnonzero((taps >= 0) & (taps < axis.size))
+        taken.append(taps[inside])
+        places.append(inside)
+        sizes += [len(first), axis.kernel]
+    n_taps = [sizes[i] * sizes[i + 1] for i in (0, 2, 4)]
+    windows = np.zeros((n.stop - n.start, *n_taps, geometry.c), dtype)
+    z, y, x = np.ix_(*taken)
+    to_z, to_y, to_x = np.ix_(*places)
+    windows[:, to_z, to_y, to_x] = images[n][:, z, y, x]
+    windows = windows.reshape(len(windows), *sizes, geometry.c)
+    return windows.transpose(0, 1, 3, 5, 2, 4, 6, 7)
 
 
 def fill(

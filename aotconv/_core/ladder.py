@@ -15,9 +15,9 @@ import importlib.util
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType, ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .._plan.registry import AOT_DTYPES, LEVELS, LOOP_DTYPES, Level, Row
 from .._plan.select import ABI
@@ -226,22 +226,31 @@ class Rung(NamedTuple):
     level: str
     jit: bool
 
-    def kernel(self, row: Row):
-        """The compiled function of `row`; None, with a warning, where numba fails."""
+    def task(self, row: Row) -> int | None:
+        """The address of the compiled task of `row`; None, with a warning, where numba fails."""
         if not self.jit:
-            return getattr(_module(LEVELS[row.level])[0], row.name)
-        function, fault = _compiled_here(row)
-        _warn_of_fall(active(), "numpy" if function is None else "jit", row.dtype, fault)
-        return function
+            return getattr(_module(LEVELS[row.level])[0], row.name)()
+        task, fault = _compiled_here(row)
+        _warn_of_fall(active(), "numpy" if task is None else "jit", row.dtype, fault)
+        return task
+
+    def run(self) -> Callable[..., None]:
+        """What runs jobs; rows of the rung were compiled before."""
+        if not self.jit:
+            return _module(LEVELS[self.level])[0].run  # type: ignore[union-attr]
+        from .._kernels.compile import jit_run
+
+        return jit_run()
 
 
 @functools.cache
-def _compiled_here(row: Row) -> tuple[Any, str]:
-    """A row compiled by numba, or None and what it says."""
+def _compiled_here(row: Row) -> tuple[int | None, str]:
+    """The address of a task compiled by numba, or None and what it says."""
     try:
-        from .._kernels.compile import jit_kernel
+        from .._kernels.compile import jit_run, jit_task
 
-        return jit_kernel(row), ""
+        jit_run()
+        return jit_task(row), ""
     except Exception as error:  # a broken installation may raise anything
         said = str(error).strip().partition("\n")[0]
         return None, f"numba fails: {type(error).__name__}: {said}"

@@ -8,18 +8,20 @@ function that computes it.
 
 from __future__ import annotations
 
+import copy
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._plan.family import Layer
-from .._plan.geometry import Geometry
-from .._plan.select import family_of, select
+from .._plan.geometry import RANK, Geometry
 from . import check, fallback, ladder, threads
-from .ladder import Rung
-from .layout import Layout
-from .pack import convert, copied, pack
-from .run import Compute, Kernel, Whole, decide
+from .dtypes import Reach, computed_in, native_name
+from .jobs import Layouts
+from .kernels import Kernels
+from .layout import Layout, View
+from .pack import convert, copied
+from .run import Compute, Whole
 
 KEPT_LAYOUTS = 64  # a layer meets few layouts; one that meets many forgets them
 KEPT_LAYERS, KEPT_BYTES = 64, 4096  # that `kept` keeps, and of the weights of each
@@ -28,9 +30,9 @@ KEPT_LAYERS, KEPT_BYTES = 64, 4096  # that `kept` keeps, and of the weights of e
 class Options(NamedTuple):
     """The options of a layer, checked, in their canonical form: equal where they mean the same."""
 
-    strides: tuple[int, int]
+    strides: tuple[int, ...]
     padding: Any
-    dilations: tuple[int, int]
+    dilations: tuple[int, ...]
     groups: int
     data_format: str
     activation: str | None
@@ -38,24 +40,39 @@ class Options(NamedTuple):
 
 
 def checked(
-    filters, bias, strides, padding, dilations, groups, data_format, activation, algorithm
+    rank,
+    filters,
+    bias,
+    strides,
+    padding,
+    padding_mode,
+    padding_value,
+    dilations,
+    groups,
+    data_format,
+    filter_format,
+    activation,
+    dtype,
+    saturate,
+    algorithm,
 ) -> tuple[np.ndarray, np.ndarray | None, Options]:
-    """What makes a layer, of arguments as the user gave them."""
-    filters = check.filters_array(filters)
-    n_filters = filters.shape[3]
+    """What makes a layer of so many spatial axes, of arguments as the user gave them."""
+    check.not_built(padding_mode, padding_value, dtype, saturate)
+    filters = check.filters_array(filters, check.filter_format(filter_format, rank))
+    n_filters = filters.shape[-1]
     bias = check.bias_array(bias, n_filters)
     options = Options(
-        check.pair("strides", strides, 1),
-        check.padding(padding),
-        check.pair("dilations", dilations, 1),
+        check.numbers("strides", strides, rank, 1),
+        check.padding(padding, rank),
+        check.numbers("dilations", dilations, rank, 1),
         check.filter_groups(groups, n_filters),
-        check.data_format(data_format),
+        check.data_format(data_format, rank),
         check.activation(activation),
         check.algorithm(algorithm),
     )
     if options.algorithm == "winograd":
         o = options
-        check.winograd_layer(filters.shape, o.strides, o.dilations, o.groups)
+        check.winograd_layer(filters.shape[:-2], o.strides, o.dilations, o.groups)
     return filters, bias, options
 
 
@@ -75,18 +92,21 @@ def _layout(array: np.ndarray) -> tuple:
 
 
 class Convolution:
-    """Checked filters and options, and the weights packed for each kernel that asked for them."""
+    """Checked filters and options, and what was decided for the arrays that they met."""
 
     def __init__(self, filters: np.ndarray, bias: np.ndarray | None, options: Options) -> None:
         self._filters, self._bias, self._options = filters, bias, options
+        self._rank = filters.ndim - 2
         self._dtypes = [each.dtype for each in (filters, bias) if each is not None]
         check.real_activation(options.activation, self._dtypes, "filters or bias")
-        self._weights: dict[tuple[Rung | None, str], Any] = {}
+        self._reach = Reach(filters, bias)
+        self._kernels = Kernels(filters, bias, options.activation, options.algorithm)
+        self._copies: dict[str, np.ndarray] = {}  # of the filters, for NumPy
         self._decisions: dict[tuple, Decision] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        # Packed weights are known by their address, which belongs to this object alone.
-        return {**self.__dict__, "_weights": {}, "_decisions": {}}
+        kernels = copy.copy(self._kernels)  # with weights of its own
+        return {**self.__dict__, "_kernels": kernels, "_copies": {}, "_decisions": {}}
 
     def convolve(self, images, out, residual, n_threads) -> np.ndarray:
         """The result of arguments as the user gave them."""
@@ -118,51 +138,35 @@ class Convolution:
         return out
 
     def result_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The result's shape for images of a shape of 3 or 4 axes."""
-        batch = shape if len(shape) == 4 else (1, *shape)
-        return self._result_shape(self._geometry(self._channels_last(batch)), len(shape))
+        """The result's shape for images of a shape."""
+        return self._result_shape(self._geometry(shape), shape)
 
-    def _channels_last(self, axes: tuple) -> tuple:
-        """What belongs to each of 4 axes, in the order N, H, W, C."""
-        first = self._options.data_format == "NCHW"
-        return (axes[0], *axes[2:], axes[1]) if first else axes
+    def _channels_first(self) -> bool:
+        return not self._options.data_format.endswith("C")
 
     def _geometry(self, shape: tuple[int, ...]) -> Geometry:
-        o = self._options
-        sizes = shape, self._filters.shape
-        return check.geometry(*sizes, o.strides, o.padding, o.dilations, o.groups)
+        """The sizes for images of a shape, leading axes taken as one."""
+        sizes, o = list(shape), self._options
+        if self._channels_first():
+            sizes.append(sizes.pop(-self._rank - 1))
+        filters = self._filters.shape
+        return check.geometry(tuple(sizes), filters, o.strides, o.padding, o.dilations, o.groups)
 
-    def _result_shape(self, geometry: Geometry, ndim: int) -> tuple[int, ...]:
-        g = geometry
-        nhwc = (g.n, g.oh, g.ow, g.o)
-        shape = (g.n, g.o, g.oh, g.ow) if self._options.data_format == "NCHW" else nhwc
-        return shape[4 - ndim :]
-
-    def _nhwc(self, array: np.ndarray) -> np.ndarray:
-        """Images, or a result, as an array (N, H, W, C)."""
-        if array.ndim == 3:
-            array = array[np.newaxis]
-        return array.transpose(0, 2, 3, 1) if self._options.data_format == "NCHW" else array
-
-    def _layout_nhwc(self, layout: Layout) -> Layout:
-        """The layout of what `_nhwc` makes of an array."""
-        shape, strides = layout.shape, layout.strides
-        if len(shape) == 3:
-            shape, strides = (1, *shape), (0, *strides)
-        shape, strides = self._channels_last(shape), self._channels_last(strides)
-        return layout._replace(shape=shape, strides=strides)
+    def _result_shape(self, geometry: Geometry, shape: tuple[int, ...]) -> tuple[int, ...]:
+        outs = tuple(axis.out for axis in geometry.axes[RANK - self._rank :])
+        leading, o = shape[: len(shape) - self._rank - 1], geometry.o
+        return (*leading, o, *outs) if self._channels_first() else (*leading, *outs, o)
 
     def _decide(self, key: tuple) -> Decision:
         """Check all that depends on layouts, and decide what computes; kept."""
         images, out, residual = (None if each is None else Layout(*each) for each in key[1:])
         assert images is not None
         options = self._options
-        check.images_axes(images.shape)
+        check.images_axes(images.shape, self._rank)
         check.real_activation(options.activation, [images.dtype], "images")
-        batch = self._layout_nhwc(images)
-        geometry = self._geometry(batch.shape)
+        geometry = self._geometry(images.shape)
         dtype = np.result_type(images.dtype, *self._dtypes)
-        shape = self._result_shape(geometry, len(images.shape))
+        shape = self._result_shape(geometry, images.shape)
         if residual is not None:
             check.residual_fits(residual, shape, dtype)
         if out is not None:
@@ -170,7 +174,8 @@ class Convolution:
         if options.algorithm == "winograd":
             check.winograd_dtype(dtype)
         with np.errstate(all="ignore"):  # of weights that are converted
-            microseconds, compute = self._computing(geometry, dtype, batch, out, residual)
+            arrays = Layouts(images, out or Layout.new(shape, dtype), residual)
+            microseconds, compute = self._computing(geometry, dtype, arrays)
         overlaps = out is not None and check.may_overlap_itself(out)
         if len(self._decisions) >= KEPT_LAYOUTS:
             self._decisions.clear()
@@ -179,78 +184,63 @@ class Convolution:
         return decision
 
     def _computing(
-        self,
-        geometry: Geometry,
-        dtype: np.dtype,
-        images: Layout,
-        out: Layout | None,
-        residual: Layout | None,
+        self, geometry: Geometry, dtype: np.dtype, arrays: Layouts
     ) -> tuple[float, Compute]:
         """What computes, and how long it takes on one thread, roughly."""
-        options, result = self._options, (geometry.n, geometry.oh, geometry.ow, geometry.o)
-        name = "float32" if dtype == np.float16 else dtype.newbyteorder("=").name
-        if 0 in result:
+        if 0 in arrays.out.shape:
             return 0.0, lambda *_: None
-        if geometry.depth == 0:
-            return 0.0, self._fill(name)
-        rung = ladder.rung(name)
-        kernel = None if rung is None else self._kernel(rung, name)
-        if kernel is None:
-            if options.algorithm == "winograd":
-                raise ValueError(
-                    "algorithm 'winograd' needs compiled kernels or numba, "
-                    f"and {ladder.active().name!r} computes: use 'auto'"
-                )
-            return 0.0, self._by_numpy(geometry, name)
-        new = Layout.new(self._result_shape(geometry, 4), dtype)
-        target = self._layout_nhwc(out or new)
-        more = None if residual is None else self._layout_nhwc(residual)
-        microseconds, compute = decide(kernel, geometry, images, target, more)
-        return microseconds, compute if isinstance(compute, Whole) else self._of_nhwc(compute)
-
-    def _of_nhwc(self, compute: Compute) -> Compute:
-        """What computes from arrays of this layer's data format, made of what does from NHWC."""
-
-        def computed(images, out, residual, threads: int) -> None:
-            more = None if residual is None else self._nhwc(residual)
-            compute(self._nhwc(images), self._nhwc(out), more, threads)
-
-        return computed
+        residual = None if arrays.residual is None else arrays.residual.dtype
+        computed = computed_in(dtype, arrays.images.dtype, residual, self._reach)
+        exact = native_name(dtype) if dtype.kind in "iuc" else computed  # NumPy computes these, too
+        if geometry.products == 0:
+            return 0.0, self._fill(exact)
+        known = [each for each in arrays if each is not None]
+        view = View.of(known, self._rank, self._channels_first())
+        times = prod(view.outer)
+        geometry = geometry._replace(n=geometry.n // times)
+        rung = ladder.rung(computed)
+        found = (
+            None if rung is None else self._kernels.decide(rung, computed, geometry, arrays, view)
+        )
+        if found is not None:
+            microseconds, compute, view = found
+            if isinstance(compute, Whole) and not view.outer:
+                return microseconds, compute
+            return microseconds * times, _of_views(compute, view)
+        if self._options.algorithm == "winograd":
+            raise ValueError(
+                "algorithm 'winograd' needs compiled kernels or numba, "
+                f"and {ladder.active().name!r} computes: use 'auto'"
+            )
+        return 0.0, _of_views(self._by_numpy(geometry, exact), view)
 
     def _fill(self, dtype: str) -> Compute:
+        """What a convolution without channels gives."""
         bias, activation = self._bias, self._options.activation
-        return self._of_nhwc(
-            lambda _, out, residual, __: fallback.fill(bias, out, residual, activation, dtype)
-        )
+        if bias is not None and self._channels_first():
+            bias = bias.reshape(-1, *[1] * self._rank)
+        return lambda _, out, residual, __: fallback.fill(bias, out, residual, activation, dtype)
 
     def _by_numpy(self, geometry: Geometry, dtype: str) -> Compute:
-        filters = self._weights.get((None, dtype))
+        filters = self._copies.get(dtype)
         if filters is None:
             # Of the same dtype, too: `out` may lie on the user's.
-            filters = self._weights[None, dtype] = copied(self._filters, dtype)
+            filters = self._copies[dtype] = copied(self._filters, dtype)
         bias, activation = self._bias, self._options.activation
-        return self._of_nhwc(
-            lambda images, out, residual, _: fallback.convolve(
-                geometry, images, filters, bias, out, residual, activation
-            )
+        return lambda images, out, residual, _: fallback.convolve(
+            geometry, images, filters, bias, out, residual, activation
         )
 
-    def _kernel(self, rung: Rung, dtype: str) -> Kernel | None:
-        """The kernel for a dtype, with the weights packed for it, kept; None where it fails."""
-        kernel = self._weights.get((rung, dtype))
-        if kernel is None:
-            o = self._options
-            kh, kw, channels, n_filters = self._filters.shape
-            sizes = kh, kw, channels, n_filters, o.groups
-            layer = Layer(*sizes, o.strides, o.dilations, o.algorithm)
-            row = select(layer, dtype, rung.level)
-            family, function = family_of(row), rung.kernel(row)
-            if function is None:
-                return None
-            packed = pack(family.packing(row, layer), dtype, self._filters, self._bias)
-            kernel = Kernel(row, family, function, packed, o.activation)
-            self._weights[rung, dtype] = kernel
-        return kernel
+
+def _of_views(compute: Compute, view: View) -> Compute:
+    """What computes from arrays as users have them, made of what does from views of them."""
+
+    def computed(images, out, residual, threads: int) -> None:
+        for index in np.ndindex(*view.outer):
+            more = None if residual is None else view.array(residual[index])
+            compute(view.array(images[index]), view.array(out[index]), more, threads)
+
+    return computed
 
 
 _kept: dict[tuple, Convolution] = {}

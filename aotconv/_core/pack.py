@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -45,10 +46,10 @@ def copied(array: np.ndarray, dtype: str | None = None) -> np.ndarray:
 
 
 def pack(packing: Packing, dtype: str, filters: np.ndarray, bias: np.ndarray | None) -> Packed:
-    """Pack filters (KH, KW, C / groups, O) and bias (O,), converted to a dtype."""
+    """Pack filters (.., C / groups, O) and bias (O,), converted to a dtype."""
     if not filters.flags.c_contiguous:
         filters = copied(filters)
-    n_filters = filters.shape[3]
+    n_filters = filters.shape[-1]
     biases = np.zeros((1, n_filters), dtype)
     if bias is not None:
         biases[:] = bias
@@ -57,6 +58,34 @@ def pack(packing: Packing, dtype: str, filters: np.ndarray, bias: np.ndarray | N
     memory, lead = store(packing, biases, rows, filters.shape)  # type: ignore[operator]
     finite = all(np.isfinite(some.min()) and np.isfinite(some.max()) for _, some in _some(rows))
     return Packed(memory.ctypes.data, lead * memory.itemsize, memory, finite)
+
+
+def pack_channels(
+    packing: Packing, dtype: str, filters: np.ndarray, bias: np.ndarray | None
+) -> list[Packed]:
+    """The filters of a channelwise layer, each packed as of a layer of its own."""
+    n_filters = filters.shape[-1]
+    biases = np.zeros(n_filters, dtype)
+    if bias is not None:
+        biases[:] = bias
+    rows = filters.reshape(-1, n_filters)
+    if not isinstance(packing, Repeated):
+        each = ((filters[..., i : i + 1], biases[i : i + 1]) for i in range(n_filters))
+        return [pack(packing, dtype, *one) for one in each]
+    # All at once: there may be thousands.
+    kind = np.dtype(dtype)
+    lead = round_up(packing.zeros * kind.itemsize, ALIGNMENT) // kind.itemsize
+    size = round_up((1 + len(rows)) * packing.width * kind.itemsize, ALIGNMENT) // kind.itemsize
+    memory = _aligned(n_filters * (lead + size), kind).reshape(n_filters, lead + size)
+    memory[:, :lead] = 0
+    used = memory[:, lead : lead + (1 + len(rows)) * packing.width]
+    target = used.reshape(n_filters, -1, packing.width)
+    target[:, 0] = biases[:, np.newaxis]
+    target[:, 1:] = rows.T[:, :, np.newaxis]
+    finite = bool(np.isfinite(rows).all())
+    address, step = memory.ctypes.data, memory.strides[0]
+    offset = lead * kind.itemsize
+    return [Packed(address + i * step, offset, memory, finite) for i in range(n_filters)]
 
 
 def _some(rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -86,10 +115,10 @@ def _aligned(size: int, dtype: np.dtype) -> np.ndarray:
 def _panels(
     packing: Panels, biases: np.ndarray, rows: np.ndarray, shape: tuple[int, ...]
 ) -> tuple[np.ndarray, int]:
-    n_filters, dtype = shape[3], biases.dtype
+    n_filters, dtype = shape[-1], biases.dtype
     columns, width = packing.columns, packing.width
     times, a_time = ceil_div(n_filters, columns), ceil_div(columns, width)
-    depth = INPUT**2 * shape[2] if packing.winograd else len(rows)
+    depth = INPUT**2 * shape[-2] if packing.winograd else len(rows)
     order = np.array(packing.order, np.int32).view(dtype)
     zeros = packing.zeros + round_up(order.size, ALIGNMENT // dtype.itemsize)
     memory, lead = _memory(zeros, times * a_time * (1 + depth) * width, dtype)
@@ -168,7 +197,7 @@ def _repeated(
     packing: Repeated, biases: np.ndarray, rows: np.ndarray, shape: tuple[int, ...]
 ) -> tuple[np.ndarray, int]:
     memory, lead = _memory(packing.zeros, (1 + len(rows)) * packing.width, biases.dtype)
-    columns = np.arange(packing.width) % shape[3]
+    columns = np.arange(packing.width) % shape[-1]
     target = memory[lead:].reshape(-1, packing.width)
     target[0] = biases[0, columns]
     for first, values in _some(rows):
@@ -180,7 +209,8 @@ def _products(
     packing: Products, biases: np.ndarray, rows: np.ndarray, shape: tuple[int, ...]
 ) -> tuple[np.ndarray, int]:
     """Lane ``o * share + k`` is column o's k-th."""
-    kh, kw, channels, n_filters = shape
+    *outer, kw, channels, n_filters = shape
+    kh = prod(outer)  # rows of all planes
     share, products = packing.share, kw * channels
     whole, rest = divmod(products, share)
     memory, lead = _memory(0, (1 + kh * (whole + rest)) * packing.width, biases.dtype)

@@ -5,24 +5,32 @@ from __future__ import annotations
 import functools
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numba
 
 from .._plan.registry import Row
-from .team import run_tasks
+from .team import run_jobs, task_address
 
-# Of `kernel` below: addresses and the number of threads; see `run_tasks`.
-SIGNATURE = f"void({', '.join(['int64'] * 8)})"
+# Of `kernel` and of `run` below.
+KERNEL_SIGNATURE = "int64()"
+RUN_SIGNATURE = f"void({', '.join(['int64'] * 7)})"
 
 
 def python_kernel(row: Row):
-    """The Python function of a row, to be compiled with SIGNATURE."""
+    """The Python function that gives the address of a row's task, to be compiled with
+    KERNEL_SIGNATURE."""
 
-    def kernel(plan, images, weights, out, residual, staging, threads, gomp_parallel):
-        run_tasks(row, plan, images, weights, out, residual, staging, threads, gomp_parallel)
+    def kernel():
+        return task_address(row)
 
     kernel.__name__ = kernel.__qualname__ = f"{row.name}_{row.level}"
     return kernel
+
+
+def run(jobs, images, out, residual, staging, threads, gomp_parallel):
+    """What runs jobs, to be compiled with RUN_SIGNATURE."""
+    run_jobs(jobs, images, out, residual, staging, threads, gomp_parallel)
 
 
 @functools.cache
@@ -36,18 +44,33 @@ def _sources_digest() -> str:
 
 
 @functools.cache
-def jit_kernel(row: Row):
-    """A row compiled for this machine by numba; the result is cached on disk, if it can be."""
+def jit_task(row: Row) -> int:
+    """The address of a row's task, compiled for this machine by numba."""
+    return _jit(python_kernel(row), KERNEL_SIGNATURE)()
+
+
+@functools.cache
+def jit_run():
+    """What runs jobs, compiled for this machine by numba."""
+    return _jit(run, RUN_SIGNATURE)
+
+
+_compiled: list[Any] = []  # tasks are known by their addresses alone
+
+
+def _jit(function, signature: str):
+    """A function compiled by numba; the result is cached on disk, if it can be."""
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # njit would hand the Python function back
         raise RuntimeError("its configuration keeps it from compiling")
-    kernel = python_kernel(row)
-    kernel.__qualname__ += "_" + _sources_digest()
+    function.__qualname__ += "_" + _sources_digest()
     try:
-        return numba.njit(SIGNATURE, cache=True, error_model="numpy")(kernel)
+        compiled = numba.njit(signature, cache=True, error_model="numpy")(function)
     except Exception:
         # No folder for the cache may be written, its disk is full, or what lies there is damaged.
         # What else went wrong goes wrong again.
-        return numba.njit(SIGNATURE, error_model="numpy")(kernel)
+        compiled = numba.njit(signature, error_model="numpy")(function)
+    _compiled.append(compiled)
+    return compiled
 
 
 def abi():

@@ -9,11 +9,7 @@ channels, the windows of a tile are copied between zeros.  Of more, taps outside
 of zeros.  Of many, and if the plan says so, a tap is multiplied for those pixels alone that have
 it inside.
 
-Where the pixels of a row lie side by side instead of the channels (NCHW), a task transposes the
-rows that it needs into staging memory, between zeros, and reads them there.  It writes such an
-output to staging memory, and transposes it from there.
-
-An output element is always summed in the same order (bias, then kernel row, kernel column,
+An output element is always summed in the same order (bias, then kernel plane, row, column,
 channel), whatever the blocks, tiles, layouts and threads are.
 """
 
@@ -23,7 +19,7 @@ from collections import namedtuple
 
 from numba.extending import register_jitable
 
-from .._plan.dense import COPIED, NO_BORDER, SKIPPED, STAGED_GAP, TILE_FIELDS, ZEROS
+from .._plan.dense import COPIED, NO_BORDER, PIXEL_WORDS, SKIPPED, TILE_FIELDS, ZEROS
 from .epilogue import NO_ACTIVATION
 from .panel import multiply_groups, multiply_run, start_sums, store_sums
 from .runtime import (
@@ -36,7 +32,6 @@ from .runtime import (
     word,
     zero_bytes,
 )
-from .transpose import pack, unpack
 
 TILE = Record(*TILE_FIELDS)
 write_tile = TILE.writer()
@@ -123,26 +118,17 @@ def tiles(
 compute_tiles = tile_intrinsic(tiles)
 
 
-# A task: its pixels, columns `begin` to `end` of rows; its panels; and their filters.
-Task = namedtuple(
-    "Task", "first_pixel pixels begin end first_panel last_panel first_filter last_filter"
-)
+# A task: its pixels and its panels.
+Task = namedtuple("Task", "first_pixel pixels first_panel last_panel")
 # The tables of a task, addresses in scratch memory.  A word a pixel, and for as many as a tile
 # reads behind the last one: where it is written; where its window's first tap lies, even if
-# outside; that tap's row and column; the cache lines that are to be fetched.  A word a tap: its
-# bytes from the first.  A TILE for each tile.  And the rest.
-Tables = namedtuple("Tables", "outs windows tops lefts lines shifts tiles rest")
-# The bytes from a pixel to the next, and from a tap to the one below, of the pixels that tiles read
-# and write: in place or in staging memory; in the latter also the outputs' bytes.
-Strides = namedtuple("Strides", "image_x tap_y out_x staged_outs")
+# outside; that tap's plane, row and column.  A word a tap: its bytes from the first.  A TILE for
+# each tile.  And the rest.
+Tables = namedtuple("Tables", "outs windows fronts tops lefts shifts tiles rest")
 # Some taps of a step of the reduction.
 Taps = namedtuple("Taps", "first count")
-
-
-@register_jitable
-def is_planar(row, stride):
-    """Whether channels so many bytes apart do not lie side by side, so that they are staged."""
-    return row.permuted == 0 and stride != row.itemsize
+# A place in a window, or the first tap's in the image.
+Place = namedtuple("Place", "z y x")
 
 
 @chapter
@@ -152,59 +138,83 @@ def task_of(row, plan, index):
     group_panels = ceil_div(plan.group_filters, row.channels)
     panels = ceil_div(plan.groups, plan.panel_groups) * group_panels
     panel_blocks = ceil_div(panels, plan.task_panels)
-    pixel_task = index // panel_blocks
-    begin, end = 0, plan.ow
-    if plan.task_columns > 0:
-        column_blocks = ceil_div(plan.ow, plan.task_columns)
-        y = pixel_task // column_blocks * plan.task_rows
-        begin = pixel_task % column_blocks * plan.task_columns
-        end = min(begin + plan.task_columns, plan.ow)
-        first_pixel = y * plan.ow + begin
-        pixels = min(plan.task_rows, plan.pixels // plan.ow - y) * (end - begin)
-    else:
-        first_pixel = pixel_task * plan.task_pixels
-        pixels = min(plan.task_pixels, plan.pixels - first_pixel)
-    first = index % panel_blocks * plan.task_panels
-    last = min(first + plan.task_panels, panels)
-    first_filter = first // group_panels * plan.group_filters
-    first_filter += first % group_panels * row.channels
-    last_filter = last // group_panels * plan.group_filters + last % group_panels * row.channels
-    last_filter = min(last_filter, plan.groups * plan.group_filters)
-    return Task(first_pixel, pixels, begin, end, first, last, first_filter, last_filter)
+    first_pixel = index // panel_blocks * plan.task_pixels
+    first_panel = index % panel_blocks * plan.task_panels
+    return Task(
+        first_pixel=first_pixel,
+        pixels=min(plan.task_pixels, plan.pixels - first_pixel),
+        first_panel=first_panel,
+        last_panel=min(first_panel + plan.task_panels, panels),
+    )
 
 
 @chapter
 def tables_in(row, plan, scratch):
     """How scratch memory is used."""
     entries = 8 * (plan.task_pixels + row.pixels)
-    windows = scratch + entries
-    tops = windows + entries
-    lefts = tops + entries
-    shifts = lefts + entries
-    lines, tiles = scratch, shifts + 8 * plan.block_taps  # nothing to fetch but what is written
-    if is_planar(row, plan.out_c):
-        lines, tiles = tiles, tiles + entries
-    rest = tiles + TILE_BYTES * ceil_div(plan.task_pixels, row.pixels)
-    return Tables(scratch, windows, tops, lefts, lines, shifts, tiles, rest)
-
-
-@chapter
-def strides_of(row, plan):
-    image_x, tap_y, out_x, staged_outs = plan.image_x, plan.dh * plan.image_y, plan.out_x, 0
-    if is_planar(row, plan.out_c):
-        out_x = plan.task_panels * row.channels * row.itemsize + STAGED_GAP
-        staged_outs = plan.task_pixels * out_x
-    if is_planar(row, plan.image_c):
-        image_x = plan.groups * plan.group_channels * row.itemsize
-        tap_y = ((plan.task_columns - 1) * plan.sw + (plan.kw - 1) * plan.dw + 1) * image_x
-    return Strides(image_x, tap_y, out_x, staged_outs)
+    shifts = scratch + PIXEL_WORDS * entries
+    tiles = shifts + 8 * plan.block_taps
+    return Tables(
+        outs=scratch,
+        windows=scratch + entries,
+        fronts=scratch + 2 * entries,
+        tops=scratch + 3 * entries,
+        lefts=scratch + 4 * entries,
+        shifts=shifts,
+        tiles=tiles,
+        rest=tiles + TILE_BYTES * ceil_div(plan.task_pixels, row.pixels),
+    )
 
 
 @register_jitable
-def window_leaves(plan, top, left):
-    """Whether a window, whose first tap is at row `top` and column `left`, leaves the image."""
-    last_y, last_x = top + (plan.kh - 1) * plan.dh, left + (plan.kw - 1) * plan.dw
-    return top < 0 or last_y >= plan.h or left < 0 or last_x >= plan.w
+def corner_of(tables, pixel):
+    """Where the first tap of a pixel's window is in the image."""
+    return Place(word(tables.fronts, pixel), word(tables.tops, pixel), word(tables.lefts, pixel))
+
+
+@register_jitable
+def first_leaving(plan):
+    """The first corner along each axis whose window leaves the image behind."""
+    return Place(
+        plan.d - (plan.kd - 1) * plan.dd,
+        plan.h - (plan.kh - 1) * plan.dh,
+        plan.w - (plan.kw - 1) * plan.dw,
+    )
+
+
+@register_jitable
+def window_leaves(corner, behind):
+    """Whether a window leaves the image; `behind` is `first_leaving`, known before the loop."""
+    before = corner.z < 0 or corner.y < 0 or corner.x < 0
+    return before or corner.z >= behind.z or corner.y >= behind.y or corner.x >= behind.x
+
+
+@register_jitable
+def is_inside(plan, corner, tap):
+    """Whether a tap of a window is in the image."""
+    z, y, x = corner.z + tap.z * plan.dd, corner.y + tap.y * plan.dh, corner.x + tap.x * plan.dw
+    inside = z >= 0 and z < plan.d and y >= 0 and y < plan.h
+    return inside and x >= 0 and x < plan.w
+
+
+@register_jitable
+def tap_of(plan, index):
+    """The tap of that number, in the order of summation."""
+    row = index // plan.kw
+    plane = row // plan.kh
+    return Place(plane, row - plane * plan.kh, index - row * plan.kw)
+
+
+@register_jitable
+def next_tap(plan, tap):
+    z, y, x = tap.z, tap.y, tap.x + 1
+    if x == plan.kw:
+        x = 0
+        y += 1
+    if y == plan.kh:
+        y = 0
+        z += 1
+    return Place(z, y, x)
 
 
 @chapter
@@ -214,15 +224,14 @@ def point_at_zeros(row, plan, tables, first, pixels, taps, zeros, table):
 
     table : address of MR words for each tap.
     """
-    for tap in range(taps.count):
-        ky = (taps.first + tap) // plan.kw
-        dy, dx = ky * plan.dh, (taps.first + tap - ky * plan.kw) * plan.dw
+    tap = tap_of(plan, taps.first)
+    for t in range(taps.count):
         for i in range(pixels):
-            y, x = word(tables.tops, first + i) + dy, word(tables.lefts, first + i) + dx
             address = word(tables.windows, first + i)
-            if y < 0 or y >= plan.h or x < 0 or x >= plan.w:
-                address = zeros - word(tables.shifts, tap)
-            set_word(table, tap * row.pixels + i, address)
+            if not is_inside(plan, corner_of(tables, first + i), tap):
+                address = zeros - word(tables.shifts, t)
+            set_word(table, t * row.pixels + i, address)
+        tap = next_tap(plan, tap)
 
 
 @chapter
@@ -233,150 +242,67 @@ def copy_windows(row, plan, tables, first, pixels, table):
     table : address of MR words for each kernel row, and of memory for as many windows behind them.
     """
     pixel_bytes = plan.group_channels * row.itemsize
-    copy = table + 8 * row.pixels * plan.kh
+    copy = table + 8 * row.pixels * plan.kd * plan.kh
     for i in range(pixels):
-        top, left = word(tables.tops, first + i), word(tables.lefts, first + i)
-        before = min(max(-left, 0), plan.kw)
-        behind = max(min(plan.kw, plan.w - left), before)
-        for ky in range(plan.kh):
-            shift = word(tables.shifts, ky * plan.kw)
-            set_word(table, ky * row.pixels + i, copy - shift)
-            y = top + ky * plan.dh
-            if y < 0 or y >= plan.h:
-                zero_bytes(copy, plan.kw * pixel_bytes)
-            else:
-                source = word(tables.windows, first + i) + shift + before * pixel_bytes
-                zero_bytes(copy, before * pixel_bytes)
-                copy_bytes(copy + before * pixel_bytes, source, (behind - before) * pixel_bytes)
-                zero_bytes(copy + behind * pixel_bytes, (plan.kw - behind) * pixel_bytes)
-            copy += plan.kw * pixel_bytes
+        corner = corner_of(tables, first + i)
+        before = min(max(-corner.x, 0), plan.kw)
+        behind = max(min(plan.kw, plan.w - corner.x), before)
+        kernel_row = 0
+        for kz in range(plan.kd):
+            z = corner.z + kz * plan.dd
+            for ky in range(plan.kh):
+                shift = word(tables.shifts, kernel_row * plan.kw)
+                set_word(table, kernel_row * row.pixels + i, copy - shift)
+                y = corner.y + ky * plan.dh
+                if z < 0 or z >= plan.d or y < 0 or y >= plan.h:
+                    zero_bytes(copy, plan.kw * pixel_bytes)
+                else:
+                    source = word(tables.windows, first + i) + shift + before * pixel_bytes
+                    zero_bytes(copy, before * pixel_bytes)
+                    copy_bytes(copy + before * pixel_bytes, source, (behind - before) * pixel_bytes)
+                    zero_bytes(copy + behind * pixel_bytes, (plan.kw - behind) * pixel_bytes)
+                copy += plan.kw * pixel_bytes
+                kernel_row += 1
 
 
 @chapter
-def pack_row(row, plan, images, target, n, y, left, columns):
-    """Transpose a piece of a row whose pixels lie side by side into one whose channels do.
-
-    target : address of `columns` pixels.
-    n, y, left : image, row and first column; what lies outside the image is zeros.
-    """
-    channels = plan.groups * plan.group_channels
-    pixel_bytes = channels * row.itemsize
-    before = min(max(-left, 0), columns)
-    behind = max(min(columns, plan.w - left), before)
-    if y < 0 or y >= plan.h:
-        before, behind = columns, columns
-    zero_bytes(target, before * pixel_bytes)
-    place = target + before * pixel_bytes
-    source = images + n * plan.image_n + y * plan.image_y + (left + before) * row.itemsize
-    pack(
-        row,
-        source=source,
-        source_step=plan.image_c,
-        target=place,
-        target_step=pixel_bytes,
-        rows=channels,
-        columns=behind - before,
-    )
-    zero_bytes(target + behind * pixel_bytes, (columns - behind) * pixel_bytes)
-
-
-@register_jitable
-def move_outputs(row, plan, task, out, staged, out_x, inwards):
-    """Copy a task's outputs from staging memory to their places, or with `inwards` the other way.
-
-    out, staged : addresses of the first element, and of the task's first.
-    out_x : bytes from a staged pixel to the next.
-    """
-    itemsize = row.itemsize
-    filters = task.last_filter - task.first_filter
-    y = task.first_pixel // plan.ow
-    n = y // plan.oh
-    y -= n * plan.oh
-    rows_adjoin = task.end - task.begin == plan.ow and plan.out_y == plan.ow * itemsize
-    first = 0
-    while first < task.pixels:
-        some, rows = task.end - task.begin, 1
-        if rows_adjoin:
-            some = min(task.pixels - first, (plan.oh - y) * plan.ow)
-            rows = some // plan.ow
-        place = staged + first * out_x
-        at = out + n * plan.out_n + y * plan.out_y + task.begin * itemsize
-        at += task.first_filter * plan.out_c
-        if inwards:
-            pack(
-                row,
-                source=at,
-                source_step=plan.out_c,
-                target=place,
-                target_step=out_x,
-                rows=filters,
-                columns=some,
-            )
-        else:
-            unpack(
-                row,
-                source=place,
-                source_step=out_x,
-                target=at,
-                target_step=plan.out_c,
-                rows=some,
-                columns=filters,
-                ahead=at // itemsize % row.lanes,
-            )
-        first += some
-        y += rows
-        if y == plan.oh:
-            y = 0
-            n += 1
-
-
-@chapter
-def point_at_pixels(row, plan, task, tables, strides, images, out, staging):
-    """Write the tables of a task's pixels; where images are planar, pack their rows."""
-    packed = staging + 2 * strides.staged_outs
+def point_at_pixels(row, plan, task, tables, images, out):
+    """Write the tables of a task's pixels."""
+    sw, step, out_x = plan.sw, plan.sw * plan.image_x, plan.out_x
     y = task.first_pixel // plan.ow
     x = task.first_pixel - y * plan.ow
-    n = y // plan.oh
-    y -= n * plan.oh
+    z = y // plan.oh
+    y -= z * plan.oh
+    n = z // plan.od
+    z -= n * plan.od
     first = 0
     while first < task.pixels:
-        some = min(task.pixels - first, task.end - x)
-        top, left = y * plan.sh - plan.top, x * plan.sw - plan.left
-        window = images + n * plan.image_n + top * plan.image_y + left * plan.image_x
-        target = out + n * plan.out_n + y * plan.out_y + x * plan.out_x
-        if is_planar(row, plan.image_c):
-            rows = plan.kh  # to be packed; of the next output row those that this one had not
-            if first > 0:
-                if y > 0 and plan.dh == 1:
-                    rows = min(plan.sh, plan.kh)
-                packed += rows * strides.tap_y
-            window = packed
-            columns = (some - 1) * plan.sw + (plan.kw - 1) * plan.dw + 1
-            for ky in range(plan.kh - rows, plan.kh):
-                place = packed + ky * strides.tap_y
-                pack_row(row, plan, images, place, n, top + ky * plan.dh, left, columns)
-        if is_planar(row, plan.out_c):
-            for p in range(some):  # of so many lines as a vector has pixels, the p-th
-                line = target + (p - p % row.lanes) * row.itemsize
-                line += p % row.lanes * row.vectors * plan.out_c
-                set_word(tables.lines, first + p, line)
-            target = staging + first * strides.out_x - task.first_filter * row.itemsize
+        some = min(task.pixels - first, plan.ow - x)
+        front, top, left = z * plan.sd - plan.front, y * plan.sh - plan.top, x * plan.sw - plan.left
+        window = images + n * plan.image_n + front * plan.image_z + top * plan.image_y
+        window += left * plan.image_x
+        target = out + n * plan.out_n + z * plan.out_z + y * plan.out_y + x * plan.out_x
         for p in range(some):
-            set_word(tables.windows, first + p, window + p * plan.sw * strides.image_x)
-            set_word(tables.outs, first + p, target + p * strides.out_x)
+            set_word(tables.windows, first + p, window + p * step)
+            set_word(tables.outs, first + p, target + p * out_x)
         if plan.border != NO_BORDER:
             for p in range(some):
+                set_word(tables.fronts, first + p, front)
                 set_word(tables.tops, first + p, top)
-                set_word(tables.lefts, first + p, left + p * plan.sw)
+                set_word(tables.lefts, first + p, left + p * sw)
         first += some
-        x = task.begin
+        x = 0
         y += 1
         if y == plan.oh:
             y = 0
+            z += 1
+        if z == plan.od:
+            z = 0
             n += 1
     repeat_last(row, tables.outs, first)
     repeat_last(row, tables.windows, first)
     if plan.border != NO_BORDER:
+        repeat_last(row, tables.fronts, first)
         repeat_last(row, tables.tops, first)
         repeat_last(row, tables.lefts, first)
 
@@ -389,24 +315,22 @@ def repeat_last(row, table, count):
 
 
 @chapter
-def shift_taps(plan, tables, strides, taps):
+def shift_taps(plan, tables, taps):
     """Write the bytes from the first tap to each."""
-    for tap in range(taps.count):
-        ky = (taps.first + tap) // plan.kw
-        kx = taps.first + tap - ky * plan.kw
-        set_word(tables.shifts, tap, ky * strides.tap_y + kx * plan.dw * strides.image_x)
+    tap = tap_of(plan, taps.first)
+    for t in range(taps.count):
+        shift = tap.z * plan.dd * plan.image_z + tap.y * plan.dh * plan.image_y
+        set_word(tables.shifts, t, shift + tap.x * plan.dw * plan.image_x)
+        tap = next_tap(plan, tap)
 
 
 @chapter
 def keep_inside(row, plan, task, tables, tap, inputs, outs):
     """Write the inputs and the outputs of those pixels alone that have a tap inside the image;
     return how many there are."""
-    ky = tap // plan.kw
-    dy, dx = ky * plan.dh, (tap - ky * plan.kw) * plan.dw
     count = 0
     for p in range(task.pixels):
-        y, x = word(tables.tops, p) + dy, word(tables.lefts, p) + dx
-        if y >= 0 and y < plan.h and x >= 0 and x < plan.w:
+        if is_inside(plan, corner_of(tables, p), tap):
             set_word(inputs, count, word(tables.windows, p))
             set_word(outs, count, word(tables.outs, p))
             count += 1
@@ -425,6 +349,7 @@ def cut_tiles(row, plan, tables, inputs, outs, count, taps, zeros):
     """
     mr = row.pixels
     tiles = ceil_div(count, mr)
+    behind = first_leaving(plan)
     for t in range(tiles):
         first = count // tiles * t + min(t, count % tiles)
         some = count // tiles + (1 if t < count % tiles else 0)
@@ -434,14 +359,15 @@ def cut_tiles(row, plan, tables, inputs, outs, count, taps, zeros):
         leaves = False
         if plan.border == ZEROS or plan.border == COPIED:
             for p in range(first, first + read):
-                leaves = leaves or window_leaves(plan, word(tables.tops, p), word(tables.lefts, p))
+                leaves = leaves or window_leaves(corner_of(tables, p), behind)
         if leaves and plan.border == ZEROS:
             table, step = tables.rest + 8 * t * mr * plan.block_taps, 8 * mr
             segment_taps = 1
             point_at_zeros(row, plan, tables, first, read, taps, zeros, table)
         elif leaves:
-            window = plan.kh * plan.kw * plan.group_channels * row.itemsize
-            words = plan.kh + ceil_div(window, 8)
+            kernel_rows = plan.kd * plan.kh
+            window = kernel_rows * plan.kw * plan.group_channels * row.itemsize
+            words = kernel_rows + ceil_div(window, 8)
             table, step = tables.rest + 8 * t * mr * words, 8 * mr
             copy_windows(row, plan, tables, first, read, table)
         write_tile(
@@ -453,7 +379,7 @@ def cut_tiles(row, plan, tables, inputs, outs, count, taps, zeros):
             taps=segment_taps,
             inputs=table,
             step=step,
-            lines=tables.lines + 8 * first,
+            lines=tables.outs + 8 * first,
         )
     return tiles
 
@@ -462,12 +388,12 @@ def cut_tiles(row, plan, tables, inputs, outs, count, taps, zeros):
 def compute_panels(row, plan, task, tables, tiles, taps, weights, residual, is_first, is_last):
     """Compute a step of the reduction of all tiles and panels of a task.
 
-    residual : bytes from an output element to its residual, where tiles write it; 0: none.
+    residual : bytes from an output element to its residual, which is added; 0: none.
     is_first, is_last : of the steps.  The first begins with the bias, the last ends with residual
         and activation.
     """
     itemsize, panel_row = row.itemsize, row.channels * row.itemsize
-    panel_bytes = panel_row * (1 + plan.kh * plan.kw * plan.group_channels)
+    panel_bytes = panel_row * (1 + plan.kd * plan.kh * plan.kw * plan.group_channels)
     group_panels = ceil_div(plan.group_filters, row.channels)
     channels = plan.group_channels if taps.count else 1  # a step without taps has one block
     for first in range(0, channels, plan.block_channels):
@@ -495,16 +421,16 @@ def compute_panels(row, plan, task, tables, tiles, taps, weights, residual, is_f
                 activation=plan.activation if ends else NO_ACTIVATION,
                 order=weights + plan.weights_offset - row.lanes * itemsize,
                 width=groups * plan.group_channels,
-                line_offset=first_filter * plan.out_c,
-                line_step=plan.out_c if is_planar(row, plan.out_c) else row.lanes * itemsize,
+                line_offset=first_filter * itemsize,
+                line_step=row.lanes * itemsize,
             )
 
 
-def task(row, plan, images, weights, out, residual, scratch, staging, index):
+def task(row, plan, images, weights, out, residual, scratch, index):
     """Compute a block of output pixels by a block of panels.
 
-    images, out : addresses of the first element; strides are the plan's, in bytes, of which that
-        of channels or that of a row's pixels is an element's size.
+    images, out : addresses of the first element; element strides of channels are 1, the others
+        are the plan's, in bytes.
     residual : bytes from an output element to its residual, which is added; 0: none.
     weights : address of the packed weights, 64-byte aligned: a pixel's zeros,
         ``groups * group_channels``; at plan.weights_offset bytes from there, also aligned, for
@@ -512,26 +438,16 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
         `order` (see `tiles`) stands right before them.
     scratch : SCRATCH_WORDS words, for tables of addresses and copied windows; `aotconv._plan` cuts
         tasks so that they suffice.
-    staging : address of plan.staging bytes, aligned to a cache line; not used where channels lie
-        side by side.  Behind each other: the task's outputs, their residuals, rows of images.
 
-    Where something is staged, tasks are plan.task_rows by plan.task_columns pixels; else the latter
-    is 0.  Assumes of plan.border that it is not NO_BORDER if a window leaves an image that is not
-    packed, and COPIED only where none is, merge_rows is set and a block has all taps.
+    Assumes of plan.border that it is not NO_BORDER if a window leaves the image, and COPIED only
+    where merge_rows is set, or kernel rows are single taps, and a block has all taps.
     """
-    where = task_of(row, plan, index)
-    tables, strides = tables_in(row, plan, scratch), strides_of(row, plan)
-    planar_out = is_planar(row, plan.out_c)
-    residual_distance = residual
-    if planar_out and residual != 0:
-        residual_distance = strides.staged_outs
-        place = staging + residual_distance
-        move_outputs(row, plan, where, out + residual, place, strides.out_x, True)
-    point_at_pixels(row, plan, where, tables, strides, images, out, staging)
+    where, tables = task_of(row, plan, index), tables_in(row, plan, scratch)
+    point_at_pixels(row, plan, where, tables, images, out)
 
     # Of taps that are skipped, each pixel has other first and last ones: then a step without taps
     # stores the bias before all others, and one adds the residual and clamps behind them.
-    all_taps = plan.kh * plan.kw
+    all_taps = plan.kd * plan.kh * plan.kw
     skips = 1 if plan.border == SKIPPED else 0
     steps = ceil_div(all_taps, plan.block_taps) + skips
     if skips and (plan.activation != NO_ACTIVATION or residual != 0):
@@ -540,18 +456,15 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
         first_tap = (step - skips) * plan.block_taps
         count = min(plan.block_taps, all_taps - first_tap) if first_tap >= 0 else 0
         taps = Taps(first_tap, count)
-        shift_taps(plan, tables, strides, taps)
+        shift_taps(plan, tables, taps)
         inputs, outs, pixels = tables.windows, tables.outs, where.pixels
         if skips and taps.count > 0:
             inputs = tables.rest
             outs = inputs + 8 * (plan.task_pixels + row.pixels)
-            pixels = keep_inside(row, plan, where, tables, first_tap, inputs, outs)
+            tap = tap_of(plan, first_tap)
+            pixels = keep_inside(row, plan, where, tables, tap, inputs, outs)
             if pixels == 0:
                 continue
         tiles = cut_tiles(row, plan, tables, inputs, outs, pixels, taps, weights)
         last = step == steps - 1
-        compute_panels(
-            row, plan, where, tables, tiles, taps, weights, residual_distance, step == 0, last
-        )
-    if planar_out:
-        move_outputs(row, plan, where, out, staging, strides.out_x, False)
+        compute_panels(row, plan, where, tables, tiles, taps, weights, residual, step == 0, last)

@@ -112,7 +112,7 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
         64-byte aligned, for each vector of channels its biases and taps, each a vector.
     scratch : SCRATCH_WORDS words, for as many vectors and the table that `columns` reads.
 
-    Assumes dilations of 1, and strides and a window that are the row's.
+    Assumes one plane, dilations of 1, and strides and a window that are the row's.
     """
     vector = row.lanes * row.itemsize
     blocks = ceil_div(plan.oh, row.pixels)

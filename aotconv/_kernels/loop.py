@@ -38,37 +38,42 @@ def set_element(typingctx, row, address, value):
 
 
 def task(row, plan, images, weights, out, residual, index):
-    """Compute one output row of one image.
+    """Compute one output row of one plane.
 
     images, out : addresses of the first element; element strides of channels are 1, the others
         are the plan's, in bytes.
     residual : bytes from an output element to its residual, which is added; 0: none.
     weights : address of a zero, and at plan.weights_offset bytes from there
-        ``groups * group_filters`` biases and behind them the filters, HWIO, contiguous.
+        ``groups * group_filters`` biases and behind them the filters, DHWIO, contiguous.
     Sums are formed in numba's 64-bit integers, or in the dtype of complex numbers, and cast to
     the dtype when stored: integers wrap as NumPy's do.  The activation is not applied.
     """
     itemsize = row.itemsize
-    n = index // plan.oh
-    y = index - n * plan.oh
+    z = index // plan.oh
+    y = index - z * plan.oh
+    n = z // plan.od
+    z -= n * plan.od
     n_filters = plan.groups * plan.group_filters
     biases = weights + plan.weights_offset
     filters = biases + n_filters * itemsize
-    top = y * plan.sh - plan.top
+    front, top = z * plan.sd - plan.front, y * plan.sh - plan.top
     for x in range(plan.ow):
         left = x * plan.sw - plan.left
-        target = out + n * plan.out_n + y * plan.out_y + x * plan.out_x
+        target = out + n * plan.out_n + z * plan.out_z + y * plan.out_y + x * plan.out_x
         for o in range(n_filters):
             first_channel = o // plan.group_filters * plan.group_channels
             total = element(row, biases + o * itemsize)
-            for tap in range(plan.kh * plan.kw):
-                ky = tap // plan.kw
-                iy = top + ky * plan.dh
-                ix = left + (tap - ky * plan.kw) * plan.dw
-                pixel = images + n * plan.image_n + iy * plan.image_y + ix * plan.image_x
-                pixel += first_channel * itemsize
+            for tap in range(plan.kd * plan.kh * plan.kw):
+                kernel_row = tap // plan.kw
+                kz = kernel_row // plan.kh
+                iz = front + kz * plan.dd
+                iy = top + (kernel_row - kz * plan.kh) * plan.dh
+                ix = left + (tap - kernel_row * plan.kw) * plan.dw
+                pixel = images + n * plan.image_n + iz * plan.image_z + iy * plan.image_y
+                pixel += ix * plan.image_x + first_channel * itemsize
                 step = itemsize
-                if iy < 0 or iy >= plan.h or ix < 0 or ix >= plan.w:
+                inside = iz >= 0 and iz < plan.d and iy >= 0 and iy < plan.h
+                if not inside or ix < 0 or ix >= plan.w:
                     pixel, step = weights, 0
                 for c in range(plan.group_channels):
                     weight = filters + ((tap * plan.group_channels + c) * n_filters + o) * itemsize

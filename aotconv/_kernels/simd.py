@@ -42,7 +42,7 @@ class Vectors:
     """
 
     def __init__(self, builder, row) -> None:
-        self._builder = builder
+        self._builder = self.builder = builder
         self._element = {"float32": ir.FloatType(), "float64": ir.DoubleType()}[row.dtype]
         self._vector = ir.VectorType(self._element, row.lanes)
         self._itemsize = row.itemsize
@@ -191,6 +191,35 @@ class Vectors:
     def shift(self, a, b, count: int):
         """`a` without its first `count` elements, and as many of `b`."""
         return self._shuffle(a, list(range(count, count + self._lanes)), b)
+
+    def every_second(self, a, b, first: int):
+        """Every second element of `a` and `b`, from `first` on, in an order of halves of vectors
+        that costs least: `in_order` restores it."""
+        lanes, half = self._lanes, self._half()
+        places = [
+            start + side * lanes + first + 2 * i
+            for start in range(0, lanes, half)
+            for side in (0, 1)
+            for i in range(half // 2)
+        ]
+        return self._shuffle(a, places, b)
+
+    def in_order(self, value):
+        """What was made of `every_second`, its elements in order."""
+        lanes, half = self._lanes, self._half()
+        held = [
+            (side * lanes + start) // 2 + i
+            for start in range(0, lanes, half)
+            for side in (0, 1)
+            for i in range(half // 2)
+        ]
+        if held == list(range(lanes)):
+            return value
+        return self._shuffle(value, [held.index(lane) for lane in range(lanes)])
+
+    def _half(self) -> int:
+        """Elements within which one instruction takes any of two vectors: of AVX2, 16 bytes."""
+        return 16 // self._itemsize if self._lanes * self._itemsize == 32 else self._lanes
 
     def load_repeated(self, pointer, index, count: int):
         """The `count` elements at `pointer` plus `index`, as often as they go into a vector."""

@@ -8,9 +8,10 @@ packed with the channels' period repeated, to be read from any channel on.  With
 run ends with its pixel.
 
 A tile is MR output rows by NR vectors, and each loaded row of inputs serves all the output rows
-that it belongs to.  Where a pixel's window leaves the image at the left or right, the inputs are
-copied between zeros; so are all pixels of few channels that do not lie side by side or have a
-stride.  Rows above and below are read from a block of zeros.
+that it belongs to; it goes through a window plane by plane, its sums in registers.  Where a
+pixel's window leaves the image at the left or right, the inputs are copied between zeros; so are
+all pixels of few channels that do not lie side by side or have a stride.  Rows above and below, and
+those of planes in front and behind, are read from a block of zeros.
 """
 
 from __future__ import annotations
@@ -19,7 +20,15 @@ from collections import namedtuple
 
 from .._plan.strip import SHORT_RUN, TAP_ROW_FIELDS
 from .epilogue import NO_ACTIVATION, add_residuals, limits
-from .runtime import Record, ceil_div, chapter, set_word, tile_intrinsic, zero_bytes
+from .runtime import (
+    Record,
+    ceil_div,
+    chapter,
+    register_jitable,
+    set_word,
+    tile_intrinsic,
+    zero_bytes,
+)
 
 TAP_ROW = Record(*TAP_ROW_FIELDS)
 write_tap_row = TAP_ROW.writer()
@@ -58,6 +67,7 @@ def strip(
     table,
     offsets,
     length,
+    kd,
     kh,
     kw,
     weights,
@@ -70,10 +80,10 @@ def strip(
 ):
     """Compute `length` neighbouring elements of MR output rows.
 
-    table : address of ``MR + kh - 1`` TAP_ROWs: for each input row the address of the first
-        element's first tap, and 1; or the address of zeros, and 0.  Output row r takes its tap row
-        i from input row r + i.
-    offsets : address of kw words, the bytes from the first tap to each.
+    table : address of ``MR + kh - 1`` TAP_ROWs for each of kd planes: for each input row the
+        address of the first element's first tap, and 1; or the address of zeros, and 0.  Output
+        row r takes its tap row i from input row r + i of each plane.
+    offsets : address of kw words, the bytes from a row's first tap to each.
     weights : address of rows of weights, the bias and then one for each tap.  A row is
         ``channels + NR vectors`` elements, which repeat with the channels.
     first_channel : the channel of the first element.
@@ -87,18 +97,22 @@ def strip(
     n_rows, lanes, itemsize = row.pixels, row.lanes, row.itemsize
     bounds = limits(v, activation)
     width = v.add(channels, row.channels)
+    # Of a single output row, rows of inputs and of weights follow each other from plane to plane.
+    planes, kernel_rows = (1, v.mul(kd, kh)) if n_rows == 1 else (kd, kh)
+    plane_bytes = v.mul(v.add(kh, n_rows - 1), TAP_ROW_BYTES)
+    plane_weights = v.mul(v.mul(kh, kw), width)
 
     def tile(element, vectors, count=None):
         """MR rows by some vectors, of which with `count` only so many elements."""
         channel = v.remainder(v.add(first_channel, element), channels)
         biases = v.at(v.pointer(weights), channel)
-        taps = v.at(biases, width)
         starts = [v.load(biases, j * lanes) for j in range(vectors)]
         sums = [[v.cell(start) for start in starts] for _ in range(n_rows)]
 
-        def input_row(i, outputs):
-            """Multiply input row `i` with its tap row for each of the output rows `outputs`."""
-            address, moves = (TAP_ROW.load(v, table, i, name) for name in TAP_ROW_FIELDS)
+        def input_row(plane, taps, i, outputs):
+            """Multiply input row `i` of a plane with its tap row for each of the output rows
+            `outputs`.  `plane` is the address of its table, `taps` points at its weights."""
+            address, moves = (TAP_ROW.load(v, plane, i, name) for name in TAP_ROW_FIELDS)
             first = v.pointer(v.add(address, v.mul(element, itemsize)))
             for kx in v.loop(kw):
                 at = v.offset(first, v.mul(moves, v.load_word(offsets, kx)))
@@ -116,12 +130,16 @@ def strip(
                         total.set(v.fma(inputs[j], v.load(filters, j * lanes), total.get()))
                 v.fence()
 
-        for i in range(n_rows - 1):
-            input_row(v.word(i), range(i + 1))
-        for i in v.loop(kh, start=n_rows - 1):
-            input_row(i, range(n_rows))
-        for i in range(1, n_rows):
-            input_row(v.add(kh, i - 1), range(i, n_rows))
+        plane, taps = v.cell(table), v.cell(v.at(biases, width))
+        for _ in v.loop(planes):
+            for i in range(n_rows - 1):
+                input_row(plane.get(), taps.get(), v.word(i), range(i + 1))
+            for i in v.loop(kernel_rows, start=n_rows - 1):
+                input_row(plane.get(), taps.get(), i, range(n_rows))
+            for i in range(1, n_rows):
+                input_row(plane.get(), taps.get(), v.add(kh, i - 1), range(i, n_rows))
+            plane.set(v.add(plane.get(), plane_bytes))
+            taps.set(v.at(taps.get(), plane_weights))
 
         # Rows that are not stored write to the last one, before it is written itself: a branch
         # around a store would draw the row's arithmetic after it, out of order.
@@ -153,10 +171,29 @@ def strip(
 compute_strip = tile_intrinsic(strip)
 
 
-# Where a task's rows lie: addresses of the image and of the first output row, the row of the image
-# under its first tap, how many rows are stored and the bytes between them; and what `strip` is told
-# of them all.
-Rows = namedtuple("Rows", "image target top rows rows_y table offsets filters zeros activation")
+# Where a task's rows lie: addresses of the image and of the first output row, the plane and the
+# row of the image under its first tap, how many rows are stored and the bytes between them; what
+# `strip` is told of them all; and where inputs are copied to.
+Rows = namedtuple(
+    "Rows", "image target front top rows rows_y table offsets filters zeros activation copy"
+)
+
+
+# Where inputs are, or 0 where they are outside the image: nothing of it lies there.
+
+
+@register_jitable
+def plane_of(plan, rows, kz):
+    """The address of the plane of inputs under a kernel plane."""
+    z = rows.front + kz * plan.dd
+    return rows.image + z * plan.image_z if z >= 0 and z < plan.d else 0
+
+
+@register_jitable
+def row_of(plan, rows, plane, i):
+    """The address of the row of inputs `i` in a plane."""
+    y = rows.top + i * plan.dh
+    return plane + y * plan.image_y if plane != 0 and y >= 0 and y < plan.h else 0
 
 
 @chapter
@@ -170,6 +207,7 @@ def compute(row, plan, rows, length, channel, x, first):
         table=rows.table,
         offsets=rows.offsets,
         length=length,
+        kd=plan.kd,
         kh=plan.kh,
         kw=plan.kw,
         weights=rows.filters,
@@ -196,36 +234,38 @@ def compute_in_place(row, plan, rows, first, last):
         left = x * plan.sw - plan.left
         for element in range(0, length, plan.strip):
             at = left * plan.image_x + element * itemsize
-            for i in range(row.pixels + plan.kh - 1):
-                y = rows.top + i * plan.dh
-                inside = y >= 0 and y < plan.h
-                address = rows.image + y * plan.image_y + at
-                write_tap_row(
-                    rows.table,
-                    i,
-                    address=address if inside else rows.zeros,
-                    moves=1 if inside else 0,
-                )
+            input_row = 0
+            for kz in range(plan.kd):
+                plane = plane_of(plan, rows, kz)
+                for i in range(row.pixels + plan.kh - 1):
+                    source = row_of(plan, rows, plane, i)
+                    write_tap_row(
+                        rows.table,
+                        input_row,
+                        address=source + at if source != 0 else rows.zeros,
+                        moves=1 if source != 0 else 0,
+                    )
+                    input_row += 1
             some = min(plan.strip, length - element)
             compute(row, plan, rows, some, element % channels, x, element)
 
 
 @chapter
-def copy_taps(row, plan, rows, place, i, x, copied, first_channel, channels):
-    """Copy the taps of row `i` of inputs, under outputs from `x` on, between zeros.
+def copy_taps(row, plan, start, place, x, copied, first_channel, channels):
+    """Copy the taps of a row of inputs, under outputs from `x` on, between zeros.
 
+    start : address of the row; 0: it is outside the image.
     place : address of `plan.copy_phases` runs of `copied` pixels of `channels` channels.
     """
-    y = rows.top + i * plan.dh
     pixel_bytes = channels * row.itemsize
     for kx in range(plan.copy_phases):
         # Of the copied columns, those from `before` to `behind` are the image's.
         left = x * plan.sw - plan.left + kx * plan.dw
         before, behind = 0, 0
-        if y >= 0 and y < plan.h:
+        if start != 0:
             before = min(ceil_div(max(-left, 0), plan.sw), copied)
             behind = max(min(ceil_div(max(plan.w - left, 0), plan.sw), copied), before)
-        source = rows.image + y * plan.image_y + (left + before * plan.sw) * plan.image_x
+        source = start + (left + before * plan.sw) * plan.image_x
         zero_bytes(place, before * pixel_bytes)
         copy_pixels(
             row,
@@ -242,8 +282,6 @@ def copy_taps(row, plan, rows, place, i, x, copied, first_channel, channels):
 @chapter
 def compute_copied(row, plan, rows, x, end):
     """Compute the outputs from `x` to `end`, from copies of their taps."""
-    copy = rows.offsets + 8 * plan.kw
-    input_rows = row.pixels + plan.kh - 1
     while x < end:
         pixels = min(end - x, plan.copy_pixels)
         copied = pixels + plan.copy_more
@@ -252,45 +290,57 @@ def compute_copied(row, plan, rows, x, end):
             for kx in range(plan.kw):
                 at = kx % plan.copy_phases * copied + kx // plan.copy_phases * plan.copy_step
                 set_word(rows.offsets, kx, at * some * row.itemsize)
-            for i in range(input_rows):
-                place = copy + i * plan.copy_row
-                write_tap_row(rows.table, i, address=place, moves=1)
-                copy_taps(row, plan, rows, place, i, x, copied, channel, some)
+            place, input_row = rows.copy, 0
+            for kz in range(plan.kd):
+                plane = plane_of(plan, rows, kz)
+                for i in range(row.pixels + plan.kh - 1):
+                    write_tap_row(rows.table, input_row, address=place, moves=1)
+                    source = row_of(plan, rows, plane, i)
+                    copy_taps(row, plan, source, place, x, copied, channel, some)
+                    place += plan.copy_row
+                    input_row += 1
             compute(row, plan, rows, pixels * some, channel, x, channel)
         x += pixels
 
 
-def task(row, plan, images, weights, out, residual, scratch, index):
-    """Compute MR output rows of one image, a dilation apart.
+def task(row, plan, images, weights, out, residual, scratch, staging, index):
+    """Compute MR output rows of one plane, a dilation apart.
 
     images, out : addresses of the first element; element strides of channels are 1, the others
         are the plan's, in bytes.
     residual : bytes from an output element to its residual, which is added; 0: none.
     weights : address of ``strip`` zeros and NR vectors more; at plan.weights_offset bytes from
         there, 64-byte aligned, the rows that `strip` reads.
-    scratch : SCRATCH_WORDS words, for the tables that `strip` reads, and behind them the copy of
-        ``MR + kh - 1`` rows of inputs.
+    scratch : SCRATCH_WORDS words, for the tables that `strip` reads, and behind them, of windows of
+        one plane, the copy of ``MR + kh - 1`` rows of inputs.
+    staging : address of plan.staging bytes, for the copy of as many rows of each plane.
 
     Rows of the registry with MR above 1 assume strides of 1 from row to row.
     """
     apart = plan.dh if row.pixels > 1 else 1
     blocks = ceil_div(plan.oh, row.pixels * apart) * apart
-    n = index // blocks
-    y = (index - n * blocks) // apart * row.pixels * apart + (index - n * blocks) % apart
+    z = index // blocks
+    index -= z * blocks
+    n = z // plan.od
+    z -= n * plan.od
+    y = index // apart * row.pixels * apart + index % apart
     if y >= plan.oh:
         return
     pixel_bytes = plan.groups * row.itemsize
+    offsets = scratch + plan.kd * (row.pixels + plan.kh - 1) * TAP_ROW_BYTES
     rows = Rows(
         image=images + n * plan.image_n,
-        target=out + n * plan.out_n + y * plan.out_y,
+        target=out + n * plan.out_n + z * plan.out_z + y * plan.out_y,
+        front=z * plan.sd - plan.front,
         top=y * plan.sh - plan.top,
         rows=min(row.pixels, ceil_div(plan.oh - y, apart)),
         rows_y=apart * plan.out_y,
         table=scratch,
-        offsets=scratch + (row.pixels + plan.kh - 1) * TAP_ROW_BYTES,
+        offsets=offsets,
         filters=weights + plan.weights_offset,
         zeros=weights,
         activation=NO_ACTIVATION if residual != 0 else plan.activation,
+        copy=staging if plan.kd > 1 else offsets + 8 * plan.kw,
     )
 
     # Outputs from `first` to `last` have their windows inside the image's width.  Of few channels,

@@ -1,4 +1,8 @@
-"""A kernel's tasks, without the GIL, on a team of OpenMP threads."""
+"""Jobs, without the GIL, on a team of OpenMP threads.
+
+A row is compiled to a task: a function of the C ABI, known by its address.  A module has one
+function that runs lists of jobs, whatever rows they are of.
+"""
 
 from __future__ import annotations
 
@@ -12,27 +16,51 @@ from numba.core.compiler import Flags
 from numba.core.typing import signature
 from numba.extending import intrinsic
 
-from .._plan.family import FIELDS, SCRATCH_BYTES
+from .._plan.family import SCRATCH_BYTES
+from .._plan.jobs import JOB_FIELDS, JOBS_FIELDS
 from .runtime import VOID_POINTER, PlanType
 from .simd import WORD, define_tiles
 
+# What a task is given; all are addresses, or numbers, of 64 bits.
+TASK = ("plan", "images", "weights", "out", "residual", "scratch", "staging", "index")
+TASK_TYPE = ir.FunctionType(ir.VoidType(), [WORD] * len(TASK))
 # What the threads of a team share: words of these names.  The first two are counted up by them.
-SHARED = (
-    "next_task",
-    "next_thread",
-    "tasks",
-    "plan",
-    "images",
-    "weights",
-    "out",
-    "residual",
-    "staging",
-)
+SHARED = ("next_task", "next_thread", "jobs", "images", "out", "residual", "staging")
 
 
-def _emit_task(context, builder, row_type, task):
-    """Compile `task` for one row and declare it where `builder` stands; return how to call it,
-    with values by name: a task is given those that it has parameters for."""
+@intrinsic
+def task_address(typingctx, row):
+    """The address of a row's task: ``void task(plan, images, weights, out, residual, scratch,
+    staging, index)``.
+
+    `plan`, `weights`, `images` and `out` are addresses of memory, `residual` is the bytes from any
+    element of `out` to its own residual; 0: there is none.  `scratch` is the address of
+    SCRATCH_BYTES of the calling thread's own, aligned to a cache line, `staging` that of as many
+    bytes as the plan asks for.  None of it lies on a thread's stack, which may be small
+    (OMP_STACKSIZE).  `index` is one of the plan's tasks.
+
+    A family is the module of that name beside this one; its function `task` computes one task, and
+    is given those of the values, by name, that it has parameters for.
+    """
+    task = import_module(f".{row.row.family}", __package__).task
+
+    def emit(context, builder, sig, args):
+        module = builder.module
+        function = ir.Function(module, TASK_TYPE, module.get_unique_name("task"))
+        function.linkage = "internal"
+        inner = ir.IRBuilder(function.append_basic_block("entry"))
+        given = dict(zip(TASK, function.args, strict=True))
+        given["plan"] = inner.inttoptr(given["plan"], VOID_POINTER)
+        _call_task(context, inner, row, task, given)
+        inner.ret_void()
+        define_tiles(module, row.row)
+        return builder.ptrtoint(function, WORD)
+
+    return types.int64(row), emit
+
+
+def _call_task(context, builder, row_type, task, given):
+    """Compile `task` for one row and call it where `builder` stands."""
     names = list(inspect.signature(task).parameters)[1:]
     plan_type = PlanType(row_type.row.family)
     sig = signature(types.none, row_type, plan_type, *[types.int64] * (len(names) - 1))
@@ -40,15 +68,47 @@ def _emit_task(context, builder, row_type, task):
     flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
     flags.error_model = "numpy"  # an integer division needs no check for zero
     compiled = context.compile_subroutine(builder, task, sig, flags=flags)
-
-    def call(builder, **values):
-        args = [context.get_dummy_value(), *(values[name] for name in names)]
-        context.call_internal_no_propagate(builder, compiled.fndesc, sig, args)
-
-    return call
+    args = [context.get_dummy_value(), *(given[name] for name in names)]
+    context.call_internal_no_propagate(builder, compiled.fndesc, sig, args)
 
 
-def _emit_body(context, module, call_task):
+def _word(builder, table, index):
+    return builder.load(builder.gep(table, [index]))
+
+
+def _job_of(builder, jobs, count, task):
+    """The address of the words of the job that a task belongs to: the first whose `end` is behind
+    it."""
+    low, high = cgutils.alloca_once_value(builder, WORD(0)), cgutils.alloca_once(builder, WORD)
+    builder.store(count, high)
+    step, look, after = (builder.append_basic_block(name) for name in ("step", "look", "after"))
+    builder.branch(step)
+    builder.position_at_end(step)
+    first, last = builder.load(low), builder.load(high)
+    builder.cbranch(builder.icmp_signed("<", first, builder.sub(last, WORD(1))), look, after)
+    builder.position_at_end(look)
+    middle = builder.lshr(builder.add(first, last), WORD(1))
+    begins = _word(builder, _record(builder, jobs, middle), WORD(JOB_FIELDS.index("first")))
+    behind = builder.icmp_signed("<", task, begins)
+    builder.store(builder.select(behind, first, middle), low)
+    builder.store(builder.select(behind, middle, last), high)
+    builder.branch(step)
+    builder.position_at_end(after)
+    return _record(builder, jobs, builder.load(low))
+
+
+def _moved(builder, residual, more):
+    """The bytes to a residual, and `more`; 0 where there is none."""
+    none = builder.icmp_signed("==", residual, WORD(0))
+    return builder.select(none, residual, builder.add(residual, more))
+
+
+def _record(builder, jobs, index):
+    at = builder.mul(index, WORD(len(JOB_FIELDS)))
+    return builder.gep(jobs, [builder.add(at, WORD(len(JOBS_FIELDS)))])
+
+
+def _emit_body(module):
     """Emit ``void body(shared)``: what each thread of a team runs.
 
     `shared` is the address of the words of SHARED.  A thread takes the next task until none is
@@ -65,37 +125,35 @@ def _emit_body(context, module, call_task):
         return cgutils.gep_inbounds(builder, shared, SHARED.index(name))
 
     told = {name: builder.load(at(name)) for name in SHARED[2:]}
-    plan = told["plan"]
+    jobs = builder.inttoptr(told["jobs"], WORD.as_pointer())
+    count, tasks, staging = (builder.load(cgutils.gep_inbounds(builder, jobs, i)) for i in range(3))
     thread = builder.atomic_rmw("add", at("next_thread"), WORD(1), "monotonic")
-    size = builder.add(WORD(SCRATCH_BYTES), _field(builder, plan, "staging"))
+    size = builder.add(WORD(SCRATCH_BYTES), staging)
     scratch = builder.add(told["staging"], builder.mul(thread, size))
     loop, work, done = (body.append_basic_block(name) for name in ("next", "work", "done"))
     builder.branch(loop)
     builder.position_at_end(loop)
     task = builder.atomic_rmw("add", at("next_task"), WORD(1), "monotonic")
-    builder.cbranch(builder.icmp_signed("<", task, told["tasks"]), work, done)
+    builder.cbranch(builder.icmp_signed("<", task, tasks), work, done)
     builder.position_at_end(work)
-    call_task(
-        builder,
-        plan=builder.inttoptr(plan, VOID_POINTER),
-        images=told["images"],
-        weights=told["weights"],
-        out=told["out"],
-        residual=told["residual"],
-        scratch=scratch,
-        staging=builder.add(scratch, WORD(SCRATCH_BYTES)),
-        index=task,
-    )
+    words = _job_of(builder, jobs, count, task)
+    job = {name: _word(builder, words, WORD(i)) for i, name in enumerate(JOB_FIELDS)}
+    function = builder.inttoptr(job["task"], TASK_TYPE.as_pointer())
+    given = {
+        "plan": job["plan"],
+        "images": builder.add(told["images"], job["images"]),
+        "weights": job["weights"],
+        "out": builder.add(told["out"], job["out"]),
+        "residual": _moved(builder, told["residual"], job["residual"]),
+        "scratch": scratch,
+        "staging": builder.add(scratch, WORD(SCRATCH_BYTES)),
+        "index": builder.sub(task, job["first"]),
+    }
+    builder.call(function, [given[name] for name in TASK])
     builder.branch(loop)
     builder.position_at_end(done)
     builder.ret_void()
     return body
-
-
-def _field(builder, plan, name):
-    """The word of that name in FIELDS, of the plan at an address."""
-    words = builder.inttoptr(plan, WORD.as_pointer())
-    return builder.load(cgutils.gep_inbounds(builder, words, FIELDS.index(name)))
 
 
 def _emit_data_address(builder, array):
@@ -108,41 +166,31 @@ def _emit_data_address(builder, array):
 
 
 @intrinsic
-def run_tasks(
-    typingctx, row, plan, images, weights, out, residual, staging, threads, gomp_parallel
-):
-    """Run tasks 0 to plan.tasks - 1 of the row's family, without the GIL.
+def run_jobs(typingctx, jobs, images, out, residual, staging, threads, gomp_parallel):
+    """Run all tasks of a list of jobs, without the GIL.
 
-    `images`, `out` and `residual` are the addresses of ndarray objects, `plan` and `weights` of
-    memory.  The residual has the strides of `out`, whose memory it does not share; or it is `out`
-    itself: then there is none.  `staging` is the address of memory aligned to 64 bytes, in which
-    each of `threads` threads has SCRATCH_BYTES and behind them plan.staging bytes, a multiple of
-    64, of its own.  None of it lies on a thread's stack, which may be small (OMP_STACKSIZE).
-
-    A family is the module of that name beside this one; its function `task` computes one task, and
-    is given those of the addresses, by name, that it has parameters for.
+    `jobs` is the address of words of JOBS_FIELDS, and behind them for each job of JOB_FIELDS.
+    `images`, `out` and `residual` are the addresses of ndarray objects.  The residual is `out`
+    itself where there is none.  `staging` is the address of memory aligned to a cache line, in
+    which each of `threads` threads has SCRATCH_BYTES and behind them as many as the jobs say, a
+    multiple of a cache line, of its own.
     `gomp_parallel` is the address of ``GOMP_parallel(body, data, threads, flags)``, the entry that
     GNU's and LLVM's OpenMP runtimes share; with `threads` 1 it is not called.
     """
-    task = import_module(f".{row.row.family}", __package__).task
 
     def emit(context, builder, sig, args):
-        _, plan, images, weights, out, residual, staging, threads, gomp_parallel = args
+        jobs, images, out, residual, staging, threads, gomp_parallel = args
         images, out, residual = (
             _emit_data_address(builder, array) for array in (images, out, residual)
         )
         residual = builder.sub(residual, out)  # from any element of `out` to its own
         module = builder.module
-        body = _emit_body(context, module, _emit_task(context, builder, row, task))
-        define_tiles(module, row.row)
-
+        body = _emit_body(module)
         told = {
             "next_task": WORD(0),
             "next_thread": WORD(0),
-            "tasks": _field(builder, plan, "tasks"),
-            "plan": plan,
+            "jobs": jobs,
             "images": images,
-            "weights": weights,
             "out": out,
             "residual": residual,
             "staging": staging,
@@ -168,4 +216,4 @@ def run_tasks(
         builder.call(restore, [state])
         return context.get_dummy_value()
 
-    return types.none(row, *[types.int64] * 8), emit
+    return types.none(*[types.int64] * 7), emit

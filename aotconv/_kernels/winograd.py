@@ -328,7 +328,7 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
     scratch : words for tables of addresses.
     staging : plan.staging bytes, 64-byte aligned, for transformed inputs and sums.
 
-    Assumes windows of 3x3, strides and dilations of 1, one group.
+    Assumes one plane, windows of 3x3, strides and dilations of 1, one group.
     """
     block, staged = block_of(row, plan, index), staged_in(row, plan, staging)
     panel_rows = 1 + INPUT * INPUT * plan.group_channels

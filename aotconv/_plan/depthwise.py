@@ -39,7 +39,7 @@ def packing(row: Row, layer: Layer) -> Panels:
 def cost(row: Row, g: Geometry) -> float:
     """A product takes as long as one and its loads; where there are few channels, or pixels lie at
     a border, each loads its own weights and inputs."""
-    pixels = row_tasks(g, row.pixels) * row.pixels * g.ow
+    pixels = row_tasks(g, row.pixels) * row.pixels * g.x.out
     whole, rest = divmod(g.c, row.lanes)
     return pixels * (row.window**2 + 4) * (1.5 * whole + (4 if rest else 0))
 
@@ -51,4 +51,5 @@ DEPTHWISE = Family(
     packing,
     cost,
     fields=("task_panels",),  # vectors of channels in a task
+    planes=False,
 )

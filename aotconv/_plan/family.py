@@ -11,8 +11,10 @@ from typing import NamedTuple, TypeAlias
 
 from .activations import ACTIVATIONS
 from .arithmetic import ceil_div
-from .geometry import Geometry, Pair
+from .geometry import Axis, Geometry
 from .registry import Row
+
+Triple: TypeAlias = tuple[int, int, int]  # of depth, height and width
 
 ALIGNMENT = 64  # of packed weights and staging memory, in bytes: a cache line, the widest vector
 # int64 words of scratch for each thread, for tables of addresses.
@@ -21,19 +23,20 @@ SCRATCH_BYTES = 8 * SCRATCH_WORDS
 STAGING_BYTES = 1 << 20  # of a thread, at most: the second-level cache
 TASKS_PER_THREAD = 4  # where there are fewer, they are cut with care
 
-# How an array (N, H, W, C) may lie where a kernel reads or writes it in place.
+# How an array (N, D, H, W, C) may lie where a kernel reads or writes it in place.
 ADJACENT = "channels side by side, and so are the pixels of a row"
 APART = "channels side by side"
-PLANAR = "pixels of a row side by side"
 CHANNELS_LAST = frozenset((ADJACENT, APART))
 
 
 def order_of(shape: Sequence[int], strides: Sequence[int], itemsize: int) -> str | None:
-    """In which of these orders an array (N, H, W, C) lies; None: in none of them."""
-    _, _, columns, channels = shape
-    if channels <= 1 or strides[3] == itemsize:
-        return ADJACENT if columns <= 1 or strides[2] == channels * itemsize else APART
-    return PLANAR if columns <= 1 or strides[2] == itemsize else None
+    """In which of these orders an array (N, D, H, W, C) lies; None: in none of them."""
+    if 0 in shape:
+        return ADJACENT  # its strides say nothing
+    columns, channels = shape[-2:]
+    if channels <= 1 or strides[-1] == itemsize:
+        return ADJACENT if columns <= 1 or strides[-2] == channels * itemsize else APART
+    return None
 
 
 class Layer(NamedTuple):
@@ -42,14 +45,27 @@ class Layer(NamedTuple):
     The images' sizes have no say, so that parts of a batch or of an image take the same path.
     """
 
-    kh: int
-    kw: int
+    kernel: Triple
     group_channels: int
     n_filters: int
     groups: int = 1
-    strides: Pair = (1, 1)
-    dilations: Pair = (1, 1)
+    strides: Triple = (1, 1, 1)
+    dilations: Triple = (1, 1, 1)
     algorithm: str = "auto"
+
+    @classmethod
+    def of(cls, geometry: Geometry, algorithm: str = "auto") -> Layer:
+        """The layer of a convolution of known sizes."""
+        z, y, x = geometry.axes
+        return cls(
+            (z.kernel, y.kernel, x.kernel),
+            geometry.group_channels,
+            geometry.o,
+            geometry.groups,
+            (z.stride, y.stride, x.stride),
+            (z.dilation, y.dilation, x.dilation),
+            algorithm,
+        )
 
     @property
     def group_filters(self) -> int:
@@ -63,8 +79,13 @@ class Layer(NamedTuple):
 
 def has_window_of(row: Row, layer: Layer) -> bool:
     """Whether a channelwise layer has the one window and the one stride that a row is for."""
-    window = (row.window, row.window), (row.stride, row.stride), (1, 1)
-    return layer.channelwise and window == ((layer.kh, layer.kw), layer.strides, layer.dilations)
+    kernel, strides, dilations = (1, row.window, row.window), (row.stride,) * 2, (1, 1)
+    return (
+        layer.channelwise
+        and layer.kernel == kernel
+        and layer.strides[1:] == strides
+        and layer.dilations[1:] == dilations
+    )
 
 
 class Work(NamedTuple):
@@ -73,7 +94,7 @@ class Work(NamedTuple):
     Attributes
     ----------
     image_strides, out_strides : tuple of int
-        In bytes, of arrays (N, H, W, C) in orders that the family takes.
+        In bytes, of arrays (N, D, H, W, C) in orders that the family takes.
     finite : bool
         Whether all weights are, but for the bias.
     """
@@ -93,14 +114,14 @@ class Work(NamedTuple):
     @property
     def image_pixels_adjacent(self) -> bool:
         """Whether the pixels of images follow each other in a row."""
-        return self.image_strides[2] == self.geometry.c * self.row.itemsize
+        return self.image_strides[3] == self.geometry.c * self.row.itemsize
 
     @property
     def out_pixels_adjacent(self) -> bool:
-        return self.out_strides[2] == self.geometry.o * self.row.itemsize
+        return self.out_strides[3] == self.geometry.o * self.row.itemsize
 
 
-# Where weights lie in packed memory; `_core.pack` puts them there.  Filters (KH, KW, C / groups, O)
+# Where weights lie in packed memory; `_core.pack` puts them there.  Filters (.., C / groups, O)
 # are seen as a matrix of a row for each tap and channel, with the bias above them.  Before the
 # weights, which are aligned, lie at least `zeros` elements that are 0.
 
@@ -156,6 +177,10 @@ class Family(NamedTuple):
         Of its plans, beside those of all.
     takes : callable
         ``takes(row)``: the orders of arrays that it reads and writes in place.
+    planes : bool
+        Whether it computes images of several planes, and windows of several.
+    in_order : bool
+        Whether it sums in the order of all: bias, kernel plane, row, column, channel.
     multiple : int
         Rows and columns of outputs at whose multiples a part must begin, to get the same bits.
     finishes : bool
@@ -169,6 +194,8 @@ class Family(NamedTuple):
     cost: Callable[[Row, Geometry], float]
     fields: tuple[str, ...] = ()
     takes: Callable[[Row], frozenset[str]] = lambda row: CHANNELS_LAST
+    planes: bool = True
+    in_order: bool = True
     multiple: int = 1
     finishes: bool = True
 
@@ -179,31 +206,45 @@ class Family(NamedTuple):
 FIELDS = (
     "tasks",
     "staging",  # bytes of memory beside the scratch words that each thread is given
+    "d",
+    "kd",
+    "sd",
+    "dd",
+    "front",
+    "od",
     "h",
-    "w",
     "kh",
-    "kw",
     "sh",
-    "sw",
     "dh",
-    "dw",
     "top",
-    "left",
     "oh",
+    "w",
+    "kw",
+    "sw",
+    "dw",
+    "left",
     "ow",
-    "pixels",  # n * oh * ow
+    "pixels",  # n * od * oh * ow
     "group_channels",
     "group_filters",
     "groups",
     "image_n",
+    "image_z",
     "image_y",
     "image_x",
     "out_n",
+    "out_z",
     "out_y",
     "out_x",
     "activation",  # its place in ACTIVATIONS
     "weights_offset",  # from the packed zeros to the weights behind them
 )
+_SIZES, _IMAGE, _OUT = FIELDS[2:20], FIELDS[24:28], FIELDS[28:32]
+
+
+def _told(axis: Axis) -> tuple[int, ...]:
+    """What kernels are told of an axis."""
+    return axis.size, axis.kernel, axis.stride, axis.dilation, axis.before, axis.out
 
 
 def words(family: Family, work: Work, activation: str | None, offset: int) -> list[int]:
@@ -217,19 +258,21 @@ def words(family: Family, work: Work, activation: str | None, offset: int) -> li
     g = work.geometry
     told = {
         "staging": 0,
-        **g._asdict(),
-        "pixels": g.n * g.oh * g.ow,
+        **dict(zip(_SIZES, sum(map(_told, g.axes), ()), strict=True)),
+        "pixels": g.pixels,
         "group_channels": g.group_channels,
         "group_filters": g.group_filters,
+        "groups": g.groups,
         "activation": ACTIVATIONS.index(activation),
         "weights_offset": offset,
-        **dict(zip(("image_n", "image_y", "image_x"), work.image_strides, strict=False)),
-        **dict(zip(("out_n", "out_y", "out_x"), work.out_strides, strict=False)),
+        **dict(zip(_IMAGE, work.image_strides, strict=False)),
+        **dict(zip(_OUT, work.out_strides, strict=False)),
         **family.blocking(work),
     }
     return [told[name] for name in FIELDS + family.fields]
 
 
 def row_tasks(geometry: Geometry, rows: int) -> int:
-    """Tasks of so many rows of outputs of one image."""
-    return geometry.n * ceil_div(geometry.oh, rows)
+    """Tasks of so many rows of outputs of one plane."""
+    g = geometry
+    return g.n * g.z.out * ceil_div(g.y.out, rows)

@@ -9,6 +9,8 @@ from .family import ADJACENT, Family, Layer, Repeated, Work, has_window_of, row_
 from .geometry import Geometry
 from .registry import Row
 
+TASK_VECTORS = 4096  # multiplied and added in a task, at least
+
 
 def choose(rows: Sequence[Row], layer: Layer) -> Row | None:
     return next((row for row in rows if has_window_of(row, layer) and _fills(row, layer)), None)
@@ -20,7 +22,12 @@ def _fills(row: Row, layer: Layer) -> bool:
 
 
 def blocking(work: Work) -> dict[str, int]:
-    return {"tasks": row_tasks(work.geometry, work.row.pixels)}
+    """Tasks of whole tiles of rows, as many as are worth a task's start."""
+    row, g = work.row, work.geometry
+    tile = row.pixels * row.window**2 * ceil_div(g.x.out * g.c, row.lanes)
+    down = ceil_div(g.y.out, row.pixels)
+    tiles = min(ceil_div(TASK_VECTORS, tile), down, max(1, g.n * down // work.wanted_tasks))
+    return {"tasks": g.n * ceil_div(down, tiles), "task_rows": tiles * row.pixels}
 
 
 def packing(row: Row, layer: Layer) -> Repeated:
@@ -30,8 +37,17 @@ def packing(row: Row, layer: Layer) -> Repeated:
 
 def cost(row: Row, g: Geometry) -> float:
     """A product takes as long as one and its loads; tiles end in vectors of few elements."""
-    tiles = row_tasks(g, row.pixels) * ceil_div(g.ow * g.c, row.channels)
+    tiles = row_tasks(g, row.pixels) * ceil_div(g.x.out * g.c, row.channels)
     return tiles * row.pixels * row.vectors * 2 * (row.window**2 + 4)
 
 
-IMAGE = Family("image", choose, blocking, packing, cost, takes=lambda row: frozenset((ADJACENT,)))
+IMAGE = Family(
+    "image",
+    choose,
+    blocking,
+    packing,
+    cost,
+    fields=("task_rows",),  # output rows in a task
+    takes=lambda row: frozenset((ADJACENT,)),
+    planes=False,
+)

@@ -24,7 +24,7 @@ def packing(row: Row, layer: Layer) -> Panels:
 
 def cost(row: Row, g: Geometry) -> float:
     """A product is an element's, not a vector's, and its addresses are computed."""
-    return g.n * g.oh * g.ow * g.o * (12.0 * g.depth + 20)
+    return g.pixels * g.o * (12.0 * g.products + 20)
 
 
 LOOP = Family("loop", choose, blocking, packing, cost, finishes=False)

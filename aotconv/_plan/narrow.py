@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .arithmetic import ceil_div, largest, round_up
-from .family import SCRATCH_BYTES, Family, Layer, Products, Work
+from .family import SCRATCH_BYTES, Family, Layer, Products, Work, row_tasks
 from .geometry import Geometry, extent
 from .registry import Row
 
@@ -18,8 +18,9 @@ def choose(rows: Sequence[Row], layer: Layer) -> Row | None:
 
 
 def _serves(row: Row, layer: Layer) -> bool:
-    columns = layer.kw * layer.dilations[1]
-    window = extent(layer.kh, layer.dilations[0]) * columns * layer.group_channels * row.itemsize
+    kd, kh, kw = layer.kernel
+    rows, columns = kd * extent(kh, layer.dilations[1]), kw * layer.dilations[2]
+    window = rows * columns * layer.group_channels * row.itemsize
     if layer.groups > 1 or window > LARGEST_WINDOW:
         return False
     return row.lanes // row.split // 2 < layer.n_filters <= row.lanes // row.split
@@ -29,18 +30,18 @@ def blocking(work: Work) -> dict[str, int]:
     row, g = work.row, work.geometry
 
     def fits(rows: int, columns: int) -> bool:
-        copied = round_up((columns - 1) * g.sw + extent(g.kw, g.dw), g.dw)
-        pixels = ((rows - 1) * g.sh + extent(g.kh, g.dh)) * copied
+        copied = round_up((columns - 1) * g.x.stride + g.x.extent, g.x.dilation)
+        pixels = g.z.kernel * ((rows - 1) * g.y.stride + g.y.extent) * copied
         tables = 2 * 8 * (rows * columns + row.pixels)
         return tables + round_up(pixels * g.c * row.itemsize, 8) <= SCRATCH_BYTES
 
-    columns = largest(g.ow, lambda columns: fits(1, columns))
-    rows = largest(g.oh, lambda rows: fits(rows, columns))
+    columns = largest(g.x.out, lambda columns: fits(1, columns))
+    rows = largest(g.y.out, lambda rows: fits(rows, columns))
     return {
-        "tasks": g.n * ceil_div(g.oh, rows) * ceil_div(g.ow, columns),
+        "tasks": row_tasks(g, rows) * ceil_div(g.x.out, columns),
         "task_rows": rows,
         "task_columns": columns,
-        "merge_rows": int(work.image_pixels_adjacent and g.dw == 1),
+        "merge_rows": int(work.image_pixels_adjacent and g.x.dilation == 1),
     }
 
 
@@ -53,10 +54,11 @@ def packing(row: Row, layer: Layer) -> Products:
 def cost(row: Row, g: Geometry) -> float:
     """Each product loads and spreads its inputs; the copy of inputs and the sums of lanes take as
     long as some products."""
-    whole, rest = divmod(g.kw * g.c, row.split)
-    products = g.kh * (2 * whole + 3 * rest + 4) + 8 + 8 * g.o
-    copied = g.n * g.oh * g.ow * g.sh * g.sw * ceil_div(g.c, row.lanes)
-    return 0.75 * ceil_div(g.n * g.oh * g.ow, row.pixels) * row.pixels * products + 6 * copied
+    whole, rest = divmod(g.x.kernel * g.c, row.split)
+    kernel_rows = g.z.kernel * g.y.kernel
+    products = kernel_rows * (2 * whole + 3 * rest + 4) + 8 + 8 * g.o
+    copied = g.pixels * g.z.kernel * g.y.stride * g.x.stride * ceil_div(g.c, row.lanes)
+    return 0.75 * ceil_div(g.pixels, row.pixels) * row.pixels * products + 6 * copied
 
 
 NARROW = Family(
@@ -70,4 +72,5 @@ NARROW = Family(
         "task_columns",
         "merge_rows",  # whether neighbouring taps lie side by side in memory
     ),
+    in_order=False,
 )

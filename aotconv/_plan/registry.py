@@ -69,7 +69,7 @@ class Row(NamedTuple):
     def reach(self) -> int:
         """Vectors of inputs that a row of an image tile reads: its own and the window's."""
         beyond = (self.window - 1) * (self.period or self.lanes // 2)
-        return self.vectors + ceil_div(beyond, self.lanes)
+        return self.stride * self.vectors + ceil_div(beyond, self.lanes)
 
     @property
     def shifts(self) -> int:
@@ -126,9 +126,17 @@ _DEPTHWISE_TILES = {
 # channels between one and a vector's that divide it.
 _IMAGE_TILES = {
     16: (),
-    32: tuple((4, 3, window, 1, period) for window in (3, 5, 7) for period in (0, 1, 3)),
-    64: tuple(
-        (4, n, window, 1, period) for window in (3, 5, 7) for n, period in ((3, 0), (4, 1), (3, 3))
+    32: (
+        *((4, 3, window, 1, period) for window in (3, 5, 7) for period in (0, 1, 3)),
+        *((4, 2, window, 2, 1) for window in (3, 5, 7)),
+    ),
+    64: (
+        *(
+            (4, n, window, 1, period)
+            for window in (3, 5, 7)
+            for n, period in ((3, 0), (4, 1), (3, 3))
+        ),
+        *((4, 4, window, 2, 1) for window in (3, 5, 7)),
     ),
 }
 # Tiles (rows, vectors).
@@ -141,11 +149,7 @@ _NARROW_TILE = (8, 1)
 
 AOT_DTYPES = ("float32", "float64")
 # Compiled in the user's process alone: a plain loop, exact for integers.
-LOOP_DTYPES = (
-    *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
-    "complex64",
-    "complex128",
-)
+LOOP_DTYPES = tuple(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64))
 ITEMSIZES = {name: np.dtype(name).itemsize for name in AOT_DTYPES + LOOP_DTYPES}
 
 ROWS = (
@@ -178,5 +182,6 @@ ROWS = (
         for dtype in AOT_DTYPES
         for tile in _PERMUTED_TILES[level.vector_bytes]
     ),
+    *(Row("staging", dtype, level.name, 1, 1) for level in LEVELS.values() for dtype in AOT_DTYPES),
 )
 LOOP_ROWS = tuple(Row("loop", dtype, level, 1, 1) for level in LEVELS for dtype in LOOP_DTYPES)

@@ -8,22 +8,26 @@ from __future__ import annotations
 import functools
 import sys
 import zlib
+from math import prod
 
 from .activations import ACTIVATIONS
 from .dense import DENSE
 from .depthwise import DEPTHWISE
+from .elements import ELEMENTS
 from .family import FIELDS, SCRATCH_WORDS, Family, Layer
 from .geometry import Geometry
 from .image import IMAGE
+from .jobs import JOB_FIELDS, JOBS_FIELDS
 from .loop import LOOP
 from .narrow import NARROW
 from .peak import PEAK
 from .registry import LEVELS, LOOP_ROWS, ROWS, Row
+from .staging import STAGING
 from .strip import STRIP
 from .winograd import WINOGRAD
 
 # The first that has a row for a layer computes it.
-ORDER = (WINOGRAD, IMAGE, DEPTHWISE, STRIP, NARROW, DENSE, LOOP, PEAK)
+ORDER = (WINOGRAD, IMAGE, DEPTHWISE, STRIP, NARROW, DENSE, LOOP, PEAK, STAGING)
 FAMILIES = {family.name: family for family in ORDER}
 
 # Of one thread, roughly, in a microsecond: vectors multiplied and added, by their bytes; bytes of
@@ -38,7 +42,7 @@ for _row in ROWS + LOOP_ROWS:
 # A function of this name, and of no other, is in every module whose plans and weights look as
 # here.  PACKING is to be counted up when a family packs its weights in another way, or kernels
 # take other arguments.
-PACKING = 9
+PACKING = 10
 PLAIN = (int, float, str, tuple)
 
 
@@ -49,7 +53,9 @@ def _constants(family: Family) -> dict[str, object]:
 
 
 _plans = [(family.name, family.fields, _constants(family)) for family in ORDER]
-_told = repr((PACKING, FIELDS, ACTIVATIONS, SCRATCH_WORDS, ROWS, _plans))
+_told = repr(
+    (PACKING, JOBS_FIELDS, JOB_FIELDS, ELEMENTS, FIELDS, ACTIVATIONS, SCRATCH_WORDS, ROWS, _plans)
+)
 ABI = f"abi_{zlib.crc32(_told.encode()):08x}"
 
 
@@ -72,6 +78,12 @@ def estimate(row: Row, geometry: Geometry) -> float:
     how much is done between two looks at signals."""
     g = geometry
     rate = VECTOR_RATES[LEVELS[row.level].vector_bytes]
-    read = min(g.h, g.oh * g.kh) * min(g.w, g.ow * g.kw)  # of an image, at most
-    moved = g.n * (read * g.c + g.oh * g.ow * g.o) / COPY_RATE + g.depth * g.o / WEIGHT_RATE
+    # Of images, at most.
+    read = g.n * g.c * prod(min(axis.size, axis.out * axis.kernel) for axis in g.axes)
+    moved = (read + g.pixels * g.o) / COPY_RATE + g.products * g.o / WEIGHT_RATE
     return max(family_of(row).cost(row, g) / rate, moved * row.itemsize)
+
+
+def staging_row(row: Row) -> Row:
+    """The row that stages what another row computes."""
+    return _rows[STAGING.name, row.dtype, row.level][0]

@@ -18,11 +18,12 @@ LEAST_TASK_TILES, MOST_TASK_TILES = 6, 28  # in a task, if there are as many; at
 
 
 def choose(rows: Sequence[Row], layer: Layer) -> Row | None:
-    return rows[0] if rows and layer.algorithm == "winograd" else None
+    serves = layer.algorithm == "winograd" and layer.kernel[0] == 1
+    return rows[0] if rows and serves else None
 
 
 def tiles_of(g: Geometry) -> int:
-    return g.n * ceil_div(g.oh, TILE) * ceil_div(g.ow, TILE)
+    return g.n * ceil_div(g.y.out, TILE) * ceil_div(g.x.out, TILE)
 
 
 def blocking(work: Work) -> dict[str, int]:
@@ -77,5 +78,7 @@ WINOGRAD = Family(
         "task_panels",  # panels in a task
         "block_channels",  # channels in a block of the reduction
     ),
+    planes=False,
+    in_order=False,
     multiple=TILE,
 )

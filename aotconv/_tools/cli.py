@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="aotconv", description="Compiled 2-D convolution for NumPy arrays."
+        prog="aotconv", description="Compiled convolution for NumPy arrays."
     )
     parser.add_argument("--version", action="version", version=f"aotconv {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -64,8 +64,9 @@ def make_parser() -> argparse.ArgumentParser:
         type=names,
         metavar="LIST",
         help="layers of the board, or texts such as '1x56x56x64 3x3x64x64 s2 p1': sizes NxHxWxC of "
-        "images and KHxKWxIxO of filters, then strides, padding, dilations and groups (s2, s1x2, "
-        "p1, p0+1x0+1, same, same_lower, valid, d2, g64), a dtype, NCHW (default: the whole board)",
+        "images and KHxKWxIxO of filters, or of one axis fewer or more; then strides, padding, "
+        "dilations and groups (s2, s1x2, p1, p0+1x0+1, same, same_lower, valid, full, causal, d2, "
+        "g64), a dtype, formats (NCHW, OIHW) (default: the whole board)",
     )
     bench_parser.add_argument(
         "--peers",

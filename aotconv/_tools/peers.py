@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._plan.geometry import Pair
-
 if TYPE_CHECKING:
     from .problem import Layer, Problem
 
@@ -31,15 +29,15 @@ class Contender(NamedTuple):
         What it computes.
     call : callable
         Computes it; this is what is timed.
-    nhwc : callable
-        Makes an array (N, OH, OW, O) of what `call` returned.
+    channels_last : callable
+        Makes an array of the result's shape, channels last, of what `call` returned.
     kept : object
         What the peer knows by its address alone, and must live as long.
     """
 
     problem: Problem
     call: Callable[[], Any]
-    nhwc: Callable[[Any], NDArray[Any]] = np.asarray
+    channels_last: Callable[[Any], NDArray[Any]] = np.asarray
     kept: object = None
 
 
@@ -65,13 +63,24 @@ class Unsuitable(Exception):
 
 
 def channels_first(array: NDArray[Any]) -> NDArray[Any]:
-    """NCHW of NHWC."""
-    return np.ascontiguousarray(array.transpose(0, 3, 1, 2))
+    """Channels behind the images' axis instead of last."""
+    return np.ascontiguousarray(np.moveaxis(array, -1, 1))
 
 
 def channels_last(array: Any) -> NDArray[Any]:
-    """NHWC of NCHW."""
-    return np.asarray(array).transpose(0, 2, 3, 1)
+    """What `channels_first` was made of."""
+    return np.moveaxis(np.asarray(array), 1, -1)
+
+
+def outputs_first(filters: NDArray[Any]) -> NDArray[Any]:
+    """OIHW of HWIO, or what it is for that rank."""
+    return np.ascontiguousarray(np.moveaxis(filters, (-1, -2), (0, 1)))
+
+
+def along_two_axes(layer: Layer) -> None:
+    """Raise `Unsuitable` for other ranks."""
+    if layer.rank != 2:
+        raise Unsuitable("it is asked for two axes alone")
 
 
 def padded_as_tensorflow(problem: Problem) -> Problem:
@@ -86,14 +95,10 @@ def padded_as_tensorflow(problem: Problem) -> Problem:
     return problem._replace(layer=own)
 
 
-def steps(layer: Layer) -> tuple[Pair, Pair]:
+def steps(layer: Layer) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Strides and dilations."""
-    g = layer.geometry
-    return (g.sh, g.sw), (g.dh, g.dw)
-
-
-def oihw(filters: NDArray[Any]) -> NDArray[Any]:
-    return np.ascontiguousarray(filters.transpose(3, 2, 0, 1))
+    axes = layer.axes
+    return tuple(axis.stride for axis in axes), tuple(axis.dilation for axis in axes)
 
 
 @functools.cache
@@ -106,33 +111,35 @@ def torch_inference_mode() -> Any:
     return mode  # kept, because it ends with this object
 
 
-def torch_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
+def torch_convolution(problem: Problem, setting: Setting) -> dict[str, Contender]:
     import torch
 
     torch_inference_mode()
     torch.set_num_threads(setting.threads)
     layer, bias = problem.layer, torch.from_numpy(problem.bias)
-    (top, bottom), (left, right) = layer.pads
-    if (top, left) != (bottom, right):
+    if any(before != behind for before, behind in layer.pads):
         raise Unsuitable("it pads both ends alike")
-    (strides, dilations), pads = steps(layer), (top, left)
+    rank, (strides, dilations) = layer.rank, steps(layer)
+    pads = tuple(before for before, _ in layer.pads)
+    convolution = getattr(torch, f"conv{rank}d")
 
     def contender(convolve: Callable[..., Any], *arrays: Any) -> Contender:
         return Contender(problem, lambda: convolve(*arrays), lambda out: channels_last(out.numpy()))
 
-    def conv2d(images: Any, filters: Any) -> Any:
-        return torch.conv2d(images, filters, bias, strides, pads, dilations, layer.groups)
+    def convolved(images: Any, filters: Any) -> Any:
+        return convolution(images, filters, bias, strides, pads, dilations, layer.groups)
 
     images = torch.from_numpy(channels_first(problem.images))
-    filters = torch.from_numpy(oihw(problem.filters))
-    images_last = images.contiguous(memory_format=torch.channels_last)
-    filters_last = filters.contiguous(memory_format=torch.channels_last)
-    contenders = {
-        "torch NCHW": contender(conv2d, images, filters),
-        "torch channels_last": contender(conv2d, images_last, filters_last),
-    }
+    filters = torch.from_numpy(outputs_first(problem.filters))
+    contenders = {"torch channels_first": contender(convolved, images, filters)}
+    memory = {2: torch.channels_last, 3: torch.channels_last_3d}.get(rank)
+    if memory is None:
+        return contenders
+    images_last = images.contiguous(memory_format=memory)
+    filters_last = filters.contiguous(memory_format=memory)
+    contenders["torch channels_last"] = contender(convolved, images_last, filters_last)
     try:  # private: what torch.compile calls where weights are frozen
-        pack = torch._C._nn.mkldnn_reorder_conv2d_weight
+        pack = getattr(torch._C._nn, f"mkldnn_reorder_conv{rank}d_weight")
         pointwise = torch.ops.mkldnn._convolution_pointwise.default
         geometry = (pads, strides, dilations, layer.groups)
         packed = pack(filters.to_mkldnn(), *geometry, list(images.shape))
@@ -144,23 +151,22 @@ def torch_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
     return contenders
 
 
-def onnxruntime_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
+def onnxruntime_convolution(problem: Problem, setting: Setting) -> dict[str, Contender]:
     import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
 
     layer = problem.layer
-    (top, bottom), (left, right) = layer.pads
+    before, behind = zip(*layer.pads, strict=True)
     strides, dilations = steps(layer)
     images = channels_first(problem.images)
-    n, height, width, channels = layer.out
-    out = np.empty((n, channels, height, width), np.float32)
+    out = channels_first(np.empty(layer.out, np.float32))
     node = helper.make_node(
         "Conv",
         ["images", "filters", "bias"],
         ["out"],
         strides=strides,
         dilations=dilations,
-        pads=[top, left, bottom, right],
+        pads=[*before, *behind],
         group=layer.groups,
     )
     graph = helper.make_graph(
@@ -169,7 +175,7 @@ def onnxruntime_conv2d(problem: Problem, setting: Setting) -> dict[str, Contende
         [helper.make_tensor_value_info("images", TensorProto.FLOAT, images.shape)],
         [helper.make_tensor_value_info("out", TensorProto.FLOAT, out.shape)],
         [
-            numpy_helper.from_array(oihw(problem.filters), "filters"),
+            numpy_helper.from_array(outputs_first(problem.filters), "filters"),
             numpy_helper.from_array(problem.bias, "bias"),
         ],
     )
@@ -196,10 +202,11 @@ def openvino_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
     from openvino import opset8 as ops
 
     layer = problem.layer
+    along_two_axes(layer)
     begin, end = zip(*layer.pads, strict=True)
     strides, dilations = steps(layer)
     geometry = (list(strides), list(begin), list(end), list(dilations))
-    filters, bias = oihw(problem.filters), problem.bias.reshape(1, -1, 1, 1)
+    filters, bias = outputs_first(problem.filters), problem.bias.reshape(1, -1, 1, 1)
     options = {
         "INFERENCE_NUM_THREADS": setting.threads,
         "INFERENCE_PRECISION_HINT": "f32",
@@ -239,6 +246,7 @@ def litert_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
     from ai_edge_litert.interpreter import Interpreter
 
     layer = problem.layer
+    along_two_axes(layer)
     path = Path(setting.tflite or "") / f"{layer.name}.tflite"
     if not path.is_file():
         raise Unsuitable("there is no model of it in the folder")
@@ -277,6 +285,7 @@ def opencv_filter2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
     import cv2
 
     layer = problem.layer
+    along_two_axes(layer)
     n, height, width, channels = layer.images
     if not (n == 1 and layer.groups == channels == layer.filters[3]):
         raise Unsuitable("it convolves one image, each channel by itself")
@@ -304,6 +313,7 @@ def jax_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
     import jax
 
     layer, filters, bias = problem.layer, problem.filters, problem.bias
+    along_two_axes(layer)
     strides, dilations = steps(layer)
 
     @jax.jit
@@ -329,6 +339,7 @@ def tensorflow_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender
 
     tf.config.threading.set_intra_op_parallelism_threads(setting.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
+    along_two_axes(problem.layer)
     problem = padded_as_tensorflow(problem)
     layer = problem.layer
     kh, kw, group_channels, n_filters = layer.filters
@@ -354,8 +365,8 @@ def tensorflow_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender
 
 
 PEERS = {
-    "torch": Peer(("torch",), torch_conv2d),
-    "onnxruntime": Peer(("onnxruntime", "onnx"), onnxruntime_conv2d),
+    "torch": Peer(("torch",), torch_convolution),
+    "onnxruntime": Peer(("onnxruntime", "onnx"), onnxruntime_convolution),
     "openvino": Peer(("openvino",), openvino_conv2d),
     "litert": Peer(("ai_edge_litert",), litert_conv2d),
     "opencv": Peer(("cv2",), opencv_filter2d),

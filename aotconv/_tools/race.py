@@ -28,13 +28,22 @@ from numpy.typing import NDArray
 
 import aotconv
 
-from .._core import check, ladder, threads
+from .._core import ladder, threads
+from .._core.jobs import Job, call_of
 from .._plan.peak import peak_words
 from .._plan.registry import ROWS
 from .board import BOARD
 from .errors import DisagreementError
-from .peers import Contender, Peer, Setting, Unsuitable, channels_first, channels_last
-from .problem import Layer, Problem
+from .peers import (
+    Contender,
+    Peer,
+    Setting,
+    Unsuitable,
+    channels_first,
+    channels_last,
+    outputs_first,
+)
+from .problem import CLASSES, FUNCTIONS, Layer, Problem
 from .process import Run, new_process
 
 Call = Callable[[], object]
@@ -55,20 +64,20 @@ def expectation(problem: Problem) -> NDArray[np.float64]:
     """The result in float64, by NumPy's matrix products instead of the kernels."""
     images, filters, bias = (array.astype(np.float64) for array in problem[1:])
     with aotconv.use("numpy"):
-        return aotconv.conv2d(images, filters, bias, **problem.layer.options)
+        return FUNCTIONS[problem.layer.rank](images, filters, bias, **problem.layer.options)
 
 
 def error_bound(problem: Problem) -> float:
     """What the library promises of each output: eps * (K + 1) * max|x| * max|w| * 2."""
     images, filters, bias = (float(np.abs(array).max()) for array in problem[1:])
-    depth = problem.layer.geometry.depth
+    products = problem.layer.geometry.products
     largest = max(images * filters, bias)
-    return float(np.finfo(problem.images.dtype).eps) * (depth + 1) * largest * 2
+    return float(np.finfo(problem.images.dtype).eps) * (products + 1) * largest * 2
 
 
 def verify(name: str, contender: Contender, expected: NDArray[np.float64]) -> None:
     """Raise `DisagreementError` if a contender's result is not within the library's bound."""
-    result = contender.nhwc(contender.call())
+    result = contender.channels_last(contender.call())
     where = f"{name}, layer {contender.problem.layer}"
     if result.shape != expected.shape:
         raise DisagreementError(f"{where}: shape {result.shape}, not {expected.shape}")
@@ -80,12 +89,14 @@ def verify(name: str, contender: Contender, expected: NDArray[np.float64]) -> No
 # --- what is timed ---------------------------------------------------------------------------
 
 
-def own_conv2d(problem: Problem) -> Contender:
-    layer = problem.layer
-    planar = check.data_format(layer.data_format) == "NCHW"
-    images = channels_first(problem.images) if planar else problem.images
-    options = {**layer.options, "data_format": layer.data_format}
-    convolve = aotconv.Conv2D(problem.filters, problem.bias, **options)
+def own(problem: Problem) -> Contender:
+    layer, images, filters, bias = problem
+    formats = layer.formats
+    planar = not formats["data_format"].endswith("C")
+    images = channels_first(images) if planar else images
+    if formats.get("filter_format", "").startswith("OI"):
+        filters = outputs_first(filters)
+    convolve = CLASSES[layer.rank](filters, bias, **layer.options, **formats)
     out = np.full(convolve.output_shape(images.shape), np.nan, images.dtype)
     return Contender(
         problem, lambda: convolve(images, out=out), channels_last if planar else np.asarray
@@ -102,13 +113,10 @@ def multiply_adds(dtype: str, n_threads: int) -> tuple[Call, float]:
     words = np.array(peak_words(iterations, tasks), np.int64)
     vectors = np.repeat(np.array([[1], [0.5], [1]], dtype), row.lanes, axis=1)
     out = np.empty((tasks, row.lanes), dtype)
-    function = rung.kernel(row)
-
-    def call() -> None:
-        addresses = words.ctypes.data, id(vectors), vectors.ctypes.data, id(out), id(out)
-        function(*addresses, 0, team, threads.gomp_parallel(team))
-
-    return call, 2.0 * iterations * tasks * row.pixels * row.lanes
+    task = rung.task(row)
+    assert task is not None
+    call = call_of(rung, [Job(task, words, vectors.ctypes.data, vectors)], team)
+    return lambda: call(vectors, out, None), 2.0 * iterations * tasks * row.pixels * row.lanes
 
 
 def copies(n_bytes: int, n_threads: int, pool: ThreadPoolExecutor) -> tuple[Call, int]:
@@ -242,7 +250,7 @@ class Result(NamedTuple):
 
 def first_call(layer: Layer) -> float:
     """Seconds of the first call, if this process has made none."""
-    return timed(own_conv2d(Problem.draw(layer)).call, 1)
+    return timed(own(Problem.draw(layer)).call, 1)
 
 
 def measure(layer: Layer, peers: Mapping[str, Peer], setting: Setting, seconds: float) -> Result:
@@ -255,9 +263,8 @@ def measure(layer: Layer, peers: Mapping[str, Peer], setting: Setting, seconds: 
     """
     problem = Problem.draw(layer)
     expected = expectation(problem)
-    own = own_conv2d(problem)
-    verify(OWN, own, expected)
-    contenders, left_out = {OWN: own}, {}
+    contenders, left_out = {OWN: own(problem)}, {}
+    verify(OWN, contenders[OWN], expected)
     for peer_name, peer in peers.items():
         try:
             variants = peer.prepare(problem, setting)

@@ -19,7 +19,7 @@ from .._plan.select import select
 from .cliffs import Loss, Sizes, losses
 from .problem import Layer, Problem, parse
 from .process import Run
-from .race import OWN, confined_process, expectation, multiply_adds, own_conv2d, race, verify
+from .race import OWN, confined_process, expectation, multiply_adds, own, race, verify
 
 SECONDS = 0.001  # of a batch, at least
 ROUNDS = 5
@@ -169,9 +169,8 @@ def row_name(layer: Layer) -> str:
     """The kernel that computes a layer on the active implementation."""
     rung = ladder.rung(layer.dtype)
     assert rung is not None  # the command has asked
-    g = layer.geometry
-    sizes = family.Layer(*layer.filters, layer.groups, (g.sh, g.sw), (g.dh, g.dw))
-    return select(sizes, layer.dtype, rung.level).name
+    computed = family.Layer.of(layer.geometry)
+    return select(computed, layer.dtype, rung.level).name
 
 
 def measure(layer: Layer, seconds: float) -> Case:
@@ -183,10 +182,10 @@ def measure(layer: Layer, seconds: float) -> Case:
         If the result is wrong.
     """
     problem = Problem.draw(layer)
-    own = own_conv2d(problem)
-    verify(OWN, own, expectation(problem))
+    contender = own(problem)
+    verify(OWN, contender, expectation(problem))
     peak, flops = multiply_adds(layer.dtype, 1)
-    rounds = race({OWN: own.call, "FMA": peak}, seconds, rounds=ROUNDS, clock=CLOCK)
+    rounds = race({OWN: contender.call, "FMA": peak}, seconds, rounds=ROUNDS, clock=CLOCK)
     fma = [flops / each for each in rounds["FMA"]]
     return Case(layer, row_name(layer), rounds[OWN], fma)
 

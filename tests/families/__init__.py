@@ -12,16 +12,18 @@ from typing import Any, NamedTuple
 
 from aotconv._plan.registry import Row
 from aotconv._plan.select import FAMILIES as PLANNED
+from aotconv._plan.select import family_of
 
 Pair = tuple[int, int]
+Sizes = tuple[int, ...]  # of spatial axes
 PRODUCTS = 1 << 18  # of a case of a sweep, at most: larger ones would take the time of many
 
 
 class Layer(NamedTuple):
-    """Shapes of images and filters, and the number of groups."""
+    """Shapes of images and filters, of two spatial axes or three, and the number of groups."""
 
-    images: tuple[int, int, int, int]
-    filters: tuple[int, int, int, int]
+    images: tuple[int, ...]
+    filters: tuple[int, ...]
     groups: int = 1
 
 
@@ -55,7 +57,8 @@ class Family(NamedTuple):
     filters : callable
         ``filters(row)``: numbers of them around the tails of tiles.
     suited : callable
-        ``suited(row, window, strides, dilations)``: those that come nearest and that it serves.
+        ``suited(row, window, strides, dilations)``: those of planes that come nearest and that it
+        serves.
     channels, most_filters, windows : callable
         ``channels(row)``: numbers of channels that it serves, from 1 to two vectors and one more;
         of filters, and of rows or columns of windows.
@@ -75,9 +78,11 @@ class Family(NamedTuple):
     products: Callable[[Row], int] = lambda row: PRODUCTS
 
 
+NO_LAYERS = {"peak", "staging"}  # families that compute none, or not by themselves
+
 # A family of the plan that has no file here is an ImportError that names it.
 FAMILIES: dict[str, Family] = {
-    name: import_module(f"families.{name}").FAMILY for name in PLANNED if name != "peak"
+    name: import_module(f"families.{name}").FAMILY for name in PLANNED if name not in NO_LAYERS
 }
 
 
@@ -108,10 +113,19 @@ def grouping(row: Row, n_filters: int, group_channels: int = 3) -> tuple[int, in
 
 
 def suited(
-    row: Row, window: Pair, strides: Pair = (1, 1), dilations: Pair = (1, 1)
-) -> tuple[Pair, Pair, Pair]:
-    """The window, strides and dilations that come nearest and that the row serves."""
-    return family(row).suited(row, window, strides, dilations)
+    row: Row, window: Sizes, strides: Sizes = (), dilations: Sizes = ()
+) -> tuple[Sizes, Sizes, Sizes]:
+    """The window, strides and dilations that come nearest and that the row serves; of two axes, or
+    of three."""
+    ones = (1,) * len(window)
+    asked = window, strides or ones, dilations or ones
+    if not family_of(row).planes:
+        asked = ones[:-2] + window[-2:], *asked[1:]
+    inner = family(row).suited(row, *(sizes[-2:] for sizes in asked))
+    window, strides, dilations = (
+        sizes[:-2] + served for sizes, served in zip(asked, inner, strict=True)
+    )
+    return window, strides, dilations
 
 
 def cuts(row: Row) -> list[Layer]:
@@ -133,7 +147,7 @@ def served_sizes(row: Row) -> dict[str, Sequence[int]]:
     }
     if channelwise(row):
         del axes["o"]
-    for axis, name in enumerate(("kh", "kw")):
-        found = {suited(row, (size, size))[0][axis] for size in up_to_two_vectors(row)}
+    for axis, name in enumerate(("kd", "kh", "kw")):
+        found = {suited(row, (size,) * 3)[0][axis] for size in up_to_two_vectors(row)}
         axes[name] = sorted(size for size in found if size <= max(known.windows(row)))
     return axes

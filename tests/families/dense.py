@@ -13,12 +13,15 @@ def cuts(row):
         return [
             Layer((1, 20, 20, 2), (17, 13, 2, 3)),  # kernel rows in blocks
             Layer((1, 40, 40, 8), (1, 1, 8, 5)),  # several tasks of pixels
+            Layer((1, 9, 8, 9, 3), (9, 5, 7, 3, 3)),  # kernel planes in blocks
+            Layer((2, 5, 9, 11, 4), (2, 3, 2, 4, 5)),  # tasks across planes and images
+            Layer((2, 5, 9, 11, 4), (1, 1, 1, 4, 5)),
         ]
     return [
         Layer((1, 20, 41, groups * inputs), (3, 3, inputs, groups * outputs), groups)
         for inputs, outputs in itertools.product(range(1, row.lanes // 2 + 1), repeat=2)
         for groups in (2, row.lanes + 1)
-    ]
+    ] + [Layer((2, 5, 7, 9, 14), (3, 2, 3, 2, 7), 7)]
 
 
 def layers(row):
@@ -35,6 +38,8 @@ def layers(row):
             Layer((1, 112, 112, 3), (7, 7, 3, 64)),
             Layer((1, 14, 14, 64), (3, 3, 4, 64), 16),
             Layer((1, 1, 1, 4000), (1, 1, 4000, 4000)),
+            Layer((1, 14, 14, 14, 32), (3, 3, 3, 32, 32)),
+            Layer((1, 16, 28, 28, 3), (3, 7, 7, 3, 64)),
         ]
     sizes = [(1, 1), (1, 2), (2, 2), (2, 4), (4, 4)]
     most = row.lanes // 2
@@ -47,7 +52,6 @@ FAMILY = Family(
     cuts,
     layers,
     limits={
-        "STAGED_PIXELS": (dense.STAGED_PIXELS, 40, 7),
         "PANEL_SLICE_BYTES": (dense.PANEL_SLICE_BYTES, 4 << 10),
         "TASK_TILES": (dense.TASK_TILES, 2, 1),
     },

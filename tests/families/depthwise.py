@@ -11,6 +11,7 @@ def cuts(row):
     return [
         Layer((1, 5, 150, 40), (3, 3, 1, 40), 40),  # several blocks of pixels
         Layer((1, 9, 9, 300), (3, 3, 1, 300), 300),  # several vectors
+        Layer((2, 3, 5, 9, 40), (1, 3, 3, 1, 40), 40),  # planes one at a time
     ]
 
 

@@ -6,7 +6,13 @@ from families import Family, Layer, up_to_two_vectors
 
 
 def cuts(row):
-    return [Layer((2, 9, 150, n), (3, 3, 1, n), n) for n in filters(row)]  # tiles between borders
+    shapes = (2, 9, 150), (2, 3, 5, 30)  # tiles between borders; planes one at a time
+    windows = (3, 3), (1, 3, 3)
+    return [
+        Layer((*shape, n), (*window, 1, n), n)
+        for shape, window in zip(shapes, windows, strict=True)
+        for n in filters(row)
+    ]
 
 
 def filters(row):

@@ -6,7 +6,7 @@ from families import Family, Layer
 
 
 def cuts(row):
-    return [Layer((1, 5, 6, 30), (3, 3, 30, 5))]
+    return [Layer((1, 5, 6, 30), (3, 3, 30, 5)), Layer((2, 3, 5, 6, 4), (2, 3, 3, 4, 5))]
 
 
 def layers(row):

@@ -2,5 +2,5 @@
 means; the table of arguments, in which a new keyword needs a row; what is right; and the judge.
 
 The judge knows no more than the documentation: what an argument means, when sizes fit together, and
-the sum of `aotconv.conv2d`'s formula, taken pixel by pixel.
+the sum of the doors' formula, taken pixel by pixel.
 """

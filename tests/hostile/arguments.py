@@ -16,22 +16,37 @@ import numpy as np
 from hypothesis import strategies as st
 from strategies import integer_values, seeds
 
-import aotconv
+from aotconv._tools.problem import CLASSES, FUNCTIONS
 
 from . import pieces, right
 from .pieces import FAR, Maker, Piece, plain
 
 COMPUTED = 60_000  # elements of a result, and products of an element, that a case computes
 KINDS = ["float32"] * 4 + ["float64"] * 2 + ["float16", "longdouble", "int32", "complex64", "uint8"]
-ONE = np.ones((1, 1, 1, 1), np.float32)
-SMALL = right.Result((1, 1, 1, 1), (1, 1), ((0, 0), (0, 0)), 1, ONE.dtype)  # of ONE and ONE
+ONE = {rank: np.ones((1,) * (rank + 2), np.float32) for rank in FUNCTIONS}
+SMALL = {  # of ONE and ONE
+    rank: right.Result(one.shape, (1,) * rank, ((0, 0),) * rank, 1, one.dtype)
+    for rank, one in ONE.items()
+}
+LETTERS = {1: "W", 2: "HW", 3: "DHW"}
+KERNELS = {
+    1: [(1,), (3,), (5,), (7,), (40,)],
+    2: [(1, 1), (3, 3), (1, 3), (3, 1), (2, 5), (5, 5), (7, 7), (40, 1)],
+    3: [(1, 1, 1), (3, 3, 3), (1, 3, 3), (3, 1, 1), (2, 1, 5)],
+}
+LARGEST = {1: 40, 2: 13, 3: 5}  # free pixels of an axis
+LEADING = [(1,), (1,), (1,), (2,), (3,), (0,), (), (2, 2), (1, 3, 2)]
 
 
 class Arguments(dict[str, Piece]):
-    """Pieces by the names of the arguments that they are."""
+    """Pieces by the names of the arguments that they are, of a convolution of some rank."""
+
+    def __init__(self, rank: int, pieces=()) -> None:
+        super().__init__(pieces)
+        self.rank = rank
 
     def of(self, names) -> Arguments:
-        return Arguments({name: self[name] for name in names})
+        return Arguments(self.rank, {name: self[name] for name in names})
 
     @property
     def given(self) -> dict[str, Any]:
@@ -39,10 +54,12 @@ class Arguments(dict[str, Piece]):
 
     @property
     def meaning(self) -> SimpleNamespace:
-        return SimpleNamespace(**{name: each.meaning for name, each in self.items()})
+        meanings = {name: each.meaning for name, each in self.items()}
+        return SimpleNamespace(rank=self.rank, **meanings)
 
     def __str__(self) -> str:
-        return "; ".join(f"{name}={each.label}" for name, each in self.items())
+        shown = (f"{name}={each.label}" for name, each in self.items())
+        return f"rank {self.rank}; " + "; ".join(shown)
 
 
 @dataclasses.dataclass
@@ -51,11 +68,15 @@ class Case:
 
     draw: Any
     rng: np.random.Generator
-    filters: np.ndarray
+    rank: int
+    filters: np.ndarray  # outputs last
     groups: int
     images: np.ndarray | None = None
-    layer: Arguments = dataclasses.field(default_factory=Arguments)  # that is called
-    drawn: Arguments = dataclasses.field(default_factory=Arguments)
+    outputs_first: bool = False
+    layer: Arguments | None = None  # that is called
+
+    def __post_init__(self) -> None:
+        self.drawn = Arguments(self.rank)
 
     def one_in(self, number: int) -> bool:
         return self.draw(st.integers(1, number)) == number
@@ -67,11 +88,17 @@ class Case:
     @property
     def result(self) -> right.Result:
         """The result of the images that were drawn; SMALL where there is none, or a large one."""
-        if "images" not in self.drawn:
-            return SMALL
+        small = SMALL[self.rank]
+        if self.layer is None or "images" not in self.drawn:
+            return small
         found = right.result_of(self.layer.meaning, self.drawn["images"].meaning)
         known = isinstance(found, right.Result) and right.addressed(found.shape) <= COMPUTED
-        return found if known else SMALL
+        return found if known else small
+
+    @property
+    def formatted_filters(self) -> np.ndarray:
+        last = self.filters
+        return np.moveaxis(last, (-1, -2), (0, 1)).copy() if self.outputs_first else last
 
     @property
     def ones(self) -> np.ndarray:
@@ -97,7 +124,7 @@ class Row(NamedTuple):
     right: Callable[[Case], Piece]
 
 
-def array(of: Callable[[Case], np.ndarray]) -> Row:
+def array(of: Callable[[Case], Any]) -> Row:
     return Row(
         lambda case: pieces.no_arrays(of(case)), lambda case: case.draw(pieces.arrays(of(case)))
     )
@@ -107,9 +134,19 @@ def drawn(garbage: list[Maker], strategy: st.SearchStrategy[Piece]) -> Row:
     return Row(lambda case: garbage, lambda case: case.draw(strategy))
 
 
-def seldom(number: int, row: Row, default: Piece) -> Row:
-    """A row of an argument that is drawn one time of a number, and else has its default."""
-    return row._replace(right=lambda case: row.right(case) if case.one_in(number) else default)
+def by_rank(garbage: Callable[[int], list[Maker]], right: Callable[[int], Any]) -> Row:
+    return Row(lambda case: garbage(case.rank), lambda case: case.draw(right(case.rank)))
+
+
+def seldom(number: int, row: Row, default: Callable[[int], Piece]) -> Row:
+    """A row of an argument that is drawn one time of a number, and else has its rank's default."""
+    return row._replace(
+        right=lambda case: row.right(case) if case.one_in(number) else default(case.rank)
+    )
+
+
+def none(rank: int) -> Piece:
+    return plain(None)
 
 
 def groups(case: Case) -> Piece:
@@ -122,7 +159,7 @@ def activation(case: Case) -> Piece:
 
 
 def residual(case: Case) -> Piece:
-    if case.result is SMALL:
+    if case.result is SMALL[case.rank]:
         return plain(None)
     shape, same = case.result.shape, str(case.result.dtype)
     dtype = case.draw(st.sampled_from([same] * 4 + ["int32", "complex64", "float16"]))
@@ -131,38 +168,64 @@ def residual(case: Case) -> Piece:
 
 
 def out(case: Case) -> Piece:
-    if case.result is SMALL:
+    if case.result is SMALL[case.rank]:
         return plain(None)
     return case.draw(pieces.outs(case.result, case.drawn["images"]))
 
 
+def filter_format(case: Case) -> Piece:
+    first = case.outputs_first != case.one_in(14)
+    letters = LETTERS[case.rank]
+    return case.draw(pieces.texts([f"OI{letters}" if first else f"{letters}IO"]))
+
+
+def data_formats(rank: int) -> st.SearchStrategy[Piece]:
+    names = [f"N{LETTERS[rank]}C", f"NC{LETTERS[rank]}", "channels_last", "channels_first"]
+    return pieces.texts(names)
+
+
 def shape(case: Case) -> Piece:
     size = st.one_of(st.integers(0, 60), st.integers(0, 60), st.sampled_from(FAR))
-    n, h, w = (case.draw(size) for _ in range(3))
+    leading = [case.draw(size) for _ in case.draw(st.sampled_from(LEADING))]
+    sizes = [case.draw(size) for _ in range(case.rank)]
     channels = case.filters.shape[-2] * case.groups
+    assert case.layer is not None
     first = right.channels_first(case.layer.meaning)
-    sizes = (n, channels, h, w) if first else (n, h, w, channels)
-    some = case.draw(st.sampled_from([sizes, sizes[1:], sizes[2:], (*sizes, 1)]))
-    return case.draw(pieces.of_tuple(some, or_number=False))
+    sizes = [*leading, channels, *sizes] if first else [*leading, *sizes, channels]
+    some = case.draw(st.sampled_from([sizes, sizes, sizes, sizes[2:], [*sizes, 1]]))
+    return case.draw(pieces.of_tuple(tuple(some), or_number=False))
 
 
-ONES = Piece(1, (1, 1), "1")
-FORMATS = ["NHWC", "NCHW", "channels_last", "channels_first"]
+def ones(rank: int) -> Piece:
+    return Piece(1, (1,) * rank, "1")
+
+
 NUMBERS_OF_THREADS = st.sampled_from([1, 2, 3, *FAR]).flatmap(pieces.of_int)
 
+STEPS = by_rank(lambda rank: pieces.no_counts(1, rank), pieces.steps_of)
+ZERO = st.sampled_from([0, 0.0, -0.0, np.float64(0), np.int8(0)]).map(lambda value: plain(value))
+
 ARGUMENTS = {
-    "images": array(lambda case: case.images),
-    "filters": array(lambda case: case.filters),
-    "bias": seldom(2, array(lambda case: case.bias), plain(None)),
-    "strides": drawn(pieces.no_pairs(1), pieces.step_pairs()),
-    "padding": drawn(pieces.no_paddings(), pieces.paddings()),
-    "dilations": seldom(2, drawn(pieces.no_pairs(1), pieces.step_pairs()), ONES),
+    "images": Row(
+        lambda case: pieces.no_arrays(case.images, free=True),
+        lambda case: case.draw(pieces.arrays(case.images)),
+    ),
+    "filters": array(lambda case: case.formatted_filters),
+    "bias": seldom(2, array(lambda case: case.bias), none),
+    "strides": STEPS,
+    "padding": by_rank(pieces.no_paddings, pieces.paddings),
+    "padding_mode": drawn(pieces.no_modes(), pieces.texts(["constant", "zeros"])),
+    "padding_value": drawn(pieces.no_zeros(), ZERO),
+    "dilations": seldom(2, STEPS, ones),
     "groups": Row(lambda case: pieces.no_ints(1), groups),
-    "data_format": drawn(pieces.no_choices(), pieces.texts(FORMATS)),
+    "data_format": by_rank(lambda rank: pieces.no_choices(), data_formats),
+    "filter_format": Row(lambda case: pieces.no_choices(), filter_format),
     "activation": Row(lambda case: pieces.no_choices(), activation),
-    "residual": seldom(4, Row(lambda case: pieces.no_arrays(case.ones), residual), plain(None)),
-    "out": seldom(2, Row(lambda case: pieces.no_outs(case.ones), out), plain(None)),
-    "threads": seldom(4, drawn(pieces.no_ints(1, or_none=True), NUMBERS_OF_THREADS), plain(None)),
+    "residual": seldom(4, Row(lambda case: pieces.no_arrays(case.ones), residual), none),
+    "out": seldom(2, Row(lambda case: pieces.no_outs(case.ones), out), none),
+    "threads": seldom(4, drawn(pieces.no_ints(1, or_none=True), NUMBERS_OF_THREADS), none),
+    "dtype": drawn(pieces.no_dtypes(), st.just(plain(None))),
+    "saturate": drawn(pieces.no_flags(), st.sampled_from([plain(False), plain(np.False_)])),
     "algorithm": drawn(pieces.no_choices(), pieces.texts(["auto"] * 9 + ["winograd"])),
     "shape": Row(lambda case: pieces.no_shapes(), shape),
 }
@@ -184,50 +247,63 @@ def names_of(door) -> list[str]:
     return [name for name in inspect.signature(door).parameters if name != "self"]
 
 
-DOORS = [aotconv.conv2d, aotconv.Conv2D, aotconv.Conv2D.__call__, aotconv.Conv2D.output_shape]
-CALL = names_of(aotconv.Conv2D.__call__)
-LAYER = [name for name in names_of(aotconv.Conv2D) if name not in CALL]
+class Door(NamedTuple):
+    """What takes arguments, of some rank."""
+
+    rank: int
+    function: Callable[..., Any]
 
 
-def ordinary(**more: Piece) -> tuple[Arguments, Arguments]:
+DOORS = [
+    Door(rank, door)
+    for rank, layer in CLASSES.items()
+    for door in (FUNCTIONS[rank], layer, layer.__call__, layer.output_shape)
+]
+CALL = names_of(CLASSES[2].__call__)
+LAYER = [name for name in names_of(CLASSES[2]) if name not in CALL]
+
+
+def ordinary(rank: int, **more: Piece) -> tuple[Arguments, Arguments]:
     """A layer and a call with some arguments, all others as they are by default."""
-    parameters = inspect.signature(aotconv.conv2d).parameters.values()
-    every = Arguments({each.name: plain(each.default) for each in parameters})
-    every |= {"strides": ONES, "dilations": ONES, **more}
+    parameters = inspect.signature(FUNCTIONS[rank]).parameters.values()
+    every = Arguments(rank, {each.name: plain(each.default) for each in parameters})
+    every |= {"strides": ones(rank), "dilations": ones(rank), **more}
     return every.of(LAYER), every.of(CALL)
 
 
 def convolved(layer: Arguments, call: Arguments):
-    return aotconv.conv2d(**layer.given, **call.given)
+    return FUNCTIONS[layer.rank](**layer.given, **call.given)
 
 
 def convolved_by_a_layer(layer: Arguments, call: Arguments):
-    return aotconv.Conv2D(**layer.given)(**call.given)
+    return CLASSES[layer.rank](**layer.given)(**call.given)
 
 
 @st.composite
 def layers(draw) -> Arguments:
+    rank = draw(st.sampled_from([2, 1, 3]))
     groups = draw(st.sampled_from([1, 1, 1, 2, 3]))
     group_channels = draw(st.integers(0, 5))
     group_filters = draw(st.sampled_from([0, 1, 2, 3, 4, 5, 8, 17]))
     if draw(st.integers(0, 2)) == 0:  # depthwise
         groups, group_channels, group_filters = draw(st.sampled_from([1, 3, 8, 17])), 1, 1
-    kernel = draw(
-        st.sampled_from([(1, 1), (3, 3), (1, 3), (3, 1), (2, 5), (5, 5), (7, 7), (40, 1)])
-    )
+    kernel = draw(st.sampled_from(KERNELS[rank]))
     rng = np.random.default_rng(draw(seeds))
     shape = (*kernel, group_channels, groups * group_filters)
     filters = integer_values(rng, shape, draw(st.sampled_from(KINDS)))
-    return Case(draw, rng, filters, groups).arguments(LAYER)
+    first = draw(st.booleans())
+    return Case(draw, rng, rank, filters, groups, outputs_first=first).arguments(LAYER)
 
 
 def case_of(draw, layer: Arguments) -> Case:
     """A case of calls of a layer, which may be garbage itself."""
-    filters, groups = layer["filters"].meaning, layer["groups"].meaning
-    known = isinstance(filters, np.ndarray) and filters.ndim == 4
-    groups = groups if isinstance(groups, int) else 1
+    meaning, filters = layer.meaning, ONE[layer.rank]
+    known = isinstance(meaning.filters, np.ndarray) and meaning.filters.ndim == layer.rank + 2
+    if known and meaning.filter_format not in (right.WRONG, right.UNSURE):
+        filters = right.filters_of(meaning)
+    groups = meaning.groups if isinstance(meaning.groups, int) else 1
     rng = np.random.default_rng(draw(seeds))
-    return Case(draw, rng, filters if known else ONE, groups, layer=layer)
+    return Case(draw, rng, layer.rank, filters, groups, layer=layer)
 
 
 @st.composite
@@ -235,45 +311,50 @@ def calls(draw, layer: Arguments) -> Arguments:
     """Arguments of a call; mostly such as fit a layer."""
     case = case_of(draw, layer)
     channels = 5 if case.one_in(14) else min(case.filters.shape[-2] * case.groups, 200)
-    n = draw(st.sampled_from([1, 1, 2, 3, 0]))
-    sizes = draw(st.integers(0, 13)), draw(st.integers(0, 13))
+    sizes = [draw(st.integers(0, LARGEST[case.rank])) for _ in range(case.rank)]
     if not case.one_in(14):
         kernel = case.filters.shape[:-2]
-        sizes = tuple(size + min(k - 1, 40) for size, k in zip(sizes, kernel, strict=True))
+        sizes = [size + min(max(k - 1, 0), 40) for size, k in zip(sizes, kernel, strict=True)]
     first = right.channels_first(layer.meaning)
-    shape = (n, channels, *sizes) if first else (n, *sizes, channels)
+    last = (channels, *sizes) if first else (*sizes, channels)
     dtypes = [str(case.filters.dtype)] * 12 + ["int32", "float64", "uint8"]
-    images = integer_values(case.rng, shape, draw(st.sampled_from(dtypes)))
-    case.images = images[0] if n == 1 and draw(st.booleans()) else images
+    shape = (*draw(st.sampled_from(LEADING)), *last)
+    case.images = integer_values(case.rng, shape, draw(st.sampled_from(dtypes)))
     return case.arguments(CALL)
 
 
 @st.composite
 def shapes(draw, layer: Arguments) -> Piece:
-    """An argument of `Conv2D.output_shape`."""
+    """An argument of `output_shape`."""
     return case_of(draw, layer).arguments(["shape"])["shape"]
+
+
+SIDES = {1: [2**33, 2**44], 2: [70_000, 2**22], 3: [1700, 2**14]}
 
 
 @st.composite
 def giants(draw) -> tuple[Arguments, Arguments]:
     """One value as billions of pixels, of which few are read."""
+    rank = draw(st.sampled_from([2, 1, 3]))
     channels = draw(st.sampled_from([1, 3, 8]))
     groups = channels if draw(st.booleans()) else 1
-    side = draw(st.sampled_from([70_000, 2**22]))
+    side = draw(st.sampled_from(SIDES[rank]))
     kernel = draw(st.sampled_from([1, 3]))
     dtype = draw(st.sampled_from(["float32", "float64"]))
-    images = np.broadcast_to(np.array(2, dtype), (1, side, side, channels))
+    images = np.broadcast_to(np.array(2, dtype), (1, *[side] * rank, channels))
     rng = np.random.default_rng(draw(seeds))
     n_filters = groups * draw(st.sampled_from([1, 1, 4]))
-    filters = integer_values(rng, (kernel, kernel, channels // groups, n_filters), dtype)
+    shape = (*[kernel] * rank, channels // groups, n_filters)
+    filters = integer_values(rng, shape, dtype)
     stride = side // draw(st.integers(1, 3))
     dilation = draw(st.integers(1, 2))
     pad = draw(st.sampled_from([0, 1, 10**6]))
     return ordinary(
+        rank,
         images=Piece(images, images, f"giant {images.shape} {dtype}"),
         filters=Piece(filters, filters, f"filters {filters.shape}"),
-        strides=plain((max(stride, pad),) * 2),
-        padding=Piece(pad, ((pad, pad), (pad, pad)), f"{pad}"),
-        dilations=Piece(dilation, (dilation, dilation), f"{dilation}"),
+        strides=plain((max(stride, pad),) * rank),
+        padding=Piece(pad, ((pad, pad),) * rank, f"{pad}"),
+        dilations=Piece(dilation, (dilation,) * rank, f"{dilation}"),
         groups=plain(groups),
     )

@@ -21,6 +21,7 @@ from .right import (
     WRONG,
     Result,
     expected_of,
+    filters_of,
     products,
     residual_fits,
     result_of,
@@ -64,7 +65,7 @@ def compare(layer, call, found: Result, result: np.ndarray) -> None:
     if found.dtype.kind in "iu":
         expected = expected.astype(np.int64).astype(found.dtype)
     if layer.algorithm == "winograd":
-        arrays = wide(call.images), wide(layer.filters), layer.bias
+        arrays = wide(call.images), wide(filters_of(layer)), layer.bias
         bound = winograd_bound(*arrays, found.dtype, call.residual)
         assert bound >= error_bound(*arrays, found.dtype, call.residual) / 4
         expected = expected if top is None else np.clip(expected, 0, top)
@@ -88,7 +89,7 @@ def skips(layer, found) -> bool:
 
 def judge(layer: Arguments, call: Arguments, compute) -> str:
     """Run ``compute()``, which convolves; assert that what comes of it is documented."""
-    pieces = Arguments({**layer, **call})
+    pieces = Arguments(layer.rank, {**layer, **call})
     inputs = [each for name, each in pieces.items() if name != "out"]
     images, out = call["images"], call["out"]
     known, asked = layer.meaning, call.meaning
@@ -115,7 +116,8 @@ def judge(layer: Arguments, call: Arguments, compute) -> str:
             result = compute()
     except (TypeError, ValueError) as error:
         assert may_fail, f"refused what is documented: {error!r:.300}"
-        misfits = "groups must divide|bias must have|needs|not defined for"  # found before others
+        # Found before others; filters in another format may have no height.
+        misfits = "groups must divide|bias must have|filters must have|needs|not defined for"
         others_fit = fits if call_is is WRONG else not re.search(misfits, str(error))
         assert_names_an_argument(error, pieces, others_fit and not misfit and not too_large)
         assert bytes_of(pieces.values()) == before, "written before it was refused"

@@ -30,6 +30,18 @@ class OddInt(int):
         raise ZeroDivisionError("shown")
 
 
+class OddFloat(float):
+    """A float whose own methods raise."""
+
+    def __eq__(self, other):
+        raise ZeroDivisionError("compared")
+
+    __lt__ = __le__ = __gt__ = __ge__ = __ne__ = __bool__ = __repr__ = __float__ = __eq__
+
+    def __hash__(self):
+        raise ZeroDivisionError("hashed")
+
+
 class Index:
     """An object with __index__: each look gives the next value, then the last for ever."""
 

@@ -91,7 +91,7 @@ NONSENSE = [
 ]
 
 
-# Numbers and pairs of them.
+# Numbers, and some of them.
 
 
 @functools.cache
@@ -146,40 +146,43 @@ def no_ints(minimum: int, or_none: bool = False) -> list[Maker]:
 
 
 @functools.cache
-def no_tuples(minimum: int) -> list[Maker]:
+def no_tuples(minimum: int, count: int = 2) -> list[Maker]:
     """What holds no known number of integers of at least `minimum` in a known order."""
-    ok = max(minimum, 1)
+    others = (max(minimum, 1),) * (count - 1)
     return [
         *no_ints(minimum),
-        *within(no_ints(minimum), "a pair that begins with", lambda value: (value, ok)),
-        *within(no_ints(minimum), "a pair that ends with", lambda value: [ok, value]),
+        *within(no_ints(minimum), "items that begin with", lambda value: (value, *others)),
+        *within(no_ints(minimum), "items that end with", lambda value: [*others, value]),
         maker("no items", lambda: ()),
         maker("an endless count", lambda: itertools.count(1)),
         maker("an endless repeat", lambda: itertools.repeat(1)),
-        maker("a string", lambda: "11"),
-        maker("bytes", lambda: b"11"),
-        maker("a matrix", lambda: np.ones((3, 2), int)),
-        maker("LyingLength 2 of none", lambda: lies.LyingLength(2)),
+        maker("a string", lambda: "1" * count),
+        maker("bytes", lambda: b"1" * count),
+        maker("a matrix", lambda: np.ones((5, 2), int)),
+        maker("LyingLength of none", lambda: lies.LyingLength(count)),
         maker("LyingLength beyond all memory of none", lambda: lies.LyingLength(2**62)),
-        maker("LyingArray", lambda: np.array([1, 1]).view(lies.LyingArray), UNSURE),
-        maker("an array of floats", lambda: np.array([1.0, 1.0])),
-        maker("Unshown twice", lambda: (lies.Unshown(), lies.Unshown())),
+        maker("LyingArray", lambda: np.array([1] * count).view(lies.LyingArray), UNSURE),
+        maker("an array of floats", lambda: np.ones(count)),
+        maker("Unshown", lambda: [lies.Unshown()] * count),
     ]
 
 
 @functools.cache
-def no_pairs(minimum: int) -> list[Maker]:
+def no_counts(minimum: int, *counts: int) -> list[Maker]:
+    """What is neither an integer nor any of these numbers of integers."""
+    more = max(counts) + 1
     return [
-        *no_tuples(minimum),
-        maker("three items", lambda: (1, 1, 1)),
-        maker("LyingLength 2 of 3", lambda: lies.LyingLength(2, 1, 1, 1)),
+        *no_tuples(minimum, counts[0]),
+        maker(f"{more} items", lambda: (1,) * more),
+        maker(f"LyingLength of {more}", lambda: lies.LyingLength(counts[0], *[1] * more)),
     ]
 
 
 @functools.cache
-def no_paddings() -> list[Maker]:
-    sides = within(no_pairs(0), "the columns'", lambda value: ((0, 0), value))
-    return [*no_pairs(0), *sides, *no_words()]
+def no_paddings(rank: int) -> list[Maker]:
+    others = ((0, 0),) * (rank - 1)
+    ends = within(no_counts(0, 2), "the last axis'", lambda value: (*others, value))
+    return [*(no_counts(0, 1, 2) if rank == 1 else no_counts(0, rank)), *ends, *no_words()]
 
 
 @functools.cache
@@ -213,28 +216,32 @@ zeros = st.one_of(*[near_zeros] * 3, st.sampled_from([50, 1000, 10**5, *FAR]))
 
 
 @st.composite
-def step_pairs(draw) -> Piece:
+def steps_of(draw, rank: int) -> Piece:
     """Strides or dilations."""
     first = draw(steps)
-    return draw(of_tuple((first, draw(st.sampled_from([first, draw(steps)])))))
+    others = [draw(st.sampled_from([first, draw(steps)])) for _ in range(rank - 1)]
+    return draw(of_tuple((first, *others)))
 
 
 @st.composite
-def paddings(draw) -> Piece:
-    form = draw(st.sampled_from(["rule", "rule", "symmetric", "sides"]))
+def paddings(draw, rank: int) -> Piece:
+    form = draw(st.sampled_from(["rule", "rule", "symmetric", "ends"]))
     if form == "rule":
-        rule = draw(texts(["valid", "same", "same_lower", "SAME", "Valid"]))
+        rules = ["valid", "same", "same_lower", "SAME", "Valid", "full"]
+        rule = draw(texts([*rules, "causal", "Causal"] if rank == 1 else rules))
         return rule._replace(meaning=rule.meaning.lower())
     if form == "symmetric":
-        rows, columns = draw(near_zeros), draw(near_zeros)
-        pair = draw(of_tuple((rows, columns)))
-        return pair._replace(meaning=((rows, rows), (columns, columns)))
-    rows = draw(of_tuple((draw(zeros), draw(near_zeros))))
-    columns = draw(of_tuple((draw(near_zeros), draw(zeros))))
+        piece = draw(of_tuple(tuple(draw(near_zeros) for _ in range(rank))))
+        return piece._replace(meaning=tuple((each, each) for each in piece.meaning))
+    far = [(draw(zeros), draw(near_zeros)), (draw(near_zeros), draw(zeros)), (1, draw(near_zeros))]
+    if rank == 1 and draw(st.booleans()):  # (before, behind)
+        pair = draw(of_tuple(far[0], or_number=False))
+        return pair._replace(meaning=(pair.meaning,))
+    each = [draw(of_tuple(ends)) for ends in far[:rank]]
     return Piece(
-        (rows.value, columns.value),
-        (rows.meaning, columns.meaning),
-        f"({rows.label}), ({columns.label})",
+        tuple(one.value for one in each),
+        tuple(one.meaning for one in each),
+        ", ".join(f"({one.label})" for one in each),
     )
 
 
@@ -244,7 +251,7 @@ def paddings(draw) -> Piece:
 @functools.cache
 def no_words() -> list[Maker]:
     """Strings that mean nothing, and what might be taken for one."""
-    texts = ["", "else", "full", "\u017fame", "NHWC\0", "nhwc", "VALID ", "relu7", "auto\n"]
+    texts = ["", "else", "fill", "\u017fame", "NHWC\0", "nhwc", "VALID ", "relu7", "auto\n"]
     return [
         *(
             maker(f"{kind.__name__} {text!r:.20}", lambda t=text, k=kind: k(t))
@@ -265,6 +272,42 @@ def no_choices() -> list[Maker]:
     return [*NONSENSE, *no_words(), maker("1", lambda: 1)]
 
 
+@functools.cache
+def no_modes() -> list[Maker]:
+    """What is no padding mode, and those that are not built."""
+    unbuilt = words("reflect symmetric edge wrap replicate circular")
+    return [*no_choices(), *(maker(name, lambda n=name: n) for name in unbuilt)]
+
+
+@functools.cache
+def no_zeros() -> list[Maker]:
+    """What is not zero, or no number."""
+    values = [1, -1, 2**70, 0.5, -1e-300, float("nan"), float("inf"), None, 0j, "0", True]
+    return [
+        *NONSENSE,
+        *(maker(f"{value!r}", lambda v=value: v) for value in values),
+        maker("an integer of many digits", lambda: 10**5000),
+        maker("a list of zero", lambda: [0]),
+        maker("OddInt(1)", lambda: lies.OddInt(1)),
+        maker("OddFloat(1.0)", lambda: lies.OddFloat(1.0)),
+        maker("Index raises", lambda: lies.Index(ZeroDivisionError("index"))),
+    ]
+
+
+@functools.cache
+def no_flags() -> list[Maker]:
+    """What is not False; True is not built."""
+    values = [True, np.True_, 0, 1, None, "False", 0.0]
+    return [*NONSENSE, *(maker(f"{value!r}", lambda v=value: v) for value in values)]
+
+
+@functools.cache
+def no_dtypes() -> list[Maker]:
+    """What is not None; all else is not built."""
+    values = ["float32", np.float64, np.dtype("int8"), float, 0, False]
+    return [*NONSENSE, *no_words(), *(maker(f"{value!r}", lambda v=value: v) for value in values)]
+
+
 @st.composite
 def texts(draw, choices) -> Piece:
     text = draw(st.sampled_from(choices))
@@ -277,11 +320,20 @@ def texts(draw, choices) -> Piece:
 # Arrays.
 
 
-def no_arrays(a: np.ndarray) -> list[Maker]:
-    """What is no array of numbers, or none of the right shape; and what changes at each look."""
+def no_arrays(a: np.ndarray, free: bool = False) -> list[Maker]:
+    """What is no array of numbers, or none of the right shape; and what changes at each look.  With
+    `free`, as images are, there may be any leading axes."""
+    more = [
+        maker("a matrix", lambda: np.ones((7, 11), np.float32).view(np.matrix)),
+        maker("64 axes", lambda: np.zeros((1,) * 64, np.float32)),
+        maker("one axis more", lambda: np.zeros((*a.shape, 1, 1), np.float32)),
+        # Images may hold truth values.
+        maker("booleans", lambda: np.ones(a.shape, bool)),
+        maker("__array__ gives booleans", lambda: lies.WithArray(np.ones(a.shape, bool))),
+    ]
     return [
         *NONSENSE,
-        maker("booleans", lambda: np.ones(a.shape, bool)),
+        *([] if free else more),
         maker("objects", lambda: a.astype(object)),
         maker("structured", lambda: np.zeros(a.shape, STRUCTURED)),
         maker("datetimes", lambda: np.zeros(a.shape, "M8[s]")),
@@ -290,17 +342,13 @@ def no_arrays(a: np.ndarray) -> list[Maker]:
         maker("void", lambda: np.zeros(a.shape, "V4")),
         maker("records", lambda: np.zeros(a.shape, STRUCTURED).view(np.recarray)),
         maker("masked", lambda: np.ma.MaskedArray(a, mask=False)),
-        maker("a matrix", lambda: np.ones((2, 2), np.float32).view(np.matrix)),
         maker("0-d", lambda: np.array(1, np.float32)),
-        maker("64 axes", lambda: np.zeros((1,) * 64, np.float32)),
-        maker("one axis more", lambda: np.zeros((*a.shape, 1, 1), np.float32)),
         maker("a number", lambda: 1.0),
         maker("an integer of many digits", lambda: 10**5000),
         maker("a string", lambda: "images"),
         maker("a generator", lambda: (row for row in a)),
         maker("a ragged list", lambda: [[[[1.0], [2.0, 3.0]]]]),
         maker("__array__ gives a list", lambda: lies.WithArray([1.0])),
-        maker("__array__ gives booleans", lambda: lies.WithArray(np.ones(a.shape, bool))),
         maker("__array__ gives None", lambda: lies.WithArray(None)),
         maker("__array__ gives itself", lies.array_of_itself),
         maker("DLPack raises", lambda: lies.WithDLPack(a, ZeroDivisionError("capsule"))),

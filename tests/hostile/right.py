@@ -1,7 +1,7 @@
 """What is right: what the documentation makes of arguments, told from their meanings alone.
 
-A layer here is a namespace of what each argument means: integers, pairs, strings, arrays; or WRONG,
-or UNSURE.
+A layer here is a namespace of its rank and of what each argument means: integers, tuples, strings,
+arrays; or WRONG, or UNSURE.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from oracle import wide
 
-from aotconv.reference import conv2d_reference
+from aotconv.reference import conv_reference
 
 WRONG = "wrong"  # must be refused
 UNSURE = "unsure"  # may be refused or mean something: another thing at each look, say
@@ -54,7 +54,13 @@ def addressed(shape) -> int:
 
 
 def channels_first(layer) -> bool:
-    return layer.data_format in ("NCHW", "channels_first")
+    return layer.data_format in ("NCW", "NCHW", "NCDHW", "channels_first")
+
+
+def filters_of(layer) -> np.ndarray:
+    """Filters whose outputs are last."""
+    filters = layer.filters
+    return np.moveaxis(filters, (1, 0), (-2, -1)) if layer.filter_format[0] == "O" else filters
 
 
 def layer_of(layer) -> str | None:
@@ -62,8 +68,10 @@ def layer_of(layer) -> str | None:
     bad = worst(vars(layer).values())
     if bad:
         return bad
-    filters, bias = layer.filters, layer.bias
-    if filters.ndim != 4 or 0 in filters.shape[:-2] or filters.shape[-1] % layer.groups:
+    if layer.filters.ndim != layer.rank + 2:
+        return WRONG
+    filters, bias = filters_of(layer), layer.bias
+    if 0 in filters.shape[:-2] or filters.shape[-1] % layer.groups:
         return WRONG
     if bias is not None and bias.shape != filters.shape[-1:]:
         return WRONG
@@ -79,11 +87,10 @@ def layer_of(layer) -> str | None:
 
 def sizes_of(layer, shape):
     """WRONG, or the Result, but its dtype, of a right layer and images of a shape."""
-    filters = layer.filters.shape
-    free = len(shape) - (len(filters) - 1)
-    if free not in (0, 1):
+    filters, rank = filters_of(layer).shape, layer.rank
+    leading, sizes = shape[: -rank - 1], list(shape[-rank - 1 :])
+    if len(sizes) <= rank:
         return WRONG
-    n, *sizes = shape if free else (1, *shape)
     channels = sizes.pop(0 if channels_first(layer) else -1)
     if channels != filters[-2] * layer.groups:
         return WRONG
@@ -94,23 +101,26 @@ def sizes_of(layer, shape):
         rule = layer.padding
         if isinstance(rule, str):
             count = math.ceil(fractions.Fraction(size, stride))
-            zeros = 0 if rule == "valid" else max((count - 1) * stride + span - size, 0)
-            ends = (zeros // 2, zeros - zeros // 2)
-            pads.append(ends if rule == "same" else ends[::-1])
+            zeros = max((count - 1) * stride + span - size, 0)
+            less, more = zeros // 2, zeros - zeros // 2
+            rules = {"same": (less, more), "same_lower": (more, less), "valid": (0, 0)}
+            rules |= {"full": (span - 1, span - 1), "causal": (span - 1, 0)}
+            pads.append(rules[rule])
         else:
             pads.append(tuple(rule[axis]))
         padded = size + sum(pads[-1])
         if rule not in ("same", "same_lower") and padded < span:
             return WRONG
         pixels.append(max((padded - span) // stride + 1, 0))
-    padded = addressed((n, *(size + sum(ends) for size, ends in zip(sizes, pads, strict=True))))
+    padded = addressed(
+        (*leading, *(size + sum(ends) for size, ends in zip(sizes, pads, strict=True)))
+    )
     last = (filters[-1], *pixels) if channels_first(layer) else (*pixels, filters[-1])
-    shape = (n, *last) if free else last
-    return Result(shape, tuple(pixels), tuple(pads), padded * max(channels, 1))
+    return Result((*leading, *last), tuple(pixels), tuple(pads), padded * max(channels, 1))
 
 
 def shape_of(layer, shape):
-    """What `Conv2D.output_shape` gives, or WRONG or UNSURE."""
+    """What a layer's `output_shape` gives, or WRONG or UNSURE."""
     found = worst([shape]) or sizes_of(layer, shape)
     if not isinstance(found, Result):
         return found
@@ -138,11 +148,12 @@ def residual_fits(residual, found: Result) -> bool:
 
 def sums(layer, images: np.ndarray, residual, found: Result) -> np.ndarray:
     """The documented sum, pixel by pixel: for padding that no array could hold."""
-    filters, groups = wide(layer.filters), layer.groups
+    filters, groups, rank = wide(filters_of(layer)), layer.groups, layer.rank
     *kernel, channels, n_filters = filters.shape
-    batch = images if images.ndim == filters.ndim else images[np.newaxis]
-    batch = np.moveaxis(batch, 1, -1) if channels_first(layer) else batch
-    n, *sizes, _ = batch.shape
+    batch = np.moveaxis(images, -rank - 1, -1) if channels_first(layer) else images
+    leading, (*sizes, n_channels) = batch.shape[: -rank - 1], batch.shape[-rank - 1 :]
+    n = math.prod(leading)
+    batch = batch.reshape(n, *sizes, n_channels)
     width = n_filters // groups
     out = np.zeros((n, *found.pixels, n_filters), np.result_type(images, filters, np.float64))
     for pixel in itertools.product(*map(range, found.pixels)):
@@ -158,14 +169,14 @@ def sums(layer, images: np.ndarray, residual, found: Result) -> np.ndarray:
                 out[(slice(None), *pixel, ours)] += values[:, theirs] @ filters[(*tap, ..., ours)]
     if layer.bias is not None:
         out = out + wide(layer.bias)
-    out = np.moveaxis(out, -1, 1) if channels_first(layer) else out
-    out = out if images.ndim == filters.ndim else out[0]
+    out = out.reshape(*leading, *out.shape[1:])
+    out = np.moveaxis(out, -1, -rank - 1) if channels_first(layer) else out
     return out if residual is None else out + wide(residual)
 
 
 def products(layer, found: Result) -> int:
     """How many matrices of pixels and filters `sums` multiplies."""
-    return math.prod(found.pixels) * math.prod(layer.filters.shape[:-2]) * layer.groups
+    return math.prod(found.pixels) * math.prod(filters_of(layer).shape[:-2]) * layer.groups
 
 
 def expected_of(layer, images: np.ndarray, residual, found: Result) -> np.ndarray:
@@ -173,7 +184,7 @@ def expected_of(layer, images: np.ndarray, residual, found: Result) -> np.ndarra
     if found.padded > SUMMED or products(layer, found) < 40 * layer.groups:
         return sums(layer, images, residual, found)
     meanings = {**vars(layer), "images": images, "residual": residual, "activation": None}
-    names = inspect.signature(conv2d_reference).parameters
+    names = inspect.signature(conv_reference).parameters
     options = {name: meanings[name] for name in names if name in meanings}
     arrays = {name: wide(each) for name, each in options.items() if isinstance(each, np.ndarray)}
-    return conv2d_reference(**{**options, **arrays})
+    return conv_reference(**{**options, **arrays})

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+from unittest import mock
 
 import numpy as np
 import oracle
@@ -21,7 +22,7 @@ from aotconv._tools.errors import DisagreementError
 from aotconv._tools.peers import PEERS, Contender, Peer, Setting, Unsuitable
 from aotconv._tools.problem import Problem, parse
 from aotconv._tools.race import Result
-from aotconv.reference import conv2d_reference
+from aotconv.reference import conv_reference
 
 MEGAFLOPS = {
     "seed_4x4x3x4": 7.68,
@@ -49,13 +50,15 @@ DENSE = parse("2x7x6x3 3x2x3x5 p1")
 STRIDED = parse("1x9x8x6 3x3x3x4 s2 p1 g2")
 DEPTHWISE = parse("1x8x8x3 3x3x1x3 p1 g3 shared")
 UNEVEN = parse("1x9x8x4 3x2x4x5 s2x1 p0+2x1 d2x3")
-SMALL = [DENSE, STRIDED, UNEVEN, DEPTHWISE]
+LINE = parse("2x30x3 4x3x5 p2x1 s2")
+VOLUME = parse("1x5x6x7x2 2x3x3x2x4 p1x0x1")
+SMALL = [DENSE, STRIDED, UNEVEN, DEPTHWISE, LINE, VOLUME]
 HERE = Setting(threads=1)
 
 
 def right(problem, setting):
     """A peer whose results are right."""
-    result = conv2d_reference(*problem[1:], **problem.layer.options)
+    result = conv_reference(*problem[1:], **problem.layer.options)
     return {"right NHWC": Contender(problem, lambda: result.copy())}
 
 
@@ -113,7 +116,7 @@ def test_problem_has_the_layers_shapes(layer, dtype):
     assert [array.shape for array in problem[1:]] == [
         layer.images,
         layer.filters,
-        layer.filters[3:],
+        layer.filters[-1:],
     ]
     assert all(array.dtype == dtype and array.flags.c_contiguous for array in problem[1:])
     same = (problem.filters == problem.filters[..., :1]).all()
@@ -126,7 +129,7 @@ def test_problem_has_the_layers_shapes(layer, dtype):
 @pytest.mark.parametrize("layer", SMALL, ids=str)
 def test_expectation_is_that_of_the_oracle(layer):
     problem = Problem.draw(layer)
-    expected = conv2d_reference(*problem[1:], **layer.options)
+    expected = conv_reference(*problem[1:], **layer.options)
     np.testing.assert_allclose(race.expectation(problem), expected, atol=1e-12)
 
 
@@ -166,7 +169,7 @@ def test_result_that_is_wrong_is_a_disagreement_that_names_contender_and_layer(c
 
 
 def test_wrong_aotconv_is_not_timed(monkeypatch):
-    monkeypatch.setattr(race, "own_conv2d", lambda problem: wrong(problem, HERE)["wrong"])
+    monkeypatch.setattr(race, "own", lambda problem: wrong(problem, HERE)["wrong"])
     with pytest.raises(DisagreementError, match="aotconv, layer 2x7x6x3 3x2x3x5 p1: wrong by "):
         race.measure(DENSE, {}, HERE, 0)
 
@@ -188,6 +191,31 @@ def test_measure_has_a_figure_of_everything_for_each_round(layer, dtype):
     assert all(len(each) == race.ROUNDS and min(each) > 0 for each in lists)
     assert result.fastest == "right NHWC" and not result.left_out
     assert result.layer == layer._replace(dtype=dtype) and result.n_threads == 1
+
+
+@pytest.mark.parametrize("peer", ["openvino", "litert", "opencv", "jax", "tensorflow"])
+@pytest.mark.parametrize("layer", [LINE, VOLUME], ids=str)
+def test_peers_of_two_axes_leave_other_ranks_out(peer, layer, monkeypatch):
+    for package in ("openvino", "ai_edge_litert.interpreter", "cv2", "jax", "tensorflow"):
+        for name in (package.partition(".")[0], package):
+            monkeypatch.setitem(sys.modules, name, mock.MagicMock())  # it is not asked anything
+    with pytest.raises(Unsuitable, match="two axes alone"):
+        PEERS[peer].prepare(Problem.draw(layer), HERE)
+
+
+@pytest.mark.parametrize(("peer", "package"), [("torch", "torch"), ("onnxruntime", "onnx")])
+@pytest.mark.parametrize("layer", SMALL, ids=str)
+def test_peers_of_all_ranks_are_right_where_they_are_installed(peer, package, layer):
+    pytest.importorskip(peer)
+    pytest.importorskip(package)
+    problem = Problem.draw(layer)
+    try:
+        contenders = PEERS[peer].prepare(problem, HERE)
+    except Unsuitable as error:
+        assert "both ends alike" in str(error) and peer == "torch"
+        return
+    for name, contender in contenders.items():
+        race.verify(name, contender, race.expectation(problem))
 
 
 def test_peers_that_cannot_are_left_out_with_the_reason():

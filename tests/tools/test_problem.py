@@ -8,29 +8,41 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-import aotconv
 from aotconv._core import check
+from aotconv._plan.geometry import PADDINGS
 from aotconv._tools import race
 from aotconv._tools.board import BOARD, TEXTS
-from aotconv._tools.problem import DTYPES, Layer, Problem, parse
+from aotconv._tools.problem import CLASSES, DTYPES, Layer, Problem, parse
 
-steps = st.integers(1, 9) | st.tuples(st.integers(1, 9), st.integers(1, 9))
 ends = st.integers(0, 9) | st.tuples(st.integers(0, 9), st.integers(0, 9))
+
+
+def tuples(each, rank):
+    return st.tuples(*[each] * rank)
 
 
 @st.composite
 def layers(draw):
     """Any layer that can be computed."""
-    groups, channels, filters = (draw(st.integers(1, 9)) for _ in range(3))
+    groups, channels, filters, rank = (draw(st.integers(1, n)) for n in (9, 9, 9, 3))
+    steps = st.integers(1, 9)
+    steps = steps if rank == 1 else steps | tuples(steps, rank)
+    letters = check.LETTERS[rank]
+    data_formats = ["channels_last", "channels_first", f"N{letters}C", f"NC{letters}"]
+    rules = [rule for rule in PADDINGS if rank == 1 or rule != "causal"]
+    numbers = st.integers(0, 9) | tuples(ends, rank)
+    if rank == 1:
+        numbers = ends | st.tuples(st.tuples(st.integers(0, 9), st.integers(0, 9)))
     layer = Layer(
-        (*draw(st.tuples(*[st.integers(0, 99)] * 3)), groups * channels),
-        (*draw(st.tuples(*[st.integers(1, 9)] * 2)), channels, groups * filters),
+        (*draw(tuples(st.integers(0, 99), rank + 1)), groups * channels),
+        (*draw(tuples(st.integers(1, 9), rank)), channels, groups * filters),
         strides=draw(steps),
-        padding=draw(st.sampled_from(check.PADDINGS) | ends | st.tuples(ends, ends)),
+        padding=draw(st.sampled_from(rules) | numbers),
         dilations=draw(steps),
         groups=groups,
         dtype=draw(st.sampled_from(DTYPES)),
-        data_format=draw(st.sampled_from(sorted(check.DATA_FORMATS))),
+        data_format=draw(st.sampled_from(data_formats)),
+        filter_format=draw(st.sampled_from(["", f"{letters}IO", f"OI{letters}"])),
         shared=draw(st.booleans()),
     )
     try:
@@ -62,7 +74,9 @@ def test_text_of_the_board_is_what_it_is_read_from(layer):
         ("p0+1x2", {"padding": ((0, 1), 2)}),
         ("p0+1x2+3", {"padding": ((0, 1), (2, 3))}),
         ("same_lower", {"padding": "same_lower"}),
+        ("full", {"padding": "full"}),
         ("NCHW int8 shared", {"data_format": "NCHW", "dtype": "int8", "shared": True}),
+        ("OIHW", {"filter_format": "OIHW"}),
     ],
 )
 def test_text_says_every_option(text, options):
@@ -74,16 +88,39 @@ def test_text_says_every_option(text, options):
 
 
 @pytest.mark.parametrize(
+    "text, out, options",
+    [
+        ("4x12000x48 9x48x80 causal", (4, 12000, 80), {"padding": "causal"}),
+        ("2x30x4 3x2x6 s2 p0+2 g2 NCW", (2, 15, 6), {"padding": ((0, 2),), "data_format": "NCW"}),
+        ("2x30x4 3x4x6 p2x0 OIW", (2, 30, 6), {"padding": (2, 0), "filter_format": "OIW"}),
+        ("1x14x32x34x16 3x3x3x16x16", (1, 12, 30, 32, 16), {}),
+        ("1x7x8x9x2 3x2x1x2x3 s1x2x3 d2", (1, 3, 3, 3, 3), {"strides": (1, 2, 3)}),
+        ("1x7x8x9x2 3x2x1x2x3 p1x0+1x2", (1, 7, 8, 13, 3), {"padding": (1, (0, 1), 2)}),
+    ],
+)
+def test_text_says_other_ranks(text, out, options):
+    read = parse(text)
+    assert read.text == text and read.out == out
+    assert {name: getattr(read, name) for name in options} == options
+
+
+@pytest.mark.parametrize(
     "text, complaint",
     [
         ("", "must begin with sizes"),
         ("1x9x9x8", "must begin with sizes"),
-        ("9x9x8 3x3x8x8", "must begin with sizes"),
+        ("9x8 3x8x8", "must begin with sizes"),
+        ("1x9x9x9x9x8 3x3x3x3x8x8", "must begin with sizes"),
+        ("9x9x8 3x3x8x8", "its images have 3 sizes, its filters 4"),
         ("1x9x9x8 3x3x8x8x", "must begin with sizes"),
         ("1x9x9x8 3x3x8x8 x2", "'x2' is no option"),
         ("1x9x9x8 3x3x8x8 s", "'s' is no option"),
-        ("1x9x9x8 3x3x8x8 p1+1", r"'p1\+1' is no option"),
-        ("1x9x9x8 3x3x8x8 s1x1x1", "'s1x1x1' is no option"),
+        ("1x9x9x8 3x3x8x8 p1x1x1x1", "'p1x1x1x1' is no option"),
+        ("1x9x9x8 3x3x8x8 p1+1", r"padding must be .* got \(\(1, 1\),\) of length 1"),
+        ("1x9x9x8 3x3x8x8 s1x1x1", "strides must be an integer or a pair"),
+        ("1x9x9x8 3x3x8x8 causal", "padding must be one of"),
+        ("1x9x9x8 3x3x8x8 NCW", "data_format must be one of"),
+        ("1x9x9x8 3x3x8x8 OIW", "filter_format must be one of"),
         ("1x9x9x8 3x3x8x8 s-1", "'s-1' is no option"),
         ("1x9x9x8 3x3x8x8 float31", "'float31' is no option"),
         ("1x9x9x8 3x3x8x8 s1 s2", "'s2' says strides a second time"),
@@ -92,7 +129,7 @@ def test_text_says_every_option(text, options):
         ("1x9x9x8 3x3x8x8 s1+1x1", "strides must be an integer"),
         ("1x9x9x8 3x3x8x8 g3", "groups must divide"),
         ("1x9x9x8 3x3x4x8", "must agree in channels"),
-        ("1x9x9x8 0x3x8x8", "at least one row and one column"),
+        ("1x9x9x8 0x3x8x8", "filters must have a height and a width of at least 1"),
         ("1x9x9x8 11x3x8x8", "filters must fit into the padded images"),
         ("1x9999999999x9999999999x8 3x3x8x8", "too large to address"),
     ],
@@ -103,19 +140,33 @@ def test_what_is_wrong_with_a_text_is_said_behind_it(text, complaint):
     assert str(error.value).startswith(f"{text!r}: ")
 
 
-def test_layer_is_computed_in_the_data_format_that_its_text_says(monkeypatch):
+@pytest.mark.parametrize(
+    "text", ["2x5x6x3 3x3x3x4 NCHW OIHW", "2x6x3 3x3x4 channels_first", "2x4x5x6x3 2x3x3x3x4 NCDHW"]
+)
+def test_layer_is_computed_in_the_formats_that_its_text_says(text, monkeypatch):
     asked = []
-    convolve = aotconv.Conv2D.__call__
+    layer = parse(text)
 
-    def watched(self, images, *args, **options):
-        asked.append(images.shape)
-        return convolve(self, images, *args, **options)
+    def made(filters, *args, **options):
+        asked.append(filters.shape)
+        convolve = CLASSES[layer.rank](filters, *args, **options)
 
-    monkeypatch.setattr(aotconv.Conv2D, "__call__", watched)
-    problem = Problem.draw(parse("2x5x6x3 3x3x3x4 NCHW"))
-    contender = race.own_conv2d(problem)
-    result = contender.nhwc(contender.call())
-    assert asked == [(2, 3, 5, 6)] and problem.images.shape == (2, 5, 6, 3)
+        def called(images, out):
+            asked.append(images.shape)
+            return convolve(images, out=out)
+
+        called.output_shape = convolve.output_shape
+        return called
+
+    monkeypatch.setattr(race, "CLASSES", {layer.rank: made})
+    problem = Problem.draw(layer)
+    contender = race.own(problem)
+    result = contender.channels_last(contender.call())
+    n, *sizes, c = layer.images
+    *kernel, i, o = layer.filters
+    assert problem.images.shape == layer.images and problem.filters.shape == layer.filters
+    outputs_first = layer.filter_format.startswith("OI")
+    assert asked == [(o, i, *kernel) if outputs_first else layer.filters, (n, c, *sizes)]
     expected = race.expectation(problem)
     np.testing.assert_allclose(result, expected, atol=race.error_bound(problem))
 

@@ -98,16 +98,16 @@ def test_row_is_the_one_that_computes():
     for layer in LAYERS[::97]:
         convolve = aotconv.Conv2D(np.ones(layer.filters, np.float32), **layer.options)
         convolve(np.ones((1, 12, 12, layer.images[3]), np.float32))
-        (kernel,) = convolve._weights.values()
+        (kernel,) = convolve._kernels._kept.values()
         assert sweep.row_name(layer) == kernel.row.name
 
 
 def test_wrong_result_is_not_timed(monkeypatch):
     def wrong(problem):
-        contender = race.own_conv2d(problem)
+        contender = race.own(problem)
         return contender._replace(call=lambda: contender.call() + np.float32(1e-2))
 
-    monkeypatch.setattr(sweep, "own_conv2d", wrong)
+    monkeypatch.setattr(sweep, "own", wrong)
     monkeypatch.setattr(sweep, "race", lambda *_, **__: pytest.fail("timed"))
     with pytest.raises(
         DisagreementError, match="aotconv, layer 1x7x9x1 3x2x1x5 s2 same d2: wrong by "

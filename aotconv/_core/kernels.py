@@ -1,0 +1,119 @@
+"""The kernels of a layer: which one computes, as what, and the weights packed for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._plan.family import Layer
+from .._plan.geometry import Geometry
+from .._plan.lower import turn
+from .._plan.registry import Row
+from .._plan.select import family_of, select
+from .dtypes import as_reals
+from .jobs import Kernel, Layouts, are_planar
+from .ladder import Rung
+from .layout import View
+from .pack import pack, pack_channels
+from .run import Compute, decide
+
+LEAST_ROW = 40  # outputs of a row in planes of which each channel is an image of its own
+AS_IT_IS = (0, 1, 2)
+
+
+class Kernels:
+    """The kernels that compute a layer, each with weights packed for it, kept."""
+
+    def __init__(
+        self, filters: np.ndarray, bias: np.ndarray | None, activation: str | None, algorithm: str
+    ) -> None:
+        self._filters, self._bias = filters, bias
+        self._activation, self._algorithm = activation, algorithm
+        self._kept: dict[tuple, Kernel] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Packed weights are known by their address, which belongs to this object alone.
+        return {**self.__dict__, "_kept": {}}
+
+    def decide(
+        self, rung: Rung, computed: str, geometry: Geometry, arrays: Layouts, view: View
+    ) -> tuple[float, Compute, View] | None:
+        """What computes, how many microseconds it takes on one thread, roughly, and the view of the
+        arrays that it wants; None where the kernel cannot be compiled.
+
+        Parameters
+        ----------
+        computed : str
+            The dtype of the kernels.
+        geometry : Geometry
+            Complex numbers counted as one channel.
+        arrays : Layouts
+            Of the arrays as they are, which `view` shows as (N, D, H, W, C).
+        """
+        pairs, results = (each.dtype.kind == "c" for each in arrays[:2])
+        reals = geometry._replace(c=geometry.c * (1 + pairs), o=geometry.o * (1 + results))
+        reals, layer, order = self._lowered(rung.level, computed, reals)
+        kernel = self._whole(rung, computed, layer, pairs, results)
+        if kernel is None:
+            return None
+        view = view._replace(order=order)
+        images, out = map(view.layout, arrays[:2])
+        residual = None if arrays.residual is None else view.layout(arrays.residual)
+        layouts = Layouts(images, out, residual)
+        if layer.channelwise and are_planar(layouts) and reals.x.out >= LEAST_ROW:
+            kernel = self._by_channels(rung, computed, layer) or kernel
+        return *decide(kernel, reals, layouts), view
+
+    def _lowered(
+        self, level: str, computed: str, geometry: Geometry
+    ) -> tuple[Geometry, Layer, tuple[int, ...]]:
+        """The geometry that is computed and its layer, and the order of spatial axes in it."""
+        layer = Layer.of(geometry, self._algorithm)
+        turned, order = turn(geometry)
+        if order != AS_IT_IS:
+            other = Layer.of(turned, self._algorithm)
+            if all(family_of(select(each, computed, level)).in_order for each in (layer, other)):
+                return turned, other, order
+        return geometry, layer, AS_IT_IS
+
+    def _whole(
+        self, rung: Rung, computed: str, layer: Layer, pairs: bool, results: bool
+    ) -> Kernel | None:
+        """The kernel for a layer; None where it cannot be compiled.
+
+        Parameters
+        ----------
+        pairs, results : bool
+            Whether images and results are complex.
+        """
+        row: Row = select(layer, computed, rung.level)
+        key = rung, row, layer
+        if key not in self._kept:
+            if rung.task(row) is None:
+                return None
+            filters, bias = self._filters, self._bias
+            if results:
+                filters, bias = as_reals(filters, bias, pairs)
+            family = family_of(row)
+            packed = pack(family.packing(row, layer), computed, filters, bias)
+            self._kept[key] = Kernel(row, family, rung, packed, self._activation)
+        return self._kept[key]
+
+    def _by_channels(self, rung: Rung, computed: str, layer: Layer) -> Kernel | None:
+        """The kernel that takes each channel of a channelwise layer as an image of one channel;
+        None where that is no gain, or would change the order of sums."""
+        one = layer._replace(n_filters=1, groups=1)
+        row = select(one, computed, rung.level)
+        rows = row, select(layer, computed, rung.level)
+        # Without a kernel of its window, staging takes half as long.
+        if not row.window or not all(family_of(each).in_order for each in rows):
+            return None
+        key = rung, row, layer
+        if key not in self._kept:
+            if rung.task(row) is None:
+                return None
+            family = family_of(row)
+            channels = pack_channels(family.packing(row, one), computed, self._filters, self._bias)
+            self._kept[key] = Kernel(row, family, rung, channels[0], self._activation, channels)
+        return self._kept[key]

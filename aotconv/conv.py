@@ -412,14 +412,15 @@ def conv2d(
     -------
     ndarray, shape (..., OH, OW, O), or (..., O, OH, OW) with channels first
         `out` if it was given.  Leading axes are those of `images`.  Its dtype is NumPy's common
-        one of images, filters and bias.  float16 is computed in float32; integers wrap.
+        one of images, filters and bias, truth values of images counted as uint8.  float16 and
+        bfloat16 are computed in float32; integers wrap.
 
     Raises
     ------
     TypeError
-        An argument of the wrong type; arrays of booleans, objects or strings, or with a mask;
-        an activation of complex numbers; a residual whose dtype cannot be cast to the result's
-        within its kind.
+        An argument of the wrong type; arrays of booleans (but images), objects or strings, or
+        with a mask; an activation of complex numbers; a residual whose dtype cannot be cast to the
+        result's within its kind.
     ValueError
         Sizes that do not fit together; an algorithm that does not apply; what is not built.
         Nothing has been written into `out` then.
@@ -427,7 +428,8 @@ def conv2d(
     Warns
     -----
     FallbackWarning
-        Once, where no compiled kernel can run, or none is for the dtype.
+        Once, where no compiled kernel can run, or none is for the dtype: for integers whose sums
+        may be large, and for longdouble.
 
     See Also
     --------

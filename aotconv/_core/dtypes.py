@@ -4,9 +4,12 @@ complex numbers as pairs of channels, integers by floats where that is exact.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from .._plan.elements import HALVES, PARTS_OF_COMPLEX
+from .pack import rows_at_a_time
 
 # Whole numbers below these are exact in sums, and stored as integers, by `_kernels.elements`.
 EXACT = {"float32": 2.0**24, "float64": 2.0**51}
@@ -17,19 +20,27 @@ def native_name(dtype: np.dtype) -> str:
 
 
 class Reach:
-    """How large the sums of a layer of integers can be."""
+    """How large the sums of a layer of integers can be; looked at when it is first asked."""
 
     def __init__(self, filters: np.ndarray, bias: np.ndarray | None) -> None:
-        self._is_whole = filters.dtype.kind in "iu" and (bias is None or bias.dtype.kind in "iu")
-        if self._is_whole:
-            axes = tuple(range(filters.ndim - 1))
-            self._factor = np.abs(filters, dtype=np.float64).sum(axes).max(initial=0)
-            self._term = 0 if bias is None else np.abs(bias, dtype=np.float64).max(initial=0)
+        self._filters, self._bias = filters, bias
 
     def of(self, images: np.dtype, residual: np.dtype | None) -> float:
         """No sum of images and residuals of these dtypes is larger."""
-        more = 0.0 if residual is None else _largest(residual)
-        return _largest(images) * float(self._factor) + float(self._term) + more
+        factor, term = self._weights
+        return _largest(images) * factor + term + (0.0 if residual is None else _largest(residual))
+
+    @functools.cached_property
+    def _weights(self) -> tuple[float, float]:
+        """The largest sum of a filter's absolute values, and the largest bias."""
+        n_filters = self._filters.shape[-1]
+        sums = np.zeros(n_filters)
+        if self._filters.size:
+            rows = self._filters.reshape(-1, n_filters)
+            for _, some in rows_at_a_time(rows):
+                sums += np.abs(some, dtype=np.float64).sum(0)
+        bias = np.zeros(1) if self._bias is None else np.abs(self._bias, dtype=np.float64)
+        return float(sums.max(initial=0)), float(bias.max(initial=0))
 
 
 def _largest(dtype: np.dtype) -> float:

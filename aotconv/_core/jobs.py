@@ -10,8 +10,17 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from .._plan.elements import ELEMENTS, PARTS_OF_COMPLEX, element_of
-from .._plan.family import ALIGNMENT, FIELDS, SCRATCH_BYTES, Family, Work, order_of, words
+from .._plan.elements import ELEMENTS, element_of, unit_of
+from .._plan.family import (
+    ALIGNMENT,
+    FIELDS,
+    SCRATCH_BYTES,
+    Family,
+    Work,
+    order_of,
+    wanted_tasks,
+    words,
+)
 from .._plan.geometry import FLAT, Geometry
 from .._plan.jobs import JOB_FIELDS
 from .._plan.lower import joined, plane
@@ -199,19 +208,16 @@ def _told(kernel: Kernel, work: Work, out: Layout) -> np.ndarray:
 def _staged_job(kernel: Kernel, geometry: Geometry, layouts: Layouts, threads: int) -> Job:
     images, out, residual = layouts
     row = kernel.row
-    in_place = order_for(out, row) in kernel.family.takes(row) and (
-        residual is None or _alike(residual, out)
-    )
+    writes = _writes_in_place(kernel, layouts)
     staged = Staged(
         staging_row(row),
         geometry,
         _side(images),
-        None if in_place else _side(out),
+        None if writes else _side(out),
         _strides(out),
-        None if in_place or residual is None else _side(residual),
+        None if writes or residual is None else _side(residual),
     )
-    wanted = Work(row, geometry, (), (), threads).wanted_tasks
-    box = choose_box(staged, kernel.family.multiple, wanted)
+    box = choose_box(staged, kernel.family.multiple, wanted_tasks(threads))
     every = works(staged, box, kernel.packed.finite)
     told = {number: _told(kernel, work._replace(row=row), out) for number, work in every}
     plans = _table([told[i].ctypes.data if i in told else 0 for i in range(1 << 4)])
@@ -235,7 +241,7 @@ def can_be_staged(kernel: Kernel, layouts: Layouts) -> bool:
         return False
     if residual is None:
         return True
-    known = residual.dtype.name in (*ELEMENTS, *PARTS_OF_COMPLEX)
+    known = unit_of(residual.dtype) in ELEMENTS
     return known and (residual.dtype.kind == "c") == (out.dtype.kind == "c")
 
 
@@ -254,8 +260,7 @@ def _strides(layout: Layout) -> tuple[int, ...]:
 def order_for(layout: Layout, row: Row) -> str | None:
     """The order of an array that a kernel of that row can address; None: it cannot."""
     dtype = layout.dtype
-    unit = PARTS_OF_COMPLEX.get(dtype.name, dtype.name)
-    if unit != row.dtype or not layout.aligned or not dtype.isnative:
+    if unit_of(dtype) != row.dtype or not layout.aligned or not dtype.isnative:
         return None
     return order_of(layout.shape, layout.strides, dtype.itemsize)
 
@@ -270,10 +275,15 @@ def are_planar(layouts: Layouts) -> bool:
 
 def in_place(kernel: Kernel, layouts: Layouts) -> bool:
     """Whether the kernel reads and writes the arrays themselves."""
-    images, out, residual = layouts
-    takes = kernel.family.takes(kernel.row)
-    orders = [order_for(each, kernel.row) for each in (images, out)]
-    return takes.issuperset(orders) and (residual is None or _alike(residual, out))
+    reads = order_for(layouts.images, kernel.row) in kernel.family.takes(kernel.row)
+    return reads and _writes_in_place(kernel, layouts)
+
+
+def _writes_in_place(kernel: Kernel, layouts: Layouts) -> bool:
+    """Whether the kernel writes the result itself, and reads the residual beside it."""
+    _, out, residual = layouts
+    writes = order_for(out, kernel.row) in kernel.family.takes(kernel.row)
+    return writes and (residual is None or _alike(residual, out))
 
 
 def _alike(residual: Layout, out: Layout) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .._plan.family import Layer
+from .._plan.family import Layer, Repeated
 from .._plan.geometry import Geometry
 from .._plan.lower import turn
 from .._plan.registry import Row
@@ -114,6 +114,8 @@ class Kernels:
             if rung.task(row) is None:
                 return None
             family = family_of(row)
-            channels = pack_channels(family.packing(row, one), computed, self._filters, self._bias)
+            packing = family.packing(row, one)
+            assert isinstance(packing, Repeated)  # as vectors along a row want it
+            channels = pack_channels(packing, computed, self._filters, self._bias)
             self._kept[key] = Kernel(row, family, rung, channels[0], self._activation, channels)
         return self._kept[key]

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._plan.family import contiguous
+
 # Of an array's flags, as NumPy's C API numbers them.
 C_CONTIGUOUS, ALIGNED, WRITEABLE = 0x1, 0x100, 0x400
 
@@ -27,10 +29,7 @@ class Layout(NamedTuple):
     @classmethod
     def new(cls, shape: tuple[int, ...], dtype: np.dtype) -> Layout:
         """The layout of an array that is yet to be allocated."""
-        strides: tuple[int, ...] = ()
-        step = dtype.itemsize
-        for size in reversed(shape):
-            strides, step = (step, *strides), step * size
+        strides = contiguous(shape, dtype.itemsize)
         return cls(shape, strides, dtype, C_CONTIGUOUS | ALIGNED | WRITEABLE)
 
     @property

@@ -56,39 +56,37 @@ def pack(packing: Packing, dtype: str, filters: np.ndarray, bias: np.ndarray | N
     rows = filters.reshape(-1, n_filters)
     store = {Panels: _panels, Repeated: _repeated, Products: _products}[type(packing)]
     memory, lead = store(packing, biases, rows, filters.shape)  # type: ignore[operator]
-    finite = all(np.isfinite(some.min()) and np.isfinite(some.max()) for _, some in _some(rows))
-    return Packed(memory.ctypes.data, lead * memory.itemsize, memory, finite)
+    return Packed(memory.ctypes.data, lead * memory.itemsize, memory, _are_finite(rows))
 
 
 def pack_channels(
-    packing: Packing, dtype: str, filters: np.ndarray, bias: np.ndarray | None
+    packing: Repeated, dtype: str, filters: np.ndarray, bias: np.ndarray | None
 ) -> list[Packed]:
-    """The filters of a channelwise layer, each packed as of a layer of its own."""
-    n_filters = filters.shape[-1]
-    biases = np.zeros(n_filters, dtype)
-    if bias is not None:
-        biases[:] = bias
+    """The filters of a channelwise layer, each packed as of a layer of its own; all at once, for
+    there may be thousands."""
+    n_filters, kind = filters.shape[-1], np.dtype(dtype)
     rows = filters.reshape(-1, n_filters)
-    if not isinstance(packing, Repeated):
-        each = ((filters[..., i : i + 1], biases[i : i + 1]) for i in range(n_filters))
-        return [pack(packing, dtype, *one) for one in each]
-    # All at once: there may be thousands.
-    kind = np.dtype(dtype)
-    lead = round_up(packing.zeros * kind.itemsize, ALIGNMENT) // kind.itemsize
-    size = round_up((1 + len(rows)) * packing.width * kind.itemsize, ALIGNMENT) // kind.itemsize
-    memory = _aligned(n_filters * (lead + size), kind).reshape(n_filters, lead + size)
+    used = (1 + len(rows)) * packing.width
+    lead = _whole_lines(packing.zeros, kind)
+    step = lead + _whole_lines(used, kind)
+    memory = _aligned(n_filters * step, kind).reshape(n_filters, step)
     memory[:, :lead] = 0
-    used = memory[:, lead : lead + (1 + len(rows)) * packing.width]
-    target = used.reshape(n_filters, -1, packing.width)
-    target[:, 0] = biases[:, np.newaxis]
+    target = memory[:, lead : lead + used].reshape(n_filters, -1, packing.width)
+    target[:, 0] = 0 if bias is None else bias[:, np.newaxis]
     target[:, 1:] = rows.T[:, :, np.newaxis]
-    finite = bool(np.isfinite(rows).all())
-    address, step = memory.ctypes.data, memory.strides[0]
-    offset = lead * kind.itemsize
-    return [Packed(address + i * step, offset, memory, finite) for i in range(n_filters)]
+    finite, address, offset = _are_finite(rows), memory.ctypes.data, lead * kind.itemsize
+    return [
+        Packed(address + i * memory.strides[0], offset, memory, finite) for i in range(n_filters)
+    ]
 
 
-def _some(rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+def _are_finite(rows: np.ndarray) -> bool:
+    return all(
+        np.isfinite(some.min()) and np.isfinite(some.max()) for _, some in rows_at_a_time(rows)
+    )
+
+
+def rows_at_a_time(rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Rows that are copied at a time, and the number of the first."""
     step = max(1, UNINTERRUPTED_ELEMENTS // rows.shape[1])
     for first in range(0, len(rows), step):
@@ -98,10 +96,15 @@ def _some(rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
 def _memory(zeros: int, size: int, dtype: np.dtype) -> tuple[np.ndarray, int]:
     """Memory that begins with at least so many zeros, and how many there are: behind them `size`
     elements, aligned."""
-    lead = round_up(zeros * dtype.itemsize, ALIGNMENT) // dtype.itemsize
+    lead = _whole_lines(zeros, dtype)
     memory = _aligned(lead + size, dtype)
     memory[:lead] = 0
     return memory, lead
+
+
+def _whole_lines(size: int, dtype: np.dtype) -> int:
+    """So many elements, and those that fill up the last cache line."""
+    return round_up(size, ALIGNMENT // dtype.itemsize)
 
 
 def _aligned(size: int, dtype: np.dtype) -> np.ndarray:
@@ -120,7 +123,7 @@ def _panels(
     times, a_time = ceil_div(n_filters, columns), ceil_div(columns, width)
     depth = INPUT**2 * shape[-2] if packing.winograd else len(rows)
     order = np.array(packing.order, np.int32).view(dtype)
-    zeros = packing.zeros + round_up(order.size, ALIGNMENT // dtype.itemsize)
+    zeros = packing.zeros + _whole_lines(order.size, dtype)
     memory, lead = _memory(zeros, times * a_time * (1 + depth) * width, dtype)
     memory[lead - order.size : lead] = order
     panels = memory[lead:].reshape(times, a_time, 1 + depth, width)
@@ -200,7 +203,7 @@ def _repeated(
     columns = np.arange(packing.width) % shape[-1]
     target = memory[lead:].reshape(-1, packing.width)
     target[0] = biases[0, columns]
-    for first, values in _some(rows):
+    for first, values in rows_at_a_time(rows):
         target[1 + first : 1 + first + len(values)] = values[:, columns]
     return memory, lead
 

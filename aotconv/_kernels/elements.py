@@ -15,9 +15,8 @@ from .._plan.registry import LEVELS
 INT16, INT32, INT64 = (ir.IntType(bits) for bits in (16, 32, 64))
 FLOAT, DOUBLE = ir.FloatType(), ir.DoubleType()
 OWN = {"float32": FLOAT, "float64": DOUBLE}
-WHOLE = (
-    1.5 * 2.0**52
-)  # added to a float64 of less than 2**51 it leaves a whole number in the low bits
+# Added to a float64 of less than 2**51 it leaves a whole number in the low bits.
+WHOLE = 1.5 * 2.0**52
 
 
 class Elements:
@@ -25,7 +24,7 @@ class Elements:
 
     def __init__(self, v, row) -> None:
         self._b = v.builder
-        self._own, self._name = OWN[row.dtype], row.dtype
+        self._own = OWN[row.dtype]
         self._has_halves = "f16c" in LEVELS[row.level].features
 
     def load(self, name: str, address, lanes: int):

@@ -65,6 +65,15 @@ def piece_of(array, pixels):
 
 
 @register_jitable
+def pieces_in_scratch(array):
+    """Pixels and channels that are collected or spread at a time: whole pixels, where they fit."""
+    unit_bytes = array.unit * array.parts
+    channels = min(array.channels, SCRATCH_BYTES // unit_bytes)
+    whole = channels == array.channels
+    return SCRATCH_BYTES // (unit_bytes * channels) if whole else 1, channels
+
+
+@register_jitable
 def gather_pixels(row, array, source, x_step, target, pixels, scratch):
     """Gather neighbouring pixels: converted, channels side by side.
 
@@ -95,10 +104,7 @@ def gather_pixels(row, array, source, x_step, target, pixels, scratch):
         else:
             gather_planes(row, array, source, target, pixels, scratch)
     else:
-        some_channels = min(array.channels, SCRATCH_BYTES // unit_bytes)
-        some_pixels = 1
-        if some_channels == array.channels:
-            some_pixels = SCRATCH_BYTES // (unit_bytes * some_channels)
+        some_pixels, some_channels = pieces_in_scratch(array)
         for p in range(0, pixels, some_pixels):
             width = min(some_pixels, pixels - p)
             for c in range(0, array.channels, some_channels):
@@ -173,10 +179,7 @@ def scatter_pixels(row, array, source, target, pixels, scratch):
         else:
             scatter_planes(row, array, source, target, pixels, scratch)
     else:
-        some_channels = min(array.channels, SCRATCH_BYTES // unit_bytes)
-        some_pixels = 1
-        if some_channels == array.channels:
-            some_pixels = SCRATCH_BYTES // (unit_bytes * some_channels)
+        some_pixels, some_channels = pieces_in_scratch(array)
         for p in range(0, pixels, some_pixels):
             width = min(some_pixels, pixels - p)
             for c in range(0, array.channels, some_channels):

@@ -16,10 +16,6 @@ class Element(NamedTuple):
     def code(self) -> int:
         return ELEMENTS.index(self.unit)
 
-    @property
-    def itemsize(self) -> int:
-        return self.parts * self.unit_bytes
-
 
 # Their places are what kernels are told.
 ELEMENTS = (
@@ -30,6 +26,11 @@ HALVES = ("float16", "bfloat16")  # which no kernel computes in
 PARTS_OF_COMPLEX = {"complex64": "float32", "complex128": "float64"}
 
 
+def unit_of(dtype: Any) -> str:
+    """The name of what a number of a NumPy dtype is made of, whatever its order of bytes."""
+    return PARTS_OF_COMPLEX.get(dtype.name, dtype.name)
+
+
 def element_of(dtype: Any) -> Element:
     """What an array of a NumPy dtype holds, whatever its order of bytes.
 
@@ -38,7 +39,7 @@ def element_of(dtype: Any) -> Element:
     TypeError
         If staging knows no such type.
     """
-    unit = PARTS_OF_COMPLEX.get(dtype.name, dtype.name)
+    unit = unit_of(dtype)
     if unit not in ELEMENTS:
         raise TypeError(f"there is no element type for dtype {dtype}")
     parts = 1 + (unit != dtype.name)

@@ -39,6 +39,15 @@ def order_of(shape: Sequence[int], strides: Sequence[int], itemsize: int) -> str
     return None
 
 
+def contiguous(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:
+    """The strides of an array whose elements follow each other."""
+    strides: tuple[int, ...] = ()
+    step = itemsize
+    for size in reversed(shape):
+        strides, step = (step, *strides), step * size
+    return strides
+
+
 class Layer(NamedTuple):
     """What a convolution is, but for its images and its values: what says which kernel it gets.
 
@@ -88,6 +97,11 @@ def has_window_of(row: Row, layer: Layer) -> bool:
     )
 
 
+def wanted_tasks(threads: int) -> int:
+    """So many that all threads end at about a time."""
+    return TASKS_PER_THREAD * threads if threads > 1 else 1
+
+
 class Work(NamedTuple):
     """What is to be cut into tasks: a convolution of known sizes, on arrays of known layouts.
 
@@ -108,8 +122,7 @@ class Work(NamedTuple):
 
     @property
     def wanted_tasks(self) -> int:
-        """So many that all threads end at about a time."""
-        return TASKS_PER_THREAD * self.threads if self.threads > 1 else 1
+        return wanted_tasks(self.threads)
 
     @property
     def image_pixels_adjacent(self) -> bool:

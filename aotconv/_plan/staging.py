@@ -11,17 +11,17 @@ from typing import NamedTuple, NoReturn
 from . import family
 from .arithmetic import ceil_div, evenly, largest, round_up
 from .elements import Element
-from .family import ALIGNMENT, Family, Layer, Work, words
+from .family import ALIGNMENT, Family, Layer, Work, contiguous, words
 from .geometry import Axis, Geometry
 from .registry import Row
 
+PLACES = ("first", "step", "move", "span")  # what is said of an axis of images (see `_places`)
 # What is said of an array beside its strides: an Element's, and how it lies.
-PLACES = ("first", "step", "move", "span")
 _SIDE = ("unit", "parts", "code", "aligned", "swap")
 NEAR_BYTES = 384 << 10  # of a box: read again from the second-level cache
-# What is worth as much time as the copy of an element: a row, a box, the weights that a box reads.
 MOST_HALO = 1.25  # elements staged for each that is needed once
 FAR = 1.3  # what elements beyond NEAR_BYTES take longer
+# Elements whose copy takes as long as a row, a box, and each weight that a box reads.
 ROW_ELEMENTS, BOX_ELEMENTS, WEIGHT_SHARE = 400, 400, 0.25
 
 
@@ -121,13 +121,6 @@ def inner(staged: Staged, box: Sequence[int], outs: Sequence[int]) -> Geometry:
     return g._replace(n=outs[0], z=z, y=y, x=x)
 
 
-def _contiguous(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:
-    strides = [itemsize]
-    for size in reversed(shape[1:]):
-        strides.insert(0, strides[0] * size)
-    return tuple(strides)
-
-
 def works(staged: Staged, box: Sequence[int], finite: bool) -> Iterator[tuple[int, Work]]:
     """For each kind of box, cut off along no axis or along some, the number that the kernel gives
     it and what is computed there."""
@@ -137,10 +130,8 @@ def works(staged: Staged, box: Sequence[int], finite: bool) -> Iterator[tuple[in
     for cut in product((False, True), repeat=4):
         if all(rest or not off for rest, off in zip(rests, cut, strict=True)):
             outs = [rest if off else size for size, rest, off in zip(box, rests, cut, strict=True)]
-            if any(size > total for size, total in zip(outs, totals, strict=True)):
-                continue
             smaller = inner(staged, box, outs)
-            images, out = (_contiguous(shape, staged.row.itemsize) for shape in smaller.shapes)
+            images, out = (contiguous(shape, staged.row.itemsize) for shape in smaller.shapes)
             number = sum(off << bit for bit, off in enumerate(reversed(cut)))
             yield (
                 number,

@@ -82,7 +82,7 @@ def compile_module(module: str, target: Path, assembly: Path | None) -> None:
         from numba.pycc import CC
         from numba.pycc.compiler import ModuleCompiler
 
-    from aotconv._kernels import cpu, simd
+    from aotconv._kernels import cpu
     from aotconv._kernels.compile import (
         KERNEL_SIGNATURE,
         RUN_SIGNATURE,
@@ -90,8 +90,6 @@ def compile_module(module: str, target: Path, assembly: Path | None) -> None:
         python_kernel,
         run,
     )
-
-    simd.tiles_are_defined_once = True
 
     class KernelModule(CC):
         # Of numba's helper code a kernel calls next to nothing: what is not reached from the

@@ -31,7 +31,7 @@ from aotconv._plan import staging
 from aotconv._plan.family import APART, Triple
 from aotconv._plan.geometry import extent
 from aotconv._plan.registry import Row
-from aotconv._plan.select import family_of
+from aotconv._plan.select import family_of, stored_row
 
 ARRAYS = ("images", "filters", "bias", "residual", "out", "weights", "words", "staging")
 # Of `run` and of the plan, so that small layers are cut, too; first what they have.
@@ -105,6 +105,12 @@ def limits_of(row: Row) -> dict[tuple[ModuleType, str], tuple[int, ...]]:
     return LIMITS | {(module, name): values for name, values in own.items()}
 
 
+try:
+    import ml_dtypes  # noqa: F401  # NumPy knows bfloat16 from then on
+except ImportError:
+    HALVES = ("float16",)
+else:
+    HALVES = ("float16", "bfloat16")
 # What staging converts; exact where a convolution of small integers is.
 STORED = (
     "float16",
@@ -121,9 +127,13 @@ STORED = (
 
 
 def _dtypes(row: Row, rng: Draws) -> dict[str, str]:
-    """Mostly the row's own; integers of loops are copied, and those of floats staged."""
+    """Mostly the row's own; integers of loops are copied, and those of floats staged, but for
+    halves that have a kernel."""
+    names = "images", "out", "residual"
+    if any(stored_row(row, name) for name in HALVES) and rng.often(0.2):
+        return dict.fromkeys(names, rng.one(*HALVES))
     drawn = {}
-    for name in ("images", "out", "residual"):
+    for name in names:
         other = rng.one(*STORED) if rng.often(0.2) else row.dtype
         stays = np.dtype(row.dtype).kind != "f" or (row.family == "winograd" and name != "images")
         drawn[name] = row.dtype if stays else other

@@ -22,8 +22,12 @@ AOT_LEVELS = [
 JIT_LEVEL = AOT_LEVELS[0] if AOT_LEVELS else next(iter(LEVELS))
 # Each row, and whether numba compiles it in the process.
 NAMED = {
-    **{f"{row.level}-{row.name}": (row, False) for row in ROWS},
-    **{f"jit-{row.name}": (row, True) for row in ROWS + LOOP_ROWS if row.level == JIT_LEVEL},
+    **{f"{row.level}-{row.name}": (row, False) for row in ROWS if not row.stored},
+    **{
+        f"jit-{row.name}": (row, True)
+        for row in ROWS + LOOP_ROWS
+        if row.level == JIT_LEVEL and not row.stored
+    },
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,12 +15,13 @@ from strategies import integer_values, real_values
 
 import aotconv
 from aotconv import conv2d
+from aotconv._core import jobs
 from aotconv._core.dtypes import EXACT
 from aotconv._plan import family
 from aotconv._plan import staging as plan
 from aotconv._plan.elements import ELEMENTS, element_of
-from aotconv._plan.registry import ROWS
-from aotconv._plan.staging import NEAR_BYTES, Side, Staged, choose_box, inner
+from aotconv._plan.registry import LEVELS, ROWS, STORED_DEPTHWISE
+from aotconv._plan.staging import NEAR_BYTES, Side, Staged, choose_box, inner, near_channels
 
 try:
     import ml_dtypes
@@ -127,6 +129,30 @@ def test_halves_are_rounded_to_nearest_even(rung, name):
     with np.errstate(all="ignore"):
         expected = sums.astype(dtype)
         np.testing.assert_array_equal(result.astype(np.float32), expected.astype(np.float32))
+
+
+@pytest.mark.parametrize("name", HALVES)
+@pytest.mark.parametrize("window, stride", STORED_DEPTHWISE)
+@pytest.mark.parametrize("channels", [8, 21, 48])
+def test_depthwise_kernels_of_halves_round_what_those_of_floats_compute(
+    rung, monkeypatch, name, window, stride, channels
+):
+    dtype = dtype_of(name)
+    images = real_values(RNG, (2, 11, 23, channels), "float32").astype(dtype)
+    images[0, 3, 5], images[0, 7, 9], images[1, 2] = np.inf, -np.inf, 1e-6  # or the least there is
+    filters = real_values(RNG, (window, window, 1, channels), "float32").astype(dtype)
+    bias = real_values(RNG, (channels,), "float32").astype(dtype)
+    options = {"strides": stride, "padding": "same", "groups": channels}
+    floats = [each.astype(np.float32) for each in (images, filters, bias)]
+    with np.errstate(all="ignore"):
+        expected = conv2d(*floats, **options).astype(dtype)
+    level = aotconv.active().name
+    if level in LEVELS and LEVELS[level].vector_bytes >= 32:
+        monkeypatch.setattr(jobs, "_staged_job", None)  # they read and write the arrays themselves
+    result = conv2d(images, filters, bias, **options)
+    nan = np.isnan(expected.astype(np.float32))
+    np.testing.assert_array_equal(np.isnan(result.astype(np.float32)), nan)
+    np.testing.assert_array_equal(result[~nan].view(np.uint16), expected[~nan].view(np.uint16))
 
 
 INTEGER_PAIRS = [  # but for those of which NumPy's common type is a float
@@ -258,3 +284,21 @@ def test_results_do_not_depend_on_boxes_or_threads(rung, near, threads, monkeypa
         filters = integer_values(RNG, shape, "float32")
         layer = aotconv.Conv2D(filters, **options)
         assert_exact(layer(images, threads=threads), images, filters, **options)
+        layer = aotconv.Conv2D(filters, data_format="NCHW", **options)
+        result = layer(LAYOUTS["planar"](images).transpose(0, 3, 1, 2), threads=threads)
+        assert_exact(result.transpose(0, 2, 3, 1), images, filters, **options)
+
+
+@pytest.mark.parametrize(
+    ("size", "channels", "together"),
+    [
+        *((7, 480, 480), (14, 512, 64), (28, 256, 16), (28, 240, 24), (56, 64, 16)),
+        *((300, 32, 16), (300, 24, 8), (56, 30, 30)),
+    ],
+)
+def test_channels_are_staged_as_many_at_a_time_as_are_near(size, channels, together):
+    geometry = geometry_of(
+        (1, size, size, channels), (3, 3, 1, channels), padding=1, groups=channels
+    )
+    row = SimpleNamespace(lanes=8, itemsize=4)
+    assert near_channels(row, geometry) == together

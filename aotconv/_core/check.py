@@ -271,6 +271,11 @@ def not_built(padding_mode, padding_value, dtype, saturate) -> None:
     """Refuse what these keywords may not say yet."""
     if padding_mode is _CONSTANT and padding_value is _ZERO and dtype is None and saturate is False:
         return  # the defaults, at every call
+    if _is(padding_mode, (tuple, list)):
+        raise ValueError(
+            f"padding_mode must be one for all axes so far, got {shown(padding_mode)}: one for "
+            "each is not built"
+        )
     if _one_of("padding_mode", padding_mode, PADDING_MODES) not in ("constant", "zeros"):
         raise ValueError(
             f"padding_mode must be 'constant' so far, got {shown(padding_mode)}, which is not built"
@@ -371,7 +376,7 @@ def geometry(images_shape, filters_shape, strides, padding, dilations, groups) -
     axes = [FLAT] * (RANK - rank)
     for name, *each in zip(AXES[rank], sizes, kernel, strides, dilations, pads, strict=True):
         axis = Axis.of(*each)
-        if axis.out < 1 and padding not in ("same", "same_lower"):
+        if axis.out < 1 and padding not in ("same", "same_lower", "causal"):
             dilated = f", dilated to {axis.extent}," if axis.dilation > 1 else ""
             raise ValueError(
                 f"filters must fit into the padded images: their {name} {axis.kernel}{dilated} is "

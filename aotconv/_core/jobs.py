@@ -26,7 +26,7 @@ from .._plan.jobs import JOB_FIELDS
 from .._plan.lower import joined, plane
 from .._plan.parts import part
 from .._plan.registry import AOT_DTYPES, Row
-from .._plan.select import staging_row
+from .._plan.select import staging_row, stored_row
 from .._plan.staging import Side, Staged, choose_box, stage_words, works
 from .fallback import activate
 from .ladder import Rung
@@ -42,8 +42,9 @@ class Kernel(NamedTuple):
 
     Attributes
     ----------
-    channels : sequence of Packed
-        Of a kernel of one channel that computes each channel of a layer as one of its own.
+    slices : sequence of Packed
+        Of a kernel that computes a channelwise layer as several of a few channels each: their
+        weights.
     """
 
     row: Row
@@ -51,7 +52,7 @@ class Kernel(NamedTuple):
     rung: Rung
     packed: Packed
     activation: str | None
-    channels: Sequence[Packed] = ()
+    slices: Sequence[Packed] = ()
 
     @property
     def task(self) -> int:
@@ -59,6 +60,13 @@ class Kernel(NamedTuple):
         task = self.rung.task(self.row)
         assert task is not None  # who made this has asked
         return task
+
+    def slice_of(self, geometry: Geometry) -> Geometry:
+        """What it computes at a time of a convolution."""
+        if not self.slices:
+            return geometry
+        channels = geometry.c // len(self.slices)
+        return geometry._replace(c=channels, o=channels, groups=channels)
 
 
 class Layouts(NamedTuple):
@@ -136,7 +144,7 @@ def _jobs(kernel: Kernel, geometry: Geometry, layouts: Layouts, threads: int) ->
         key = smaller, one.packed.offset, one.packed.finite  # what the words follow from
         job = jobs.get(key)
         if job is None:
-            seen = layouts if one is kernel else _first_channel(layouts)
+            seen = layouts if one is kernel else _first_channels(layouts, smaller.c)
             job = jobs[key] = _job(one, smaller, seen, threads)
         memory = job.memory, one.packed.memory
         yield job._replace(weights=one.packed.address, memory=memory, **places._asdict())
@@ -165,11 +173,11 @@ def _pieces(
     kernel: Kernel, geometry: Geometry, layouts: Layouts, places: _Places
 ) -> Iterator[tuple[Kernel, Geometry, _Places]]:
     """Kernels, geometries and places of the jobs."""
-    if kernel.channels:
-        single = geometry._replace(c=1, o=1, groups=1)
-        for i, packed in enumerate(kernel.channels):
-            one = kernel._replace(packed=packed, channels=())
-            yield from _pieces(one, single, layouts, places.moved(layouts, 4, i, i))
+    if kernel.slices:
+        smaller = kernel.slice_of(geometry)
+        for i, packed in enumerate(kernel.slices):
+            one, first = kernel._replace(packed=packed, slices=()), i * smaller.c
+            yield from _pieces(one, smaller, layouts, places.moved(layouts, 4, first, first))
     elif kernel.family.planes or geometry.z == FLAT:
         yield kernel, geometry, places
     else:
@@ -180,9 +188,10 @@ def _pieces(
             yield kernel, plane(piece.geometry), places.moved(layouts, 1, first, z)
 
 
-def _first_channel(layouts: Layouts) -> Layouts:
+def _first_channels(layouts: Layouts, channels: int) -> Layouts:
     images, out, residual = (
-        None if each is None else each._replace(shape=(*each.shape[:-1], 1)) for each in layouts
+        None if each is None else each._replace(shape=(*each.shape[:-1], channels))
+        for each in layouts
     )
     assert images is not None and out is not None
     return Layouts(images, out, residual)
@@ -191,6 +200,7 @@ def _first_channel(layouts: Layouts) -> Layouts:
 def _job(kernel: Kernel, geometry: Geometry, layouts: Layouts, threads: int) -> Job:
     """A kernel on arrays of these layouts."""
     geometry = joined(geometry, [each.strides for each in layouts if each is not None])
+    kernel = _on_halves(kernel, layouts) or kernel
     if not in_place(kernel, layouts):
         return _staged_job(kernel, geometry, layouts, threads)
     strides = _strides(layouts.images), _strides(layouts.out)
@@ -198,6 +208,17 @@ def _job(kernel: Kernel, geometry: Geometry, layouts: Layouts, threads: int) -> 
     return Job(
         kernel.task, _told(kernel, work, layouts.out), kernel.packed.address, kernel.packed.memory
     )
+
+
+def _on_halves(kernel: Kernel, layouts: Layouts) -> Kernel | None:
+    """The kernel that computes the same on arrays of halves as they are; None where there is none,
+    or they cannot be addressed."""
+    row = stored_row(kernel.row, layouts.images.dtype.name)
+    # A residual is to be added before a sum is rounded.
+    if row is None or layouts.residual is not None:
+        return None
+    halves = kernel._replace(row=row)
+    return halves if in_place(halves, layouts) and kernel.rung.task(row) is not None else None
 
 
 def _told(kernel: Kernel, work: Work, out: Layout) -> np.ndarray:
@@ -216,6 +237,7 @@ def _staged_job(kernel: Kernel, geometry: Geometry, layouts: Layouts, threads: i
         None if writes else _side(out),
         _strides(out),
         None if writes or residual is None else _side(residual),
+        not writes and _converts_in_place(kernel, layouts),
     )
     box = choose_box(staged, kernel.family.multiple, wanted_tasks(threads))
     every = works(staged, box, kernel.packed.finite)
@@ -260,7 +282,7 @@ def _strides(layout: Layout) -> tuple[int, ...]:
 def order_for(layout: Layout, row: Row) -> str | None:
     """The order of an array that a kernel of that row can address; None: it cannot."""
     dtype = layout.dtype
-    if unit_of(dtype) != row.dtype or not layout.aligned or not dtype.isnative:
+    if unit_of(dtype) != row.holds or not layout.aligned or not dtype.isnative:
         return None
     return order_of(layout.shape, layout.strides, dtype.itemsize)
 
@@ -284,6 +306,17 @@ def _writes_in_place(kernel: Kernel, layouts: Layouts) -> bool:
     _, out, residual = layouts
     writes = order_for(out, kernel.row) in kernel.family.takes(kernel.row)
     return writes and (residual is None or _alike(residual, out))
+
+
+def _converts_in_place(kernel: Kernel, layouts: Layouts) -> bool:
+    """Whether the kernel writes the result as floats that are integers of their size then."""
+    out = layouts.out
+    itemsize = out.dtype.itemsize
+    if layouts.residual is not None or out.dtype.kind not in "iu":
+        return False
+    if itemsize != kernel.row.itemsize or not out.aligned or not out.dtype.isnative:
+        return False
+    return order_of(out.shape, out.strides, itemsize) in kernel.family.takes(kernel.row)
 
 
 def _alike(residual: Layout, out: Layout) -> bool:

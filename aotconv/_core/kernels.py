@@ -6,19 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from .._plan.family import Layer, Repeated
+from .._plan.family import Layer, Packing, Repeated
 from .._plan.geometry import Geometry
 from .._plan.lower import turn
 from .._plan.registry import Row
 from .._plan.select import family_of, select
+from .._plan.staging import near_channels
 from .dtypes import as_reals
 from .jobs import Kernel, Layouts, are_planar
 from .ladder import Rung
 from .layout import View
-from .pack import pack, pack_channels
+from .pack import Packed, pack, pack_channels
 from .run import Compute, decide
 
-LEAST_ROW = 40  # outputs of a row in planes of which each channel is an image of its own
+LEAST_ROW = 32  # pixels of a row in planes of which each channel is an image of its own
 AS_IT_IS = (0, 1, 2)
 
 
@@ -61,8 +62,12 @@ class Kernels:
         images, out = map(view.layout, arrays[:2])
         residual = None if arrays.residual is None else view.layout(arrays.residual)
         layouts = Layouts(images, out, residual)
-        if layer.channelwise and are_planar(layouts) and reals.x.out >= LEAST_ROW:
-            kernel = self._by_channels(rung, computed, layer) or kernel
+        if layer.channelwise and are_planar(layouts):
+            counts = [near_channels(kernel.row, reals)]
+            if reals.x.out * reals.x.stride >= LEAST_ROW:
+                counts.insert(0, 1)
+            several = (self._sliced(rung, computed, layer, channels) for channels in counts)
+            kernel = next(filter(None, several), kernel)
         return *decide(kernel, reals, layouts), view
 
     def _lowered(
@@ -100,22 +105,32 @@ class Kernels:
             self._kept[key] = Kernel(row, family, rung, packed, self._activation)
         return self._kept[key]
 
-    def _by_channels(self, rung: Rung, computed: str, layer: Layer) -> Kernel | None:
-        """The kernel that takes each channel of a channelwise layer as an image of one channel;
-        None where that is no gain, or would change the order of sums."""
-        one = layer._replace(n_filters=1, groups=1)
-        row = select(one, computed, rung.level)
-        rows = row, select(layer, computed, rung.level)
-        # Without a kernel of its window, staging takes half as long.
-        if not row.window or not all(family_of(each).in_order for each in rows):
+    def _sliced(self, rung: Rung, computed: str, layer: Layer, channels: int) -> Kernel | None:
+        """The kernel that takes so many channels of a channelwise layer at a time; None where these
+        are all, or it is no gain, or the order of sums would be another one."""
+        one = layer._replace(n_filters=channels, groups=channels)
+        row, whole = (select(each, computed, rung.level) for each in (one, layer))
+        if channels == layer.groups or not all(family_of(each).in_order for each in (row, whole)):
             return None
-        key = rung, row, layer
+        if channels == 1 and not row.window:  # staging takes half as long
+            return None
+        key = rung, row, layer, channels
         if key not in self._kept:
             if rung.task(row) is None:
                 return None
             family = family_of(row)
-            packing = family.packing(row, one)
-            assert isinstance(packing, Repeated)  # as vectors along a row want it
-            channels = pack_channels(packing, computed, self._filters, self._bias)
-            self._kept[key] = Kernel(row, family, rung, channels[0], self._activation, channels)
+            slices = self._packed_slices(family.packing(row, one), computed, channels)
+            self._kept[key] = Kernel(row, family, rung, slices[0], self._activation, slices)
         return self._kept[key]
+
+    def _packed_slices(self, packing: Packing, computed: str, channels: int) -> list[Packed]:
+        """The weights of so many channels of a channelwise layer each."""
+        filters, bias = self._filters, self._bias
+        if channels == 1:
+            assert isinstance(packing, Repeated)  # as vectors along a row want it
+            return pack_channels(packing, computed, filters, bias)
+        slices = (slice(c, c + channels) for c in range(0, filters.shape[-1], channels))
+        return [
+            pack(packing, computed, filters[..., each], None if bias is None else bias[each])
+            for each in slices
+        ]

@@ -33,9 +33,7 @@ def decide(kernel: Kernel, geometry: Geometry, layouts: Layouts) -> tuple[float,
     microseconds : float
     compute : Whole or Parts
     """
-    single = geometry._replace(c=1, o=1, groups=1)
-    microseconds = estimate(kernel.row, single if kernel.channels else geometry)
-    microseconds *= max(1, len(kernel.channels))
+    microseconds = estimate(kernel.row, kernel.slice_of(geometry)) * max(1, len(kernel.slices))
     copies = not (in_place(kernel, layouts) or can_be_staged(kernel, layouts))
     if microseconds > LONGEST_MICROSECONDS or copies:
         return microseconds, Parts(kernel, geometry, microseconds, copies)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numba
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
 from .simd import WORD as INT64
-
-binding.initialize_native_asmparser()  # for the inline assembly
 
 INT32 = ir.IntType(32)
 

@@ -17,8 +17,6 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-from numba.extending import register_jitable
-
 from .._plan.dense import COPIED, NO_BORDER, PIXEL_WORDS, SKIPPED, TILE_FIELDS, ZEROS
 from .epilogue import NO_ACTIVATION
 from .panel import multiply_groups, multiply_run, start_sums, store_sums
@@ -28,6 +26,7 @@ from .runtime import (
     chapter,
     copy_bytes,
     set_word,
+    subroutine,
     tile_intrinsic,
     word,
     zero_bytes,
@@ -166,13 +165,13 @@ def tables_in(row, plan, scratch):
     )
 
 
-@register_jitable
+@subroutine
 def corner_of(tables, pixel):
     """Where the first tap of a pixel's window is in the image."""
     return Place(word(tables.fronts, pixel), word(tables.tops, pixel), word(tables.lefts, pixel))
 
 
-@register_jitable
+@subroutine
 def first_leaving(plan):
     """The first corner along each axis whose window leaves the image behind."""
     return Place(
@@ -182,14 +181,14 @@ def first_leaving(plan):
     )
 
 
-@register_jitable
+@subroutine
 def window_leaves(corner, behind):
     """Whether a window leaves the image; `behind` is `first_leaving`, known before the loop."""
     before = corner.z < 0 or corner.y < 0 or corner.x < 0
     return before or corner.z >= behind.z or corner.y >= behind.y or corner.x >= behind.x
 
 
-@register_jitable
+@subroutine
 def is_inside(plan, corner, tap):
     """Whether a tap of a window is in the image."""
     z, y, x = corner.z + tap.z * plan.dd, corner.y + tap.y * plan.dh, corner.x + tap.x * plan.dw
@@ -197,7 +196,7 @@ def is_inside(plan, corner, tap):
     return inside and x >= 0 and x < plan.w
 
 
-@register_jitable
+@subroutine
 def tap_of(plan, index):
     """The tap of that number, in the order of summation."""
     row = index // plan.kw
@@ -205,7 +204,7 @@ def tap_of(plan, index):
     return Place(plane, row - plane * plan.kh, index - row * plan.kw)
 
 
-@register_jitable
+@subroutine
 def next_tap(plan, tap):
     z, y, x = tap.z, tap.y, tap.x + 1
     if x == plan.kw:
@@ -282,14 +281,17 @@ def point_at_pixels(row, plan, task, tables, images, out):
         window = images + n * plan.image_n + front * plan.image_z + top * plan.image_y
         window += left * plan.image_x
         target = out + n * plan.out_n + z * plan.out_z + y * plan.out_y + x * plan.out_x
-        for p in range(some):
-            set_word(tables.windows, first + p, window + p * step)
-            set_word(tables.outs, first + p, target + p * out_x)
+        for p in range(first, first + some):  # products of words are many instructions
+            set_word(tables.windows, p, window)
+            set_word(tables.outs, p, target)
+            window += step
+            target += out_x
         if plan.border != NO_BORDER:
-            for p in range(some):
-                set_word(tables.fronts, first + p, front)
-                set_word(tables.tops, first + p, top)
-                set_word(tables.lefts, first + p, left + p * sw)
+            for p in range(first, first + some):
+                set_word(tables.fronts, p, front)
+                set_word(tables.tops, p, top)
+                set_word(tables.lefts, p, left)
+                left += sw
         first += some
         x = 0
         y += 1
@@ -307,7 +309,7 @@ def point_at_pixels(row, plan, task, tables, images, out):
         repeat_last(row, tables.lefts, first)
 
 
-@register_jitable
+@subroutine
 def repeat_last(row, table, count):
     """Write as many words behind the last as a tile reads there."""
     for p in range(count, count + row.pixels):
@@ -350,19 +352,26 @@ def cut_tiles(row, plan, tables, inputs, outs, count, taps, zeros):
     mr = row.pixels
     tiles = ceil_div(count, mr)
     behind = first_leaving(plan)
+    least, longer = count // tiles, count % tiles
+    merged = plan.kw if plan.merge_rows else 1
+    merged_segments = taps.count // merged
+    first = 0
     for t in range(tiles):
-        first = count // tiles * t + min(t, count % tiles)
-        some = count // tiles + (1 if t < count % tiles else 0)
+        some = least + (1 if t < longer else 0)
         read = mr if some == mr else mr - 1
         table, step = inputs + 8 * first, 0
-        segment_taps = plan.kw if plan.merge_rows else 1
+        segments, segment_taps = merged_segments, merged
         leaves = False
         if plan.border == ZEROS or plan.border == COPIED:
-            for p in range(first, first + read):
-                leaves = leaves or window_leaves(corner_of(tables, p), behind)
+            left, right = corner_of(tables, first), corner_of(tables, first + read - 1)
+            leaves = window_leaves(left, behind) or window_leaves(right, behind)
+            one_row = left.z == right.z and left.y == right.y
+            if not one_row or right.x - left.x != (read - 1) * plan.sw:
+                for p in range(first, first + read):
+                    leaves = leaves or window_leaves(corner_of(tables, p), behind)
         if leaves and plan.border == ZEROS:
             table, step = tables.rest + 8 * t * mr * plan.block_taps, 8 * mr
-            segment_taps = 1
+            segments, segment_taps = taps.count, 1
             point_at_zeros(row, plan, tables, first, read, taps, zeros, table)
         elif leaves:
             kernel_rows = plan.kd * plan.kh
@@ -375,12 +384,13 @@ def cut_tiles(row, plan, tables, inputs, outs, count, taps, zeros):
             t,
             pixels=some,
             outs=outs + 8 * first,
-            segments=taps.count // segment_taps,
+            segments=segments,
             taps=segment_taps,
             inputs=table,
             step=step,
             lines=tables.outs + 8 * first,
         )
+        first += some
     return tiles
 
 

@@ -8,6 +8,7 @@ outside the image are read from zeros.
 
 from __future__ import annotations
 
+from .elements import stored_vectors
 from .epilogue import NO_ACTIVATION, add_residuals, limits
 from .lines import LINE, LINE_BYTES, point_at_inputs, point_at_outputs
 from .runtime import ceil_div, tile_intrinsic
@@ -33,6 +34,7 @@ def columns(v, row, table, first, pixels, left, w, inside, channels, panels, zer
     each output row.  Neighbouring bytes are not touched.
     """
     window, stride, lanes = row.window, row.stride, row.lanes
+    held = stored_vectors(v, row)
     bounds = limits(v, activation)
     input_rows = (row.pixels - 1) * stride + window
 
@@ -43,26 +45,36 @@ def columns(v, row, table, first, pixels, left, w, inside, channels, panels, zer
         sums = [[v.cell(bias) for _ in range(width)] for _ in range(row.pixels)]
         column = v.add(v.mul(pixel, stride), v.mul(left, -1))
         taps = range((width - 1) * stride + window)
+
+        def load(address):
+            return held.load(address) if count is None else held.load_first(count, address)
+
         for i in range(input_rows):
             step, start = LINE.load(v, table, i, "step"), LINE.load(v, table, i, "address")
             if inside:
-                corner = v.at(v.pointer(v.add(start, v.mul(column, step))), channel)
+                corner = held.at(held.pointer(v.add(start, v.mul(column, step))), channel)
                 at = [v.offset(corner, v.mul(x, step)) for x in taps]
             else:
                 at = []
                 for x in (v.add(column, x) for x in taps):
                     tap = v.select(v.below(x, w), v.add(start, v.mul(x, step)), zeros)
-                    at.append(v.at(v.pointer(tap), channel))
-            inputs = [v.load(each) if count is None else v.load_first(count, each) for each in at]
-            for r in range(row.pixels):
-                ky = i - r * stride
-                if not 0 <= ky < window:
-                    continue
-                for kx in range(window):
+                    at.append(held.at(held.pointer(tap), channel))
+            outputs = [(r, i - r * stride) for r in range(row.pixels)]
+            outputs = [(r, ky) for r, ky in outputs if 0 <= ky < window]
+            inputs = {}
+            for kx in range(window):
+                for tap in range(kx, kx + width * stride, stride):
+                    if tap not in inputs:  # few are live at a time
+                        inputs[tap] = load(at[tap])
+                for r, ky in outputs:
                     weight = v.load(weights, (1 + ky * window + kx) * lanes, aligned=True)
                     for x in range(width):
                         total = sums[r][x]
                         total.set(v.fma(inputs[x * stride + kx], weight, total.get()))
+                if row.stored:  # LLVM would widen all inputs first
+                    for total in (total for r, _ in outputs for total in sums[r]):
+                        total.set(v.pinned(total.get()))
+                    v.fence()
             v.fence()
             # A row is stored as soon as it is complete: LLVM puts off what is needed late, and
             # would spill its inputs.
@@ -70,14 +82,14 @@ def columns(v, row, table, first, pixels, left, w, inside, channels, panels, zer
             if r >= 0 and rest == 0:
                 step = LINE.load(v, table, input_rows + r, "step")
                 start = LINE.load(v, table, input_rows + r, "address")
-                start = v.at(v.pointer(v.add(start, v.mul(pixel, step))), channel)
+                start = held.at(held.pointer(v.add(start, v.mul(pixel, step))), channel)
                 for x in range(width):
                     target = v.offset(start, v.mul(x, step))
                     result = v.clamp(sums[r][x].get(), *bounds)
                     if count is None:
-                        v.store(result, target)
+                        held.store(result, target)
                     else:
-                        v.store_first(count, result, target)
+                        held.store_first(count, result, target)
                 v.fence()
 
     end = v.add(first, pixels)
@@ -114,15 +126,15 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
 
     Assumes one plane, dilations of 1, and strides and a window that are the row's.
     """
-    vector = row.lanes * row.itemsize
+    vector, stored = row.lanes * row.itemsize, row.lanes * row.stored_itemsize
     blocks = ceil_div(plan.oh, row.pixels)
     parts = ceil_div(plan.groups, plan.task_panels * row.lanes)
     part = index // blocks
     y = (index - part * blocks) * row.pixels
     n = part // parts
     panel = (part - n * parts) * plan.task_panels
-    image = images + n * plan.image_n + panel * vector
-    target = out + n * plan.out_n + panel * vector
+    image = images + n * plan.image_n + panel * stored
+    target = out + n * plan.out_n + panel * stored
 
     table = scratch + plan.task_panels * vector
     inputs = (row.pixels - 1) * row.stride + row.window

@@ -11,6 +11,7 @@ from llvmlite import ir
 
 from .._plan.elements import ELEMENTS
 from .._plan.registry import LEVELS
+from .simd import WORD, Vectors
 
 INT16, INT32, INT64 = (ir.IntType(bits) for bits in (16, 32, 64))
 FLOAT, DOUBLE = ir.FloatType(), ir.DoubleType()
@@ -54,6 +55,21 @@ class Elements:
         else:
             value = self._to_integer(value, int(name.lstrip("uint")), lanes)
         b.store(value, b.inttoptr(address, value.type.as_pointer()), align=1)
+
+    def widened(self, name: str, halves):
+        """A vector of halves, of the type HalfType whatever they are, as floats."""
+        if name == "float16":
+            return self._b.fpext(halves, _vector(FLOAT, halves.type.count))
+        bits = self._b.bitcast(halves, _vector(INT16, halves.type.count))
+        return self._from_bfloat16(bits, halves.type.count)
+
+    def rounded(self, name: str, value):
+        """The other way."""
+        kind = _vector(ir.HalfType(), value.type.count)
+        if name == "float16":
+            return self._b.fptrunc(value, kind)
+        bits = self._b.bitcast(value, _vector(INT32, value.type.count))
+        return self._b.bitcast(self._to_bfloat16(bits, value.type.count), kind)
 
     def _raw(self, kind, address, lanes: int):
         pointer = self._b.inttoptr(address, _vector(kind, lanes).as_pointer())
@@ -128,11 +144,12 @@ class Elements:
 
     def _to_bfloat16(self, bits, lanes: int):
         b, c = self._b, _constants(lanes)
+        value = b.bitcast(bits, _vector(FLOAT, lanes))
         odd = b.and_(b.lshr(bits, c(16)), c(1))
-        rounded = b.lshr(b.add(b.add(bits, c(0x7FFF)), odd), c(16))
-        nan = b.icmp_signed(">", b.and_(bits, c(0x7FFFFFFF)), c(0x7F800000))
-        quiet = b.or_(b.lshr(bits, c(16)), c(0x40))
-        return b.trunc(b.select(nan, quiet, rounded), _vector(INT16, lanes))
+        rounded = b.add(b.add(bits, c(0x7FFF)), odd)
+        quiet = b.or_(bits, c(0x400000))
+        result = b.select(b.fcmp_unordered("uno", value, value), quiet, rounded)
+        return b.trunc(b.lshr(result, c(16)), _vector(INT16, lanes))
 
 
 def _vector(kind, lanes: int):
@@ -141,6 +158,53 @@ def _vector(kind, lanes: int):
 
 def _constants(lanes: int):
     return lambda value: ir.Constant(_vector(INT32, lanes), [value] * lanes)
+
+
+class StoredVectors(Vectors):
+    """Vectors of a row's dtype, of elements that arrays hold as halves."""
+
+    def __init__(self, v, row) -> None:
+        super().__init__(v.builder, row)
+        self._name = row.stored
+        self._elements = Elements(v, row)
+        self._element, self._itemsize = ir.HalfType(), row.stored_itemsize
+        self._vector = _vector(self._element, row.lanes)
+
+    def load(self, pointer, index=0, *, aligned=False):
+        return self._elements.widened(self._name, super().load(pointer, index, aligned=aligned))
+
+    def store(self, value, pointer, index=0):
+        super().store(self._elements.rounded(self._name, value), pointer, index)
+
+    # The first elements: pairs of them, for masks are of 4 bytes, and the last one.
+
+    def load_first(self, count, pointer, index=0):
+        b, at = self._builder, self.at(pointer, index)
+        target, filled, last = self._pairs(count, at)
+        loaded = self._masked("load", target, filled, ir.Constant(target.type.pointee, None))
+        place = self._splat_value(b.trunc(last, INT32))
+        is_last = b.icmp_signed("==", self._places(self._lanes), place)
+        halves = b.select(is_last, self.splat(at, last), b.bitcast(loaded, self._vector))
+        return self._elements.widened(self._name, halves)
+
+    def store_first(self, count, value, pointer, index=0):
+        b, at = self._builder, self.at(pointer, index)
+        target, filled, last = self._pairs(count, at)
+        halves = self._elements.rounded(self._name, value)
+        self._masked("store", target, filled, b.bitcast(halves, target.type.pointee))
+        b.store(b.extract_element(halves, last), self.at(at, last), align=self._itemsize)
+
+    def _pairs(self, count, at):
+        """A pointer to a vector of pairs, the mask of those filled, and the last one's place."""
+        n_pairs = self._lanes // 2
+        target = self._builder.bitcast(at, _vector(INT32, n_pairs).as_pointer())
+        filled = self._below(self._builder.lshr(self.word(count), WORD(1)), n_pairs)
+        return target, filled, self.sub(count, 1)
+
+
+def stored_vectors(v, row):
+    """What loads and stores vectors of the elements of a row's arrays."""
+    return StoredVectors(v, row) if row.stored else v
 
 
 def convert(v, row, code, source, target, count, outwards: bool):

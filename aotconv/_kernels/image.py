@@ -41,16 +41,16 @@ def elements(v, row, table, length, left, width, channels, weights, activation):
     # load port free, every second tap is loaded.
     shifts, alternate = row.shifts and row.period and stride == 1, row.period == 1
 
-    def tile(element, inside):
-        """The tile from `element` on; unless `inside` the input rows end somewhere in it."""
+    def tile(element, masked):
+        """The tile from `element` on; input rows begin or end in its vectors that are `masked`."""
         sums = [
             [v.cell(v.load(panel, j % period * lanes, aligned=True)) for j in range(row.vectors)]
             for _ in range(n_rows)
         ]
         column = v.add(v.mul(element, stride), v.mul(left, -1))
 
-        def load(start, index):
-            if inside:
+        def load(start, index, vector):
+            if vector not in masked:
                 return v.load(start, index)
             first = v.mul(v.add(column, index), -1)
             return v.load_between(first, v.add(first, width), start, index)
@@ -59,17 +59,19 @@ def elements(v, row, table, length, left, width, channels, weights, activation):
             step = LINE.load(v, table, i, "step")
             start = v.pointer(v.add(LINE.load(v, table, i, "address"), v.mul(column, step)))
             if shifts:
-                loaded = [load(start, j * lanes) for j in range(reach)]
+                loaded = [load(start, j * lanes, j) for j in range(reach)]
             for kx in range(window):
                 whole, rest = divmod(kx * row.period, lanes)
                 if stride == 2:
                     if kx % 2 == 0:  # whose elements are those of two taps
-                        halves = [load(start, kx + j * lanes) for j in range(2 * row.vectors)]
+                        halves = [
+                            load(start, kx + j * lanes, j // 2) for j in range(2 * row.vectors)
+                        ]
                     pairs = zip(halves[::2], halves[1::2], strict=True)
                     inputs = [v.every_second(a, b, kx % 2) for a, b in pairs]
                 elif not shifts or (alternate and kx % 2):
                     tap = kx * row.period or v.mul(channels, kx)
-                    inputs = [load(start, v.add(tap, j * lanes)) for j in range(row.vectors)]
+                    inputs = [load(start, v.add(tap, j * lanes), j) for j in range(row.vectors)]
                 elif rest == 0:
                     inputs = loaded[whole:]
                 else:
@@ -107,13 +109,36 @@ def elements(v, row, table, length, left, width, channels, weights, activation):
         beyond = v.word(reach * lanes)
     else:
         beyond = v.add(stride * row.channels, v.mul(channels, window - 1))
-    columns = v.maximum(v.add(v.add(width, v.mul(beyond, -1)), 1), 0)
+    last_column = v.sub(width, beyond)
+    every = range(max(reach, row.vectors))
+
+    def edge(element, column):
+        """A tile in which input rows begin, or end.  Where vectors hold one channel this is most
+        often in the first vector alone, or in the last, and masks take as long as products."""
+        if row.period != 1 or shifts:
+            tile(element, every)
+            return
+        near = stride * lanes
+        columns = v.maximum(v.add(last_column, near + 1), 0)
+        begins = v.below(v.add(column, near), columns)
+        ends = v.below(column, columns)
+        for first in v.choose(begins):
+            if first:
+                tile(element, (0,))
+            else:
+                for last in v.choose(ends):
+                    tile(element, (row.vectors - 1,) if last else every)
+
+    columns = v.maximum(v.add(last_column, 1), 0)
     # The last tile goes back as far as it must, and computes some elements again.
     for element in v.loop(v.add(length, row.channels - 1), step=row.channels):
         element = v.minimum(element, v.add(length, -row.channels))
         column = v.add(v.mul(element, stride), v.mul(left, -1))
         for inside in v.choose(v.below(column, columns)):
-            tile(element, inside)
+            if inside:
+                tile(element, ())
+            else:
+                edge(element, column)
 
 
 compute_elements = tile_intrinsic(elements)

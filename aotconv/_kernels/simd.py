@@ -9,12 +9,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba.core import cgutils
 
 from .._plan.registry import Row
 
 WORD = ir.IntType(64)
+binding.initialize_native_asmparser()  # for inline assembly
 
 
 class Cell:
@@ -299,27 +300,27 @@ class Vectors:
         """Store the first `count` elements."""
         self._masked("store", self._at_vector(pointer, index), self._below(count), value)
 
-    def _below(self, count):
-        """The mask of the first `count` lanes."""
-        b = self._builder
-        lane_type = ir.IntType(32)
-        lanes = ir.Constant(ir.VectorType(lane_type, self._lanes), list(range(self._lanes)))
-        limit = self._splat_value(b.trunc(self.word(count), lane_type))
-        return b.icmp_signed("<", lanes, limit)
+    def _below(self, count, lanes: int = 0):
+        """The mask of the first `count` lanes, of as many as a vector has or as are given."""
+        places = self._places(lanes or self._lanes)
+        limit = self._builder.trunc(self.word(count), places.type.element)
+        return self._builder.icmp_signed("<", places, self._splat_value(limit, places.type.count))
+
+    def _places(self, lanes: int):
+        """The numbers of lanes."""
+        return ir.Constant(ir.VectorType(ir.IntType(32), lanes), list(range(lanes)))
 
     def _masked(self, verb, target, mask, value):
         """Load or store the elements of a vector like `value` that `mask` names."""
         align = ir.IntType(32)(self._itemsize)
+        kind = value.type
         if verb == "load":
-            return self._llvm("masked.load", ".p0", value.type, target, align, mask, value)
-        return self._llvm("masked.store", ".p0", ir.VoidType(), value, target, align, mask)
+            return self._llvm("masked.load", kind, ".p0", kind, target, align, mask, value)
+        return self._llvm("masked.store", kind, ".p0", ir.VoidType(), value, target, align, mask)
 
-    def _llvm(self, name, suffix, result, *args):
-        """Call the LLVM intrinsic `name` for the vectors of elements among its arguments."""
-        (width,) = {
-            arg.type.count for arg in args if getattr(arg.type, "element", None) == self._element
-        }
-        name = f"llvm.{name}.v{width}f{8 * self._itemsize}{suffix}"
+    def _llvm(self, name, kind, suffix, result, *args):
+        """Call the LLVM intrinsic `name` for vectors of a kind."""
+        name = f"llvm.{name}.v{kind.count}{kind.element.intrinsic_name}{suffix}"
         module = self._builder.module
         function = module.globals.get(name)
         if function is None:
@@ -333,6 +334,15 @@ class Vectors:
         Nothing is emitted.
         """
         self._builder.fence("acq_rel", targetscope="singlethread")
+
+    def pinned(self, value):
+        """The value, computed before what follows a fence: LLVM may put off products to the end of
+        a tile, and spill all their inputs.
+
+        Nothing is emitted.
+        """
+        kind = ir.FunctionType(value.type, [value.type])
+        return self._builder.asm(kind, "", "=v,0", [value], side_effect=True)  # x86's vectors
 
     # Arithmetic
 
@@ -383,7 +393,7 @@ class Vectors:
     def fma(self, a, b, c):
         """a * b + c: rounded once where the level has FMA, else twice."""
         if self._fma:
-            return self._llvm("fma", "", self._vector, a, b, c)
+            return self._llvm("fma", self._vector, "", self._vector, a, b, c)
         return self._builder.fadd(self._builder.fmul(a, b), c)
 
     def clamp(self, value, lower, upper):
@@ -393,45 +403,30 @@ class Vectors:
         return b.select(b.fcmp_ordered(">", value, upper), upper, value)
 
 
-# Whether the kernel's own module alone defines tiles, as the build asks for.  A chapter is
-# optimised by itself and again with each function around it: a strip's loops, unrolled each time,
-# took 7 % more instructions.  In the user's process numba loads each chapter as soon as it is
-# compiled, so all of them define what they call.
-tiles_are_defined_once = False
 # The tiles that a row's task calls, by their names in the module.
 _tiles: dict[Row, dict[str, Callable]] = {}
 
 
 def call_tile(builder, row, tile, args):
-    """Call the function ``tile(v, row, *args)`` of int64 values."""
+    """Call the function ``tile(v, row, *args)`` of int64 values, which `define_tiles` defines."""
     name = f"{row.level}_{row.name}_{tile.__name__}"
     _tiles.setdefault(row, {})[name] = tile
-    function = builder.module.globals.get(name)
-    if function is None:
-        function = _function(builder.module, name, len(args))
-        if tiles_are_defined_once:
-            function.linkage = "weak"  # gives way to the definition
-            ir.IRBuilder(function.append_basic_block("entry")).ret_void()
-        else:
-            function.linkage = "linkonce_odr"  # all chapters have one between them
-            _define(function, row, tile)
-    builder.call(function, args)
+    builder.call(_function(builder.module, name, len(args)), args)
 
 
 def define_tiles(module, row):
     """Define the tiles that a row's compiled task calls, in the module of its kernel."""
-    for name, tile in _tiles.get(row, {}).items() if tiles_are_defined_once else ():
-        n_args = len(inspect.signature(tile).parameters) - 2
-        _define(_function(module, name, n_args), row, tile)
+    for name, tile in _tiles.get(row, {}).items():
+        function = _function(module, name, len(inspect.signature(tile).parameters) - 2)
+        function.linkage = "linkonce_odr"
+        builder = ir.IRBuilder(function.append_basic_block("entry"))
+        tile(Vectors(builder, row), row, *function.args)
+        builder.ret_void()
 
 
 def _function(module, name, n_args):
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [WORD] * n_args), name)
-    function.attributes.add("noinline")
+    function = module.globals.get(name)
+    if function is None:
+        function = ir.Function(module, ir.FunctionType(ir.VoidType(), [WORD] * n_args), name)
+        function.attributes.add("noinline")
     return function
-
-
-def _define(function, row, tile):
-    builder = ir.IRBuilder(function.append_basic_block("entry"))
-    tile(Vectors(builder, row), row, *function.args)
-    builder.ret_void()

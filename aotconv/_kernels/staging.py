@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections import namedtuple
 
 from numba import types
-from numba.extending import intrinsic, register_jitable
+from numba.extending import intrinsic
 
 from .._plan.elements import ELEMENTS
 from .._plan.family import FIELDS, SCRATCH_BYTES
 from .elements import collect_units, read_elements, spread_units, write_elements
-from .runtime import ceil_div, chapter, tile_intrinsic, word, zero_bytes
+from .runtime import ceil_div, chapter, subroutine, tile_intrinsic, word, zero_bytes
 from .team import TASK, TASK_TYPE
 from .transpose import pack, unpack
 
@@ -23,8 +23,9 @@ read_run, write_run = tile_intrinsic(read_elements), tile_intrinsic(write_elemen
 collect, spread = tile_intrinsic(collect_units), tile_intrinsic(spread_units)
 
 FEW_CHANNELS = 8  # of a pixel: not worth a run of their own
-PIECE = 64  # pixels that are transposed at a time: all their channels stay in the first-level cache
-PAGE = 4096  # bytes: planes multiples of it apart lie in the same few sets of the cache
+PIECE = 32  # pixels that are transposed at a time: all their channels stay in the first-level cache
+# Bytes: pixels multiples of these apart lie in few sets of that cache, planes in fewer.
+FAR, PAGE = 1 << 10, 4 << 10
 TASKS = FIELDS.index("tasks")
 
 # An array of any layout: where it begins; bytes from an image, plane, row, pixel and channel to the
@@ -49,7 +50,7 @@ def call_task(typingctx, address, plan, images, weights, out, residual, scratch,
     return types.none(*[types.int64] * (1 + len(TASK))), emit
 
 
-@register_jitable
+@subroutine
 def own_code(row):
     """The place in ELEMENTS of the type that the row computes in."""
     return 0 if row.itemsize == 4 else 1
@@ -58,13 +59,15 @@ def own_code(row):
 assert ELEMENTS[:2] == ("float32", "float64")
 
 
-@register_jitable
-def piece_of(array, pixels):
+@subroutine
+def piece_of(array, pixels, pixel_bytes):
     """Pixels that are transposed at a time."""
-    return max(pixels, 1) if array.c % PAGE == 0 else PIECE
+    if array.c % PAGE == 0:
+        return max(pixels, 1)
+    return PIECE // 2 if pixel_bytes % FAR == 0 else PIECE
 
 
-@register_jitable
+@subroutine
 def pieces_in_scratch(array):
     """Pixels and channels that are collected or spread at a time: whole pixels, where they fit."""
     unit_bytes = array.unit * array.parts
@@ -73,7 +76,7 @@ def pieces_in_scratch(array):
     return SCRATCH_BYTES // (unit_bytes * channels) if whole else 1, channels
 
 
-@register_jitable
+@subroutine
 def gather_pixels(row, array, source, x_step, target, pixels, scratch):
     """Gather neighbouring pixels: converted, channels side by side.
 
@@ -90,7 +93,7 @@ def gather_pixels(row, array, source, x_step, target, pixels, scratch):
             read_run(row, array.code, source + p * x_step, target + p * pixel_bytes, channels)
     elif not array.swap and array.parts == 1 and x_step == array.unit:
         if array.aligned and array.code == own_code(row):
-            some = piece_of(array, pixels)
+            some = piece_of(array, pixels, pixel_bytes)
             for p in range(0, pixels, some):
                 pack(
                     row,
@@ -125,7 +128,7 @@ def gather_pixels(row, array, source, x_step, target, pixels, scratch):
                 read_run(row, array.code, scratch, place, width * depth * array.parts)
 
 
-@register_jitable
+@subroutine
 def gather_planes(row, array, source, target, pixels, scratch):
     """Gather pixels of another type that lie side by side in planes."""
     itemsize = row.itemsize
@@ -149,7 +152,7 @@ def gather_planes(row, array, source, target, pixels, scratch):
             )
 
 
-@register_jitable
+@subroutine
 def scatter_pixels(row, array, source, target, pixels, scratch):
     """Scatter neighbouring pixels to where they lie `array.x` bytes apart."""
     itemsize, unit_bytes = row.itemsize, array.unit * array.parts
@@ -163,7 +166,7 @@ def scatter_pixels(row, array, source, target, pixels, scratch):
             write_run(row, array.code, source + p * pixel_bytes, target + p * array.x, channels)
     elif not array.swap and array.parts == 1 and array.x == array.unit:
         if array.aligned and array.code == own_code(row):
-            some = piece_of(array, pixels)
+            some = piece_of(array, pixels, pixel_bytes)
             for p in range(0, pixels, some):
                 place = target + p * itemsize
                 unpack(
@@ -200,7 +203,7 @@ def scatter_pixels(row, array, source, target, pixels, scratch):
                 )
 
 
-@register_jitable
+@subroutine
 def scatter_planes(row, array, source, target, pixels, scratch):
     """Scatter pixels of another type into planes where they lie side by side."""
     itemsize = row.itemsize
@@ -225,7 +228,7 @@ def scatter_planes(row, array, source, target, pixels, scratch):
                 write_run(row, array.code, scratch + c * PIECE * itemsize, plane, width)
 
 
-@register_jitable
+@subroutine
 def inside(span):
     """The first and the last, excluded, of a span's places that its axis has."""
     first = min(ceil_div(max(-span.first, 0), span.step), span.count)
@@ -233,7 +236,7 @@ def inside(span):
     return first, max(first, last)
 
 
-@register_jitable
+@subroutine
 def gather(row, array, n, images, z, y, x, target, scratch):
     """Gather a box: images from `n` on, and of planes, rows and pixels those of the spans."""
     pixel_bytes = array.channels * array.parts * row.itemsize
@@ -284,6 +287,24 @@ def scatter(row, array, box, source, scratch):
 
 
 @chapter
+def convert(row, array, box):
+    """Convert a box of outputs where they lie, to a type of the same size."""
+    pixels, rows = box.columns, box.rows
+    run = array.channels
+    if array.x == run * array.unit:
+        pixels, run = 1, pixels * run
+        if array.y == run * array.unit:
+            rows, run = 1, rows * run
+    for i in range(box.images):
+        for j in range(box.planes):
+            plane = array.address + (box.n + i) * array.n + (box.z + j) * array.z
+            for k in range(rows):
+                for p in range(pixels):
+                    at = plane + (box.y + k) * array.y + (box.x + p) * array.x
+                    write_run(row, array.code, at, at, run)
+
+
+@chapter
 def box_of(plan, index):
     """A box, cut off where the outputs end."""
     across, down = ceil_div(plan.ow, plan.box_x), ceil_div(plan.oh, plan.box_y)
@@ -330,7 +351,8 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
 
     plan.plans is the address of sixteen words (see `plan_of`), addresses of plans for the row whose
     task is at plan.inner_task: convolutions of a box, whose images are contiguous;
-    their outputs are, too, where the plan stages them, or else have the strides of `out`.
+    their outputs are, too, where the plan stages them, or else have the strides of `out`, and are
+    converted there if the plan says so.
     """
     box = box_of(plan, index)
     inner = plan_of(plan, box)
@@ -411,7 +433,7 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
             staging + plan.inner_at,
             i,
         )
-    if plan.stages_out:
+    if plan.stages_out or plan.converts_out:
         target = Array(
             out,
             plan.out_n,
@@ -426,4 +448,7 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
             plan.out_swap,
             plan.groups * plan.group_filters // plan.out_parts,
         )
-        scatter(row, target, box, place, scratch)
+        if plan.stages_out:
+            scatter(row, target, box, place, scratch)
+        else:
+            convert(row, target, box)

@@ -20,15 +20,7 @@ from collections import namedtuple
 
 from .._plan.strip import SHORT_RUN, TAP_ROW_FIELDS
 from .epilogue import NO_ACTIVATION, add_residuals, limits
-from .runtime import (
-    Record,
-    ceil_div,
-    chapter,
-    register_jitable,
-    set_word,
-    tile_intrinsic,
-    zero_bytes,
-)
+from .runtime import Record, ceil_div, chapter, set_word, subroutine, tile_intrinsic, zero_bytes
 
 TAP_ROW = Record(*TAP_ROW_FIELDS)
 write_tap_row = TAP_ROW.writer()
@@ -182,14 +174,14 @@ Rows = namedtuple(
 # Where inputs are, or 0 where they are outside the image: nothing of it lies there.
 
 
-@register_jitable
+@subroutine
 def plane_of(plan, rows, kz):
     """The address of the plane of inputs under a kernel plane."""
     z = rows.front + kz * plan.dd
     return rows.image + z * plan.image_z if z >= 0 and z < plan.d else 0
 
 
-@register_jitable
+@subroutine
 def row_of(plan, rows, plane, i):
     """The address of the row of inputs `i` in a plane."""
     y = rows.top + i * plan.dh

@@ -12,13 +12,11 @@ from importlib import import_module
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.compiler import Flags
-from numba.core.typing import signature
 from numba.extending import intrinsic
 
 from .._plan.family import SCRATCH_BYTES
 from .._plan.jobs import JOB_FIELDS, JOBS_FIELDS
-from .runtime import VOID_POINTER, PlanType
+from .runtime import VOID_POINTER, PlanType, compile_into_library
 from .simd import WORD, define_tiles
 
 # What a task is given; all are addresses, or numbers, of 64 bits.
@@ -63,13 +61,10 @@ def _call_task(context, builder, row_type, task, given):
     """Compile `task` for one row and call it where `builder` stands."""
     names = list(inspect.signature(task).parameters)[1:]
     plan_type = PlanType(row_type.row.family)
-    sig = signature(types.none, row_type, plan_type, *[types.int64] * (len(names) - 1))
-    flags = Flags()
-    flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
-    flags.error_model = "numpy"  # an integer division needs no check for zero
-    compiled = context.compile_subroutine(builder, task, sig, flags=flags)
+    kinds = row_type, plan_type, *[types.int64] * (len(names) - 1)
+    description, sig = compile_into_library(context, task, kinds, result=types.none)
     args = [context.get_dummy_value(), *(given[name] for name in names)]
-    context.call_internal_no_propagate(builder, compiled.fndesc, sig, args)
+    context.call_internal_no_propagate(builder, description, sig, args)
 
 
 def _word(builder, table, index):

@@ -18,12 +18,10 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-from numba.extending import register_jitable
-
 from .._plan.winograd import INPUT, POINTS, TILE
 from .epilogue import NO_ACTIVATION, add_residuals, limits
 from .panel import multiply_run
-from .runtime import ceil_div, chapter, set_word, tile_intrinsic
+from .runtime import ceil_div, chapter, set_word, subroutine, tile_intrinsic
 
 P, Q = POINTS
 
@@ -217,7 +215,7 @@ def staged_in(row, plan, staging):
     return Staged(staging, input_step, tile_bytes, staging + INPUT * INPUT * input_step, sum_step)
 
 
-@register_jitable
+@subroutine
 def place_of(plan, tile):
     """The image, and the row and column of the first output, of a tile."""
     vertical, horizontal = ceil_div(plan.oh, TILE), ceil_div(plan.ow, TILE)

@@ -22,7 +22,7 @@ ELEMENTS = (
     *("float32", "float64", "float16", "bfloat16"),
     *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
 )
-HALVES = ("float16", "bfloat16")  # which no kernel computes in
+HALVES, HALF_BYTES = ("float16", "bfloat16"), 2  # which no kernel computes in
 PARTS_OF_COMPLEX = {"complex64": "float32", "complex128": "float64"}
 
 

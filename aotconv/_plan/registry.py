@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .arithmetic import ceil_div
+from .elements import HALF_BYTES, HALVES
 
 
 class Level(NamedTuple):
@@ -41,6 +42,7 @@ class Row(NamedTuple):
     period: int = 0  # the one number of channels that it serves; 0: several
     split: int = 0  # lanes that share the products of one filter; 0: not so
     permuted: int = 0  # whether lanes of a vector belong to several groups
+    stored: str = ""  # what its arrays hold, converted as it is loaded; "": the dtype
 
     @property
     def name(self) -> str:
@@ -48,11 +50,21 @@ class Row(NamedTuple):
         name = f"{self.family}_{self.dtype}_{self.pixels}x{self.vectors}"
         traits = ("window", "stride", "period", "split", "permuted")
         values = ((trait, getattr(self, trait)) for trait in traits)
-        return name + "".join(f"_{trait}{value}" for trait, value in values if value)
+        name += "".join(f"_{trait}{value}" for trait, value in values if value)
+        return name + (f"_{self.stored}" if self.stored else "")
 
     @property
     def itemsize(self) -> int:
         return ITEMSIZES[self.dtype]
+
+    @property
+    def holds(self) -> str:
+        """The type of its arrays' elements."""
+        return self.stored or self.dtype
+
+    @property
+    def stored_itemsize(self) -> int:
+        return HALF_BYTES if self.stored else self.itemsize
 
     @property
     def lanes(self) -> int:
@@ -122,6 +134,9 @@ _DEPTHWISE_TILES = {
     32: ((3, 3, 3, 1), (2, 3, 3, 2), (3, 3, 5, 1), (4, 2, 5, 2), (3, 3, 7, 1), (2, 2, 7, 2)),
     64: ((4, 4, 3, 1), (3, 4, 3, 2), (4, 4, 5, 1), (4, 3, 5, 2), (4, 3, 7, 1), (3, 3, 7, 2)),
 }
+# Windows and strides of those that halves are worth converting for while they are loaded: of larger
+# ones staging takes little beside the products.
+STORED_DEPTHWISE = ((3, 1), (3, 2), (5, 1), (5, 2))
 # Tiles (rows, vectors, window, stride, period).  Those without a period serve the numbers of
 # channels between one and a vector's that divide it.
 _IMAGE_TILES = {
@@ -181,6 +196,13 @@ ROWS = (
         if IS_X86_64
         for dtype in AOT_DTYPES
         for tile in _PERMUTED_TILES[level.vector_bytes]
+    ),
+    *(
+        Row("depthwise", "float32", level.name, *tile, stored=stored)
+        for level in LEVELS.values()
+        for tile in _DEPTHWISE_TILES[level.vector_bytes]
+        for stored in HALVES
+        if tile[2:] in STORED_DEPTHWISE
     ),
     *(Row("staging", dtype, level.name, 1, 1) for level in LEVELS.values() for dtype in AOT_DTYPES),
 )

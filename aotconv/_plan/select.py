@@ -36,8 +36,9 @@ VECTOR_RATES = {16: 6_000, 32: 6_000, 64: 3_600}
 COPY_RATE, WEIGHT_RATE = 20_000, 8_000
 
 _rows: dict[tuple[str, str, str], list[Row]] = {}
-for _row in ROWS + LOOP_ROWS:
+for _row in (row for row in ROWS + LOOP_ROWS if not row.stored):
     _rows.setdefault((_row.family, _row.dtype, _row.level), []).append(_row)
+_stored_rows = {(row._replace(stored=""), row.stored): row for row in ROWS if row.stored}
 
 # A function of this name, and of no other, is in every module whose plans and weights look as
 # here.  PACKING is to be counted up when a family packs its weights in another way, or kernels
@@ -87,3 +88,8 @@ def estimate(row: Row, geometry: Geometry) -> float:
 def staging_row(row: Row) -> Row:
     """The row that stages what another row computes."""
     return _rows[STAGING.name, row.dtype, row.level][0]
+
+
+def stored_row(row: Row, stored: str) -> Row | None:
+    """The row that computes the same as another one on arrays that hold halves, if there is one."""
+    return _stored_rows.get((row, stored))

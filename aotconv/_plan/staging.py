@@ -51,6 +51,11 @@ class Staged(NamedTuple):
     out: Side | None  # None: it is written in place
     out_strides: tuple[int, ...]
     residual: Side | None
+    converts_out: bool = False  # it is written in place, and converted there
+
+    @property
+    def stages_out(self) -> bool:
+        return self.out is not None and not self.converts_out
 
 
 def _choose(rows: Sequence[Row], layer: Layer) -> None:
@@ -75,7 +80,7 @@ STAGING = Family(
         *("out_c", *(f"out_{word}" for word in _SIDE)),
         *(f"residual_{axis}" for axis in ("n", "z", "y", "x", "c")),
         *(f"residual_{word}" for word in _SIDE),
-        "stages_out",
+        *("stages_out", "converts_out"),
         *("out_at", "residual_at", "inner_at"),  # bytes from the staged images
     ),
 )
@@ -139,7 +144,7 @@ def works(staged: Staged, box: Sequence[int], finite: bool) -> Iterator[tuple[in
                     staged.row,
                     smaller,
                     images,
-                    staged.out_strides if staged.out is None else out,
+                    out if staged.stages_out else staged.out_strides,
                     1,
                     finite,
                 ),
@@ -149,10 +154,9 @@ def works(staged: Staged, box: Sequence[int], finite: bool) -> Iterator[tuple[in
 def _sizes(staged: Staged, geometry: Geometry) -> tuple[int, int, int]:
     """Bytes of a box's images, of its outputs and of their residuals."""
     images, out = (prod(shape) * staged.row.itemsize for shape in geometry.shapes)
-    stages = staged.out is not None
     return (
         round_up(images, ALIGNMENT),
-        round_up(out, ALIGNMENT) if stages else 0,
+        round_up(out, ALIGNMENT) if staged.stages_out else 0,
         round_up(out, ALIGNMENT) if staged.residual is not None else 0,
     )
 
@@ -208,6 +212,16 @@ def choose_box(staged: Staged, multiple: int, tasks: int) -> tuple[int, int, int
     return min(boxes, key=expense)
 
 
+def near_channels(row: Row, geometry: Geometry) -> int:
+    """How many channels of a channelwise layer are best staged at a time: all, or a divisor, of
+    whole vectors, whose planes are near; at least a cache line of them."""
+    g = geometry
+    plane = sum(prod(shape[1:4]) for shape in g.shapes) * row.itemsize
+    most = max(row.lanes, ALIGNMENT // row.itemsize, NEAR_BYTES // 2 // max(1, plane))
+    counts = (g.c, *range(row.lanes, g.c, row.lanes))
+    return max((n for n in counts if n <= most and g.c % n == 0), default=g.c)
+
+
 def _halves(size: int, multiple: int) -> Iterator[int]:
     """A size cut into 1, 2, 4 .. pieces alike, of a multiple each."""
     pieces = 1
@@ -261,7 +275,8 @@ def stage_words(
                 strict=False,
             )
         ),
-        "stages_out": int(staged.out is not None),
+        "stages_out": int(staged.stages_out),
+        "converts_out": int(staged.converts_out),
         "out_at": images,
         "residual_at": images + out,
         "inner_at": images + out + residual,

@@ -54,6 +54,7 @@ class Case(NamedTuple):
     pads: tuple[tuple[int, int], ...]
     dilations: Triple
     groups: int
+    together: int  # channels of a channelwise layer that are computed at a time; 0: all
     has_bias: bool
     has_residual: bool
     activation: str | None
@@ -79,11 +80,13 @@ def draw(name: str) -> Case:
     every = sweep(row, int(seed))
     out_layout = _layout(row, rng)
     is_complex = np.dtype(row.dtype).kind == "c"
+    sizes = _sizes(row, rng, *every[int(number) % len(every)])
     return Case(
         name,
         row,
         jit,
-        *_sizes(row, rng, *every[int(number) % len(every)]),
+        *sizes,
+        together=_together(row, rng, sizes[-1]),
         has_bias=rng.often(0.7),
         has_residual=rng.often(0.5),
         activation=None if is_complex else rng.one(None, "relu", "relu6"),
@@ -97,6 +100,12 @@ def draw(name: str) -> Case:
         at_end={array: rng.often(0.5) for array in ARRAYS},
         limits={limit: rng.one(*values) for limit, values in limits_of(row).items()},
     )
+
+
+def _together(row: Row, rng: Draws, channels: int) -> int:
+    if row.family not in ("depthwise", "strip") or not rng.often(0.3):
+        return 0
+    return rng.one(*(some for some in range(1, channels) if channels % some == 0), 0)
 
 
 def limits_of(row: Row) -> dict[tuple[ModuleType, str], tuple[int, ...]]:
@@ -254,6 +263,7 @@ class Guarded:
 
     def __init__(self, case: Case, memory: type[Pages] | type[Heap]) -> None:
         self.case, self.memory = case, memory
+        self.weights: list[Pages | Heap] = []  # of all kernels, kept
         self.staging: list[Pages | Heap] = []  # of all calls, kept
 
     def place(self, name: str, shape, dtype) -> Pages | Heap:
@@ -279,8 +289,8 @@ class Guarded:
         return self.hold("words", np.array(words, np.int64))
 
     def _aligned(self, size: int, dtype) -> np.ndarray:
-        self.weights = self.place("weights", (size,), dtype)
-        return self.weights.array
+        self.weights.append(self.place("weights", (size,), dtype))
+        return self.weights[-1].array
 
     def _stage(self, size: int) -> tuple[np.ndarray, int]:
         assert size % plan.ALIGNMENT == 0
@@ -311,8 +321,10 @@ def check_case(case: Case, memory: type[Pages] | type[Heap] = Pages) -> None:
         out = guarded.place("out", shape, case.dtypes["out"])
         function = compiled(case.row, case.jit)
         window = filters if family_of(case.row).planes else filters[0]
-        kernel = kernel_of(case.row, function, window, bias, case.groups, case.activation)
-        guarded.weights.freeze()
+        arrays = window, bias, case.groups, case.activation, case.together
+        kernel = kernel_of(case.row, function, *arrays)
+        for held in guarded.weights:
+            held.freeze()
         threads = case.threads if openmp_runtime() else 1
         run_kernel(kernel, geometry, images, out.array, residual, threads)
     arrays = images, filters, bias, *sizes[:2]

@@ -58,9 +58,20 @@ class Quiet(Rung):
         return jit_task(row)
 
 
-def kernel_of(row: Row, rung: Rung, filters, bias, groups: int, activation=None) -> Kernel:
-    packed = packed_for(row, filters, bias, groups)
-    return Kernel(row, family_of(row), rung, packed, activation)
+def kernel_of(
+    row: Row, rung: Rung, filters, bias, groups: int, activation=None, together: int = 0
+) -> Kernel:
+    """The kernel of a row; with `together` it computes so many channels of a channelwise layer at
+    a time."""
+    if not together:
+        packed = packed_for(row, filters, bias, groups)
+        return Kernel(row, family_of(row), rung, packed, activation)
+    some = [slice(c, c + together) for c in range(0, groups, together)]
+    slices = [
+        packed_for(row, filters[..., each], None if bias is None else bias[each], together)
+        for each in some
+    ]
+    return Kernel(row, family_of(row), rung, slices[0], activation, slices)
 
 
 def compiled(row: Row, jit: bool) -> Rung:

@@ -109,7 +109,7 @@ def sizes_of(layer, shape):
         else:
             pads.append(tuple(rule[axis]))
         padded = size + sum(pads[-1])
-        if rule not in ("same", "same_lower") and padded < span:
+        if rule not in ("same", "same_lower", "causal") and padded < span:
             return WRONG
         pixels.append(max((padded - span) // stride + 1, 0))
     padded = addressed(

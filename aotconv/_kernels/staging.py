@@ -23,9 +23,10 @@ read_run, write_run = tile_intrinsic(read_elements), tile_intrinsic(write_elemen
 collect, spread = tile_intrinsic(collect_units), tile_intrinsic(spread_units)
 
 FEW_CHANNELS = 8  # of a pixel: not worth a run of their own
-PIECE = 32  # pixels that are transposed at a time: all their channels stay in the first-level cache
-# Bytes: pixels multiples of these apart lie in few sets of that cache, planes in fewer.
-FAR, PAGE = 1 << 10, 4 << 10
+PIECE = 64  # pixels of another type that are transposed at a time
+# Pixels that are transposed at a time fill half of the first-level cache, and are so many.
+PIECE_BYTES, LEAST_PIECE, MOST_PIECE = 16 << 10, 16, 128
+PAGE = 4 << 10  # bytes: planes multiples of it apart lie in the same few sets of the cache
 TASKS = FIELDS.index("tasks")
 
 # An array of any layout: where it begins; bytes from an image, plane, row, pixel and channel to the
@@ -64,7 +65,8 @@ def piece_of(array, pixels, pixel_bytes):
     """Pixels that are transposed at a time."""
     if array.c % PAGE == 0:
         return max(pixels, 1)
-    return PIECE // 2 if pixel_bytes % FAR == 0 else PIECE
+    near = PIECE_BYTES // max(pixel_bytes, 1) // LEAST_PIECE * LEAST_PIECE
+    return max(LEAST_PIECE, min(near, MOST_PIECE))
 
 
 @subroutine

@@ -281,8 +281,13 @@ def _strides(layout: Layout) -> tuple[int, ...]:
 
 def order_for(layout: Layout, row: Row) -> str | None:
     """The order of an array that a kernel of that row can address; None: it cannot."""
+    return _order(layout) if unit_of(layout.dtype) == row.holds else None
+
+
+def _order(layout: Layout) -> str | None:
+    """The order of an array whose elements kernels can load; None: it is in none."""
     dtype = layout.dtype
-    if unit_of(dtype) != row.holds or not layout.aligned or not dtype.isnative:
+    if not layout.aligned or not dtype.isnative:
         return None
     return order_of(layout.shape, layout.strides, dtype.itemsize)
 
@@ -310,13 +315,10 @@ def _writes_in_place(kernel: Kernel, layouts: Layouts) -> bool:
 
 def _converts_in_place(kernel: Kernel, layouts: Layouts) -> bool:
     """Whether the kernel writes the result as floats that are integers of their size then."""
-    out = layouts.out
-    itemsize = out.dtype.itemsize
-    if layouts.residual is not None or out.dtype.kind not in "iu":
+    dtype, row = layouts.out.dtype, kernel.row
+    if layouts.residual is not None or dtype.kind not in "iu" or dtype.itemsize != row.itemsize:
         return False
-    if itemsize != kernel.row.itemsize or not out.aligned or not out.dtype.isnative:
-        return False
-    return order_of(out.shape, out.strides, itemsize) in kernel.family.takes(kernel.row)
+    return _order(layouts.out) in kernel.family.takes(row)
 
 
 def _alike(residual: Layout, out: Layout) -> bool:

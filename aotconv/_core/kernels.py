@@ -55,20 +55,16 @@ class Kernels:
         pairs, results = (each.dtype.kind == "c" for each in arrays[:2])
         reals = geometry._replace(c=geometry.c * (1 + pairs), o=geometry.o * (1 + results))
         reals, layer, order = self._lowered(rung.level, computed, reals)
-        kernel = self._whole(rung, computed, layer, pairs, results)
-        if kernel is None:
-            return None
         view = view._replace(order=order)
         images, out = map(view.layout, arrays[:2])
         residual = None if arrays.residual is None else view.layout(arrays.residual)
         layouts = Layouts(images, out, residual)
+        kernel = None
         if layer.channelwise and are_planar(layouts):
-            counts = [near_channels(kernel.row, reals)]
-            if reals.x.out * reals.x.stride >= LEAST_ROW:
-                counts.insert(0, 1)
-            several = (self._sliced(rung, computed, layer, channels) for channels in counts)
-            kernel = next(filter(None, several), kernel)
-        return *decide(kernel, reals, layouts), view
+            kernel = self._sliced(rung, computed, layer, reals)
+        if kernel is None:
+            kernel = self._whole(rung, computed, layer, pairs, results)
+        return None if kernel is None else (*decide(kernel, reals, layouts), view)
 
     def _lowered(
         self, level: str, computed: str, geometry: Geometry
@@ -105,12 +101,24 @@ class Kernels:
             self._kept[key] = Kernel(row, family, rung, packed, self._activation)
         return self._kept[key]
 
-    def _sliced(self, rung: Rung, computed: str, layer: Layer, channels: int) -> Kernel | None:
-        """The kernel that takes so many channels of a channelwise layer at a time; None where these
-        are all, or it is no gain, or the order of sums would be another one."""
+    def _sliced(self, rung: Rung, computed: str, layer: Layer, geometry: Geometry) -> Kernel | None:
+        """The kernel that takes some channels of a channelwise layer at a time; None where that is
+        no gain, or would change the order of sums."""
+        whole = select(layer, computed, rung.level)
+        if not family_of(whole).in_order:
+            return None
+        if geometry.x.out * geometry.x.stride >= LEAST_ROW:
+            kernel = self._by_channels(rung, computed, layer, 1)
+            if kernel is not None:
+                return kernel
+        return self._by_channels(rung, computed, layer, near_channels(whole, geometry))
+
+    def _by_channels(self, rung: Rung, computed: str, layer: Layer, channels: int) -> Kernel | None:
+        """The kernel that takes so many channels at a time."""
         one = layer._replace(n_filters=channels, groups=channels)
-        row, whole = (select(each, computed, rung.level) for each in (one, layer))
-        if channels == layer.groups or not all(family_of(each).in_order for each in (row, whole)):
+        row = select(one, computed, rung.level)
+        family = family_of(row)
+        if channels == layer.groups or not family.in_order:
             return None
         if channels == 1 and not row.window:  # staging takes half as long
             return None
@@ -118,7 +126,6 @@ class Kernels:
         if key not in self._kept:
             if rung.task(row) is None:
                 return None
-            family = family_of(row)
             slices = self._packed_slices(family.packing(row, one), computed, channels)
             self._kept[key] = Kernel(row, family, rung, slices[0], self._activation, slices)
         return self._kept[key]

@@ -29,6 +29,10 @@ NAMED = {
         if row.level == JIT_LEVEL and not row.stored
     },
 }
+# What the default run computes: of rows that numba compiles in the process, for seconds each, one
+# of a family and dtype.  The modules hold the same.
+_firsts = {(row.family, row.dtype): name for name, (row, jit) in reversed(NAMED.items()) if jit}
+SAMPLED = {name for name, (_, jit) in NAMED.items() if not jit} | set(_firsts.values())
 
 
 def packed_for(row: Row, filters, bias, groups: int):

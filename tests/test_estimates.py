@@ -6,6 +6,7 @@ import math
 import statistics
 import time
 
+import ml_dtypes  # noqa: F401  # NumPy knows bfloat16 from then on
 import numpy as np
 import pytest
 from conftest import AOT_LEVELS
@@ -32,8 +33,8 @@ def ratio(row, layer, stride):
     geometry = geometry_of(layer.images, filters_shape, strides, "same", groups=layer.groups)
     rng = np.random.default_rng(0)
     filters = real_values(rng, filters_shape, row.dtype)
-    images = real_values(rng, layer.images, row.dtype)
-    out = np.empty(shape_of(geometry, rank), row.dtype)
+    images = real_values(rng, layer.images, row.dtype).astype(row.holds)
+    out = np.empty(shape_of(geometry, rank), row.holds)
     kernel = kernel_of(row, compiled(row, False), filters, None, layer.groups)
     layouts = Layouts(*(Layout.of(lifted(each)) for each in (images, out)), None)
     call = plan_call(kernel, geometry, layouts, 1)

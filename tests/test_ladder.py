@@ -227,14 +227,22 @@ def test_integers_fall_to_numpy_with_what_a_broken_numba_says(tmp_path):
 
 @pytest.mark.skipif("jit" not in AVAILABLE, reason="needs numba")
 @pytest.mark.parametrize("suffix", ["nbc", "nbi"])
-def test_a_damaged_cache_of_numbas_is_passed_over(suffix, tmp_path):
-    for damaged in (lambda data: data[:100], lambda data: b"", lambda data: b"no pickle"):
-        first = output_of(INTEGERS, NUMBA_CACHE_DIR=str(tmp_path))
-        files = list(tmp_path.rglob(f"*.{suffix}"))
-        assert files
-        for file in files:
-            file.write_bytes(damaged(file.read_bytes()))
-        assert output_of(INTEGERS, NUMBA_CACHE_DIR=str(tmp_path)) == first
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        lambda data: data[:100],
+        pytest.param(lambda data: b"", marks=pytest.mark.long),
+        pytest.param(lambda data: b"no pickle", marks=pytest.mark.long),
+    ],
+    ids=["cut off", "empty", "no pickle"],
+)
+def test_a_damaged_cache_of_numbas_is_passed_over(suffix, damaged, tmp_path):
+    first = output_of(INTEGERS, NUMBA_CACHE_DIR=str(tmp_path))
+    files = list(tmp_path.rglob(f"*.{suffix}"))
+    assert files
+    for file in files:
+        file.write_bytes(damaged(file.read_bytes()))
+    assert output_of(INTEGERS, NUMBA_CACHE_DIR=str(tmp_path)) == first
 
 
 def test_a_module_of_another_source_is_refused(monkeypatch):

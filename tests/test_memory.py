@@ -16,7 +16,7 @@ from guarded import POISON, Layout, Pages
 from guarded_cases import draw, sweep
 from numpy.lib.stride_tricks import as_strided
 from processes import TESTS, run_with_tests
-from rows import NAMED
+from rows import NAMED, SAMPLED
 from strategies import integer_values, real_values
 
 from aotconv import conv2d
@@ -28,7 +28,7 @@ ROWS = collections.defaultdict(list)
 for _name, (_row, _jit) in NAMED.items():
     if _row.family not in NO_LAYERS and ("jit" if _jit else _row.level) in AVAILABLE:
         ROWS["jit" if _jit else _row.level].append(_name)
-LONG = 650  # cases of each row: more than any sweep has
+LONG = 800  # cases of each row: more than any sweep has
 
 
 @pytest.fixture
@@ -62,7 +62,8 @@ def failure(process) -> str:
 
 @pytest.mark.parametrize("compiler", list(ROWS))
 def test_every_row_keeps_to_its_arrays_and_reads_nothing_unwritten(compiler, guarded):
-    assert guarded(ROWS[compiler], range(25)) >= 200
+    rows = [name for name in ROWS[compiler] if name in SAMPLED]
+    assert guarded(rows, range(25)) >= 200
 
 
 @pytest.mark.long

@@ -1,25 +1,42 @@
 """Depthwise convolution of a known window and stride: vectors run along the channels.
 
 A tile is MR output rows by NR pixels of one vector of channels.  Each loaded input serves every
-output of the tile that it belongs to, and each loaded weight the NR pixels of a row.  Pixels are
-left when all their channels are done, so that memory is read and written from end to end.  Taps
-outside the image are read from zeros.
+output of the tile that it belongs to, and each loaded weight the NR pixels of a row; a window of
+several planes is gone through plane by plane, its sums in registers.  Pixels are left when all
+their channels are done, so that memory is read and written from end to end.  Taps outside the image
+are read from zeros.
 """
 
 from __future__ import annotations
 
 from .elements import stored_vectors
 from .epilogue import NO_ACTIVATION, add_residuals, limits
-from .lines import LINE, LINE_BYTES, point_at_inputs, point_at_outputs
+from .lines import LINE, LINE_BYTES, plane_of, point_at_inputs, point_at_outputs
 from .runtime import ceil_div, tile_intrinsic
 
 
-def columns(v, row, table, first, pixels, left, w, inside, channels, panels, zeros, activation):
+def columns(
+    v,
+    row,
+    table,
+    planes,
+    outputs,
+    first,
+    pixels,
+    left,
+    w,
+    inside,
+    channels,
+    panels,
+    zeros,
+    activation,
+):
     """Compute neighbouring pixels of MR output rows.
 
-    table : address of a LINE for each of ``(MR - 1) * stride + window`` input rows: the pixel at
-        column 0 and the bytes from a pixel to the next; then for each of the MR output rows.  Rows
-        may be one pixel again and again, 0 bytes apart.
+    table : address of a LINE for each of ``(MR - 1) * stride + window`` input rows of each of
+        `planes` planes: the pixel at column 0 and the bytes from a pixel to the next.
+    outputs : address of one for each of the MR output rows.  Rows may be one pixel again and again,
+        0 bytes apart.
     first, pixels : the first of the pixels, and how many.
     left, w : output pixel x takes its tap kx from column ``x * stride - left + kx`` of `w`; the
         others are zeros.
@@ -37,60 +54,73 @@ def columns(v, row, table, first, pixels, left, w, inside, channels, panels, zer
     held = stored_vectors(v, row)
     bounds = limits(v, activation)
     input_rows = (row.pixels - 1) * stride + window
+    plane_bytes, panel_rows = input_rows * LINE_BYTES, v.add(1, v.mul(planes, window * window))
 
     def tile(pixel, width, channel, count=None, inside=True):
         """MR rows by `width` pixels, of a vector of channels or with `count` only so many."""
-        weights = v.at(v.pointer(panels), v.mul(channel, 1 + window * window))
+        weights = v.at(v.pointer(panels), v.mul(channel, panel_rows))
         bias = v.load(weights, aligned=True)
         sums = [[v.cell(bias) for _ in range(width)] for _ in range(row.pixels)]
         column = v.add(v.mul(pixel, stride), v.mul(left, -1))
-        taps = range((width - 1) * stride + window)
+        columns = range((width - 1) * stride + window)
 
         def load(address):
             return held.load(address) if count is None else held.load_first(count, address)
 
-        for i in range(input_rows):
-            step, start = LINE.load(v, table, i, "step"), LINE.load(v, table, i, "address")
+        def input_row(plane, taps, i):
+            """Multiply input row `i` of a plane with the weights at `taps`.  `plane` is the address
+            of its lines."""
+            step, start = LINE.load(v, plane, i, "step"), LINE.load(v, plane, i, "address")
             if inside:
                 corner = held.at(held.pointer(v.add(start, v.mul(column, step))), channel)
-                at = [v.offset(corner, v.mul(x, step)) for x in taps]
+                at = [v.offset(corner, v.mul(x, step)) for x in columns]
             else:
                 at = []
-                for x in (v.add(column, x) for x in taps):
+                for x in (v.add(column, x) for x in columns):
                     tap = v.select(v.below(x, w), v.add(start, v.mul(x, step)), zeros)
                     at.append(held.at(held.pointer(tap), channel))
-            outputs = [(r, i - r * stride) for r in range(row.pixels)]
-            outputs = [(r, ky) for r, ky in outputs if 0 <= ky < window]
+            rows = [(r, i - r * stride) for r in range(row.pixels)]
+            rows = [(r, ky) for r, ky in rows if 0 <= ky < window]
             inputs = {}
             for kx in range(window):
-                for tap in range(kx, kx + width * stride, stride):
-                    if tap not in inputs:  # few are live at a time
-                        inputs[tap] = load(at[tap])
-                for r, ky in outputs:
-                    weight = v.load(weights, (1 + ky * window + kx) * lanes, aligned=True)
+                for x in range(kx, kx + width * stride, stride):
+                    if x not in inputs:  # few are live at a time
+                        inputs[x] = load(at[x])
+                for r, ky in rows:
+                    weight = v.load(taps, (ky * window + kx) * lanes, aligned=True)
                     for x in range(width):
                         total = sums[r][x]
                         total.set(v.fma(inputs[x * stride + kx], weight, total.get()))
                 if row.stored:  # LLVM would widen all inputs first
-                    for total in (total for r, _ in outputs for total in sums[r]):
+                    for total in (total for r, _ in rows for total in sums[r]):
                         total.set(v.pinned(total.get()))
                     v.fence()
             v.fence()
-            # A row is stored as soon as it is complete: LLVM puts off what is needed late, and
-            # would spill its inputs.
-            r, rest = divmod(i - window + 1, stride)
-            if r >= 0 and rest == 0:
-                step = LINE.load(v, table, input_rows + r, "step")
-                start = LINE.load(v, table, input_rows + r, "address")
-                start = held.at(held.pointer(v.add(start, v.mul(pixel, step))), channel)
-                for x in range(width):
-                    target = v.offset(start, v.mul(x, step))
-                    result = v.clamp(sums[r][x].get(), *bounds)
-                    if count is None:
-                        held.store(result, target)
-                    else:
-                        held.store_first(count, result, target)
-                v.fence()
+
+        def store(r):
+            """Store an output row."""
+            step, start = LINE.load(v, outputs, r, "step"), LINE.load(v, outputs, r, "address")
+            start = held.at(held.pointer(v.add(start, v.mul(pixel, step))), channel)
+            for x in range(width):
+                target = v.offset(start, v.mul(x, step))
+                result = v.clamp(sums[r][x].get(), *bounds)
+                if count is None:
+                    held.store(result, target)
+                else:
+                    held.store_first(count, result, target)
+            v.fence()
+
+        plane, taps = v.cell(table), v.cell(v.at(weights, lanes))
+        for _ in v.loop(planes):
+            for i in range(input_rows):
+                input_row(plane.get(), taps.get(), i)
+                # A row is stored as soon as it is complete, and behind each plane: LLVM puts off
+                # what is needed late, and would spill its inputs.
+                r, rest = divmod(i - window + 1, stride)
+                if r >= 0 and rest == 0:
+                    store(r)
+            plane.set(v.add(plane.get(), plane_bytes))
+            taps.set(v.at(taps.get(), window * window * lanes))
 
     end = v.add(first, pixels)
     whole = v.floor(channels, lanes)
@@ -115,33 +145,38 @@ compute_columns = tile_intrinsic(columns)
 
 
 def task(row, plan, images, weights, out, residual, scratch, staging, index):
-    """Compute `task_panels` vectors of channels of MR output rows of one image.
+    """Compute `task_panels` vectors of channels of MR output rows of one plane.
 
     images, out : addresses of the first element; element strides of channels are 1, the others
         are the plan's, in bytes.
     residual : bytes from an output element to its residual, which is added; 0: none.
     weights : address of zeros for as many vectors; at plan.weights_offset bytes from there,
         64-byte aligned, for each vector of channels its biases and taps, each a vector.
-    scratch : SCRATCH_WORDS words, for as many vectors and the table that `columns` reads.
+    scratch : SCRATCH_WORDS words, for as many vectors and the tables that `columns` reads.
 
-    Assumes one plane, dilations of 1, and strides and a window that are the row's.
+    Assumes rows and columns of dilations 1, and of strides and a window that are the row's.
     """
     vector, stored = row.lanes * row.itemsize, row.lanes * row.stored_itemsize
     blocks = ceil_div(plan.oh, row.pixels)
     parts = ceil_div(plan.groups, plan.task_panels * row.lanes)
     part = index // blocks
     y = (index - part * blocks) * row.pixels
-    n = part // parts
-    panel = (part - n * parts) * plan.task_panels
+    z = part // parts
+    panel = (part - z * parts) * plan.task_panels
+    n = z // plan.od
+    z -= n * plan.od
     image = images + n * plan.image_n + panel * stored
-    target = out + n * plan.out_n + panel * stored
+    target = out + n * plan.out_n + z * plan.out_z + panel * stored
 
     table = scratch + plan.task_panels * vector
     inputs = (row.pixels - 1) * row.stride + row.window
-    outputs = table + inputs * LINE_BYTES
-    top = y * row.stride - plan.top
-    point_at_inputs(plan, table, inputs, top, image, plan.image_x, zeros=weights)
+    outputs, top = table, y * row.stride - plan.top
+    for kz in range(plan.kd):
+        plane = plane_of(plan, image, z * plan.sd - plan.front + kz * plan.dd)
+        point_at_inputs(plan, outputs, inputs, top, plane, plan.image_x, zeros=weights)
+        outputs += inputs * LINE_BYTES
     point_at_outputs(plan, outputs, row.pixels, y, target, plan.out_x, spill=scratch)
+    taps = plan.kd * row.window * row.window
 
     # Outputs from `first` to `last` have their windows inside the image's width.
     first = min(ceil_div(plan.left, row.stride), plan.ow)
@@ -155,13 +190,15 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
         compute_columns(
             row,
             table=table,
+            planes=plan.kd,
+            outputs=outputs,
             first=x,
             pixels=end - x,
             left=plan.left,
             w=plan.w,
             inside=part == 1,
             channels=n_channels,
-            panels=weights + plan.weights_offset + panel * (1 + row.window * row.window) * vector,
+            panels=weights + plan.weights_offset + panel * (1 + taps) * vector,
             zeros=weights,
             activation=NO_ACTIVATION if residual != 0 else plan.activation,
         )

@@ -20,6 +20,7 @@ from collections import namedtuple
 
 from .._plan.strip import SHORT_RUN, TAP_ROW_FIELDS
 from .epilogue import NO_ACTIVATION, add_residuals, limits
+from .lines import plane_of
 from .runtime import Record, ceil_div, chapter, set_word, subroutine, tile_intrinsic, zero_bytes
 
 TAP_ROW = Record(*TAP_ROW_FIELDS)
@@ -171,19 +172,9 @@ Rows = namedtuple(
 )
 
 
-# Where inputs are, or 0 where they are outside the image: nothing of it lies there.
-
-
-@subroutine
-def plane_of(plan, rows, kz):
-    """The address of the plane of inputs under a kernel plane."""
-    z = rows.front + kz * plan.dd
-    return rows.image + z * plan.image_z if z >= 0 and z < plan.d else 0
-
-
 @subroutine
 def row_of(plan, rows, plane, i):
-    """The address of the row of inputs `i` in a plane."""
+    """The address of the row of inputs `i` in a plane; 0: it is outside of the image."""
     y = rows.top + i * plan.dh
     return plane + y * plan.image_y if plane != 0 and y >= 0 and y < plan.h else 0
 
@@ -228,7 +219,7 @@ def compute_in_place(row, plan, rows, first, last):
             at = left * plan.image_x + element * itemsize
             input_row = 0
             for kz in range(plan.kd):
-                plane = plane_of(plan, rows, kz)
+                plane = plane_of(plan, rows.image, rows.front + kz * plan.dd)
                 for i in range(row.pixels + plan.kh - 1):
                     source = row_of(plan, rows, plane, i)
                     write_tap_row(
@@ -284,7 +275,7 @@ def compute_copied(row, plan, rows, x, end):
                 set_word(rows.offsets, kx, at * some * row.itemsize)
             place, input_row = rows.copy, 0
             for kz in range(plan.kd):
-                plane = plane_of(plan, rows, kz)
+                plane = plane_of(plan, rows.image, rows.front + kz * plan.dd)
                 for i in range(row.pixels + plan.kh - 1):
                     write_tap_row(rows.table, input_row, address=place, moves=1)
                     source = row_of(plan, rows, plane, i)

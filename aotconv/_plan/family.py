@@ -87,11 +87,12 @@ class Layer(NamedTuple):
 
 
 def has_window_of(row: Row, layer: Layer) -> bool:
-    """Whether a channelwise layer has the one window and the one stride that a row is for."""
-    kernel, strides, dilations = (1, row.window, row.window), (row.stride,) * 2, (1, 1)
+    """Whether a channelwise layer has in each plane the one window and the one stride that a row is
+    for."""
+    kernel, strides, dilations = (row.window,) * 2, (row.stride,) * 2, (1, 1)
     return (
         layer.channelwise
-        and layer.kernel == kernel
+        and layer.kernel[1:] == kernel
         and layer.strides[1:] == strides
         and layer.dilations[1:] == dilations
     )

@@ -13,7 +13,8 @@ TASK_VECTORS = 4096  # multiplied and added in a task, at least
 
 
 def choose(rows: Sequence[Row], layer: Layer) -> Row | None:
-    return next((row for row in rows if has_window_of(row, layer) and _fills(row, layer)), None)
+    flat = (row for row in rows if layer.kernel[0] == 1 and _fills(row, layer))
+    return next((row for row in flat if has_window_of(row, layer)), None)
 
 
 def _fills(row: Row, layer: Layer) -> bool:

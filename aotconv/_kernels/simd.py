@@ -157,14 +157,14 @@ class Vectors:
     def store(self, value, pointer, index=0):
         self._builder.store(value, self._at_vector(pointer, index), align=self._itemsize)
 
-    def prefetch(self, pointer):
-        """Bring the cache line at `pointer` near, to be written."""
+    def prefetch(self, pointer, written=True):
+        """Bring the cache line at `pointer` near, to be written or only read."""
         b = self._builder
         raw = b.bitcast(pointer, ir.IntType(8).as_pointer())
         int32 = ir.IntType(32)
         function_type = ir.FunctionType(ir.VoidType(), [raw.type, int32, int32, int32])
         function = cgutils.get_or_insert_function(b.module, function_type, "llvm.prefetch.p0")
-        b.call(function, [raw, int32(1), int32(3), int32(1)])
+        b.call(function, [raw, int32(int(written)), int32(3), int32(1)])
 
     def copy(self, source, target, index):
         """Copy the element at `source` plus `index` to `target` plus `index`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .runtime import tile_intrinsic
 
 FEW_ROWS = 4  # of an image of few channels, that are transposed with fewer shuffles
+AHEAD_BYTES = 256  # planes are fetched so far ahead: they are more than a CPU follows by itself
 
 
 def transpose(v, row, source, source_step, target, target_step, rows, columns, ahead=None):
@@ -27,10 +28,13 @@ def transpose(v, row, source, source_step, target, target_step, rows, columns, a
         return v.pointer(v.add(v.add(target, v.mul(x, target_step)), v.mul(y, itemsize)))
 
     def whole_block(y, x):
-        columns = v.load_transposed([source_at(v.add(y, i), x) for i in range(lanes)])
+        sources = [source_at(v.add(y, i), x) for i in range(lanes)]
         first = target_at(y, x)
-        for i, column in enumerate(columns):
-            v.store(column, v.offset(first, v.mul(target_step, i)))
+        targets = [v.offset(first, v.mul(target_step, i)) for i in range(lanes)]
+        for plane in sources if ahead is None else targets:
+            v.prefetch(v.offset(plane, AHEAD_BYTES), written=ahead is not None)
+        for column, target in zip(v.load_transposed(sources), targets, strict=True):
+            v.store(column, target)
 
     def part_of_block(y, x, n_rows):
         height = v.minimum(v.add(rows, v.mul(y, -1)), lanes)

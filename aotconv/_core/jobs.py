@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from .._plan.activations import INTEGERS
 from .._plan.elements import ELEMENTS, element_of, unit_of
 from .._plan.family import (
     ALIGNMENT,
@@ -221,9 +222,12 @@ def _on_halves(kernel: Kernel, layouts: Layouts) -> Kernel | None:
     return halves if in_place(halves, layouts) and kernel.rung.task(row) is not None else None
 
 
-def _told(kernel: Kernel, work: Work, out: Layout) -> np.ndarray:
-    activation = kernel.activation if _finishes(kernel, out) else None
-    return _table(words(kernel.family, work, activation, kernel.packed.offset))
+def _told(kernel: Kernel, work: Work, out: Layout, writes: bool = True) -> np.ndarray:
+    """What a kernel is told, which writes the result itself or what is made the result later."""
+    finish = kernel.activation if _finishes(kernel, out) else None
+    if writes and _as_integers(kernel, out):
+        finish = INTEGERS
+    return _table(words(kernel.family, work, finish, kernel.packed.offset))
 
 
 def _staged_job(kernel: Kernel, geometry: Geometry, layouts: Layouts, threads: int) -> Job:
@@ -237,11 +241,10 @@ def _staged_job(kernel: Kernel, geometry: Geometry, layouts: Layouts, threads: i
         None if writes else _side(out),
         _strides(out),
         None if writes or residual is None else _side(residual),
-        not writes and _converts_in_place(kernel, layouts),
     )
     box = choose_box(staged, kernel.family.multiple, wanted_tasks(threads))
     every = works(staged, box, kernel.packed.finite)
-    told = {number: _told(kernel, work._replace(row=row), out) for number, work in every}
+    told = {number: _told(kernel, work._replace(row=row), out, writes) for number, work in every}
     plans = _table([told[i].ctypes.data if i in told else 0 for i in range(1 << 4)])
     inner_staging = max(int(each[_STAGING]) for each in told.values())
     task = kernel.rung.task(staged.row)
@@ -309,16 +312,17 @@ def in_place(kernel: Kernel, layouts: Layouts) -> bool:
 def _writes_in_place(kernel: Kernel, layouts: Layouts) -> bool:
     """Whether the kernel writes the result itself, and reads the residual beside it."""
     _, out, residual = layouts
-    writes = order_for(out, kernel.row) in kernel.family.takes(kernel.row)
-    return writes and (residual is None or _alike(residual, out))
+    takes = kernel.family.takes(kernel.row)
+    if _as_integers(kernel, out):
+        return residual is None and _order(out) in takes
+    return order_for(out, kernel.row) in takes and (residual is None or _alike(residual, out))
 
 
-def _converts_in_place(kernel: Kernel, layouts: Layouts) -> bool:
-    """Whether the kernel writes the result as floats that are integers of their size then."""
-    dtype, row = layouts.out.dtype, kernel.row
-    if layouts.residual is not None or dtype.kind not in "iu" or dtype.itemsize != row.itemsize:
-        return False
-    return _order(layouts.out) in kernel.family.takes(row)
+def _as_integers(kernel: Kernel, out: Layout) -> bool:
+    """Whether the result holds integers of the size of the kernel's floats."""
+    row = kernel.row
+    floats = row.dtype in AOT_DTYPES and not row.stored
+    return floats and out.dtype.kind in "iu" and out.dtype.itemsize == row.itemsize
 
 
 def _alike(residual: Layout, out: Layout) -> bool:

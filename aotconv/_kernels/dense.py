@@ -74,7 +74,7 @@ def tiles(
     n_filters : how many are stored, 1 to NR vectors.
     bias : address of NR vectors to start from, aligned; or 0: start from the output's values.
     residual : bytes from an output element to its residual, which is added; 0: none.
-    activation : its place in ACTIVATIONS.
+    activation : its place in FINISHES.
     order, width : of rows whose lanes belong to several groups, where `channels` are those of one
         and a segment is a tap: address of a vector that names of `width` neighbouring channels
         the first one of each lane's group.

@@ -10,7 +10,7 @@ are read from zeros.
 from __future__ import annotations
 
 from .elements import stored_vectors
-from .epilogue import NO_ACTIVATION, add_residuals, limits
+from .epilogue import NO_ACTIVATION, finish, limits
 from .lines import LINE, LINE_BYTES, plane_of, point_at_inputs, point_at_outputs
 from .runtime import ceil_div, tile_intrinsic
 
@@ -45,7 +45,7 @@ def columns(
     panels : address of a vector of biases and one for each tap, for each vector of channels;
         aligned.
     zeros : address of `channels` zeros.
-    activation : its place in ACTIVATIONS.
+    activation : its place in FINISHES.
 
     Reads `channels` elements of the taps that are columns; writes as many of `pixels` pixels of
     each output row.  Neighbouring bytes are not touched.
@@ -203,15 +203,13 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
             activation=NO_ACTIVATION if residual != 0 else plan.activation,
         )
         x = end
-    if residual != 0:
-        add_residuals(
-            row,
-            out=target + y * plan.out_y,
-            rows=min(row.pixels, plan.oh - y),
-            out_y=plan.out_y,
-            pixels=plan.ow,
-            out_x=plan.out_x,
-            channels=n_channels,
-            residual=residual,
-            activation=plan.activation,
-        )
+    finish(
+        row,
+        plan,
+        out=target + y * plan.out_y,
+        rows=min(row.pixels, plan.oh - y),
+        out_y=plan.out_y,
+        pixels=plan.ow,
+        channels=n_channels,
+        residual=residual,
+    )

@@ -11,13 +11,11 @@ from llvmlite import ir
 
 from .._plan.elements import ELEMENTS
 from .._plan.registry import LEVELS
-from .simd import WORD, Vectors
+from .simd import WORD, Vectors, whole
 
-INT16, INT32, INT64 = (ir.IntType(bits) for bits in (16, 32, 64))
+INT16, INT32 = (ir.IntType(bits) for bits in (16, 32))
 FLOAT, DOUBLE = ir.FloatType(), ir.DoubleType()
 OWN = {"float32": FLOAT, "float64": DOUBLE}
-# Added to a float64 of less than 2**51 it leaves a whole number in the low bits.
-WHOLE = 1.5 * 2.0**52
 
 
 class Elements:
@@ -93,15 +91,9 @@ class Elements:
 
     def _to_integer(self, value, bits: int, lanes: int):
         b = self._b
-        if self._own == FLOAT:
-            whole = b.fptosi(value, _vector(INT32, lanes))
-        else:
-            offset = ir.Constant(value.type, [WHOLE] * lanes)
-            vector = _vector(INT64, lanes)
-            whole = b.sub(b.bitcast(b.fadd(value, offset), vector), b.bitcast(offset, vector))
-        have = whole.type.element.width
-        target = _vector(ir.IntType(bits), lanes)
-        return whole if have == bits else (b.trunc if bits < have else b.sext)(whole, target)
+        integers = whole(b, value)
+        have, target = integers.type.element.width, _vector(ir.IntType(bits), lanes)
+        return integers if have == bits else (b.trunc if bits < have else b.sext)(integers, target)
 
     # Halves where the level converts none: by integers, so that no denormal is flushed.
 

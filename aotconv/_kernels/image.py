@@ -8,7 +8,7 @@ the image are lanes that are not read, or rows of zeros.
 
 from __future__ import annotations
 
-from .epilogue import NO_ACTIVATION, add_residuals, limits
+from .epilogue import NO_ACTIVATION, finish, limits
 from .lines import LINE, LINE_BYTES, point_at_inputs, point_at_outputs, write_line
 from .runtime import ceil_div, chapter, copy_bytes, tile_intrinsic
 
@@ -25,7 +25,7 @@ def elements(v, row, table, length, left, width, channels, weights, activation):
         `channels`.
     weights : address of rows of weights, the bias and then one for each tap.  A row is whole pixels
         in whole vectors, aligned.
-    activation : its place in ACTIVATIONS.
+    activation : its place in FINISHES.
 
     Reads the elements that are taps, and others of their rows; writes `length` elements of each
     output row.
@@ -175,18 +175,16 @@ def compute_rows(row, plan, y, image, target, weights, residual, scratch):
     if is_short:
         for i in range(rows):
             copy_bytes(target + (y + i) * plan.out_y, scratch + i * tile_bytes, length * itemsize)
-    if residual != 0:
-        add_residuals(
-            row,
-            out=target + y * plan.out_y,
-            rows=rows,
-            out_y=plan.out_y,
-            pixels=plan.ow,
-            out_x=plan.out_x,
-            channels=channels,
-            residual=residual,
-            activation=plan.activation,
-        )
+    finish(
+        row,
+        plan,
+        out=target + y * plan.out_y,
+        rows=rows,
+        out_y=plan.out_y,
+        pixels=plan.ow,
+        channels=channels,
+        residual=residual,
+    )
 
 
 def task(row, plan, images, weights, out, residual, scratch, staging, index):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-from .epilogue import NO_ACTIVATION, add_residuals, limits
+from .epilogue import NO_ACTIVATION, finish, limits
 from .runtime import ceil_div, chapter, copy_bytes, set_word, tile_intrinsic, word, zero_bytes
 
 
@@ -43,7 +43,7 @@ def tile(
     out_table : address of MR words: where each pixel is written.
     n_pixels : how many are written, 1 to MR.
     n_filters : how many elements of each are written, 1 to ``lanes / SPLIT``.
-    activation : its place in ACTIVATIONS.
+    activation : its place in FINISHES.
 
     Reads the windows of MR pixels, written or not.
     """
@@ -205,15 +205,13 @@ def task(row, plan, images, weights, out, residual, scratch, index):
             n_filters=plan.group_filters,
             activation=NO_ACTIVATION if residual != 0 else plan.activation,
         )
-    if residual != 0:
-        add_residuals(
-            row,
-            out=target,
-            rows=rows,
-            out_y=plan.out_y,
-            pixels=columns,
-            out_x=plan.out_x,
-            channels=plan.group_filters,
-            residual=residual,
-            activation=plan.activation,
-        )
+    finish(
+        row,
+        plan,
+        out=target,
+        rows=rows,
+        out_y=plan.out_y,
+        pixels=columns,
+        channels=plan.group_filters,
+        residual=residual,
+    )

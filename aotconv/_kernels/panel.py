@@ -4,7 +4,7 @@ inner loop and the end."""
 from __future__ import annotations
 
 from .._plan.dense import UNROLL
-from .epilogue import NO_ACTIVATION, limits
+from .epilogue import AS_INTEGERS, NO_ACTIVATION, limits
 
 
 def start_sums(v, row, n_pixels, outs, out_offset, pixels, n_filters, bias):
@@ -40,6 +40,9 @@ def store_sums(v, row, sums, outs, out_offset, pixels, n_filters, residual, acti
         bounds = limits(v, activation)
         for total in (total for pixel in sums for total in pixel):
             total.set(v.clamp(total.get(), *bounds))
+    for _ in v.when(v.equal(activation, AS_INTEGERS)):
+        for total in (total for pixel in sums for total in pixel):
+            total.set(v.as_integers(total.get()))
     for i, pixel in enumerate(sums):
         for _ in v.when(v.less(i, pixels)):
             out = v.load_pointer(outs, i, out_offset)

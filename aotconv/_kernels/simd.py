@@ -396,11 +396,31 @@ class Vectors:
             return self._llvm("fma", self._vector, "", self._vector, a, b, c)
         return self._builder.fadd(self._builder.fmul(a, b), c)
 
+    def as_integers(self, value):
+        """Whole numbers as the integers of their size, which the vector holds as if they were
+        floats."""
+        return self._builder.bitcast(whole(self._builder, value), self._vector)
+
     def clamp(self, value, lower, upper):
         """`value` between `lower` and `upper`; NaN stays NaN, and -0.0 stays -0.0."""
         b = self._builder
         value = b.select(b.fcmp_ordered("<", value, lower), lower, value)
         return b.select(b.fcmp_ordered(">", value, upper), upper, value)
+
+
+# Added to a float64 of less than 2**51 it leaves a whole number in the low bits.
+WHOLE = 1.5 * 2.0**52
+
+
+def whole(builder, value):
+    """A vector of whole numbers, float32 below 2**24 or float64 below 2**51, as integers of their
+    size."""
+    vector = ir.VectorType(WORD, value.type.count)
+    if value.type.element == ir.FloatType():
+        return builder.fptosi(value, ir.VectorType(ir.IntType(32), vector.count))
+    offset = ir.Constant(value.type, [WHOLE] * vector.count)
+    bits = builder.bitcast(builder.fadd(value, offset), vector)
+    return builder.sub(bits, builder.bitcast(offset, vector))
 
 
 # The tiles that a row's task calls, by their names in the module.

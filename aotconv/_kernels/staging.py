@@ -289,24 +289,6 @@ def scatter(row, array, box, source, scratch):
 
 
 @chapter
-def convert(row, array, box):
-    """Convert a box of outputs where they lie, to a type of the same size."""
-    pixels, rows = box.columns, box.rows
-    run = array.channels
-    if array.x == run * array.unit:
-        pixels, run = 1, pixels * run
-        if array.y == run * array.unit:
-            rows, run = 1, rows * run
-    for i in range(box.images):
-        for j in range(box.planes):
-            plane = array.address + (box.n + i) * array.n + (box.z + j) * array.z
-            for k in range(rows):
-                for p in range(pixels):
-                    at = plane + (box.y + k) * array.y + (box.x + p) * array.x
-                    write_run(row, array.code, at, at, run)
-
-
-@chapter
 def box_of(plan, index):
     """A box, cut off where the outputs end."""
     across, down = ceil_div(plan.ow, plan.box_x), ceil_div(plan.oh, plan.box_y)
@@ -353,8 +335,7 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
 
     plan.plans is the address of sixteen words (see `plan_of`), addresses of plans for the row whose
     task is at plan.inner_task: convolutions of a box, whose images are contiguous;
-    their outputs are, too, where the plan stages them, or else have the strides of `out`, and are
-    converted there if the plan says so.
+    their outputs are, too, where the plan stages them, or else have the strides of `out`.
     """
     box = box_of(plan, index)
     inner = plan_of(plan, box)
@@ -435,7 +416,7 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
             staging + plan.inner_at,
             i,
         )
-    if plan.stages_out or plan.converts_out:
+    if plan.stages_out:
         target = Array(
             out,
             plan.out_n,
@@ -450,7 +431,4 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
             plan.out_swap,
             plan.groups * plan.group_filters // plan.out_parts,
         )
-        if plan.stages_out:
-            scatter(row, target, box, place, scratch)
-        else:
-            convert(row, target, box)
+        scatter(row, target, box, place, scratch)

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections import namedtuple
 
 from .._plan.strip import SHORT_RUN, TAP_ROW_FIELDS
-from .epilogue import NO_ACTIVATION, add_residuals, limits
+from .epilogue import NO_ACTIVATION, finish, limits
 from .lines import plane_of
 from .runtime import Record, ceil_div, chapter, set_word, subroutine, tile_intrinsic, zero_bytes
 
@@ -82,7 +82,7 @@ def strip(
     first_channel : the channel of the first element.
     out : address of the first element of the first output row; the others lie `out_y` bytes apart.
     rows : how many of them are stored, 1 to MR.
-    activation : its place in ACTIVATIONS.
+    activation : its place in FINISHES.
 
     Assumes that kh is at least MR.  Reads `length` elements at each tap of each input row; writes
     `length` elements of each stored row.  Neighbouring bytes are not touched.
@@ -338,15 +338,13 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
     compute_in_place(row, plan, rows, first, last)
     for side in range(2):
         compute_copied(row, plan, rows, last if side else 0, plan.ow if side else first)
-    if residual != 0:
-        add_residuals(
-            row,
-            out=rows.target,
-            rows=rows.rows,
-            out_y=rows.rows_y,
-            pixels=plan.ow,
-            out_x=plan.out_x,
-            channels=plan.groups,
-            residual=residual,
-            activation=plan.activation,
-        )
+    finish(
+        row,
+        plan,
+        out=rows.target,
+        rows=rows.rows,
+        out_y=rows.rows_y,
+        pixels=plan.ow,
+        channels=plan.groups,
+        residual=residual,
+    )

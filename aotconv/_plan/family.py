@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
-from .activations import ACTIVATIONS
+from .activations import FINISHES
 from .arithmetic import ceil_div
 from .geometry import Axis, Geometry
 from .registry import Row
@@ -250,7 +250,7 @@ FIELDS = (
     "out_z",
     "out_y",
     "out_x",
-    "activation",  # its place in ACTIVATIONS
+    "activation",  # its place in FINISHES
     "weights_offset",  # from the packed zeros to the weights behind them
 )
 _SIZES, _IMAGE, _OUT = FIELDS[2:20], FIELDS[24:28], FIELDS[28:32]
@@ -261,11 +261,13 @@ def _told(axis: Axis) -> tuple[int, ...]:
     return axis.size, axis.kernel, axis.stride, axis.dilation, axis.before, axis.out
 
 
-def words(family: Family, work: Work, activation: str | None, offset: int) -> list[int]:
+def words(family: Family, work: Work, finish: str | None, offset: int) -> list[int]:
     """Everything that a kernel is told beside addresses, in the order of FIELDS and the family's.
 
     Parameters
     ----------
+    finish : str, optional
+        One of FINISHES.
     offset : int
         Bytes from the packed zeros to the weights behind them.
     """
@@ -277,7 +279,7 @@ def words(family: Family, work: Work, activation: str | None, offset: int) -> li
         "group_channels": g.group_channels,
         "group_filters": g.group_filters,
         "groups": g.groups,
-        "activation": ACTIVATIONS.index(activation),
+        "activation": FINISHES.index(finish),
         "weights_offset": offset,
         **dict(zip(_IMAGE, work.image_strides, strict=False)),
         **dict(zip(_OUT, work.out_strides, strict=False)),

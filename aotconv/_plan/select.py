@@ -10,7 +10,7 @@ import sys
 import zlib
 from math import prod
 
-from .activations import ACTIVATIONS
+from .activations import FINISHES
 from .dense import DENSE
 from .depthwise import DEPTHWISE
 from .elements import ELEMENTS
@@ -55,7 +55,7 @@ def _constants(family: Family) -> dict[str, object]:
 
 _plans = [(family.name, family.fields, _constants(family)) for family in ORDER]
 _told = repr(
-    (PACKING, JOBS_FIELDS, JOB_FIELDS, ELEMENTS, FIELDS, ACTIVATIONS, SCRATCH_WORDS, ROWS, _plans)
+    (PACKING, JOBS_FIELDS, JOB_FIELDS, ELEMENTS, FIELDS, FINISHES, SCRATCH_WORDS, ROWS, _plans)
 )
 ABI = f"abi_{zlib.crc32(_told.encode()):08x}"
 

@@ -51,11 +51,10 @@ class Staged(NamedTuple):
     out: Side | None  # None: it is written in place
     out_strides: tuple[int, ...]
     residual: Side | None
-    converts_out: bool = False  # it is written in place, and converted there
 
     @property
     def stages_out(self) -> bool:
-        return self.out is not None and not self.converts_out
+        return self.out is not None
 
 
 def _choose(rows: Sequence[Row], layer: Layer) -> None:
@@ -80,7 +79,7 @@ STAGING = Family(
         *("out_c", *(f"out_{word}" for word in _SIDE)),
         *(f"residual_{axis}" for axis in ("n", "z", "y", "x", "c")),
         *(f"residual_{word}" for word in _SIDE),
-        *("stages_out", "converts_out"),
+        "stages_out",
         *("out_at", "residual_at", "inner_at"),  # bytes from the staged images
     ),
 )
@@ -276,7 +275,6 @@ def stage_words(
             )
         ),
         "stages_out": int(staged.stages_out),
-        "converts_out": int(staged.converts_out),
         "out_at": images,
         "residual_at": images + out,
         "inner_at": images + out + residual,

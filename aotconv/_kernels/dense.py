@@ -5,9 +5,9 @@ weights of one column of tiles.  Tiles run across the ends of output rows and of
 MR or MR - 1 pixels, so that few are computed for nothing.
 
 Where windows leave the image there are three ways, none of which copies the image.  Of few
-channels, the windows of a tile are copied between zeros.  Of more, taps outside point at a block
-of zeros.  Of many, and if the plan says so, a tap is multiplied for those pixels alone that have
-it inside.
+channels, kernel rows that leave it at a side are copied between zeros.  Of more, taps outside
+point at a block of zeros.  Of many, and if the plan says so, a tap is multiplied for those pixels
+alone that have it inside.
 
 An output element is always summed in the same order (bias, then kernel plane, row, column,
 channel), whatever the blocks, tiles, layouts and threads are.
@@ -234,14 +234,17 @@ def point_at_zeros(row, plan, tables, first, pixels, taps, zeros, table):
 
 
 @chapter
-def copy_windows(row, plan, tables, first, pixels, table):
-    """Copy the windows of a tile between zeros, and write its inputs: the addresses of each kernel
-    row's copies, less what will be added.
+def point_at_rows(row, plan, tables, first, pixels, table):
+    """Write the inputs of a tile whose windows leave the image: the addresses of each kernel row,
+    less what will be added.  Rows outside are one of zeros; those that leave the image at a side
+    are copied between zeros.
 
     table : address of MR words for each kernel row, and of memory for as many windows behind them.
     """
     pixel_bytes = plan.group_channels * row.itemsize
+    row_bytes = plan.kw * pixel_bytes
     copy = table + 8 * row.pixels * plan.kd * plan.kh
+    zeros = 0
     for i in range(pixels):
         corner = corner_of(tables, first + i)
         before = min(max(-corner.x, 0), plan.kw)
@@ -251,16 +254,22 @@ def copy_windows(row, plan, tables, first, pixels, table):
             z = corner.z + kz * plan.dd
             for ky in range(plan.kh):
                 shift = word(tables.shifts, kernel_row * plan.kw)
-                set_word(table, kernel_row * row.pixels + i, copy - shift)
+                window = word(tables.windows, first + i)
                 y = corner.y + ky * plan.dh
                 if z < 0 or z >= plan.d or y < 0 or y >= plan.h:
-                    zero_bytes(copy, plan.kw * pixel_bytes)
-                else:
-                    source = word(tables.windows, first + i) + shift + before * pixel_bytes
+                    if zeros == 0:
+                        zeros = copy
+                        zero_bytes(zeros, row_bytes)
+                        copy += row_bytes
+                    window = zeros - shift
+                elif behind - before < plan.kw:
+                    source = window + shift + before * pixel_bytes
+                    window = copy - shift
                     zero_bytes(copy, before * pixel_bytes)
                     copy_bytes(copy + before * pixel_bytes, source, (behind - before) * pixel_bytes)
                     zero_bytes(copy + behind * pixel_bytes, (plan.kw - behind) * pixel_bytes)
-                copy += plan.kw * pixel_bytes
+                    copy += row_bytes
+                set_word(table, kernel_row * row.pixels + i, window)
                 kernel_row += 1
 
 
@@ -378,7 +387,7 @@ def cut_tiles(row, plan, tables, inputs, outs, count, taps, zeros):
             window = kernel_rows * plan.kw * plan.group_channels * row.itemsize
             words = kernel_rows + ceil_div(window, 8)
             table, step = tables.rest + 8 * t * mr * words, 8 * mr
-            copy_windows(row, plan, tables, first, read, table)
+            point_at_rows(row, plan, tables, first, read, table)
         write_tile(
             tables.tiles,
             t,

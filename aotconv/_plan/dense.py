@@ -11,8 +11,8 @@ from .family import SCRATCH_WORDS, TASKS_PER_THREAD, Family, Layer, Panels, Work
 from .geometry import Geometry
 from .registry import Row
 
-# Where windows leave the image: nothing, for none does; windows are copied between zeros; taps
-# outside point at zeros; taps outside are skipped.
+# Where windows leave the image: nothing, for none does; kernel rows that do are copied between
+# zeros; taps outside point at zeros; taps outside are skipped.
 NO_BORDER, COPIED, ZEROS, SKIPPED = range(4)
 LARGEST_COPIED_WINDOW = 1 << 10  # bytes
 SKIPPING_PIXEL = 1 << 10  # bytes of a pixel's channels; with fewer, a tap is no block of its own

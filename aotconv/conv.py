@@ -90,10 +90,6 @@ class _Layer(Convolution):
         return f"{type(self).__name__}({', '.join(parts)})"
 
 
-def _convolved(rank: int, images, out, residual, threads, *arguments) -> np.typing.NDArray[Any]:
-    return kept(*checked(rank, *arguments)).convolve(images, out, residual, threads)
-
-
 class Conv1D(_Layer):
     """A convolution of signals whose weights are packed once and that is called many times.
 
@@ -319,7 +315,7 @@ def conv1d(
     """
     weights = filters, bias, strides, padding, padding_mode, padding_value, dilations, groups
     options = data_format, filter_format, activation, dtype, saturate, algorithm
-    return _convolved(1, images, out, residual, threads, *weights, *options)
+    return kept(*checked(1, *weights, *options)).convolve(images, out, residual, threads)
 
 
 def conv2d(
@@ -466,7 +462,7 @@ def conv2d(
     """
     weights = filters, bias, strides, padding, padding_mode, padding_value, dilations, groups
     options = data_format, filter_format, activation, dtype, saturate, algorithm
-    return _convolved(2, images, out, residual, threads, *weights, *options)
+    return kept(*checked(2, *weights, *options)).convolve(images, out, residual, threads)
 
 
 def conv3d(
@@ -543,4 +539,4 @@ def conv3d(
     """
     weights = filters, bias, strides, padding, padding_mode, padding_value, dilations, groups
     options = data_format, filter_format, activation, dtype, saturate, algorithm
-    return _convolved(3, images, out, residual, threads, *weights, *options)
+    return kept(*checked(3, *weights, *options)).convolve(images, out, residual, threads)

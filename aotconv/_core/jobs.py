@@ -201,7 +201,7 @@ def _first_channels(layouts: Layouts, channels: int) -> Layouts:
 def _job(kernel: Kernel, geometry: Geometry, layouts: Layouts, threads: int) -> Job:
     """A kernel on arrays of these layouts."""
     geometry = joined(geometry, [each.strides for each in layouts if each is not None])
-    kernel = _on_halves(kernel, layouts) or kernel
+    kernel = _on_halves(kernel, geometry, layouts) or kernel
     if not in_place(kernel, layouts):
         return _staged_job(kernel, geometry, layouts, threads)
     strides = _strides(layouts.images), _strides(layouts.out)
@@ -211,12 +211,12 @@ def _job(kernel: Kernel, geometry: Geometry, layouts: Layouts, threads: int) -> 
     )
 
 
-def _on_halves(kernel: Kernel, layouts: Layouts) -> Kernel | None:
+def _on_halves(kernel: Kernel, geometry: Geometry, layouts: Layouts) -> Kernel | None:
     """The kernel that computes the same on arrays of halves as they are; None where there is none,
     or they cannot be addressed."""
     row = stored_row(kernel.row, layouts.images.dtype.name)
     # A residual is to be added before a sum is rounded.
-    if row is None or layouts.residual is not None:
+    if row is None or layouts.residual is not None or geometry.z.kernel > 1:
         return None
     halves = kernel._replace(row=row)
     return halves if in_place(halves, layouts) and kernel.rung.task(row) is not None else None

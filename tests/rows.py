@@ -30,9 +30,13 @@ NAMED = {
     },
 }
 # What the default run computes: of rows that numba compiles in the process, for seconds each, one
-# of a family and dtype.  The modules hold the same.
+# of a family and dtype where modules hold the same.
 _firsts = {(row.family, row.dtype): name for name, (row, jit) in reversed(NAMED.items()) if jit}
-SAMPLED = {name for name, (_, jit) in NAMED.items() if not jit} | set(_firsts.values())
+SAMPLED = {
+    name
+    for name, (row, jit) in NAMED.items()
+    if not (jit and AOT_LEVELS) or name == _firsts[row.family, row.dtype]
+}
 
 
 def packed_for(row: Row, filters, bias, groups: int):

@@ -6,7 +6,6 @@ import math
 import statistics
 import time
 
-import ml_dtypes  # noqa: F401  # NumPy knows bfloat16 from then on
 import numpy as np
 import pytest
 from conftest import AOT_LEVELS
@@ -18,6 +17,8 @@ from aotconv._core.jobs import Layouts, plan_call
 from aotconv._core.layout import Layout
 from aotconv._plan.registry import ROWS
 from aotconv._plan.select import estimate
+
+pytest.importorskip("ml_dtypes")  # NumPy knows bfloat16 from then on
 
 CONVOLUTIONS = [row for row in ROWS if row.level in AOT_LEVELS and row.family not in NO_LAYERS]
 SECONDS = 0.01  # of each case, at least

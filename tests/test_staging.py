@@ -182,6 +182,8 @@ def test_integers_wrap_as_numpys(images, filters):
 # floats that they ride on, of which the results have the size.
 RIDERS = {
     "dense": ((3, 3, 6, 40), 1),
+    "dense, taps outside skipped": ((3, 3, 256, 8), 1),
+    "dense, small groups": ((3, 3, 2, 24), 12),
     "narrow": ((3, 3, 6, 2), 1),
     "image": ((3, 3, 1, 1), 1),
     "depthwise": ((5, 5, 1, 40), 40),
@@ -194,7 +196,8 @@ RIDDEN = {"float32": ("int8", "int32"), "float64": ("int32", "int64")}
 @pytest.mark.parametrize("layout", ["contiguous", "planar", "apart"])
 @pytest.mark.parametrize("floats", RIDDEN)
 @pytest.mark.parametrize("name", RIDERS)
-def test_results_that_a_kernel_writes_as_integers_are_those_it_would_convert(name, floats, layout):
+@pytest.mark.parametrize("level", AOT_LEVELS)
+def test_integers_that_a_kernel_writes_are_those_of_plain_loops(level, name, floats, layout):
     shape, groups = RIDERS[name]
     images_type, filters_type = RIDDEN[floats]
     images = integer_values(RNG, (2, 7, 45, shape[2] * groups), images_type)
@@ -203,10 +206,11 @@ def test_results_that_a_kernel_writes_as_integers_are_those_it_would_convert(nam
     expected = conv2d(*(each.astype("int64") for each in (images, filters, bias)), **options)
     expected = expected.astype(filters_type)
     out = LAYOUTS[layout](np.full_like(expected, 99))
-    conv2d(images, filters, bias, out=out, **options)
-    np.testing.assert_array_equal(out, expected)
     residual = LAYOUTS[layout](integer_values(RNG, expected.shape, filters_type))
-    conv2d(images, filters, bias, residual=residual, activation="relu6", out=out, **options)
+    with aotconv.use(level):
+        conv2d(images, filters, bias, out=out, **options)
+        np.testing.assert_array_equal(out, expected)
+        conv2d(images, filters, bias, residual=residual, activation="relu6", out=out, **options)
     np.testing.assert_array_equal(out, np.clip(expected + residual, 0, 6))
 
 

@@ -99,7 +99,7 @@ def plan_call(kernel: Kernel, geometry: Geometry, layouts: Layouts, threads: int
     """The call for arrays of such layouts: all that compiled code is told is ready, but where the
     arrays are."""
     call = call_of(kernel.rung, list(_jobs(kernel, geometry, layouts, threads)), threads)
-    if kernel.activation is None or _finishes(kernel, layouts.out):
+    if kernel.activation is None or _activates(kernel, layouts.out):
         return call
 
     def activated(images, out, residual) -> None:
@@ -132,9 +132,9 @@ def call_of(rung: Rung, jobs: Sequence[Job], threads: int) -> Call:
     return call
 
 
-def _finishes(kernel: Kernel, out: Layout) -> bool:
+def _activates(kernel: Kernel, out: Layout) -> bool:
     """Whether the kernel applies the activation: integers may wrap behind it."""
-    return kernel.family.finishes and out.dtype.kind not in "iu"
+    return kernel.family.activates and out.dtype.kind not in "iu"
 
 
 def _jobs(kernel: Kernel, geometry: Geometry, layouts: Layouts, threads: int) -> Iterator[Job]:
@@ -215,7 +215,7 @@ def _on_halves(kernel: Kernel, geometry: Geometry, layouts: Layouts) -> Kernel |
     """The kernel that computes the same on arrays of halves as they are; None where there is none,
     or they cannot be addressed."""
     row = stored_row(kernel.row, layouts.images.dtype.name)
-    # A residual is to be added before a sum is rounded.
+    # A residual is to be added before a sum is rounded; such rows go through windows of one plane.
     if row is None or layouts.residual is not None or geometry.z.kernel > 1:
         return None
     halves = kernel._replace(row=row)
@@ -224,7 +224,7 @@ def _on_halves(kernel: Kernel, geometry: Geometry, layouts: Layouts) -> Kernel |
 
 def _told(kernel: Kernel, work: Work, out: Layout, writes: bool = True) -> np.ndarray:
     """What a kernel is told, which writes the result itself or what is made the result later."""
-    finish = kernel.activation if _finishes(kernel, out) else None
+    finish = kernel.activation if _activates(kernel, out) else None
     if writes and _as_integers(kernel, out):
         finish = INTEGERS
     return _table(words(kernel.family, work, finish, kernel.packed.offset))

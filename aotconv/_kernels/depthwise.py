@@ -62,7 +62,7 @@ def columns(
         bias = v.load(weights, aligned=True)
         sums = [[v.cell(bias) for _ in range(width)] for _ in range(row.pixels)]
         column = v.add(v.mul(pixel, stride), v.mul(left, -1))
-        columns = range((width - 1) * stride + window)
+        across = range((width - 1) * stride + window)
 
         def load(address):
             return held.load(address) if count is None else held.load_first(count, address)
@@ -73,10 +73,10 @@ def columns(
             step, start = LINE.load(v, plane, i, "step"), LINE.load(v, plane, i, "address")
             if inside:
                 corner = held.at(held.pointer(v.add(start, v.mul(column, step))), channel)
-                at = [v.offset(corner, v.mul(x, step)) for x in columns]
+                at = [v.offset(corner, v.mul(x, step)) for x in across]
             else:
                 at = []
-                for x in (v.add(column, x) for x in columns):
+                for x in (v.add(column, x) for x in across):
                     tap = v.select(v.below(x, w), v.add(start, v.mul(x, step)), zeros)
                     at.append(held.at(held.pointer(tap), channel))
             rows = [(r, i - r * stride) for r in range(row.pixels)]
@@ -156,7 +156,7 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
     scratch : SCRATCH_WORDS words, for as many vectors and the tables that `columns` reads.
 
     Assumes rows and columns of dilations 1, and of strides and a window that are the row's; of rows
-    for halves a window of one plane.
+    for halves a window of one plane, no residual and no integers.
     """
     vector, stored = row.lanes * row.itemsize, row.lanes * row.stored_itemsize
     blocks = ceil_div(plan.oh, row.pixels)

@@ -11,7 +11,7 @@ from llvmlite import ir
 
 from .._plan.elements import ELEMENTS
 from .._plan.registry import LEVELS
-from .simd import WORD, Vectors, whole
+from .simd import WORD, Vectors, to_integers
 
 INT16, INT32 = (ir.IntType(bits) for bits in (16, 32))
 FLOAT, DOUBLE = ir.FloatType(), ir.DoubleType()
@@ -91,7 +91,7 @@ class Elements:
 
     def _to_integer(self, value, bits: int, lanes: int):
         b = self._b
-        integers = whole(b, value)
+        integers = to_integers(b, value)
         have, target = integers.type.element.width, _vector(ir.IntType(bits), lanes)
         return integers if have == bits else (b.trunc if bits < have else b.sext)(integers, target)
 

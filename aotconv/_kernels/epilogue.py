@@ -9,7 +9,7 @@ from math import inf
 from .._plan.activations import FINISHES, INTEGERS
 from .runtime import chapter, tile_intrinsic
 
-# What each of `_plan.activations` keeps values between.
+# What each of ACTIVATIONS keeps values between.
 LIMITS = {None: (-inf, inf), "relu": (0.0, inf), "relu6": (0.0, 6.0)}
 NO_ACTIVATION, AS_INTEGERS = map(FINISHES.index, (None, INTEGERS))
 
@@ -85,7 +85,7 @@ add_residuals, make_integers = map(tile_intrinsic, (residuals, integers))
 
 @chapter
 def finish(row, plan, out, rows, out_y, pixels, channels, residual):
-    """Do what is still to be done to outputs that were clamped, but for those with a residual.
+    """Add residuals, and clamp the sums; or make outputs, which were clamped, integers.
 
     out, rows, out_y, pixels, channels : as in `vectors_of`.
     residual : bytes from an output element to its residual; 0: none.

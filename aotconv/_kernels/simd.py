@@ -157,14 +157,14 @@ class Vectors:
     def store(self, value, pointer, index=0):
         self._builder.store(value, self._at_vector(pointer, index), align=self._itemsize)
 
-    def prefetch(self, pointer, written=True):
-        """Bring the cache line at `pointer` near, to be written or only read."""
+    def prefetch(self, pointer):
+        """Bring the cache line at `pointer` near."""
         b = self._builder
         raw = b.bitcast(pointer, ir.IntType(8).as_pointer())
         int32 = ir.IntType(32)
         function_type = ir.FunctionType(ir.VoidType(), [raw.type, int32, int32, int32])
         function = cgutils.get_or_insert_function(b.module, function_type, "llvm.prefetch.p0")
-        b.call(function, [raw, int32(int(written)), int32(3), int32(1)])
+        b.call(function, [raw, int32(1), int32(3), int32(1)])
 
     def copy(self, source, target, index):
         """Copy the element at `source` plus `index` to `target` plus `index`."""
@@ -399,7 +399,7 @@ class Vectors:
     def as_integers(self, value):
         """Whole numbers as the integers of their size, which the vector holds as if they were
         floats."""
-        return self._builder.bitcast(whole(self._builder, value), self._vector)
+        return self._builder.bitcast(to_integers(self._builder, value), self._vector)
 
     def clamp(self, value, lower, upper):
         """`value` between `lower` and `upper`; NaN stays NaN, and -0.0 stays -0.0."""
@@ -412,7 +412,7 @@ class Vectors:
 WHOLE = 1.5 * 2.0**52
 
 
-def whole(builder, value):
+def to_integers(builder, value):
     """A vector of whole numbers, float32 below 2**24 or float64 below 2**51, as integers of their
     size."""
     vector = ir.VectorType(WORD, value.type.count)

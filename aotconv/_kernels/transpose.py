@@ -5,7 +5,7 @@ from __future__ import annotations
 from .runtime import tile_intrinsic
 
 FEW_ROWS = 4  # of an image of few channels, that are transposed with fewer shuffles
-AHEAD_BYTES = 256  # planes are fetched so far ahead: they are more than a CPU follows by itself
+PREFETCH_BYTES = 256  # planes are fetched so far from here: a CPU follows not so many by itself
 
 
 def transpose(v, row, source, source_step, target, target_step, rows, columns, ahead=None):
@@ -32,9 +32,9 @@ def transpose(v, row, source, source_step, target, target_step, rows, columns, a
         first = target_at(y, x)
         targets = [v.offset(first, v.mul(target_step, i)) for i in range(lanes)]
         for plane in sources if ahead is None else targets:
-            v.prefetch(v.offset(plane, AHEAD_BYTES), written=ahead is not None)
-        for column, target in zip(v.load_transposed(sources), targets, strict=True):
-            v.store(column, target)
+            v.prefetch(v.offset(plane, PREFETCH_BYTES))
+        for column, place in zip(v.load_transposed(sources), targets, strict=True):
+            v.store(column, place)
 
     def part_of_block(y, x, n_rows):
         height = v.minimum(v.add(rows, v.mul(y, -1)), lanes)

@@ -7,6 +7,7 @@ stands in `_kernels.epilogue` for vectors and in `_core.fallback` for arrays.
 from __future__ import annotations
 
 ACTIVATIONS = (None, "relu", "relu6")
-# Instead of an activation: whole numbers are stored as integers of the floats' size.
+# Instead of an activation, and never beside a residual: whole numbers are stored as integers of the
+# floats' size.
 INTEGERS = "integers"
 FINISHES = (*ACTIVATIONS, INTEGERS)

@@ -27,4 +27,4 @@ def cost(row: Row, g: Geometry) -> float:
     return g.pixels * g.o * (12.0 * g.products + 20)
 
 
-LOOP = Family("loop", choose, blocking, packing, cost, finishes=False)
+LOOP = Family("loop", choose, blocking, packing, cost, activates=False)

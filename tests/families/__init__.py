@@ -61,7 +61,7 @@ class Family(NamedTuple):
         serves.
     channels, most_filters, windows : callable
         ``channels(row)``: numbers of channels that it serves, from 1 to two vectors and one more;
-        of filters, and of rows or columns of windows.
+        of filters, and of planes, rows or columns of windows.
     products : callable
         ``products(row)``: most of them in a case of a sweep, in an element or in all.
     """

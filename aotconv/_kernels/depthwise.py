@@ -205,13 +205,14 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
             activation=NO_ACTIVATION if residual != 0 else plan.activation,
         )
         x = end
-    finish(
-        row,
-        plan,
-        out=target + y * plan.out_y,
-        rows=min(row.pixels, plan.oh - y),
-        out_y=plan.out_y,
-        pixels=plan.ow,
-        channels=n_channels,
-        residual=residual,
-    )
+    if row.stored_itemsize == row.itemsize:  # else there is nothing to do
+        finish(
+            row,
+            plan,
+            out=target + y * plan.out_y,
+            rows=min(row.pixels, plan.oh - y),
+            out_y=plan.out_y,
+            pixels=plan.ow,
+            channels=n_channels,
+            residual=residual,
+        )

@@ -27,14 +27,14 @@ ROOT = Path(__file__).resolve().parent
 LINUX = sys.platform == "linux"
 sys.path.insert(0, str(ROOT))  # a build backend does not put the project's root there
 
-from aotconv._plan.registry import CPU_MODULE, IS_X86_64, LEVELS, ROWS  # noqa: E402
+from aotconv._plan.registry import BASELINE_MODULE, IS_X86_64, LEVELS, ROWS  # noqa: E402
 from aotconv._plan.select import ABI  # noqa: E402
 
 
 def modules(levels: list[str] | None = None) -> dict[str, str]:
     """Name -> LLVM's CPU name, of the modules to build for `levels` (default: all)."""
     chosen = {LEVELS[name].module: LEVELS[name].cpu for name in levels or LEVELS}
-    return {CPU_MODULE: "x86-64", **chosen} if IS_X86_64 else chosen
+    return {BASELINE_MODULE: "x86-64" if IS_X86_64 else "generic", **chosen}
 
 
 def require_compiler() -> None:
@@ -82,7 +82,7 @@ def compile_module(module: str, target: Path, assembly: Path | None) -> None:
         from numba.pycc import CC
         from numba.pycc.compiler import ModuleCompiler
 
-    from aotconv._kernels import cpu
+    from aotconv._kernels import baseline
     from aotconv._kernels.compile import (
         KERNEL_SIGNATURE,
         RUN_SIGNATURE,
@@ -109,11 +109,11 @@ def compile_module(module: str, target: Path, assembly: Path | None) -> None:
     if LINUX:  # A Python may name folders of its own machine here; the modules need none of them.
         linker = cc._toolchain._compiler.linker_so
         linker[:] = [argument for argument in linker if not argument.startswith("-Wl,-rpath")]
-    if module == CPU_MODULE:
-        for name, (function, signature) in cpu.EXPORTS.items():
+    cc.export(ABI, "void()")(abi)
+    if module == BASELINE_MODULE:
+        for name, (function, signature) in baseline.EXPORTS.items():
             cc.export(name, signature)(function)
     else:
-        cc.export(ABI, "void()")(abi)
         cc.export("run", RUN_SIGNATURE)(run)
         for row in ROWS:
             if LEVELS[row.level].module == module:

@@ -2,11 +2,12 @@
 
 `conv1d`, `conv2d` and `conv3d` convolve; `Conv1D`, `Conv2D` and `Conv3D` keep packed weights for
 many calls.  `implementations`, `active` and `use` tell and choose what computes; `show_config`
-prints it.
+prints it.  `get_num_threads` and `set_num_threads` say how many threads a call uses.
 """
 
 from ._core.config import __version__, show_config
 from ._core.ladder import FallbackWarning, Implementation, active, implementations, use
+from ._core.limits import register_threadpoolctl
 from ._core.threads import get_num_threads, set_num_threads
 from .conv import Conv1D, Conv2D, Conv3D, conv1d, conv2d, conv3d
 
@@ -23,6 +24,7 @@ __all__ = [
     "conv3d",
     "get_num_threads",
     "implementations",
+    "register_threadpoolctl",
     "set_num_threads",
     "show_config",
     "use",

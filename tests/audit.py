@@ -13,12 +13,12 @@ import zipfile
 from email.parser import Parser
 from pathlib import Path
 
-from aotconv._plan.registry import CPU_MODULE, IS_X86_64, LEVELS
+from aotconv._plan.registry import BASELINE_MODULE, LEVELS
 
 LARGEST = 2_000_000  # bytes of a wheel
 NEWEST_GLIBC = 2, 28  # that a wheel or a module may ask for
 C_LIBRARY = re.compile(r"lib(c|m|pthread|dl)\.so\.\d|ld-linux-[\w-]+\.so\.\d")
-MODULES = {level.module for level in LEVELS.values()} | ({CPU_MODULE} if IS_X86_64 else set())
+MODULES = {BASELINE_MODULE, *(level.module for level in LEVELS.values())}
 
 
 def modules(wheel: Path) -> set[str]:

@@ -25,7 +25,6 @@ from oracle import assert_exact, assert_winograd
 from rows import NAMED, compiled, geometry_of, kernel_of, run_kernel
 
 from aotconv._core import jobs, pack, run
-from aotconv._core.threads import openmp_runtime
 from aotconv._plan import family as plan
 from aotconv._plan import staging
 from aotconv._plan.family import APART, Triple
@@ -325,8 +324,7 @@ def check_case(case: Case, memory: type[Pages] | type[Heap] = Pages) -> None:
         kernel = kernel_of(case.row, function, *arrays)
         for held in guarded.weights:
             held.freeze()
-        threads = case.threads if openmp_runtime() else 1
-        run_kernel(kernel, geometry, images, out.array, residual, threads)
+        run_kernel(kernel, geometry, images, out.array, residual, case.threads)
     arrays = images, filters, bias, *sizes[:2]
     options = {"dilations": case.dilations, "groups": case.groups, "activation": case.activation}
     judge = assert_winograd if case.row.family == "winograd" else assert_exact

@@ -18,7 +18,7 @@ import aotconv
 from aotconv._plan.registry import LEVELS
 
 PACKAGE = Path(aotconv.__file__).parent
-HAS_COMPILED = bool(list(PACKAGE.glob("_cpu.*")))
+HAS_COMPILED = bool(list(PACKAGE.glob("_baseline.*")))
 NOWHERE = {"HOME": "/nonexistent", "XDG_CACHE_HOME": "/dev/null/cache", "NUMBA_CACHE_DIR": None}
 
 

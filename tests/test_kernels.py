@@ -34,7 +34,6 @@ from strategies import integer_values, real_values
 import aotconv
 from aotconv._core import cpu
 from aotconv._core.jobs import Job, call_of
-from aotconv._core.threads import openmp_runtime
 from aotconv._plan import dense, family, winograd
 from aotconv._plan.dense import COPIED, SKIPPED, ZEROS
 from aotconv._plan.geometry import extent
@@ -54,11 +53,6 @@ def kernel_function(row, jit):
     if not jit and row.level not in AOT_LEVELS:
         pytest.skip(f"this CPU does not run {row.level}")
     return compiled(row, jit)
-
-
-def skip_without_openmp(threads):
-    if threads > 1 and openmp_runtime() is None:
-        pytest.skip("no OpenMP runtime is installed")
 
 
 def assert_right(row, result, *args, **options):
@@ -160,7 +154,6 @@ DEEP = [case for case in CONVOLUTIONS if family_of(case.values[0]).planes]
 @pytest.mark.parametrize(("row", "jit"), DEEP)
 @pytest.mark.parametrize("threads", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_deep_rows_are_exact_in_little_memory(row, jit, threads, monkeypatch):
-    skip_without_openmp(threads)
     function = kernel_function(row, jit)
     module = import_module(f"aotconv._plan.{row.family}")
     # Of the windows below.
@@ -301,7 +294,6 @@ def test_every_row_applies_the_activation_after_the_bias(row, jit, activation):
 @pytest.mark.parametrize(("row", "jit"), CONVOLUTIONS)
 @pytest.mark.parametrize("threads", [1, 2])
 def test_every_row_adds_the_residual_over_the_tails_of_pixels_and_filters(row, jit, threads):
-    skip_without_openmp(threads)
     function = kernel_function(row, jit)
     rng = np.random.default_rng(7)
     window, strides, _ = suited(row, (2, 3))

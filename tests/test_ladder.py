@@ -12,7 +12,7 @@ from processes import PACKAGE, output_of, run_python
 
 import aotconv
 from aotconv._core import cpu, ladder
-from aotconv._plan.registry import CPU_MODULE, IS_X86_64, LEVELS
+from aotconv._plan.registry import BASELINE_MODULE, IS_X86_64, LEVELS
 
 IMAGES, FILTERS = np.ones((1, 5, 5, 2), np.float32), np.ones((3, 3, 2, 4), np.float32)
 needs_x86_64 = pytest.mark.skipif(not IS_X86_64, reason="cpuid is x86's")
@@ -148,7 +148,7 @@ print(aotconv.active().name, len(caught), *(w.category.__name__ for w in caught)
 
 def blocking(packages):
     """Three calls where neither these packages nor compiled modules can be imported."""
-    compiled = {CPU_MODULE, *(level.module for level in LEVELS.values())}
+    compiled = {BASELINE_MODULE, *(level.module for level in LEVELS.values())}
     return BLOCKED.format(blocked=packages, compiled=compiled)
 
 

@@ -14,7 +14,7 @@ import pytest
 from audit import faults_of_module
 from conftest import AOT_LEVELS
 
-from aotconv._plan.registry import CPU_MODULE, IS_X86_64, LEVELS, ROWS
+from aotconv._plan.registry import BASELINE_MODULE, IS_X86_64, LEVELS, ROWS
 from aotconv._plan.select import ABI
 
 pytestmark = pytest.mark.skipif(shutil.which("objdump") is None, reason="needs binutils' objdump")
@@ -60,7 +60,7 @@ def disassemble(name):
 
 @pytest.fixture(scope="module")
 def instructions():
-    names = [CPU_MODULE, *(level.module for level in LEVELS.values())]
+    names = [BASELINE_MODULE, *(level.module for level in LEVELS.values())]
     built = [name for name in names if importlib.util.find_spec(f"aotconv.{name}")]
     return {name: disassemble(name) for name in built}
 
@@ -75,7 +75,7 @@ def offenders(found, *patterns):
 
 @x86_64
 def test_the_detection_module_holds_nothing_beyond_the_baseline(instructions):
-    found = instructions[CPU_MODULE]
+    found = instructions[BASELINE_MODULE]
     assert ("cpuid", "") in found
     assert not offenders(found, VEX, *WIDE.values(), EVEX_REGISTERS, BMI, ABOVE_SSE2)
 

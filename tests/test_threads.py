@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 import threading
 import time
+from ctypes.util import find_library
 
 import numpy as np
 import pytest
-import threadpoolctl
 from conftest import AOT_LEVELS
 from processes import WATCHED, output_of
 
 import aotconv
-from aotconv._core import threads
+from aotconv._core import granted, team, threads
+from aotconv._plan.registry import BASELINE_MODULE
 from aotconv._tools.problem import FUNCTIONS
 
 RNG = np.random.default_rng(0)
-needs_openmp = pytest.mark.skipif(
-    threads.openmp_runtime() is None, reason="no OpenMP runtime is installed"
-)
+HAS_BASELINE = importlib.util.find_spec(f"aotconv.{BASELINE_MODULE}") is not None
+needs_proc = pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="needs /proc")
 
 
 @pytest.mark.parametrize("level", AOT_LEVELS)
@@ -254,7 +255,6 @@ def test_many_python_threads_call_conv2d_with_small_weights_of_their_own():
     assert not failures
 
 
-@needs_openmp
 def test_the_default_honours_omp_num_threads_affinity_and_set_num_threads():
     code = "import aotconv; print(aotconv.get_num_threads())"
     assert output_of(code, OMP_NUM_THREADS="3") == "3"
@@ -271,33 +271,116 @@ def test_the_default_honours_omp_num_threads_affinity_and_set_num_threads():
             aotconv.set_num_threads(wrong)
 
 
-@needs_openmp
 @pytest.mark.skipif(
     len(getattr(os, "sched_getaffinity", lambda _: ())(0)) < 2,
     reason="needs two CPUs to choose from",
 )
-def test_a_process_that_is_confined_to_one_cpu_later_uses_one_thread_from_then_on():
+@pytest.mark.parametrize("helped", [True, False], ids=["beside helpers", "without helpers"])
+def test_cpus_that_are_taken_from_the_process_count_and_those_of_a_thread_do_not(helped):
     code = f"""
-import os, aotconv
-assert aotconv.get_num_threads() > 1
-os.sched_setaffinity(0, {{{min(os.sched_getaffinity(0))}}})
-print(aotconv.get_num_threads())
+import os, threading, time
+import numpy as np, aotconv
+from aotconv._core import granted
+granted._LOOK_AGAIN = 0
+cpus = os.sched_getaffinity(0)
+few = {{min(cpus)}}
+def confine(threads, cpus):
+    for each in threads:
+        os.sched_setaffinity(each, cpus)
+def compute(threads):
+    aotconv.conv2d(np.ones((1, 50, 50, 8)), np.ones((3, 3, 8, 8)), threads=threads)
+def others():
+    return [int(each) for each in os.listdir("/proc/self/task")
+        if open(f"/proc/self/task/{{each}}/comm").read().strip() != "aotconv-helper"]
+compute({2 if helped else 1})
+stay = threading.Event()
+threading.Thread(target=stay.wait).start()
+said = [aotconv.get_num_threads() == len(cpus)]
+confine([0], few)  # as OpenMP's runtimes do where they are told to bind threads
+said += [aotconv.get_num_threads() == len(cpus)]
+confine(others(), few)
+said += [aotconv.get_num_threads() == 1]
+until, confined = time.monotonic() + 10, False
+while not confined and time.monotonic() < until:
+    compute(2)  # a helper hears of it when it next looks for a job
+    helpers = set(map(int, os.listdir("/proc/self/task"))) - set(others())
+    confined = [os.sched_getaffinity(each) for each in helpers] == [few]
+said += [confined]
+confine(others(), cpus)
+said += [aotconv.get_num_threads() == len(cpus)]
+stay.set()
+print(*said)
 """
-    assert output_of(code, OMP_NUM_THREADS=None) == "1"
+    assert output_of(code, OMP_NUM_THREADS=None) == "True True True True True"
 
 
-@needs_openmp
-def test_threadpoolctl_limits_the_default():
-    threads.openmp_runtime()
-    with threadpoolctl.threadpool_limits(1, user_api="openmp"):
-        assert aotconv.get_num_threads() == 1
+@pytest.mark.parametrize("variable", ["OMP_PLACES", "OMP_PROC_BIND", "GOMP_CPU_AFFINITY"])
+def test_a_thread_that_openmp_binds_sees_all_cpus_of_the_process(variable):
+    if find_library("gomp") is None:
+        pytest.skip("needs an OpenMP runtime that binds threads")
+    first = min(os.sched_getaffinity(0))
+    value = {"OMP_PLACES": "cores", "OMP_PROC_BIND": "true", "GOMP_CPU_AFFINITY": str(first)}[
+        variable
+    ]
+    code = f"""
+import ctypes, os, aotconv
+before = aotconv.get_num_threads()
+runtime = ctypes.CDLL({find_library("gomp")!r})
+runtime.GOMP_parallel(ctypes.CDLL(None).getpid, None, 1, 0)
+print(len(os.sched_getaffinity(0)), before, aotconv.get_num_threads())
+"""
+    bound, before, after = output_of(code, OMP_NUM_THREADS=None, **{variable: value}).split()
+    assert bound == "1" and before == after == str(len(os.sched_getaffinity(0)))
 
 
-class Runtime:
-    """An OpenMP runtime of sixteen threads."""
+WATCHED_BY_THREADPOOLCTL = """
+def infos():
+    return [each for each in threadpoolctl.threadpool_info() if each["user_api"] == "aotconv"]
+def seen():
+    (info,) = infos()
+    assert info["internal_api"] == "aotconv" and info["version"] == aotconv.__version__, info
+    return info["num_threads"]
+def limited():
+    before = aotconv.get_num_threads()
+    for limits in (1, {{"aotconv": 1}}):
+        with threadpoolctl.threadpool_limits(limits):
+            assert seen() == aotconv.get_num_threads() == 1
+            with threadpoolctl.threadpool_limits(5):
+                assert aotconv.get_num_threads() == min(5, before)
+            assert aotconv.get_num_threads() == 1
+        assert seen() == aotconv.get_num_threads() == before
+    return before
+{first}
+import numpy as np
+{then}
+print(limited())
+aotconv.set_num_threads(7)
+print(limited())
+aotconv.set_num_threads(None)
+print(limited())
+"""
 
-    def omp_get_max_threads(self):
-        return 16
+
+@pytest.mark.skipif(not HAS_BASELINE, reason="threadpoolctl sees modules that were built")
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ("import threadpoolctl, aotconv", ""),
+        (
+            "import aotconv, threadpoolctl",
+            "assert not infos()\n"
+            "aotconv.conv2d(np.ones((1, 50, 50, 8)), np.ones((3, 3, 8, 8)), threads=2)",
+        ),
+        (
+            "import aotconv, threadpoolctl",
+            "assert not infos()\nfor _ in range(2):\n    aotconv.register_threadpoolctl()",
+        ),
+    ],
+    ids=["imported before", "when a team starts", "by hand"],
+)
+def test_threadpoolctl_sees_and_limits_the_default(first, then):
+    code = WATCHED_BY_THREADPOOLCTL.format(first=first, then=then)
+    assert output_of(code, OMP_NUM_THREADS="3").split() == ["3", "7", "3"]
 
 
 @pytest.fixture
@@ -312,16 +395,15 @@ def machine(monkeypatch, tmp_path):
             path.write_text(text)
         if groups is not None:
             (tmp_path / "own").write_bytes(os.fsencode(groups))
-        threads._quota.cache_clear()
+        granted.quota.cache_clear()
         return aotconv.get_num_threads()
 
-    monkeypatch.setattr(threads, "_CGROUP", str(tmp_path / "cgroup"))
-    monkeypatch.setattr(threads, "_OWN_CGROUP", str(tmp_path / "own"))
-    monkeypatch.setattr(threads, "openmp_runtime", Runtime)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
+    monkeypatch.setattr(granted, "_CGROUP", str(tmp_path / "cgroup"))
+    monkeypatch.setattr(granted, "_OWN_CGROUP", str(tmp_path / "own"))
+    monkeypatch.setattr(threads, "cpus", lambda: set(range(16)))
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     yield ask
-    threads._quota.cache_clear()
+    granted.quota.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -399,23 +481,21 @@ print(*started)
 """
 
 
-@needs_openmp
-@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="needs /proc to count threads")
+@needs_proc
 @pytest.mark.parametrize(
     ("asked", "expected", "environment"),
     [
         ((2, 3), "0 1 2", {}),
         ((1, None), "0 0 0", {"OMP_NUM_THREADS": "1"}),
         ((None, None), "0 2 2", {"OMP_NUM_THREADS": "3"}),
-        ((None, 3), "0 0 0", {"OMP_THREAD_LIMIT": "1"}),
-        ((8,), "0 1", {"OMP_THREAD_LIMIT": "2"}),
+        ((None, 3), "0 0 2", {"OMP_THREAD_LIMIT": "1"}),
+        ((None,), "0 1", {"OMP_NUM_THREADS": "8", "OMP_THREAD_LIMIT": "2"}),
     ],
 )
 def test_no_more_threads_start_than_are_asked_for(asked, expected, environment):
     assert output_of(STARTED.format(threads=asked), **environment) == expected
 
 
-@needs_openmp
 @pytest.mark.parametrize("environment", [
     {"OMP_DYNAMIC": "true"},
     {"OMP_NUM_THREADS": "2,1"},
@@ -486,19 +566,34 @@ print("done")
 
 
 def test_small_work_stays_on_one_thread_and_large_work_does_not(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.setattr(threads, "get_num_threads", lambda: 8)
-    monkeypatch.setattr(threads, "openmp_runtime", object)
-    assert threads.count(None, 10) == 1
-    assert threads.count(None, 350) == 3
-    assert threads.count(None, 1e9) == 8
+    monkeypatch.setattr(threads.time, "perf_counter_ns", lambda: 10**12)
+    for last, wanted in {0: (1, 1, 3, 8), 10**12 - 300_000: (1, 3, 7, 8)}.items():
+        found = []
+        for microseconds in (99, 170, 350, 1e9):
+            monkeypatch.setattr(threads, "_last", last)
+            found.append(threads.count(None, microseconds))
+        assert tuple(found) == wanted, last
     assert threads.count(5, 10) == 5
-    assert threads.count(10**9, 10) == threads.THREADS_PER_CPU * os.cpu_count()
+    assert threads.count(10**9, 10) == threads.THREADS_PER_CPU * 8
 
 
-def test_without_an_openmp_runtime_calls_run_on_one_thread(monkeypatch):
-    monkeypatch.setattr(threads, "openmp_runtime", lambda: None)
-    assert threads.get_num_threads() == 1
-    assert threads.count(4, 1e9) == threads.count(None, 1e9) == 1
+def test_calls_follow_each_other_where_the_time_between_is_short_for_what_they_take(monkeypatch):
+    now = 10**12
+    monkeypatch.setattr(threads, "get_num_threads", lambda: 8)
+    monkeypatch.setattr(threads.time, "perf_counter_ns", lambda: now)
+    found = []
+    for pause in (10**9, 10**5, 10**5, 10**6, 10**5):
+        now += pause
+        found.append(threads.count(None, 110))
+    assert found == [1, 2, 2, 1, 2]
+
+
+def test_where_no_team_can_be_had_calls_run_on_one_thread(monkeypatch):
+    monkeypatch.setattr(team, "_made", {})
+    monkeypatch.setattr(team, "exported", lambda name: None)
+    assert team.team_of(4) == (1, 0)
     result = aotconv.conv2d(np.ones((1, 9, 9, 2), "f4"), np.ones((3, 3, 2, 4), "f4"), threads=4)
     assert (result == 18).all()
 
@@ -509,19 +604,21 @@ def test_absurdly_many_threads_are_not_started(n):
     assert (aotconv.conv2d(images, filters, threads=n) == 72).all()
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_child_computes_on_one_thread_after_its_parent_used_several():
+@needs_proc
+def test_a_forked_child_computes_on_as_many_threads_as_its_parent():
     code = """
 import os, sys, warnings, numpy as np, aotconv
 warnings.simplefilter("ignore", DeprecationWarning)
 layer = aotconv.Conv2D(np.ones((3, 3, 16, 32), np.float32))
 images = np.ones((1, 60, 60, 16), np.float32)
-expected = layer(images, threads=2)
+expected, limit = layer(images, threads=2), aotconv.get_num_threads()
 for _ in range(3):
     child = os.fork()
     if child == 0:
+        alone = len(os.listdir("/proc/self/task"))
         same = np.array_equal(layer(images, threads=2), expected)
-        os._exit(0 if same and aotconv.get_num_threads() == 1 else 1)
+        helped = len(os.listdir("/proc/self/task")) - alone
+        os._exit(0 if same and helped == 1 and aotconv.get_num_threads() == limit else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert np.array_equal(layer(images, threads=2), expected)
 print("done")

@@ -18,7 +18,7 @@ from audit import modules, requirements
 from conftest import AOT_LEVELS
 from processes import output_of, run_python
 
-from aotconv._plan.registry import CPU_MODULE, IS_X86_64, LEVELS
+from aotconv._plan.registry import BASELINE_MODULE, LEVELS
 
 ROOT = Path(__file__).parent.parent
 SOURCES = (
@@ -78,7 +78,7 @@ def bare_python(wheel, tmp_path_factory):
 
 
 def test_the_wheel_holds_the_modules_asked_for_and_requires_numpy_alone(wheel):
-    assert modules(wheel) == {LEVELS[LEVEL].module} | ({CPU_MODULE} if IS_X86_64 else set())
+    assert modules(wheel) == {BASELINE_MODULE, LEVELS[LEVEL].module}
     (always,) = requirements(wheel)
     assert always.startswith("numpy>=")
     with zipfile.ZipFile(wheel) as archive:
@@ -201,9 +201,10 @@ def test_no_module_that_is_installed_loads_pycc_by_any_name_or_lets_numba_warn()
     code = """
 import importlib, pkgutil, sys, warnings
 import aotconv
-from aotconv._plan.registry import CPU_MODULE, LEVELS
+from aotconv._plan.registry import BASELINE_MODULE, LEVELS
 warnings.simplefilter("always")
-compiled = {f"aotconv.{name}" for name in (CPU_MODULE, *(each.module for each in LEVELS.values()))}
+modules = BASELINE_MODULE, *(each.module for each in LEVELS.values())
+compiled = {f"aotconv.{name}" for name in modules}
 for found in pkgutil.walk_packages(aotconv.__path__, "aotconv."):
     if found.name not in compiled:
         importlib.import_module(found.name)

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 
-from . import threads
+from . import team, threads
 from .ladder import active, implementations
 
 __version__ = "0.1.0"
@@ -22,12 +22,12 @@ def show_config() -> None:
     >>> aotconv.show_config()  # doctest: +ELLIPSIS
     aotconv ...
     """
-    runtime = threads.openmp_runtime()
+    helpers = team.helpers()
     print(f"aotconv {__version__}")
     print(f"  Python  {platform.python_version()} ({sys.platform}, {platform.machine()})")
     print(f"  NumPy   {np.__version__}")
     print(f"  threads {threads.get_num_threads()}")
-    print(f"  OpenMP  {runtime._name if runtime else 'none found: calls run on one thread'}")
+    print(f"  helpers {helpers} started")
     print("  implementations, fastest first:")
     for each in implementations():
         state = "active" if each == active() else "available" if each.available else each.reason

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-import importlib
-import importlib.util
 
-from .._plan.registry import CPU_MODULE, IS_X86_64
+from .._plan.registry import IS_X86_64
+from .baseline import exported
 
 # cpuid's leaf, subleaf, register (eax, ebx, ecx, edx) and bit of each feature of a level.
 FEATURES = {
@@ -52,21 +51,10 @@ def detect(cpuid, xgetbv) -> frozenset[str]:
     return frozenset(found)
 
 
-def has_numba() -> bool:
-    return importlib.util.find_spec("numba") is not None
-
-
 @functools.cache
 def features() -> frozenset[str]:
-    """This CPU's features: asked by the compiled module, else by numba; else none are known."""
+    """This CPU's features; none are known where nothing is compiled that asks for them."""
     if not IS_X86_64:
         return frozenset()
-    try:
-        module = importlib.import_module(f"aotconv.{CPU_MODULE}")
-    except ImportError:
-        if not has_numba():
-            return frozenset()
-        from .._kernels.cpu import jit_exports
-
-        return detect(**jit_exports())
-    return detect(module.cpuid, module.xgetbv)
+    cpuid, xgetbv = exported("cpuid"), exported("xgetbv")
+    return frozenset() if cpuid is None or xgetbv is None else detect(cpuid, xgetbv)

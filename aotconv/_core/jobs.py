@@ -32,8 +32,9 @@ from .._plan.staging import Side, Staged, choose_box, stage_words, works
 from .fallback import activate
 from .ladder import Rung
 from .layout import Layout
+from .limits import register_if_loaded
 from .pack import Packed
-from .threads import gomp_parallel
+from .team import team_of
 
 _TASKS, _STAGING = FIELDS.index("tasks"), FIELDS.index("staging")
 
@@ -118,15 +119,15 @@ def call_of(rung: Rung, jobs: Sequence[Job], threads: int) -> Call:
         told[1] += int(job.words[_TASKS])
     memory = _table(told)
     address, run = memory.ctypes.data, rung.run()
-    team = min(threads, told[1])
-    size = team * (SCRATCH_BYTES + told[2])
-    parallel = gomp_parallel(team)
+    register_if_loaded()
+    n_threads, helpers = team_of(min(threads, told[1]))
+    size = n_threads * (SCRATCH_BYTES + told[2])
 
     def call(images, out, residual) -> None:
         more = out if residual is None else residual
         # Kept by name: what runs between here and the kernel may be a call with a larger one.
         _memory, place = _staging(size)
-        run(address, id(images), id(out), id(more), place, team, parallel)
+        run(address, id(images), id(out), id(more), place, n_threads, helpers)
 
     call.memory = memory, jobs  # type: ignore[attr-defined]  # known by addresses alone
     return call

@@ -22,6 +22,7 @@ from typing import NamedTuple
 from .._plan.registry import AOT_DTYPES, LEVELS, LOOP_DTYPES, Level, Row
 from .._plan.select import ABI
 from . import cpu
+from .baseline import numba_fault
 from .check import shown
 
 
@@ -87,17 +88,8 @@ def _jit_level() -> Level | None:
     return next((level for level in LEVELS.values() if not _missing_features(level)), None)
 
 
-def _numba_fault() -> str:
-    """Why numba cannot compile here; empty where it may."""
-    if not cpu.has_numba():
-        return 'numba is not installed: pip install "aotconv[jit]"'
-    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
-        return "NUMBA_DISABLE_JIT keeps numba from compiling"
-    return ""
-
-
 def _jit_implementation() -> Implementation:
-    reason = _numba_fault()
+    reason = numba_fault()
     if not reason and _jit_level() is None:
         reason = f"this CPU has none of the levels {', '.join(LEVELS)}"
     description = "the same kernels compiled by numba in this process, cached on disk"
@@ -265,7 +257,7 @@ def rung(dtype: str) -> Rung | None:
     if chosen.name in LEVELS and dtype in AOT_DTYPES:
         return Rung(chosen.name, jit=False)
     level = _jit_level() if dtype in AOT_DTYPES + LOOP_DTYPES else None
-    fault = _numba_fault()
+    fault = numba_fault()
     if chosen.name != "numpy" and level is not None and not fault:
         return Rung(level.name, jit=True)
     _warn_of_fall(chosen, "numpy", dtype, fault if level is not None else "")

@@ -10,7 +10,8 @@ from typing import Any
 import numba
 
 from .._plan.registry import Row
-from .team import run_jobs, task_address
+from .baseline import EXPORTS
+from .jobs import run_jobs, task_address
 
 # Of `kernel` and of `run` below.
 KERNEL_SIGNATURE = "int64()"
@@ -28,9 +29,9 @@ def python_kernel(row: Row):
     return kernel
 
 
-def run(jobs, images, out, residual, staging, threads, gomp_parallel):
+def run(jobs, images, out, residual, staging, threads, team):
     """What runs jobs, to be compiled with RUN_SIGNATURE."""
-    run_jobs(jobs, images, out, residual, staging, threads, gomp_parallel)
+    run_jobs(jobs, images, out, residual, staging, threads, team)
 
 
 @functools.cache
@@ -53,6 +54,11 @@ def jit_task(row: Row) -> int:
 def jit_run():
     """What runs jobs, compiled for this machine by numba."""
     return _jit(run, RUN_SIGNATURE)
+
+
+def jit_export(name: str):
+    """A function of the baseline module, compiled for this machine by numba."""
+    return _jit(*EXPORTS[name])
 
 
 _compiled: list[Any] = []  # tasks are known by their addresses alone

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numba
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
@@ -56,8 +55,3 @@ EXPORTS = {
     "cpuid": (cpuid, "int64(int64, int64, int64)"),
     "xgetbv": (xgetbv, "int64()"),
 }
-
-
-def jit_exports():
-    """The same two functions, compiled in this process."""
-    return {name: numba.njit(sig)(function) for name, (function, sig) in EXPORTS.items()}

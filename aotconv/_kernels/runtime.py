@@ -140,14 +140,14 @@ def zero_bytes(typingctx, target, size):
     return types.none(types.int64, types.int64), emit
 
 
-def _with_parameters(definition, parameters):
+def with_parameters(definition, parameters):
     """An intrinsic whose parameters have these names: numba matches arguments by name, and takes no
     variable number of them."""
-    definition.__signature__ = inspect.Signature([_parameter("typingctx"), *parameters])
+    definition.__signature__ = inspect.Signature([parameter("typingctx"), *parameters])
     return intrinsic(definition)
 
 
-def _parameter(name: str) -> inspect.Parameter:
+def parameter(name: str) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -167,7 +167,7 @@ def tile_intrinsic(tile):
         return types.none(row, *[types.int64] * (len(words) + len(named))), emit
 
     _, *parameters = inspect.signature(tile).parameters.values()
-    return _with_parameters(definition, parameters)
+    return with_parameters(definition, parameters)
 
 
 class Record:
@@ -191,7 +191,7 @@ class Record:
 
             return types.none(*[types.int64] * (2 + len(self.names))), emit
 
-        return _with_parameters(definition, map(_parameter, ("table", "index", *self.names)))
+        return with_parameters(definition, map(parameter, ("table", "index", *self.names)))
 
     def load(self, v, table, index, name: str):
         """In a tile: one word of a record."""
@@ -217,7 +217,7 @@ def subroutine(function, inline=False):
 
         return signature, emit
 
-    return _with_parameters(definition, inspect.signature(function).parameters.values())
+    return with_parameters(definition, inspect.signature(function).parameters.values())
 
 
 # By library: by function and types of arguments a description and a signature.

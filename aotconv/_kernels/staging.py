@@ -15,8 +15,8 @@ from numba.extending import intrinsic
 from .._plan.elements import ELEMENTS
 from .._plan.family import FIELDS, SCRATCH_BYTES
 from .elements import collect_units, read_elements, spread_units, write_elements
+from .jobs import TASK, TASK_TYPE
 from .runtime import ceil_div, chapter, subroutine, tile_intrinsic, word, zero_bytes
-from .team import TASK, TASK_TYPE
 from .transpose import pack, unpack
 
 read_run, write_run = tile_intrinsic(read_elements), tile_intrinsic(write_elements)

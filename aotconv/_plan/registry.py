@@ -104,7 +104,7 @@ _V2 = frozenset(["sse3", "ssse3", "sse4_1", "sse4_2", "popcnt", "cx16", "lahf"])
 _V3 = _V2 | frozenset(["avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "lzcnt", "movbe"])
 _V4 = _V3 | frozenset(["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"])
 
-CPU_MODULE = "_cpu"  # the module of `aotconv._kernels.cpu`, for the baseline
+BASELINE_MODULE = "_baseline"  # that of `aotconv._kernels.baseline`, which any CPU can run
 
 # Best first.  A machine that is not x86-64 has the one generic level; AArch64's baseline has FMA.
 _X86_64_LEVELS = (

@@ -24,6 +24,7 @@ from .peak import PEAK
 from .registry import LEVELS, LOOP_ROWS, ROWS, Row
 from .staging import STAGING
 from .strip import STRIP
+from .team import KNOWN
 from .winograd import WINOGRAD
 
 # The first that has a row for a layer computes it.
@@ -55,7 +56,18 @@ def _constants(family: Family) -> dict[str, object]:
 
 _plans = [(family.name, family.fields, _constants(family)) for family in ORDER]
 _told = repr(
-    (PACKING, JOBS_FIELDS, JOB_FIELDS, ELEMENTS, FIELDS, FINISHES, SCRATCH_WORDS, ROWS, _plans)
+    (
+        PACKING,
+        JOBS_FIELDS,
+        JOB_FIELDS,
+        ELEMENTS,
+        FIELDS,
+        FINISHES,
+        SCRATCH_WORDS,
+        ROWS,
+        KNOWN,
+        _plans,
+    )
 )
 ABI = f"abi_{zlib.crc32(_told.encode()):08x}"
 

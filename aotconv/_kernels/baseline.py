@@ -1,0 +1,14 @@
+"""What the baseline module exports, whatever the level: the team, and what tells the level."""
+
+from __future__ import annotations
+
+import os
+
+from .._plan.registry import IS_X86_64
+from . import cpu, team
+
+# Export name -> (function, signature).
+EXPORTS = {
+    **(cpu.EXPORTS if IS_X86_64 else {}),
+    **(team.EXPORTS if os.name == "posix" else {}),
+}

@@ -402,7 +402,9 @@ def machine(monkeypatch, tmp_path):
     monkeypatch.setattr(granted, "_OWN_CGROUP", str(tmp_path / "own"))
     monkeypatch.setattr(threads, "cpus", lambda: set(range(16)))
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    threads._told.cache_clear()
     yield ask
+    threads._told.cache_clear()
     granted.quota.cache_clear()
 
 
@@ -460,6 +462,7 @@ def test_omp_num_threads_and_set_num_threads_outrank_a_containers_quota(machine,
     finally:
         aotconv.set_num_threads(None)
     monkeypatch.setenv("OMP_NUM_THREADS", "16")
+    threads._told.cache_clear()
     assert machine(*quota) == 16
 
 
@@ -565,29 +568,48 @@ print("done")
     assert output_of(code) == "done"
 
 
-def test_small_work_stays_on_one_thread_and_large_work_does_not(monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    monkeypatch.setattr(threads, "get_num_threads", lambda: 8)
-    monkeypatch.setattr(threads.time, "perf_counter_ns", lambda: 10**12)
-    for last, wanted in {0: (1, 1, 3, 8), 10**12 - 300_000: (1, 3, 7, 8)}.items():
-        found = []
-        for microseconds in (99, 170, 350, 1e9):
-            monkeypatch.setattr(threads, "_last", last)
-            found.append(threads.count(None, microseconds))
-        assert tuple(found) == wanted, last
-    assert threads.count(5, 10) == 5
-    assert threads.count(10**9, 10) == threads.THREADS_PER_CPU * 8
-
-
-def test_calls_follow_each_other_where_the_time_between_is_short_for_what_they_take(monkeypatch):
-    now = 10**12
+@pytest.fixture
+def eight(monkeypatch):
+    """A function ``(microseconds, pause)``: how many threads a call takes that comes so many
+    nanoseconds after the last one, on a machine of eight CPUs."""
+    now, taken = 10**12, []
+    monkeypatch.setattr(threads, "_last", 0)
+    monkeypatch.setattr(threads, "_known_until", 0)
+    monkeypatch.setattr(threads, "_most", lambda: 32)
     monkeypatch.setattr(threads, "get_num_threads", lambda: 8)
     monkeypatch.setattr(threads.time, "perf_counter_ns", lambda: now)
-    found = []
-    for pause in (10**9, 10**5, 10**5, 10**6, 10**5):
+
+    def takes(microseconds, pause):
+        nonlocal now
         now += pause
-        found.append(threads.count(None, 110))
-    assert found == [1, 2, 2, 1, 2]
+        threads.share(taken.append, microseconds)
+        return taken[-1]
+
+    return takes
+
+
+def test_large_work_takes_threads_and_where_calls_follow_each_other_more(eight):
+    amounts = 110, 170, 350, 1e9
+    assert [eight(each, 10**15) for each in amounts] == [1, 1, 3, 8]
+    assert [eight(each, 300_000) for each in amounts] == [2, 3, 7, 8]
+    assert threads.at_most(5) == 5
+    assert threads.at_most(10**9) == 32
+
+
+def test_calls_follow_each_other_where_the_time_between_is_short_for_what_they_take(eight):
+    assert [eight(110, pause) for pause in (10**9, 10**5, 10**5, 10**6, 10**5)] == [1, 2, 2, 1, 2]
+
+
+def test_callers_at_once_have_a_share_each(eight, monkeypatch):
+    for others, share in {1: 4, 2: 2, 6: 1, 15: 1}.items():
+        monkeypatch.setattr(threads, "_callers", set(range(others)))
+        assert eight(1e9, 0) == share
+        assert threads._callers == set(range(others))
+
+
+def test_small_calls_ask_for_no_thread(monkeypatch):
+    monkeypatch.setattr(threads, "share", None)
+    assert (aotconv.conv2d(np.ones((1, 5, 5, 1), "f4"), np.ones((3, 3, 1, 1), "f4")) == 9).all()
 
 
 def test_where_no_team_can_be_had_calls_run_on_one_thread(monkeypatch):

@@ -133,8 +133,13 @@ class Convolution:
         ):
             convert(self.convolve(images, None, residual, n_threads), result)
             return out
-        team = threads.count(n_threads, decision.microseconds)
-        decision.compute(images, result, residual, team)
+        compute, microseconds = decision.compute, decision.microseconds
+        if n_threads is not None:
+            compute(images, result, residual, threads.at_most(n_threads))
+        elif microseconds < threads.WORTH_SHARING:
+            compute(images, result, residual, 1)
+        else:
+            threads.share(compute, microseconds, images, result, residual)
         return out
 
     def result_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
+import threading
 import time
+from collections.abc import Callable
+
+import numpy as np
 
 from .check import integer
 from .granted import cpus, quota
@@ -13,19 +18,30 @@ from .team import confine
 # Work that is worth a thread, where helpers are awake since calls follow each other, and where they
 # sleep: to wake one takes 10 microseconds of the caller's, and some 50 more until it works.
 MICROSECONDS_AWAKE, MICROSECONDS_ASLEEP = 50, 100
+WORTH_SHARING = 2 * MICROSECONDS_AWAKE
 # Calls follow each other where they begin within so many times what one takes.
 FOLLOWING = 4
+ASK_AGAIN = 10_000_000  # nanoseconds after which a call asks the system again for its CPUs
 
-# Threads of one call at most, for each CPU: more gain nothing.
-THREADS_PER_CPU = 4
+THREADS_PER_CPU = 4  # of one call at most: more gain nothing
 
 _default: int | None = None  # set_num_threads
-_most: int | None = None  # limit
+_allowed: int | None = None  # limit
 _last = 0  # when a call last asked, in nanoseconds
+_callers: set[int] = set()  # Python threads that are in `share`
+_known, _known_until = 1, 0  # what `get_num_threads` said, and for how long it is not asked again
 
 
+@functools.cache
+def _most() -> int:
+    """Threads of one call at most."""
+    return THREADS_PER_CPU * (os.cpu_count() or 1)
+
+
+@functools.cache
 def _told(variable: str) -> int | None:
-    """The number in a variable of OpenMP's, the first of a list; None where it says none."""
+    """The number that a variable of OpenMP's says when it is first asked, the first of a list; None
+    where it says none."""
     try:
         number = int(os.environ.get(variable, "").partition(",")[0])
     except ValueError:
@@ -55,7 +71,7 @@ def get_num_threads() -> int:
     int
     """
     threads = _unlimited()
-    return threads if _most is None else min(threads, _most)
+    return threads if _allowed is None else min(threads, _allowed)
 
 
 def set_num_threads(threads: int | None) -> None:
@@ -66,31 +82,53 @@ def set_num_threads(threads: int | None) -> None:
     threads : int or None
         At least 1; None goes back to what the system and OMP_NUM_THREADS say.
     """
-    global _default
+    global _default, _known_until
+    _known_until = 0
     _default = None if threads is None else integer("threads", threads, 1)
 
 
 def limit(threads: int) -> None:
     """Let `get_num_threads` give no more, until another limit is set; what it would give without
     one is none."""
-    global _most
-    _most = max(1, threads) if threads < _unlimited() else None
+    global _allowed, _known_until
+    _known_until = 0
+    _allowed = max(1, threads) if threads < _unlimited() else None
 
 
-def count(requested: int | None, microseconds: float) -> int:
-    """The number of threads for a call: `requested`, or as many as its work is worth.
+def at_most(requested: int) -> int:
+    """As many threads as were asked for, but no more than are of any use."""
+    return min(requested, _most())
+
+
+def share(compute: Callable[..., None], microseconds: float, *arrays: np.ndarray | None) -> None:
+    """Call ``compute(*arrays, threads)`` with as many threads as the work is worth and other calls
+    leave.
 
     Parameters
     ----------
     microseconds : float
-        What the call takes on one thread, roughly.
+        What it takes on one thread, roughly; WORTH_SHARING or more.
     """
-    if requested is not None:
-        return min(requested, THREADS_PER_CPU * (os.cpu_count() or 1))
-    if microseconds < 2 * MICROSECONDS_AWAKE:
-        return 1
-    global _last
+    caller = threading.get_ident()
+    _callers.add(caller)
+    try:
+        compute(*arrays, _worth(microseconds))
+    finally:
+        _callers.discard(caller)
+
+
+def _worth(microseconds: float) -> int:
+    """How many threads a call is worth now, at most this caller's share of them."""
+    global _last, _known, _known_until
     now = time.perf_counter_ns()
     follows, _last = now - _last < FOLLOWING * 1000 * microseconds, now
     worth = int(microseconds / (MICROSECONDS_AWAKE if follows else MICROSECONDS_ASLEEP))
-    return 1 if worth < 2 else count(min(worth, get_num_threads()), microseconds)
+    if worth < 2:
+        return 1
+    if now >= _known_until:
+        _known, _known_until = min(get_num_threads(), _most()), now + ASK_AGAIN
+    return max(1, min(worth, _known // len(_callers)))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_callers.clear)

@@ -108,7 +108,7 @@ def multiply_adds(dtype: str, n_threads: int) -> tuple[Call, float]:
     rung = ladder.rung(dtype)
     assert rung is not None  # `run` has asked
     row = next(r for r in ROWS if (r.family, r.dtype, r.level) == ("peak", dtype, rung.level))
-    team = threads.count(n_threads, 0)
+    team = threads.at_most(n_threads)
     iterations, tasks = 1 << 16, 4 * team
     words = np.array(peak_words(iterations, tasks), np.int64)
     vectors = np.repeat(np.array([[1], [0.5], [1]], dtype), row.lanes, axis=1)

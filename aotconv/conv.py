@@ -392,8 +392,9 @@ def conv2d(
         Where the result is written: of its shape and dtype, with any strides.  It may overlap
         the other arrays.
     threads : int, optional
-        How many threads compute; by default as many as the work is worth, `get_num_threads` at
-        most.  The result does not depend on it.
+        How many threads compute, at most: several calls at once share them, and more than four for
+        each CPU are not used.  By default as many as the work is worth, `get_num_threads` for all
+        calls together.  The result does not depend on it.
     dtype : None
         That of the result is NumPy's common one; others are not built.
     saturate : False

@@ -45,7 +45,7 @@ fi
 
 if [ ! -e "$debian/work/tests" ]; then
     debootstrap --arch=arm64 --variant=minbase \
-        --include=python3-dev,python3-venv,g++,libgomp1,binutils $SUITE "$debian"
+        --include=python3-dev,python3-venv,g++,binutils $SUITE "$debian"
     mkdir -p "$debian/work"
     chroot "$debian" python3 -m venv /work/build
     chroot "$debian" python3 -m venv /work/tests

@@ -24,52 +24,56 @@ from aotconv._kernels import system, team
 from aotconv._kernels.runtime import set_word, subroutine, word
 from aotconv._plan.team import ENTRY
 
-# Words of a launch; its memory is used again after LAUNCHES_KEPT others of the same thread.
+# Indices of a launch's words; COUNTS is the address of what its thread counts.  The memory is used
+# again after LAUNCHES_KEPT others of the same thread.
+ALIVE, NEXT, TASKS, DONE, NUMBERS, COUNTS = range(6)
 WORDS, LAUNCHES_KEPT = 8, 16
-ALIVE, NEXT, TASKS, DONE, NUMBERS = range(5)
-# Of what a thread of the hammer says.
+# What a thread counts.
 WRONG = ("late", "twice", "undone")
 SAID = (*WRONG, "helped")
 LATE, TWICE, UNDONE, HELPED = range(len(SAID))
-HELPERS, WANTED = (
-    3,
-    64,
-)  # of the team; threads that each launch asks for, of which many callers share
+HELPERS = 3  # of the team
 
 
 @subroutine
-def dawdle(address):
+def all_helpers(threads, callers, limit):
+    """As many as `places` gives who calls alone."""
+    return HELPERS
+
+
+@subroutine
+def dawdle(address, index):
     """Mostly nothing; else up to three microseconds."""
     clock = system.nanoseconds()
     chance = (clock ^ clock >> 7) & 1023
     if chance < 40:
         until = clock + 64 * chance
         while system.nanoseconds() < until:
-            system.relax()
+            system.pause()
 
 
 def body(launch, number):
-    """Tasks of a launch, until none is left.  The words behind a launch say what went wrong."""
-    said = word(launch, WORDS - 1)
+    """Tasks of a launch, until none is left."""
+    counts = word(launch, COUNTS)
     bit = 1 << number
-    if system.load(launch + 8 * ALIVE) != 1:
-        system.add(said + 8 * LATE, 1)
-    if system.unite(launch + 8 * NUMBERS, bit) & bit or number > HELPERS:
-        system.add(said + 8 * TWICE, 1)
+    if system.load(launch, ALIVE) != 1:
+        system.fetch_add(counts, LATE, 1)
+    if system.fetch_or(launch, NUMBERS, bit) & bit or number > HELPERS:
+        system.fetch_add(counts, TWICE, 1)
     if number > 0:
-        system.add(said + 8 * HELPED, 1)
-    while system.add(launch + 8 * NEXT, 1) < word(launch, TASKS):
-        if system.load(launch + 8 * ALIVE) != 1:
-            system.add(said + 8 * LATE, 1)
-        dawdle(launch)
-        system.add(launch + 8 * DONE, 1)
+        system.fetch_add(counts, HELPED, 1)
+    while system.fetch_add(launch, NEXT, 1) < word(launch, TASKS):
+        if system.load(launch, ALIVE) != 1:
+            system.fetch_add(counts, LATE, 1)
+        dawdle(launch, DONE)
+        system.fetch_add(launch, DONE, 1)
 
 
 body_address = system.c_address(body)
 lead_at = system.call_at(4)
 
 
-def hammer(team, memory, said, launches):
+def hammer(team, memory, counts, launches):
     """Publish so many launches, one after the other."""
     lead = word(team, ENTRY)
     for i in range(launches):
@@ -80,12 +84,12 @@ def hammer(team, memory, said, launches):
         set_word(launch, TASKS, tasks)
         set_word(launch, DONE, 0)
         set_word(launch, NUMBERS, 0)
-        set_word(launch, WORDS - 1, said)
-        system.store(launch + 8 * ALIVE, 1)
-        lead_at(lead, team, body_address(), launch, WANTED)
-        system.store(launch + 8 * ALIVE, 0)
+        set_word(launch, COUNTS, counts)
+        system.store(launch, ALIVE, 1)
+        lead_at(lead, team, body_address(), launch, HELPERS + 1)
+        system.store(launch, ALIVE, 0)
         if word(launch, DONE) != tasks:
-            system.add(said + 8 * UNDONE, 1)
+            system.fetch_add(counts, UNDONE, 1)
 
 
 hammer_address = system.c_address(hammer)
@@ -93,23 +97,21 @@ hammer_address = system.c_address(hammer)
 
 def make_team() -> core.Team:
     """The process' team, compiled here."""
-    allocate, begin = (
-        numba.njit(signature)(function) for function, signature in team.EXPORTS.values()
-    )
-    made = core._made["team"] = core.Team(allocate, begin)
+    exports = (numba.njit(signature)(function) for function, signature in team.EXPORTS.values())
+    made = core._made["team"] = core.Team(*exports)
     return made
 
 
 class Strain:
     """Threads that publish so many launches in all."""
 
-    def __init__(self, hammer, made: core.Team, launches: int, n_threads: int) -> None:
-        self._said = np.zeros((n_threads, 4), np.int64)
+    def __init__(self, publish, made: core.Team, launches: int, n_threads: int) -> None:
+        self._said = np.zeros((n_threads, len(SAID)), np.int64)
         self._memory = np.zeros((n_threads, LAUNCHES_KEPT * WORDS), np.int64)
         places = zip(self._memory, self._said, strict=True)
         self.threads = [
             threading.Thread(
-                target=hammer,
+                target=publish,
                 args=(made.address, memory.ctypes.data, said.ctypes.data, launches // n_threads),
             )
             for memory, said in places
@@ -124,14 +126,14 @@ class Strain:
         return dict(zip(SAID, self._said.sum(axis=0).tolist(), strict=True))
 
 
-def fork(hammer, made: core.Team, launches: int) -> None:
+def fork(publish, made: core.Team, launches: int) -> None:
     """A child that begins with no helpers, starts its own, and finds nothing wrong."""
     child = os.fork()
     if child == 0:
         status = 1
         try:
             assert made.helpers == 0
-            said = Strain(hammer, made, launches, 2).said()
+            said = Strain(publish, made, launches, 2).said()
             assert made.helpers == HELPERS and not any(map(said.get, WRONG)), said
             status = 0
         finally:
@@ -153,17 +155,17 @@ def main() -> None:
     if not options.prompt:
         surround(dawdle, dawdle)
         team.SPIN = 2000
-    team.MOST_HELPERS = HELPERS
+    team._places, team.MOST_HELPERS = all_helpers, HELPERS
 
     @numba.njit("int64()")
     def address():
         return hammer_address()
 
     made = make_team()
-    hammer = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4)(address())
-    strain, forks = Strain(hammer, made, options.launches, options.threads), 0
+    publish = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4)(address())
+    strain, forks = Strain(publish, made, options.launches, options.threads), 0
     while forks < options.forks and any(each.is_alive() for each in strain.threads):
-        fork(hammer, made, 200)
+        fork(publish, made, 200)
         forks += 1
     said = strain.said()
     done = f"{options.launches} launches, {forks} forks, helped {said['helped']} times"

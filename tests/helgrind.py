@@ -40,11 +40,11 @@ def build(folder: Path, mute: bool) -> None:
         request(UNTRACKED, memory, 8 * TEAM_WORDS)
         return clear(memory, value, size)
 
-    def send(address):
-        request(SEND, address, 0)
+    def send(address, index):
+        request(SEND, address + 8 * index, 0)
 
-    def receive(address):
-        request(RECEIVE, address, 0)
+    def receive(address, index):
+        request(RECEIVE, address + 8 * index, 0)
 
     team._memset = register_jitable(clear_unseen)
     if not mute:
@@ -56,12 +56,11 @@ def build(folder: Path, mute: bool) -> None:
 def client_request():
     """The intrinsic ``(number, address, size)`` that asks something of valgrind, which sees it in
     instructions that change nothing."""
-    from llvmlite import ir
     from numba import types
     from numba.core import cgutils
     from numba.extending import intrinsic
 
-    from aotconv._kernels.simd import WORD
+    from aotconv._kernels.simd import WORD, ir
 
     @intrinsic
     def request(typingctx, number, address, size):

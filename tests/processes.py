@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import aotconv
+from aotconv._plan.team import HELPER
 
 TESTS = Path(__file__).parent
 PACKAGE = Path(aotconv.__file__).parents[1]  # the folder that has what is tested
@@ -50,6 +51,18 @@ def output_of(code: str, **options) -> str:
     assert result.returncode == 0, f"exit status {result.returncode}\n{result.stderr}"
     return result.stdout.strip()
 
+
+# For a process of several threads: the numbers of its helpers, and of its other threads.
+THREADS = f"""
+def helpers():
+    return [each for each in _threads() if _is_helper(each)]
+def others():
+    return [each for each in _threads() if not _is_helper(each)]
+def _threads():
+    return map(int, os.listdir("/proc/self/task"))
+def _is_helper(thread):
+    return open(f"/proc/self/task/{{thread}}/comm").read().strip() == {HELPER!r}
+"""
 
 # To begin a process with that may hang: it ends with all threads' stacks, and so do its forks.
 # (faulthandler's own timer waits, in a fork, for a thread that is not there.)

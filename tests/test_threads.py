@@ -12,11 +12,12 @@ from ctypes.util import find_library
 import numpy as np
 import pytest
 from conftest import AOT_LEVELS
-from processes import WATCHED, output_of
+from processes import THREADS, WATCHED, output_of
 
 import aotconv
 from aotconv._core import granted, team, threads
 from aotconv._plan.registry import BASELINE_MODULE
+from aotconv._plan.team import MOST_HELPERS, places
 from aotconv._tools.problem import FUNCTIONS
 
 RNG = np.random.default_rng(0)
@@ -275,8 +276,9 @@ def test_the_default_honours_omp_num_threads_affinity_and_set_num_threads():
     len(getattr(os, "sched_getaffinity", lambda _: ())(0)) < 2,
     reason="needs two CPUs to choose from",
 )
+@pytest.mark.parametrize("asked", [True, False], ids=["asked for the number", "never asked"])
 @pytest.mark.parametrize("helped", [True, False], ids=["beside helpers", "without helpers"])
-def test_cpus_that_are_taken_from_the_process_count_and_those_of_a_thread_do_not(helped):
+def test_cpus_that_are_taken_from_the_process_count_and_those_of_a_thread_do_not(helped, asked):
     code = f"""
 import os, threading, time
 import numpy as np, aotconv
@@ -289,9 +291,7 @@ def confine(threads, cpus):
         os.sched_setaffinity(each, cpus)
 def compute(threads):
     aotconv.conv2d(np.ones((1, 50, 50, 8)), np.ones((3, 3, 8, 8)), threads=threads)
-def others():
-    return [int(each) for each in os.listdir("/proc/self/task")
-        if open(f"/proc/self/task/{{each}}/comm").read().strip() != "aotconv-helper"]
+{THREADS}
 compute({2 if helped else 1})
 stay = threading.Event()
 threading.Thread(target=stay.wait).start()
@@ -299,19 +299,20 @@ said = [aotconv.get_num_threads() == len(cpus)]
 confine([0], few)  # as OpenMP's runtimes do where they are told to bind threads
 said += [aotconv.get_num_threads() == len(cpus)]
 confine(others(), few)
-said += [aotconv.get_num_threads() == 1]
+if {asked}:
+    said += [aotconv.get_num_threads() == 1]
 until, confined = time.monotonic() + 10, False
 while not confined and time.monotonic() < until:
     compute(2)  # a helper hears of it when it next looks for a job
-    helpers = set(map(int, os.listdir("/proc/self/task"))) - set(others())
-    confined = [os.sched_getaffinity(each) for each in helpers] == [few]
+    confined = [os.sched_getaffinity(each) for each in helpers()] == [few]
 said += [confined]
 confine(others(), cpus)
 said += [aotconv.get_num_threads() == len(cpus)]
 stay.set()
 print(*said)
 """
-    assert output_of(code, OMP_NUM_THREADS=None) == "True True True True True"
+    said = output_of(code, OMP_NUM_THREADS=None).split()
+    assert said == ["True"] * (4 + asked)
 
 
 @pytest.mark.parametrize("variable", ["OMP_PLACES", "OMP_PROC_BIND", "GOMP_CPU_AFFINITY"])
@@ -319,9 +320,7 @@ def test_a_thread_that_openmp_binds_sees_all_cpus_of_the_process(variable):
     if find_library("gomp") is None:
         pytest.skip("needs an OpenMP runtime that binds threads")
     first = min(os.sched_getaffinity(0))
-    value = {"OMP_PLACES": "cores", "OMP_PROC_BIND": "true", "GOMP_CPU_AFFINITY": str(first)}[
-        variable
-    ]
+    values = {"OMP_PLACES": "cores", "OMP_PROC_BIND": "true", "GOMP_CPU_AFFINITY": str(first)}
     code = f"""
 import ctypes, os, aotconv
 before = aotconv.get_num_threads()
@@ -329,7 +328,9 @@ runtime = ctypes.CDLL({find_library("gomp")!r})
 runtime.GOMP_parallel(ctypes.CDLL(None).getpid, None, 1, 0)
 print(len(os.sched_getaffinity(0)), before, aotconv.get_num_threads())
 """
-    bound, before, after = output_of(code, OMP_NUM_THREADS=None, **{variable: value}).split()
+    bound, before, after = output_of(
+        code, OMP_NUM_THREADS=None, **{variable: values[variable]}
+    ).split()
     assert bound == "1" and before == after == str(len(os.sched_getaffinity(0)))
 
 
@@ -381,6 +382,22 @@ print(limited())
 def test_threadpoolctl_sees_and_limits_the_default(first, then):
     code = WATCHED_BY_THREADPOOLCTL.format(first=first, then=then)
     assert output_of(code, OMP_NUM_THREADS="3").split() == ["3", "7", "3"]
+
+
+def test_an_old_threadpoolctl_is_left_alone():
+    code = """
+import sys, types
+import numpy as np
+sys.modules["threadpoolctl"] = old = types.ModuleType("threadpoolctl")
+old.LibController = object
+import aotconv
+assert (aotconv.conv2d(np.ones((1, 9, 9, 1)), np.ones((3, 3, 1, 1)), threads=2) == 9).all()
+try:
+    aotconv.register_threadpoolctl()
+except ImportError:
+    print("refused")
+"""
+    assert output_of(code) == "refused"
 
 
 @pytest.fixture
@@ -499,22 +516,22 @@ def test_no_more_threads_start_than_are_asked_for(asked, expected, environment):
     assert output_of(STARTED.format(threads=asked), **environment) == expected
 
 
-@pytest.mark.parametrize("environment", [
-    {"OMP_DYNAMIC": "true"},
-    {"OMP_NUM_THREADS": "2,1"},
-    {"OMP_PROC_BIND": "true"},
-    {"OMP_PLACES": "threads", "OMP_PROC_BIND": "spread"},
-    {"OMP_WAIT_POLICY": "active"},
-    {"OMP_WAIT_POLICY": "passive"},
-    {"OMP_MAX_ACTIVE_LEVELS": "0"},
-    {"OMP_SCHEDULE": "dynamic,4"},
-    {"OMP_NUM_THREADS": "many"},
-    {"OMP_STACKSIZE": "16k"},
-    {"OMP_STACKSIZE": "256k", "GOMP_SPINCOUNT": "0"},
-])  # fmt: skip
-def test_whatever_openmp_is_told_results_are_right(environment):
-    code = f"{WATCHED}{EVERY_FAMILY}\nassert compute(2) and compute(3)\nprint('done')"
-    assert output_of(code, **environment) == "done"
+@pytest.mark.parametrize(
+    ("environment", "threads"),
+    [
+        ({"OMP_NUM_THREADS": "2,1"}, "2"),
+        ({"OMP_NUM_THREADS": " 3 "}, "3"),
+        ({"OMP_NUM_THREADS": "many"}, ""),
+        ({"OMP_NUM_THREADS": "-1"}, ""),
+        ({"OMP_NUM_THREADS": "4", "OMP_THREAD_LIMIT": "2"}, "2"),
+        ({"OMP_PLACES": "threads", "OMP_PROC_BIND": "spread"}, ""),
+    ],
+)
+def test_what_openmp_is_told_says_how_many_threads_compute_or_nothing(environment, threads):
+    code = f"{WATCHED}{EVERY_FAMILY}\nassert compute(None) and compute(3)"
+    code += "\nprint(aotconv.get_num_threads())"
+    expected = threads or str(len(os.sched_getaffinity(0)))
+    assert output_of(code, **{"OMP_NUM_THREADS": None, **environment}) == expected
 
 
 # Whether all families compute the bits that one thread gets.
@@ -607,6 +624,38 @@ def test_callers_at_once_have_a_share_each(eight, monkeypatch):
         assert threads._callers == set(range(others))
 
 
+def test_a_call_within_a_call_of_the_same_thread_is_no_other_caller(eight):
+    seen = []
+    threads.share(lambda _: seen.append(eight(1e9, 0)) or seen.append(len(threads._callers)), 1e9)
+    assert seen == [8, 1] and not threads._callers
+
+
+def test_a_child_that_a_handler_forked_computes_on(eight):
+    threads.share(lambda _: threads._callers.clear() or eight(1e9, 0), 1e9)
+    assert threads._worth(1e9) == 8
+
+
+@pytest.mark.parametrize(
+    ("threads_of_call", "callers", "limit", "helpers"),
+    [
+        (8, 1, 8, 7),
+        (4, 2, 8, 3),  # which share already
+        (2, 4, 8, 1),
+        (1, 8, 8, 0),
+        (8, 2, 8, 3),  # which asked for all
+        (8, 16, 8, -1),
+        (2, 2, 64, 1),  # which asked for few
+        (4, 1, 2, 3),  # who asked for more than there is by default
+        (4, 2, 2, 1),
+        (10**6, 1, 2, MOST_HELPERS),
+    ],
+)
+def test_callers_share_helpers_and_no_share_is_shared_again(
+    threads_of_call, callers, limit, helpers
+):
+    assert places(threads_of_call, callers, limit) == helpers
+
+
 def test_small_calls_ask_for_no_thread(monkeypatch):
     monkeypatch.setattr(threads, "share", None)
     assert (aotconv.conv2d(np.ones((1, 5, 5, 1), "f4"), np.ones((3, 3, 1, 1), "f4")) == 9).all()
@@ -624,6 +673,7 @@ def test_where_no_team_can_be_had_calls_run_on_one_thread(monkeypatch):
 def test_absurdly_many_threads_are_not_started(n):
     images, filters = np.ones((4, 40, 40, 8), "f4"), np.ones((3, 3, 8, 8), "f4")
     assert (aotconv.conv2d(images, filters, threads=n) == 72).all()
+    assert team.helpers() < threads.THREADS_PER_CPU * os.cpu_count()
 
 
 @needs_proc

@@ -1,4 +1,5 @@
-"""Functions that any CPU can run: of the module that was compiled ahead of time, else by numba."""
+"""Functions that any CPU can run: of the module that was compiled ahead of time, else compiled by
+numba; and whether numba may compile."""
 
 from __future__ import annotations
 
@@ -13,13 +14,9 @@ from .._plan.registry import BASELINE_MODULE
 from .._plan.select import ABI
 
 
-def has_numba() -> bool:
-    return importlib.util.find_spec("numba") is not None
-
-
 def numba_fault() -> str:
     """Why numba cannot compile here; empty where it may."""
-    if not has_numba():
+    if importlib.util.find_spec("numba") is None:
         return 'numba is not installed: pip install "aotconv[jit]"'
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
         return "NUMBA_DISABLE_JIT keeps numba from compiling"

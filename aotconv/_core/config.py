@@ -22,12 +22,11 @@ def show_config() -> None:
     >>> aotconv.show_config()  # doctest: +ELLIPSIS
     aotconv ...
     """
-    helpers = team.helpers()
     print(f"aotconv {__version__}")
     print(f"  Python  {platform.python_version()} ({sys.platform}, {platform.machine()})")
     print(f"  NumPy   {np.__version__}")
     print(f"  threads {threads.get_num_threads()}")
-    print(f"  helpers {helpers} started")
+    print(f"  helpers {team.helpers()} started")
     print("  implementations, fastest first:")
     for each in implementations():
         state = "active" if each == active() else "available" if each.available else each.reason

@@ -43,30 +43,28 @@ class Cpus:
     """The CPUs that this process may run on.
 
     Noted at first.  Later a thread's own may be fewer, because a runtime bound it; what all threads
-    share was done to the process.
+    share was done to the process.  Where a variable tells runtimes to bind threads, they may have
+    done so before: then any thread's count, when they are first asked for, and from then on.
     """
 
     def __init__(self) -> None:
         self._knows = hasattr(os, "sched_getaffinity")
-        self._binding = any(name in os.environ for name in _BINDING)
-        if self._knows:
-            self._noted = os.sched_getaffinity(0)
-            if self._binding:
-                self._noted = self._noted.union(*_masks())
-        else:
-            self._noted = set(range(os.cpu_count() or 1))
+        self._noted = os.sched_getaffinity(0) if self._knows else set(range(os.cpu_count() or 1))
+        self._bound = self._knows and any(name in os.environ for name in _BINDING)
         self._looked: tuple[set[int], float] = set(), 0.0
 
     def now(self) -> set[int]:
         """Those of now."""
-        if not self._knows or self._binding:
+        if self._bound:
+            self._noted, self._bound, self._knows = self._noted.union(*_masks()), False, False
+        if not self._knows:
             return self._noted
         mine = os.sched_getaffinity(0)
         if mine != self._noted:
-            time_of_mask = time.monotonic()
+            now = time.monotonic()
             mask, looked = self._looked
-            if mask != mine or time_of_mask - looked > _LOOK_AGAIN:
-                self._looked = mine, time_of_mask
+            if mask != mine or now - looked > _LOOK_AGAIN:
+                self._looked = mine, now
                 if all(each == mine for each in _masks()):
                     self._noted = mine
         return self._noted

@@ -120,14 +120,14 @@ def call_of(rung: Rung, jobs: Sequence[Job], threads: int) -> Call:
     memory = _table(told)
     address, run = memory.ctypes.data, rung.run()
     register_if_loaded()
-    n_threads, helpers = team_of(min(threads, told[1]))
+    n_threads, team = team_of(min(threads, told[1]))
     size = n_threads * (SCRATCH_BYTES + told[2])
 
     def call(images, out, residual) -> None:
         more = out if residual is None else residual
         # Kept by name: what runs between here and the kernel may be a call with a larger one.
         _memory, place = _staging(size)
-        run(address, id(images), id(out), id(more), place, n_threads, helpers)
+        run(address, id(images), id(out), id(more), place, n_threads, team)
 
     call.memory = memory, jobs  # type: ignore[attr-defined]  # known by addresses alone
     return call

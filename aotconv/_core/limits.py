@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 
@@ -13,7 +14,8 @@ from .config import __version__
 def register_if_loaded() -> None:
     """`register_threadpoolctl`, where somebody has imported threadpoolctl."""
     if "threadpoolctl" in sys.modules:
-        register_threadpoolctl()
+        with contextlib.suppress(ImportError):  # it is older than 3.2
+            register_threadpoolctl()
 
 
 @functools.cache
@@ -28,10 +30,10 @@ def register_threadpoolctl() -> None:
     ImportError
         Where threadpoolctl, of version 3.2 or newer, is not installed.
     """
-    import threadpoolctl
+    from threadpoolctl import LibController, register
 
-    class Team(threadpoolctl.LibController):
-        """The team of helpers, known by the module that has its code."""
+    class CallThreads(LibController):
+        """Threads of a call, known by the module that has the team's code."""
 
         user_api = internal_api = "aotconv"
         filename_prefixes = (BASELINE_MODULE,)
@@ -46,7 +48,7 @@ def register_threadpoolctl() -> None:
         def get_version(self) -> str:
             return __version__
 
-    threadpoolctl.register(Team)
+    register(CallThreads)
 
 
 register_if_loaded()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-import functools
 import os
 from collections.abc import Callable
 
-from .._plan.team import CONFINED, FUNCTIONS, MASK, MASK_WORDS, STARTED, TEAM_WORDS
+from .._plan.team import FUNCTIONS, MASK_WORDS, STARTED, TEAM_WORDS
 from .baseline import exported
 from .granted import cpus
 
@@ -15,37 +14,46 @@ from .granted import cpus
 class Team:
     """A team's memory, which is never freed.
 
+    Parameters
+    ----------
+    allocate, begin, confine : callable
+        As the baseline module exports them.
+
     Attributes
     ----------
     address : int
         What compiled code knows it by.
     """
 
-    def __init__(self, allocate: Callable[[], int], begin: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        allocate: Callable[[], int],
+        begin: Callable[[int, int, int], None],
+        confine: Callable[[int, int, int], None],
+    ) -> None:
         library = ctypes.CDLL(None)
         pointers = (ctypes.cast(library[name], ctypes.c_void_p) for name in FUNCTIONS)
-        functions = [each.value for each in pointers]
-        self.address = address = allocate()
-        self._begin = functools.partial(begin, address, *functions)
-        self._words = (ctypes.c_int64 * TEAM_WORDS).from_address(address)
-        self._cpus: set[int] = set()
+        self._functions = [each.value or 0 for each in pointers]
+        self._begin, self._confine = begin, confine
+        self.address = allocate()
+        self._words = (ctypes.c_int64 * TEAM_WORDS).from_address(self.address)
         self.begin()
 
     def begin(self) -> None:
         """Be without helpers."""
-        self._begin()
-        self._cpus = set()
-        self.confine(cpus())
+        self._begin(self.address, *self._functions)
+        self._told: tuple[set[int], int] | None = None
+        self.confine(cpus(), 1)
 
-    def confine(self, cpus: set[int]) -> None:
-        """Let helpers run on these CPUs."""
-        if cpus == self._cpus:
-            return
-        self._cpus = cpus
-        bits = sum(1 << cpu for cpu in cpus)
-        for i in range(MASK_WORDS):
-            self._words[MASK + i] = ctypes.c_int64(bits >> 64 * i).value
-        self._words[CONFINED] += 1
+    def confine(self, cpus: set[int], limit: int) -> None:
+        """Let helpers run on these CPUs, as far as there is a bit for each, and callers have so
+        many threads together."""
+        if (cpus, limit) != self._told:
+            bits = sum(1 << cpu for cpu in cpus)
+            words = (ctypes.c_int64(bits >> 64 * i).value for i in range(MASK_WORDS))
+            mask = (ctypes.c_int64 * MASK_WORDS)(*words)
+            self._confine(self.address, ctypes.addressof(mask), limit)
+            self._told = cpus, limit
 
     @property
     def helpers(self) -> int:
@@ -57,13 +65,17 @@ _made: dict[str, Team] = {}
 
 
 def team() -> Team | None:
-    """The team; None where none can be had: without the baseline module and numba, on Windows."""
+    """The team; None where none can be had: without the baseline module and numba, or pthreads."""
     made = _made.get("team")
     if made is None:
-        allocate, begin = exported("allocate"), exported("begin")
-        if allocate is None or begin is None:
+        allocate, begin, confine = map(exported, ("allocate", "begin", "confine"))
+        if allocate is None or begin is None or confine is None:
             return None
-        made = _made.setdefault("team", Team(allocate, begin))  # another thread's, if it was first
+        try:
+            made = Team(allocate, begin, confine)
+        except (AttributeError, OSError):  # Python was loaded into a program without pthreads
+            return None
+        made = _made.setdefault("team", made)  # another thread's, if that was first
     return made
 
 
@@ -78,10 +90,10 @@ def helpers() -> int:
     return sum(made.helpers for made in _made.values())
 
 
-def confine(cpus: set[int]) -> None:
-    """Let helpers of a team that was made run on these CPUs."""
+def confine(cpus: set[int], limit: int) -> None:
+    """Let helpers of a team that was made run on these CPUs, and callers have so many threads."""
     for made in _made.values():
-        made.confine(cpus)
+        made.confine(cpus, limit)
 
 
 def _begin_again() -> None:

@@ -15,10 +15,10 @@ from .check import integer
 from .granted import cpus, quota
 from .team import confine
 
-# Work that is worth a thread, where helpers are awake since calls follow each other, and where they
-# sleep: to wake one takes 10 microseconds of the caller's, and some 50 more until it works.
-MICROSECONDS_AWAKE, MICROSECONDS_ASLEEP = 50, 100
-WORTH_SHARING = 2 * MICROSECONDS_AWAKE
+# Work that is worth a thread: of calls that follow each other, so that helpers may still be awake
+# (SPIN of `_kernels/team.py`) and what they read is in their caches; and of a call by itself.
+MICROSECONDS_FOLLOWING, MICROSECONDS_ALONE = 50, 100
+WORTH_SHARING = 2 * MICROSECONDS_FOLLOWING
 # Calls follow each other where they begin within so many times what one takes.
 FOLLOWING = 4
 ASK_AGAIN = 10_000_000  # nanoseconds after which a call asks the system again for its CPUs
@@ -28,7 +28,7 @@ THREADS_PER_CPU = 4  # of one call at most: more gain nothing
 _default: int | None = None  # set_num_threads
 _allowed: int | None = None  # limit
 _last = 0  # when a call last asked, in nanoseconds
-_callers: set[int] = set()  # Python threads that are in `share`
+_callers: set[int] = set()  # Python threads that are in `share`, by their identifiers
 _known, _known_until = 1, 0  # what `get_num_threads` said, and for how long it is not asked again
 
 
@@ -53,18 +53,16 @@ def _unlimited() -> int:
     """Threads that a call may use by default, but for `limit`."""
     if _default is not None:
         return _default
-    available = cpus()
-    confine(available)
-    threads = _told("OMP_NUM_THREADS") or max(1, math.ceil(min(len(available), quota())))
+    threads = _told("OMP_NUM_THREADS") or max(1, math.ceil(min(len(cpus()), quota())))
     return min(threads, _told("OMP_THREAD_LIMIT") or threads)
 
 
 def get_num_threads() -> int:
     """Threads that a call may use by default.
 
-    What `set_num_threads` set, else OMP_NUM_THREADS, else as many as this process may keep CPUs
+    What `set_num_threads` set; else OMP_NUM_THREADS, else as many as this process may keep CPUs
     busy: those that it may run on, and no more than the time that a container's quota (cgroup)
-    grants.  Never more than OMP_THREAD_LIMIT and threadpoolctl allow.
+    grants; of these no more than OMP_THREAD_LIMIT.  Never more than threadpoolctl allows.
 
     Returns
     -------
@@ -83,20 +81,25 @@ def set_num_threads(threads: int | None) -> None:
         At least 1; None goes back to what the system and OMP_NUM_THREADS say.
     """
     global _default, _known_until
-    _known_until = 0
     _default = None if threads is None else integer("threads", threads, 1)
+    _known_until = 0
 
 
 def limit(threads: int) -> None:
-    """Let `get_num_threads` give no more, until another limit is set; what it would give without
-    one is none."""
+    """Let `get_num_threads` give no more, until another limit is set.
+
+    One that is no lower than what it gives anyway is none: threadpoolctl lifts a limit by setting
+    the number that it found.
+    """
     global _allowed, _known_until
-    _known_until = 0
     _allowed = max(1, threads) if threads < _unlimited() else None
+    _known_until = 0
 
 
 def at_most(requested: int) -> int:
     """As many threads as were asked for, but no more than are of any use."""
+    if requested > 1:
+        _available(time.perf_counter_ns())
     return min(requested, _most())
 
 
@@ -110,24 +113,32 @@ def share(compute: Callable[..., None], microseconds: float, *arrays: np.ndarray
         What it takes on one thread, roughly; WORTH_SHARING or more.
     """
     caller = threading.get_ident()
-    _callers.add(caller)
+    within = caller in _callers  # a signal's handler computes, too
     try:
+        _callers.add(caller)
         compute(*arrays, _worth(microseconds))
     finally:
-        _callers.discard(caller)
+        if not within:
+            _callers.discard(caller)
 
 
 def _worth(microseconds: float) -> int:
     """How many threads a call is worth now, at most this caller's share of them."""
-    global _last, _known, _known_until
+    global _last
     now = time.perf_counter_ns()
     follows, _last = now - _last < FOLLOWING * 1000 * microseconds, now
-    worth = int(microseconds / (MICROSECONDS_AWAKE if follows else MICROSECONDS_ASLEEP))
-    if worth < 2:
-        return 1
+    worth = int(microseconds / (MICROSECONDS_FOLLOWING if follows else MICROSECONDS_ALONE))
+    # A handler that forks leaves its child without callers.
+    return 1 if worth < 2 else max(1, min(worth, _available(now) // max(1, len(_callers))))
+
+
+def _available(now: int) -> int:
+    """`get_num_threads`, as it was at most ASK_AGAIN ago; then helpers heard of its CPUs."""
+    global _known, _known_until
     if now >= _known_until:
         _known, _known_until = min(get_num_threads(), _most()), now + ASK_AGAIN
-    return max(1, min(worth, _known // len(_callers)))
+        confine(cpus(), _known)
+    return _known
 
 
 if hasattr(os, "register_at_fork"):

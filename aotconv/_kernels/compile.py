@@ -57,8 +57,9 @@ def jit_run():
 
 
 def jit_export(name: str):
-    """A function of the baseline module, compiled for this machine by numba."""
-    return _jit(*EXPORTS[name])
+    """A function of the baseline module, compiled for this machine by numba; None where it has none
+    of that name."""
+    return _jit(*EXPORTS[name]) if name in EXPORTS else None
 
 
 _compiled: list[Any] = []  # tasks are known by their addresses alone

@@ -73,8 +73,8 @@ def _word(builder, table, index):
 
 
 def _job_of(builder, jobs, count, task):
-    """The address of the words of the job that a task belongs to: the first whose `end` is behind
-    it."""
+    """The address of the words of the job that a task belongs to: the last whose `first` is not
+    behind it."""
     low, high = cgutils.alloca_once_value(builder, WORD(0)), cgutils.alloca_once(builder, WORD)
     builder.store(count, high)
     step, look, after = (builder.append_basic_block(name) for name in ("step", "look", "after"))

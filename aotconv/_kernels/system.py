@@ -1,15 +1,17 @@
 """What a team needs of the machine and of the C library: atomic words, threads, time, sleep.
 
-Addresses are int64, in bytes; a word is the int64 at one.  All that is atomic is sequentially
-consistent.
+Words are known by an address in bytes and an index, as `runtime.word` knows them.  All that is
+atomic is sequentially consistent.
 """
 
 from __future__ import annotations
 
+import errno
 import inspect
 import platform
 import signal
 import sys
+import time
 
 from llvmlite import ir
 from numba import types
@@ -17,7 +19,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .._plan.team import CONDITION, LOCK
-from .runtime import compile_into_library, parameter, subroutine, with_parameters
+from .runtime import compile_into_library, parameter, subroutine, with_parameters, word
 from .simd import WORD
 
 INT = ir.IntType(32)
@@ -29,13 +31,19 @@ _NUMBERS = {"x86_64": (202, 186), "aarch64": (98, 178)}
 FUTEX, GETTID = _NUMBERS.get(platform.machine(), (0, 0)) if LINUX else (0, 0)
 WAIT, WAKE = 128, 129  # FUTEX_WAIT_PRIVATE, FUTEX_WAKE_PRIVATE
 SET_NAME = 15  # PR_SET_NAME
-MONOTONIC = 1 if LINUX else 6  # CLOCK_MONOTONIC
-DETACHED = 1 if LINUX else 2  # PTHREAD_CREATE_DETACHED
+MONOTONIC = int(getattr(time, "CLOCK_MONOTONIC", 0))
+DETACHED = 2 if sys.platform == "darwin" else 1  # PTHREAD_CREATE_DETACHED
+INVALID = errno.EINVAL
 SET_MASK = int(getattr(signal, "SIG_SETMASK", 0))
-# Of what a thread does itself: blocked, they would end the process without a word.
+# Of what a thread does itself.  Were they blocked, no handler would run, not even faulthandler's.
 FAULTS = tuple(
     int(getattr(signal, name, 0)) for name in ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP")
 )
+# Words that hold the largest of the C library's own types: glibc's sigset_t has 128 bytes,
+# pthread_attr_t, mutexes and condition variables 64 and less.
+OPAQUE_WORDS = 16
+# Tells the CPU that a thread spins.  AArch64's `yield` does nothing on most CPUs.
+_PAUSE = {"x86_64": "pause", "aarch64": "isb", "arm64": "isb"}.get(platform.machine(), "")
 
 # Results and parameters of functions of the C library; pointers are words.
 _C = {
@@ -56,18 +64,21 @@ _C = {
     "sched_setaffinity": (INT, INT, WORD, WORD),
     "sigdelset": (INT, WORD, INT),
     "sigfillset": (INT, WORD),
+    # The thread's own mask on Linux and macOS.  pthread_sigmask's version is glibc 2.32.
     "sigprocmask": (INT, INT, WORD, WORD),
     "syscall": (WORD, WORD, WORD, WORD, WORD, WORD),
 }
+_VARIADIC = ("prctl", "syscall")
 
 
 def c_library(name: str):
     """The C library's function of that name, of int64 values."""
     result, *kinds = _C[name]
+    fixed = kinds[:1] if name in _VARIADIC else kinds
 
     def definition(typingctx, *args):
         def emit(context, builder, sig, args):
-            function_type = ir.FunctionType(result, kinds, var_arg=name == "syscall")
+            function_type = ir.FunctionType(result, fixed, var_arg=name in _VARIADIC)
             function = cgutils.get_or_insert_function(builder.module, function_type, name)
             pairs = zip(args, kinds, strict=True)
             args = [arg if kind == WORD else builder.trunc(arg, kind) for arg, kind in pairs]
@@ -76,11 +87,12 @@ def c_library(name: str):
 
         return types.int64(*[types.int64] * len(kinds)), emit
 
-    return with_parameters(definition, map(parameter, [f"argument_{i}" for i in range(len(kinds))]))
+    return with_parameters(definition, [parameter(f"argument_{i}") for i in range(len(kinds))])
 
 
 def c_address(function):
-    """The intrinsic that gives the address of a function of int64 values as C calls it."""
+    """The intrinsic that gives the address of a function as C calls it: ``int64 function(int64,
+    ..)``, which gives 0."""
 
     @intrinsic
     def address(typingctx):
@@ -104,7 +116,7 @@ def c_address(function):
 
 def call_at(n: int):
     """The intrinsic ``(address, *words)`` that calls a C function of so many words, which gives an
-    int."""
+    int, or an int64 whose low half says it all."""
 
     def definition(typingctx, *args):
         def emit(context, builder, sig, args):
@@ -118,67 +130,66 @@ def call_at(n: int):
     return with_parameters(definition, map(parameter, names))
 
 
-def _at(builder, address):
-    return builder.inttoptr(address, POINTER)
+def _place(builder, address, index):
+    return builder.gep(builder.inttoptr(address, POINTER), [index])
 
 
 @intrinsic
-def load(typingctx, address):
-    """The word, atomically."""
+def load(typingctx, address, index):
+    """The word."""
 
     def emit(context, builder, sig, args):
-        return builder.load_atomic(_at(builder, args[0]), "seq_cst", 8)
+        return builder.load_atomic(_place(builder, *args), "seq_cst", 8)
 
-    return types.int64(types.int64), emit
+    return types.int64(types.int64, types.int64), emit
 
 
 @intrinsic
-def store(typingctx, address, value):
-    """Store the word, atomically."""
+def store(typingctx, address, index, value):
+    """Store a word."""
 
     def emit(context, builder, sig, args):
-        builder.store_atomic(args[1], _at(builder, args[0]), "seq_cst", 8)
+        builder.store_atomic(args[2], _place(builder, *args[:2]), "seq_cst", 8)
         return context.get_dummy_value()
 
-    return types.none(types.int64, types.int64), emit
+    return types.none(*[types.int64] * 3), emit
 
 
-def _update(operation: str):
+def _fetch_and_update(operation: str):
     @intrinsic
-    def update(typingctx, address, value):
+    def update(typingctx, address, index, value):
         def emit(context, builder, sig, args):
-            return builder.atomic_rmw(operation, _at(builder, args[0]), args[1], "seq_cst")
+            place = _place(builder, *args[:2])
+            return builder.atomic_rmw(operation, place, args[2], "seq_cst")
 
-        return types.int64(types.int64, types.int64), emit
+        return types.int64(*[types.int64] * 3), emit
 
     return update
 
 
 # Change a word, and give what it was.
-add, unite, intersect = map(_update, ("add", "or", "and"))
+fetch_add, fetch_or, fetch_and = map(_fetch_and_update, ("add", "or", "and"))
 
 
 @intrinsic
-def replace(typingctx, address, expected, value):
-    """Store the word if it is as expected; whether it was."""
+def compare_exchange(typingctx, address, index, expected, value):
+    """Store a word if it is as expected; whether it was."""
 
     def emit(context, builder, sig, args):
-        address, expected, value = args
-        place = _at(builder, address)
-        done = builder.cmpxchg(place, expected, value, "seq_cst", "seq_cst")
+        place = _place(builder, *args[:2])
+        done = builder.cmpxchg(place, *args[2:], "seq_cst", "seq_cst")
         return builder.extract_value(done, 1)
 
-    return types.boolean(types.int64, types.int64, types.int64), emit
+    return types.boolean(*[types.int64] * 4), emit
 
 
 @intrinsic
-def relax(typingctx):
-    """Tell the CPU that this thread spins."""
+def pause(typingctx):
+    """What a thread does between two looks at a word."""
 
     def emit(context, builder, sig, args):
-        pause = {"x86_64": "pause", "aarch64": "isb"}.get(platform.machine(), "")
         kind = ir.FunctionType(ir.VoidType(), [])
-        builder.call(ir.InlineAsm(kind, pause, "~{memory}", True), [])
+        builder.call(ir.InlineAsm(kind, _PAUSE, "~{memory}", True), [])
         return context.get_dummy_value()
 
     return types.none(), emit
@@ -198,55 +209,54 @@ def stack(words: int):
     return address
 
 
-_clock = stack(2)
-_clock_gettime = c_library("clock_gettime")
-
-
-@subroutine
-def nanoseconds():
-    """The monotonic clock."""
-    time = _clock()
-    _clock_gettime(MONOTONIC, time)
-    return load(time) * 1_000_000_000 + load(time + 8)
-
-
+_timespec, _clock_gettime = stack(2), c_library("clock_gettime")
 _syscall = c_library("syscall")
 _lock, _unlock = (c_library(f"pthread_mutex_{name}") for name in ("lock", "unlock"))
 _cond_wait, _broadcast = (c_library(f"pthread_cond_{name}") for name in ("wait", "broadcast"))
 
 
 @subroutine
-def thread_number():
+def nanoseconds():
+    """The monotonic clock."""
+    now = _timespec()
+    _clock_gettime(MONOTONIC, now)
+    return word(now, 0) * 1_000_000_000 + word(now, 1)
+
+
+@subroutine
+def thread_id():
     """Linux' number of this thread."""
     return _syscall(GETTID, 0, 0, 0, 0)
 
 
 @subroutine
-def _sleep_on_futex(team, word, value):
-    _syscall(FUTEX, word, WAIT, value, 0)
+def _sleep_on_futex(team, address, index, value):
+    # A futex is the low half of a word, on little-endian machines, as these are.
+    _syscall(FUTEX, address + 8 * index, WAIT, value, 0)
 
 
 @subroutine
-def _wake_futex(team, word, threads):
-    _syscall(FUTEX, word, WAKE, threads, 0)
+def _wake_futex(team, address, index):
+    _syscall(FUTEX, address + 8 * index, WAKE, 1, 0)
 
 
 @subroutine
-def _sleep_on_condition(team, word, value):
+def _sleep_on_condition(team, address, index, value):
     _lock(team + 8 * LOCK)
-    while load(word) == value:
+    while load(address, index) == value:
         _cond_wait(team + 8 * CONDITION, team + 8 * LOCK)
     _unlock(team + 8 * LOCK)
 
 
 @subroutine
-def _wake_condition(team, word, threads):
+def _wake_condition(team, address, index):
     _lock(team + 8 * LOCK)
-    _broadcast(team + 8 * CONDITION)
+    _broadcast(team + 8 * CONDITION)  # one condition serves all words
     _unlock(team + 8 * LOCK)
 
 
-# (sleep, wake): ``sleep(team, word, value)`` returns when `wake(team, word, threads)` was called
-# behind a change of the word, at once if it differs from `value`, and now and then without reason.
+# (sleep, wake): ``sleep(team, address, index, value)`` returns when `wake` was called behind a
+# change of the word, at once if it differs from `value`, and now and then spuriously.  Words are
+# below 2**31.
 ON_FUTEXES = _sleep_on_futex, _wake_futex
 ON_CONDITIONS = _sleep_on_condition, _wake_condition

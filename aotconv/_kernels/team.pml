@@ -1,13 +1,15 @@
 /* The protocol of team.py, for spin:
 
-       spin -run -DLAZY=0 team.pml        callers work, and find all tasks done when they return
-       spin -run -DLAZY=1 team.pml        callers take no task, so that a helper not woken is a deadlock
+       spin -DLAZY=0 -run team.pml        callers work, and find all tasks done when they return
+       spin -DLAZY=1 -run team.pml        callers take no task: a helper that nobody wakes is a deadlock
 
-   Callers publish launches one after the other, more callers than places for launches; helpers come and go.
-   Each atomic block is one atomic instruction, or a system call, of team.py.  Spinning is a choice
-   between what it waits for and going on.  Checked: a helper touches a launch only while its caller is
-   in `lead`, each thread of a launch has a number of its own, all tasks are done when a caller returns,
-   and everybody returns.
+   Callers publish launches one after the other; helpers come and go.  Each atomic block is one
+   atomic instruction, or a system call, of team.py.  Spinning is a choice between what it waits for
+   and going on.  Left out: who starts helpers, and that one thread wakes two at most.
+
+   Searched are all orders of steps, not endless loops.  In none a helper touches a launch whose
+   caller is not in `lead`, or two threads of a launch have one number; all tasks are done when a
+   caller returns, and all return.
 */
 #ifndef LAZY
 #define LAZY 0
@@ -18,7 +20,7 @@
 #ifndef HELPERS
 #define HELPERS 1
 #endif
-#define PLACES 1 /* for launches; who finds none works alone */
+#define SLOTS 1 /* for launches; who finds none works alone */
 #define ROUNDS 2
 #define TASKS 2
 
@@ -26,9 +28,10 @@ typedef Word { byte inside; byte places; bool sleeps };
 typedef Launch { bool taken; byte whose; Word state; bool waiting };
 typedef Call { bool here; byte tasks; byte working; byte numbers };
 
-Launch launches[PLACES];
+Launch launches[SLOTS];
 Call calls[CALLERS];
 byte bell;
+byte looking; /* helpers */
 mtype = { NO, SLEEPING, CALLED };
 mtype asleep[HELPERS] = NO;
 bool waiting[HELPERS]; /* in the system call */
@@ -53,19 +56,21 @@ inline body(who, number)
     od
 }
 
-inline wake_some()
+inline wake_some(room)
 {
+    missing = room - looking;
     h = 0;
     do
-    :: h < HELPERS ->
+    :: h < HELPERS && missing > 0 ->
         if
         :: atomic { asleep[h] == SLEEPING -> asleep[h] = CALLED }
             asleep[h] = NO;
-            waiting[h] = false
+            waiting[h] = false;
+            missing--
         :: asleep[h] != SLEEPING
         fi;
         h++
-    :: h == HELPERS -> break
+    :: h == HELPERS || missing <= 0 -> break
     od
 }
 
@@ -73,14 +78,14 @@ inline publish(me)
 {
     launch = 0;
     do
-    :: launch == PLACES -> break
-    :: launch < PLACES ->
+    :: launch == SLOTS -> break
+    :: launch < SLOTS ->
         if
         :: atomic { !launches[launch].taken -> launches[launch].taken = true } 
             launches[launch].whose = me;
             launches[launch].state.places = HELPERS;
             bell++;
-            wake_some();
+            wake_some(HELPERS);
             break
         :: launches[launch].taken -> launch++
         fi
@@ -117,6 +122,7 @@ inline close(me)
 proctype caller(byte me)
 {
     byte launch, inside, h, round;
+    short missing;
     do
     :: round == ROUNDS -> break
     :: round < ROUNDS ->
@@ -127,11 +133,11 @@ proctype caller(byte me)
         }
         publish(me);
         if
-        :: LAZY && launch < PLACES -> calls[me].tasks == 0
+        :: LAZY && launch < SLOTS -> calls[me].tasks == 0
         :: else -> body(me, 0)
         fi;
         if
-        :: launch < PLACES -> close(me)
+        :: launch < SLOTS -> close(me)
         :: else
         fi;
         atomic {
@@ -146,6 +152,7 @@ proctype caller(byte me)
 proctype helper(byte me)
 {
     byte heard, launch, who, h;
+    short missing;
     Word seen, was;
     mtype value;
 end:
@@ -154,12 +161,12 @@ end:
        /* help_one: any launch of which a place was seen */
        launch = 0;
        do
-       :: launch == PLACES -> break
-       :: launch < PLACES && launches[launch].state.places > 0 && !launches[launch].state.sleeps -> break
-       :: launch < PLACES && launches[launch].state.places == 0 -> launch++
+       :: launch == SLOTS -> break
+       :: launch < SLOTS && launches[launch].state.places > 0 && !launches[launch].state.sleeps -> break
+       :: launch < SLOTS && launches[launch].state.places == 0 -> launch++
        od;
        if
-       :: launch < PLACES ->
+       :: launch < SLOTS ->
             do
             :: atomic {
                 seen.inside = launches[launch].state.inside;
@@ -181,7 +188,7 @@ end:
                 fi
                }
                who = launches[launch].whose;
-               wake_some();
+               wake_some(seen.places - 1);
                body(who, seen.places);
                atomic {
                 was.inside = launches[launch].state.inside;
@@ -198,10 +205,12 @@ again:         skip
             od
        :: else ->
             /* wait */
+            looking++;
             if
-            :: bell != heard /* while it spun */
+            :: bell != heard -> looking-- /* while it spun */
             :: true ->
                 asleep[me] = SLEEPING;
+                looking--;
                 if
                 :: bell != heard ->
                     atomic {

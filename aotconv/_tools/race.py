@@ -108,14 +108,14 @@ def multiply_adds(dtype: str, n_threads: int) -> tuple[Call, float]:
     rung = ladder.rung(dtype)
     assert rung is not None  # `run` has asked
     row = next(r for r in ROWS if (r.family, r.dtype, r.level) == ("peak", dtype, rung.level))
-    team = threads.at_most(n_threads)
-    iterations, tasks = 1 << 16, 4 * team
+    n_threads = threads.at_most(n_threads)
+    iterations, tasks = 1 << 16, 4 * n_threads
     words = np.array(peak_words(iterations, tasks), np.int64)
     vectors = np.repeat(np.array([[1], [0.5], [1]], dtype), row.lanes, axis=1)
     out = np.empty((tasks, row.lanes), dtype)
     task = rung.task(row)
     assert task is not None
-    call = call_of(rung, [Job(task, words, vectors.ctypes.data, vectors)], team)
+    call = call_of(rung, [Job(task, words, vectors.ctypes.data, vectors)], n_threads)
     return lambda: call(vectors, out, None), 2.0 * iterations * tasks * row.pixels * row.lanes
 
 

@@ -1,0 +1,83 @@
+"""What a result is computed in, by its dtype: floats by kernels of their own or of wider floats,
+complex numbers as pairs of channels, integers by floats where that is exact.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from .._plan.elements import HALVES, PARTS_OF_COMPLEX
+from .pack import rows_at_a_time
+
+# Whole numbers below these are exact in sums, and made integers by `_kernels.simd.to_integers`.
+EXACT = {"float32": 2.0**24, "float64": 2.0**51}
+
+
+def native_name(dtype: np.dtype) -> str:
+    return dtype.newbyteorder("=").name
+
+
+class Reach:
+    """How large the sums of a layer of integers can be; looked at when it is first asked."""
+
+    def __init__(self, filters: np.ndarray, bias: np.ndarray | None) -> None:
+        self._filters, self._bias = filters, bias
+
+    def of(self, images: np.dtype, residual: np.dtype | None) -> float:
+        """No sum of images and residuals of these dtypes is larger."""
+        factor, term = self._weights
+        return _largest(images) * factor + term + (0.0 if residual is None else _largest(residual))
+
+    @functools.cached_property
+    def _weights(self) -> tuple[float, float]:
+        """The largest sum of a filter's absolute values, and the largest bias."""
+        n_filters = self._filters.shape[-1]
+        sums = np.zeros(n_filters)
+        if self._filters.size:
+            rows = self._filters.reshape(-1, n_filters)
+            for _, some in rows_at_a_time(rows):
+                sums += np.abs(some, dtype=np.float64).sum(0)
+        bias = np.zeros(1) if self._bias is None else np.abs(self._bias, dtype=np.float64)
+        return float(sums.max(initial=0)), float(bias.max(initial=0))
+
+
+def _largest(dtype: np.dtype) -> float:
+    info = np.iinfo(dtype)
+    return float(max(-info.min, info.max))
+
+
+def computed_in(result: np.dtype, images: np.dtype, residual: np.dtype | None, reach: Reach) -> str:
+    """The dtype of the kernels that compute a result of some dtype."""
+    name = native_name(result)
+    if name in HALVES:
+        return "float32"
+    if name in PARTS_OF_COMPLEX:
+        return PARTS_OF_COMPLEX[name]
+    if result.kind in "iu":
+        largest = reach.of(images, residual)
+        return next((floats for floats, below in EXACT.items() if largest < below), name)
+    return name
+
+
+def as_reals(filters: np.ndarray, bias: np.ndarray | None, pairs: bool):
+    """The filters and the bias that compute complex numbers as real ones, whose real and imaginary
+    parts are neighbouring channels.
+
+    Parameters
+    ----------
+    filters, bias
+        Real or complex, (.., C / groups, O) and (O,).
+    pairs : bool
+        Whether the images' channels are pairs, too.
+    """
+    *kernel, channels, n_filters = filters.shape
+    parts = 2 if pairs else 1
+    reals = np.empty((*kernel, channels, parts, n_filters, 2), filters.real.dtype)
+    reals[..., 0, :, 0], reals[..., 0, :, 1] = filters.real, filters.imag
+    if pairs:
+        reals[..., 1, :, 0], reals[..., 1, :, 1] = -filters.imag, filters.real
+    if bias is not None:
+        bias = np.stack([bias.real, bias.imag], -1).ravel()
+    return reals.reshape(*kernel, channels * parts, n_filters * 2), bias

@@ -1,0 +1,352 @@
+"""What one call of compiled code computes: a kernel on arrays of known layouts, as a list of jobs,
+each in place where the layouts allow it, else staged.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from .._plan.activations import INTEGERS
+from .._plan.elements import ELEMENTS, element_of, unit_of
+from .._plan.family import (
+    ALIGNMENT,
+    FIELDS,
+    SCRATCH_BYTES,
+    Family,
+    Work,
+    order_of,
+    wanted_tasks,
+    words,
+)
+from .._plan.geometry import FLAT, Geometry
+from .._plan.jobs import JOB_FIELDS
+from .._plan.lower import joined, plane
+from .._plan.parts import part
+from .._plan.registry import AOT_DTYPES, Row
+from .._plan.select import staging_row, stored_row
+from .._plan.staging import Side, Staged, choose_box, stage_words, works
+from .fallback import activate
+from .ladder import Rung
+from .layout import Layout
+from .pack import Packed
+from .threads import gomp_parallel
+
+_TASKS, _STAGING = FIELDS.index("tasks"), FIELDS.index("staging")
+
+
+class Kernel(NamedTuple):
+    """A compiled kernel and its weights.
+
+    Attributes
+    ----------
+    slices : sequence of Packed
+        Of a kernel that computes a channelwise layer as several of a few channels each: their
+        weights.
+    """
+
+    row: Row
+    family: Family
+    rung: Rung
+    packed: Packed
+    activation: str | None
+    slices: Sequence[Packed] = ()
+
+    @property
+    def task(self) -> int:
+        """The address of its task."""
+        task = self.rung.task(self.row)
+        assert task is not None  # who made this has asked
+        return task
+
+    def slice_of(self, geometry: Geometry) -> Geometry:
+        """What it computes at a time of a convolution."""
+        if not self.slices:
+            return geometry
+        channels = geometry.c // len(self.slices)
+        return geometry._replace(c=channels, o=channels, groups=channels)
+
+
+class Layouts(NamedTuple):
+    """Of the arrays of a call, as (N, D, H, W, C) and (N, OD, OH, OW, O)."""
+
+    images: Layout
+    out: Layout
+    residual: Layout | None
+
+
+# Runs a kernel on arrays ``(images, out, residual)`` of the layouts that were planned for, in any
+# order of axes.
+Call: TypeAlias = Callable[[np.ndarray, np.ndarray, np.ndarray | None], None]
+
+
+class Job(NamedTuple):
+    """What `JOB_FIELDS` say of a job, and what they follow from."""
+
+    task: int
+    words: np.ndarray
+    weights: int
+    memory: Any  # keeps alive what is known by addresses
+    images: int = 0
+    out: int = 0
+    residual: int = 0
+
+
+def plan_call(kernel: Kernel, geometry: Geometry, layouts: Layouts, threads: int) -> Call:
+    """The call for arrays of such layouts: all that compiled code is told is ready, but where the
+    arrays are."""
+    call = call_of(kernel.rung, list(_jobs(kernel, geometry, layouts, threads)), threads)
+    if kernel.activation is None or _activates(kernel, layouts.out):
+        return call
+
+    def activated(images, out, residual) -> None:
+        call(images, out, residual)
+        activate(out, kernel.activation)
+
+    return activated
+
+
+def call_of(rung: Rung, jobs: Sequence[Job], threads: int) -> Call:
+    """The call that runs jobs on arrays."""
+    told = [len(jobs), 0, max(int(job.words[_STAGING]) for job in jobs)]
+    for job in jobs:
+        values = {**job._asdict(), "first": told[1], "plan": job.words.ctypes.data}
+        told += [values[name] for name in JOB_FIELDS]
+        told[1] += int(job.words[_TASKS])
+    memory = _table(told)
+    address, run = memory.ctypes.data, rung.run()
+    team = min(threads, told[1])
+    size = team * (SCRATCH_BYTES + told[2])
+    parallel = gomp_parallel(team)
+
+    def call(images, out, residual) -> None:
+        more = out if residual is None else residual
+        # Kept by name: what runs between here and the kernel may be a call with a larger one.
+        _memory, place = _staging(size)
+        run(address, id(images), id(out), id(more), place, team, parallel)
+
+    call.memory = memory, jobs  # type: ignore[attr-defined]  # known by addresses alone
+    return call
+
+
+def _activates(kernel: Kernel, out: Layout) -> bool:
+    """Whether the kernel applies the activation: integers may wrap behind it."""
+    return kernel.family.activates and out.dtype.kind not in "iu"
+
+
+def _jobs(kernel: Kernel, geometry: Geometry, layouts: Layouts, threads: int) -> Iterator[Job]:
+    """The jobs that a kernel's work is: one, or one for each channel or plane where it computes
+    these alone."""
+    jobs: dict[tuple, Job] = {}
+    for one, smaller, places in _pieces(kernel, geometry, layouts, _Places()):
+        key = smaller, one.packed.offset, one.packed.finite  # what the words follow from
+        job = jobs.get(key)
+        if job is None:
+            seen = layouts if one is kernel else _first_channels(layouts, smaller.c)
+            job = jobs[key] = _job(one, smaller, seen, threads)
+        memory = job.memory, one.packed.memory
+        yield job._replace(weights=one.packed.address, memory=memory, **places._asdict())
+
+
+class _Places(NamedTuple):
+    """Bytes to what a job reads and writes, as JOB_FIELDS says them."""
+
+    images: int = 0
+    out: int = 0
+    residual: int = 0
+
+    def moved(self, layouts: Layouts, axis: int, image: int, out: int) -> _Places:
+        """The places so many elements further on along an axis."""
+        images, result, residual = layouts
+        step = result.strides[axis]
+        beside = 0 if residual is None else residual.strides[axis] - step
+        return _Places(
+            self.images + image * images.strides[axis],
+            self.out + out * step,
+            self.residual + out * beside,
+        )
+
+
+def _pieces(
+    kernel: Kernel, geometry: Geometry, layouts: Layouts, places: _Places
+) -> Iterator[tuple[Kernel, Geometry, _Places]]:
+    """Kernels, geometries and places of the jobs."""
+    if kernel.slices:
+        smaller = kernel.slice_of(geometry)
+        for i, packed in enumerate(kernel.slices):
+            one, first = kernel._replace(packed=packed, slices=()), i * smaller.c
+            yield from _pieces(one, smaller, layouts, places.moved(layouts, 4, first, first))
+    elif kernel.family.planes or geometry.z == FLAT:
+        yield kernel, geometry, places
+    else:
+        n, y, x = (slice(0, size) for size in (geometry.n, geometry.y.out, geometry.x.out))
+        for z in range(geometry.z.out):
+            piece = part(geometry, n, slice(z, z + 1), y, x)
+            first = piece.images[1].start or 0
+            yield kernel, plane(piece.geometry), places.moved(layouts, 1, first, z)
+
+
+def _first_channels(layouts: Layouts, channels: int) -> Layouts:
+    images, out, residual = (
+        None if each is None else each._replace(shape=(*each.shape[:-1], channels))
+        for each in layouts
+    )
+    assert images is not None and out is not None
+    return Layouts(images, out, residual)
+
+
+def _job(kernel: Kernel, geometry: Geometry, layouts: Layouts, threads: int) -> Job:
+    """A kernel on arrays of these layouts."""
+    geometry = joined(geometry, [each.strides for each in layouts if each is not None])
+    kernel = _on_halves(kernel, geometry, layouts) or kernel
+    if not in_place(kernel, layouts):
+        return _staged_job(kernel, geometry, layouts, threads)
+    strides = _strides(layouts.images), _strides(layouts.out)
+    work = Work(kernel.row, geometry, *strides, threads, kernel.packed.finite)
+    return Job(
+        kernel.task, _told(kernel, work, layouts.out), kernel.packed.address, kernel.packed.memory
+    )
+
+
+def _on_halves(kernel: Kernel, geometry: Geometry, layouts: Layouts) -> Kernel | None:
+    """The kernel that computes the same on arrays of halves as they are; None where there is none,
+    or they cannot be addressed."""
+    row = stored_row(kernel.row, layouts.images.dtype.name)
+    # A residual is to be added before a sum is rounded; such rows go through windows of one plane.
+    if row is None or layouts.residual is not None or geometry.z.kernel > 1:
+        return None
+    halves = kernel._replace(row=row)
+    return halves if in_place(halves, layouts) and kernel.rung.task(row) is not None else None
+
+
+def _told(kernel: Kernel, work: Work, out: Layout, writes: bool = True) -> np.ndarray:
+    """What a kernel is told, which writes the result itself or what is made the result later."""
+    finish = kernel.activation if _activates(kernel, out) else None
+    if writes and _as_integers(kernel, out):
+        finish = INTEGERS
+    return _table(words(kernel.family, work, finish, kernel.packed.offset))
+
+
+def _staged_job(kernel: Kernel, geometry: Geometry, layouts: Layouts, threads: int) -> Job:
+    images, out, residual = layouts
+    row = kernel.row
+    writes = _writes_in_place(kernel, layouts)
+    staged = Staged(
+        staging_row(row),
+        geometry,
+        _side(images),
+        None if writes else _side(out),
+        _strides(out),
+        None if writes or residual is None else _side(residual),
+    )
+    box = choose_box(staged, kernel.family.multiple, wanted_tasks(threads))
+    every = works(staged, box, kernel.packed.finite)
+    told = {number: _told(kernel, work._replace(row=row), out, writes) for number, work in every}
+    plans = _table([told[i].ctypes.data if i in told else 0 for i in range(1 << 4)])
+    inner_staging = max(int(each[_STAGING]) for each in told.values())
+    task = kernel.rung.task(staged.row)
+    assert task is not None
+    stage = stage_words(staged, box, kernel.task, plans.ctypes.data, inner_staging)
+    memory = plans, told, kernel.packed.memory
+    return Job(task, _table(stage), kernel.packed.address, memory)
+
+
+def _table(words: list[int]) -> np.ndarray:
+    """Words where compiled code reads them."""
+    return np.array(words, np.int64)
+
+
+def can_be_staged(kernel: Kernel, layouts: Layouts) -> bool:
+    """Whether staging reads and writes such elements, for a kernel of that dtype."""
+    _, out, residual = layouts
+    if kernel.row.dtype not in AOT_DTYPES:
+        return False
+    if residual is None:
+        return True
+    known = unit_of(residual.dtype) in ELEMENTS
+    return known and (residual.dtype.kind == "c") == (out.dtype.kind == "c")
+
+
+def _side(layout: Layout) -> Side:
+    dtype = layout.dtype
+    return Side(element_of(dtype), layout.strides, layout.aligned, not dtype.isnative)
+
+
+def _strides(layout: Layout) -> tuple[int, ...]:
+    """Bytes from one element to the next, of which channels of complex numbers have two."""
+    element = element_of(layout.dtype)
+    last = layout.strides[-1] if element.parts == 1 else element.unit_bytes
+    return (*layout.strides[:-1], last)
+
+
+def order_for(layout: Layout, row: Row) -> str | None:
+    """The order of an array that a kernel of that row can address; None: it cannot."""
+    return _order(layout) if unit_of(layout.dtype) == row.holds else None
+
+
+def _order(layout: Layout) -> str | None:
+    """The order of an array whose elements kernels can load; None: it is in none."""
+    dtype = layout.dtype
+    if not layout.aligned or not dtype.isnative:
+        return None
+    return order_of(layout.shape, layout.strides, dtype.itemsize)
+
+
+def are_planar(layouts: Layouts) -> bool:
+    """Whether the pixels of a row lie side by side, and not the channels, in images and result."""
+    return all(
+        each.shape[4] > 1 and each.strides[4] != each.dtype.itemsize == each.strides[3]
+        for each in layouts[:2]
+    )
+
+
+def in_place(kernel: Kernel, layouts: Layouts) -> bool:
+    """Whether the kernel reads and writes the arrays themselves."""
+    reads = order_for(layouts.images, kernel.row) in kernel.family.takes(kernel.row)
+    return reads and _writes_in_place(kernel, layouts)
+
+
+def _writes_in_place(kernel: Kernel, layouts: Layouts) -> bool:
+    """Whether the kernel writes the result itself, and reads the residual beside it."""
+    _, out, residual = layouts
+    takes = kernel.family.takes(kernel.row)
+    if _as_integers(kernel, out):
+        return residual is None and _order(out) in takes
+    return order_for(out, kernel.row) in takes and (residual is None or _alike(residual, out))
+
+
+def _as_integers(kernel: Kernel, out: Layout) -> bool:
+    """Whether the result holds integers of the size of the kernel's floats."""
+    row = kernel.row
+    floats = row.dtype in AOT_DTYPES and not row.stored
+    return floats and out.dtype.kind in "iu" and out.dtype.itemsize == row.itemsize
+
+
+def _alike(residual: Layout, out: Layout) -> bool:
+    """Whether one distance takes a kernel from any element of `out` to its residual."""
+    alike = residual.strides == out.strides and residual.dtype == out.dtype
+    return alike and residual.aligned
+
+
+class _Thread(threading.local):
+    """This thread's staging memory, the address in it and the bytes there, for its next calls."""
+
+    staging: tuple[np.ndarray | None, int, int] = None, 0, -1
+
+
+_thread = _Thread()
+
+
+def _staging(size: int) -> tuple[np.ndarray | None, int]:
+    """Memory of this thread's own, and the address of `size` bytes of it, aligned to a cache
+    line."""
+    memory, address, held = _thread.staging
+    if held < size:
+        memory = np.empty(size + ALIGNMENT, np.uint8)
+        address = memory.ctypes.data
+        address += -address % ALIGNMENT
+        _thread.staging = memory, address, size  # at once: a signal's handler may convolve, too
+    return memory, address

@@ -1,0 +1,143 @@
+"""The kernels of a layer: which one computes, as what, and the weights packed for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._plan.family import Layer, Packing, Repeated
+from .._plan.geometry import Geometry
+from .._plan.lower import turn
+from .._plan.registry import Row
+from .._plan.select import family_of, select
+from .._plan.staging import near_channels
+from .dtypes import as_reals
+from .jobs import Kernel, Layouts, are_planar
+from .ladder import Rung
+from .layout import View
+from .pack import Packed, pack, pack_channels
+from .run import Compute, decide
+
+LEAST_ROW = 32  # pixels of a row in planes of which each channel is an image of its own
+AS_IT_IS = (0, 1, 2)
+
+
+class Kernels:
+    """The kernels that compute a layer, each with weights packed for it, kept."""
+
+    def __init__(
+        self, filters: np.ndarray, bias: np.ndarray | None, activation: str | None, algorithm: str
+    ) -> None:
+        self._filters, self._bias = filters, bias
+        self._activation, self._algorithm = activation, algorithm
+        self._kept: dict[tuple, Kernel] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Packed weights are known by their address, which belongs to this object alone.
+        return {**self.__dict__, "_kept": {}}
+
+    def decide(
+        self, rung: Rung, computed: str, geometry: Geometry, arrays: Layouts, view: View
+    ) -> tuple[float, Compute, View] | None:
+        """What computes, how many microseconds it takes on one thread, roughly, and the view of the
+        arrays that it wants; None where the kernel cannot be compiled.
+
+        Parameters
+        ----------
+        computed : str
+            The dtype of the kernels.
+        geometry : Geometry
+            Complex numbers counted as one channel.
+        arrays : Layouts
+            Of the arrays as they are, which `view` shows as (N, D, H, W, C).
+        """
+        pairs, results = (each.dtype.kind == "c" for each in arrays[:2])
+        reals = geometry._replace(c=geometry.c * (1 + pairs), o=geometry.o * (1 + results))
+        reals, layer, order = self._lowered(rung.level, computed, reals)
+        view = view._replace(order=order)
+        images, out = map(view.layout, arrays[:2])
+        residual = None if arrays.residual is None else view.layout(arrays.residual)
+        layouts = Layouts(images, out, residual)
+        kernel = None
+        if layer.channelwise and are_planar(layouts):
+            kernel = self._sliced(rung, computed, layer, reals)
+        if kernel is None:
+            kernel = self._whole(rung, computed, layer, pairs, results)
+        return None if kernel is None else (*decide(kernel, reals, layouts), view)
+
+    def _lowered(
+        self, level: str, computed: str, geometry: Geometry
+    ) -> tuple[Geometry, Layer, tuple[int, ...]]:
+        """The geometry that is computed and its layer, and the order of spatial axes in it."""
+        layer = Layer.of(geometry, self._algorithm)
+        turned, order = turn(geometry)
+        if order != AS_IT_IS:
+            other = Layer.of(turned, self._algorithm)
+            if all(family_of(select(each, computed, level)).in_order for each in (layer, other)):
+                return turned, other, order
+        return geometry, layer, AS_IT_IS
+
+    def _whole(
+        self, rung: Rung, computed: str, layer: Layer, pairs: bool, results: bool
+    ) -> Kernel | None:
+        """The kernel for a layer; None where it cannot be compiled.
+
+        Parameters
+        ----------
+        pairs, results : bool
+            Whether images and results are complex.
+        """
+        row: Row = select(layer, computed, rung.level)
+        key = rung, row, layer
+        if key not in self._kept:
+            if rung.task(row) is None:
+                return None
+            filters, bias = self._filters, self._bias
+            if results:
+                filters, bias = as_reals(filters, bias, pairs)
+            family = family_of(row)
+            packed = pack(family.packing(row, layer), computed, filters, bias)
+            self._kept[key] = Kernel(row, family, rung, packed, self._activation)
+        return self._kept[key]
+
+    def _sliced(self, rung: Rung, computed: str, layer: Layer, geometry: Geometry) -> Kernel | None:
+        """The kernel that takes some channels of a channelwise layer at a time; None where that is
+        no gain, or would change the order of sums."""
+        whole = select(layer, computed, rung.level)
+        if not family_of(whole).in_order:
+            return None
+        if geometry.x.out * geometry.x.stride >= LEAST_ROW:
+            kernel = self._by_channels(rung, computed, layer, 1)
+            if kernel is not None:
+                return kernel
+        return self._by_channels(rung, computed, layer, near_channels(whole, geometry))
+
+    def _by_channels(self, rung: Rung, computed: str, layer: Layer, channels: int) -> Kernel | None:
+        """The kernel that takes so many channels at a time."""
+        one = layer._replace(n_filters=channels, groups=channels)
+        row = select(one, computed, rung.level)
+        family = family_of(row)
+        if channels == layer.groups or not family.in_order:
+            return None
+        if channels == 1 and not row.window:  # staging takes half as long
+            return None
+        key = rung, row, layer, channels
+        if key not in self._kept:
+            if rung.task(row) is None:
+                return None
+            slices = self._packed_slices(family.packing(row, one), computed, channels)
+            self._kept[key] = Kernel(row, family, rung, slices[0], self._activation, slices)
+        return self._kept[key]
+
+    def _packed_slices(self, packing: Packing, computed: str, channels: int) -> list[Packed]:
+        """The weights of so many channels of a channelwise layer each."""
+        filters, bias = self._filters, self._bias
+        if channels == 1:
+            assert isinstance(packing, Repeated)  # as vectors along a row want it
+            return pack_channels(packing, computed, filters, bias)
+        slices = (slice(c, c + channels) for c in range(0, filters.shape[-1], channels))
+        return [
+            pack(packing, computed, filters[..., each], None if bias is None else bias[each])
+            for each in slices
+        ]

@@ -1,0 +1,288 @@
+"""Elements of all types that arrays may hold, converted from and to those that kernels compute in.
+
+Vectors of floats are loaded from elements, and stored as such, in LLVM IR.  Floats are rounded to
+nearest even.  Floats stored as integers must be whole numbers below 2**24 (float32) or 2**51
+(float64), of either sign; of these the low bits are stored, as NumPy wraps integers.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+
+from .._plan.elements import ELEMENTS
+from .._plan.registry import LEVELS
+from .simd import WORD, Vectors, to_integers
+
+INT16, INT32 = (ir.IntType(bits) for bits in (16, 32))
+FLOAT, DOUBLE = ir.FloatType(), ir.DoubleType()
+OWN = {"float32": FLOAT, "float64": DOUBLE}
+
+
+class Elements:
+    """Emit the code of one row: vectors of its dtype, from and to elements of any type."""
+
+    def __init__(self, v, row) -> None:
+        self._b = v.builder
+        self._own = OWN[row.dtype]
+        self._has_halves = "f16c" in LEVELS[row.level].features
+
+    def load(self, name: str, address, lanes: int):
+        """A vector of so many elements of a type, from an address of any alignment."""
+        if name in OWN:
+            return self._float(self._raw(OWN[name], address, lanes), lanes)
+        kind, bits = name.rstrip("0123456789"), int(name.lstrip("abcdefghijklmnopqrstuvwxyz"))
+        if name == "float16" and self._has_halves:
+            half = self._raw(ir.HalfType(), address, lanes)
+            return self._float(self._b.fpext(half, _vector(FLOAT, lanes)), lanes)
+        raw = self._raw(ir.IntType(bits), address, lanes)
+        if kind in ("float", "bfloat"):
+            return self._float(getattr(self, f"_from_{name}")(raw, lanes), lanes)
+        return self._from_integer(raw, bits, kind == "int", lanes)
+
+    def store(self, name: str, value, address, lanes: int) -> None:
+        """Store a vector as so many elements of a type."""
+        b = self._b
+        if name in OWN:
+            value = self._converted(value, OWN[name], lanes)
+        elif name == "float16" and self._has_halves:
+            single = self._converted(value, FLOAT, lanes)
+            value = b.fptrunc(single, _vector(ir.HalfType(), lanes))
+        elif name in ("float16", "bfloat16"):
+            single = self._converted(value, FLOAT, lanes)
+            value = getattr(self, f"_to_{name}")(b.bitcast(single, _vector(INT32, lanes)), lanes)
+        else:
+            value = self._to_integer(value, int(name.lstrip("uint")), lanes)
+        b.store(value, b.inttoptr(address, value.type.as_pointer()), align=1)
+
+    def widened(self, name: str, halves):
+        """A vector of halves, of the type HalfType whatever they are, as floats."""
+        if name == "float16":
+            return self._b.fpext(halves, _vector(FLOAT, halves.type.count))
+        bits = self._b.bitcast(halves, _vector(INT16, halves.type.count))
+        return self._from_bfloat16(bits, halves.type.count)
+
+    def rounded(self, name: str, value):
+        """The other way."""
+        kind = _vector(ir.HalfType(), value.type.count)
+        if name == "float16":
+            return self._b.fptrunc(value, kind)
+        bits = self._b.bitcast(value, _vector(INT32, value.type.count))
+        return self._b.bitcast(self._to_bfloat16(bits, value.type.count), kind)
+
+    def _raw(self, kind, address, lanes: int):
+        pointer = self._b.inttoptr(address, _vector(kind, lanes).as_pointer())
+        return self._b.load(pointer, align=1)
+
+    def _float(self, value, lanes: int):
+        return self._converted(value, self._own, lanes)
+
+    def _converted(self, value, kind, lanes: int):
+        if value.type.element == kind:
+            return value
+        widen = kind == DOUBLE
+        return (self._b.fpext if widen else self._b.fptrunc)(value, _vector(kind, lanes))
+
+    def _from_integer(self, raw, bits: int, signed: bool, lanes: int):
+        b = self._b
+        if bits < 32:
+            raw = (b.sext if signed else b.zext)(raw, _vector(INT32, lanes))
+            signed = True
+        return (b.sitofp if signed else b.uitofp)(raw, _vector(self._own, lanes))
+
+    def _to_integer(self, value, bits: int, lanes: int):
+        b = self._b
+        integers = to_integers(b, value)
+        have, target = integers.type.element.width, _vector(ir.IntType(bits), lanes)
+        return integers if have == bits else (b.trunc if bits < have else b.sext)(integers, target)
+
+    # Halves where the level converts none: by integers, so that no denormal is flushed.
+
+    def _from_float16(self, raw, lanes: int):
+        b, c = self._b, _constants(lanes)
+        word = b.zext(raw, _vector(INT32, lanes))
+        sign = b.shl(b.and_(word, c(0x8000)), c(16))
+        rest = b.and_(word, c(0x7FFF))
+        moved = b.shl(rest, c(13))
+        normal = b.add(moved, c(112 << 23))
+        special = b.or_(moved, c(0x7F800000))  # infinities and NaN
+        small = b.fmul(
+            b.sitofp(rest, _vector(FLOAT, lanes)),
+            ir.Constant(_vector(FLOAT, lanes), [2.0**-24] * lanes),
+        )
+        small = b.bitcast(small, word.type)
+        bits = b.select(b.icmp_signed("<", rest, c(0x400)), small, normal)
+        bits = b.select(b.icmp_signed("<", rest, c(0x7C00)), bits, special)
+        return b.bitcast(b.or_(bits, sign), _vector(FLOAT, lanes))
+
+    def _to_float16(self, bits, lanes: int):
+        b, c, floats = self._b, _constants(lanes), _vector(FLOAT, lanes)
+        rest = b.and_(bits, c(0x7FFFFFFF))
+        sign = b.lshr(b.xor(bits, rest), c(16))
+        # Added to 0.5, the bits of a half without exponent are the low ones.
+        half = ir.Constant(floats, [0.5] * lanes)
+        small = b.sub(b.bitcast(b.fadd(b.bitcast(rest, floats), half), bits.type), c(0x3F000000))
+        odd = b.and_(b.lshr(rest, c(13)), c(1))
+        normal = b.lshr(b.add(b.add(rest, c(0xFFF - (112 << 23))), odd), c(13))
+        nan = b.icmp_signed(">", rest, c(0x7F800000))
+        special = b.select(nan, c(0x7E00), c(0x7C00))
+        result = b.select(b.icmp_signed("<", rest, c(0x38800000)), small, normal)
+        result = b.select(b.icmp_signed("<", rest, c(0x47800000)), result, special)
+        return b.trunc(b.or_(result, sign), _vector(INT16, lanes))
+
+    def _from_bfloat16(self, raw, lanes: int):
+        b = self._b
+        word = b.shl(b.zext(raw, _vector(INT32, lanes)), _constants(lanes)(16))
+        return b.bitcast(word, _vector(FLOAT, lanes))
+
+    def _to_bfloat16(self, bits, lanes: int):
+        b, c = self._b, _constants(lanes)
+        value = b.bitcast(bits, _vector(FLOAT, lanes))
+        odd = b.and_(b.lshr(bits, c(16)), c(1))
+        rounded = b.add(b.add(bits, c(0x7FFF)), odd)
+        quiet = b.or_(bits, c(0x400000))
+        result = b.select(b.fcmp_unordered("uno", value, value), quiet, rounded)
+        return b.trunc(b.lshr(result, c(16)), _vector(INT16, lanes))
+
+
+def _vector(kind, lanes: int):
+    return ir.VectorType(kind, lanes)
+
+
+def _constants(lanes: int):
+    return lambda value: ir.Constant(_vector(INT32, lanes), [value] * lanes)
+
+
+class StoredVectors(Vectors):
+    """Vectors of a row's dtype, of elements that arrays hold as halves."""
+
+    def __init__(self, v, row) -> None:
+        super().__init__(v.builder, row)
+        self._name = row.stored
+        self._elements = Elements(v, row)
+        self._element, self._itemsize = ir.HalfType(), row.stored_itemsize
+        self._vector = _vector(self._element, row.lanes)
+
+    def load(self, pointer, index=0, *, aligned=False):
+        return self._elements.widened(self._name, super().load(pointer, index, aligned=aligned))
+
+    def store(self, value, pointer, index=0):
+        super().store(self._elements.rounded(self._name, value), pointer, index)
+
+    # The first elements: pairs of them, for masks are of 4 bytes, and the last one.
+
+    def load_first(self, count, pointer, index=0):
+        b, at = self._builder, self.at(pointer, index)
+        target, filled, last = self._pairs(count, at)
+        loaded = self._masked("load", target, filled, ir.Constant(target.type.pointee, None))
+        place = self._splat_value(b.trunc(last, INT32))
+        is_last = b.icmp_signed("==", self._places(self._lanes), place)
+        halves = b.select(is_last, self.splat(at, last), b.bitcast(loaded, self._vector))
+        return self._elements.widened(self._name, halves)
+
+    def store_first(self, count, value, pointer, index=0):
+        b, at = self._builder, self.at(pointer, index)
+        target, filled, last = self._pairs(count, at)
+        halves = self._elements.rounded(self._name, value)
+        self._masked("store", target, filled, b.bitcast(halves, target.type.pointee))
+        b.store(b.extract_element(halves, last), self.at(at, last), align=self._itemsize)
+
+    def _pairs(self, count, at):
+        """A pointer to a vector of pairs, the mask of those filled, and the last one's place."""
+        n_pairs = self._lanes // 2
+        target = self._builder.bitcast(at, _vector(INT32, n_pairs).as_pointer())
+        filled = self._below(self._builder.lshr(self.word(count), WORD(1)), n_pairs)
+        return target, filled, self.sub(count, 1)
+
+
+def stored_vectors(v, row):
+    """What loads and stores vectors of the elements of a row's arrays."""
+    return StoredVectors(v, row) if row.stored else v
+
+
+def convert(v, row, code, source, target, count, outwards: bool):
+    """Convert `count` elements that lie side by side, on both ends."""
+    elements, vectors = Elements(v, row), 4  # at a time
+    lanes, itemsize = row.lanes, row.itemsize
+    for place, name in enumerate(ELEMENTS):
+        size = _bytes(name)
+        steps = (itemsize, size) if outwards else (size, itemsize)
+
+        def some(at, n, name=name, steps=steps):
+            origin, goal = (
+                v.add(end, v.mul(at, step))
+                for end, step in zip((source, target), steps, strict=True)
+            )
+            if outwards:
+                elements.store(name, elements.load(row.dtype, origin, n), goal, n)
+            else:
+                elements.store(row.dtype, elements.load(name, origin, n), goal, n)
+
+        for _ in v.when(v.equal(code, place)):
+            whole, rest = v.floor(count, vectors * lanes), v.floor(count, lanes)
+            for i in v.loop(whole, step=vectors * lanes):
+                for j in range(vectors):
+                    some(v.add(i, j * lanes), lanes)
+            for i in v.loop(rest, start=whole, step=lanes):
+                some(i, lanes)
+            for i in v.loop(count, start=rest):
+                some(i, 1)
+
+
+def _bytes(name: str) -> int:
+    return int(name.lstrip("abcdefghijklmnopqrstuvwxyz")) // 8
+
+
+def read_elements(v, row, code, source, target, count):
+    """Convert `count` elements of the type of `code`, a place in ELEMENTS, to the row's dtype.
+
+    source, target : addresses; elements lie side by side.  Reads and writes these alone.
+    """
+    convert(v, row, code, source, target, count, outwards=False)
+
+
+def write_elements(v, row, code, source, target, count):
+    """The same from the row's dtype to the type of `code`."""
+    convert(v, row, code, source, target, count, outwards=True)
+
+
+def move_units(v, row, size, swap, source, target, pixels, channels, steps, inwards: bool):
+    """Copy units of `size` bytes between where they lie apart and where side by side."""
+    b = v.builder
+    x_step, c_step, parts = steps
+    for n_bytes in (1, 2, 4, 8):
+        kind = ir.IntType(8 * n_bytes)
+        for _ in v.when(v.equal(size, n_bytes)):
+            for p in v.loop(pixels):
+                for c in v.loop(channels):
+                    for k in v.loop(parts):
+                        apart = v.add(v.mul(p, x_step), v.add(v.mul(c, c_step), v.mul(k, n_bytes)))
+                        place = v.add(v.mul(v.add(v.mul(p, channels), c), parts), k)
+                        ends = apart, v.mul(place, n_bytes)
+                        origin, goal = (
+                            b.inttoptr(v.add(base, at), kind.as_pointer())
+                            for base, at in zip(
+                                (source, target), ends if inwards else ends[::-1], strict=True
+                            )
+                        )
+                        value = b.load(origin, align=1)
+                        if n_bytes > 1:
+                            value = b.select(v.unequal(swap, 0), b.bswap(value), value)
+                        b.store(value, goal, align=1)
+
+
+def collect_units(v, row, size, swap, source, x_step, c_step, parts, target, pixels, channels):
+    """Copy pixels of units that lie apart to where they lie side by side.
+
+    source : address of the first unit; pixels lie `x_step` bytes apart, channels `c_step`; `parts`
+        units of `size` bytes of each channel lie side by side.
+    swap : whether their bytes are to be reversed.
+    Reads and writes these units alone.
+    """
+    steps = x_step, c_step, parts
+    move_units(v, row, size, swap, source, target, pixels, channels, steps, inwards=True)
+
+
+def spread_units(v, row, size, swap, source, target, x_step, c_step, parts, pixels, channels):
+    """The other way: `target` is where they lie apart."""
+    steps = x_step, c_step, parts
+    move_units(v, row, size, swap, source, target, pixels, channels, steps, inwards=False)

@@ -1,0 +1,208 @@
+"""Channelwise convolution of images of few channels by a known window.
+
+Vectors run along the elements of a row as they lie in memory, pixel after pixel and channel after
+channel: one or three channels fill them as well as sixty-four.  A tile is MR output rows by NR
+vectors, and each loaded row of inputs serves all the output rows that it belongs to.  Taps outside
+the image are lanes that are not read, or rows of zeros.
+"""
+
+from __future__ import annotations
+
+from .epilogue import NO_ACTIVATION, finish, limits
+from .lines import LINE, LINE_BYTES, point_at_inputs, point_at_outputs, write_line
+from .runtime import ceil_div, chapter, copy_bytes, tile_intrinsic
+
+
+def elements(v, row, table, length, left, width, channels, weights, activation):
+    """Compute all elements of MR output rows.
+
+    table : address of a LINE for each of ``(MR - 1) * stride + window`` input rows: its first
+        element and the bytes from an element to the next; then for each of the MR output rows.
+        Rows 0 bytes apart are one tile again and again.
+    length : elements of an output row, at least those of a tile.
+    left, width : output element e takes its tap kx from element ``e * stride - left + kx *
+        channels`` of the input row's `width` elements; the others are zeros.  With a period it is
+        `channels`.
+    weights : address of rows of weights, the bias and then one for each tap.  A row is whole pixels
+        in whole vectors, aligned.
+    activation : its place in FINISHES.
+
+    Reads the elements that are taps, and others of their rows; writes `length` elements of each
+    output row.
+    """
+    n_rows, lanes, window, stride = row.pixels, row.lanes, row.window, row.stride
+    bounds = limits(v, activation)
+    input_rows = (n_rows - 1) * stride + window
+    period = row.period_vectors
+    reach = row.reach
+    panel = v.pointer(weights)
+    # A load that crosses cache lines costs the load port two cycles, a shift half the time the
+    # multipliers' port one.  With one channel, whose weights serve several vectors and leave the
+    # load port free, every second tap is loaded.
+    shifts, alternate = row.shifts and row.period and stride == 1, row.period == 1
+
+    def tile(element, masked):
+        """The tile from `element` on; input rows begin or end in its vectors that are `masked`."""
+        sums = [
+            [v.cell(v.load(panel, j % period * lanes, aligned=True)) for j in range(row.vectors)]
+            for _ in range(n_rows)
+        ]
+        column = v.add(v.mul(element, stride), v.mul(left, -1))
+
+        def load(start, index, vector):
+            if vector not in masked:
+                return v.load(start, index)
+            first = v.mul(v.add(column, index), -1)
+            return v.load_between(first, v.add(first, width), start, index)
+
+        for i in range(input_rows):
+            step = LINE.load(v, table, i, "step")
+            start = v.pointer(v.add(LINE.load(v, table, i, "address"), v.mul(column, step)))
+            if shifts:
+                loaded = [load(start, j * lanes, j) for j in range(reach)]
+            for kx in range(window):
+                whole, rest = divmod(kx * row.period, lanes)
+                if stride == 2:
+                    if kx % 2 == 0:  # whose elements are those of two taps
+                        halves = [
+                            load(start, kx + j * lanes, j // 2) for j in range(2 * row.vectors)
+                        ]
+                    pairs = zip(halves[::2], halves[1::2], strict=True)
+                    inputs = [v.every_second(a, b, kx % 2) for a, b in pairs]
+                elif not shifts or (alternate and kx % 2):
+                    tap = kx * row.period or v.mul(channels, kx)
+                    inputs = [load(start, v.add(tap, j * lanes), j) for j in range(row.vectors)]
+                elif rest == 0:
+                    inputs = loaded[whole:]
+                else:
+                    pairs = zip(loaded[whole:], loaded[whole + 1 :], strict=False)
+                    inputs = [v.shift(a, b, rest) for a, b in pairs]
+                for r in range(n_rows):
+                    ky = i - r * stride
+                    if not 0 <= ky < window:
+                        continue
+                    tap = (1 + ky * window + kx) * period
+                    filters = [
+                        v.load(panel, (tap + j) * lanes, aligned=True) for j in range(period)
+                    ]
+                    for j in range(row.vectors):
+                        total = sums[r][j]
+                        total.set(v.fma(inputs[j], filters[j % period], total.get()))
+                if not shifts and (stride == 1 or kx % 2):
+                    v.fence()
+            v.fence()
+            # A row is stored as soon as it is complete: LLVM puts off what is needed late, and
+            # would spill its inputs.
+            r, rest = divmod(i - window + 1, stride)
+            if r >= 0 and rest == 0:
+                step = LINE.load(v, table, input_rows + r, "step")
+                first = LINE.load(v, table, input_rows + r, "address")
+                target = v.pointer(v.add(first, v.mul(element, step)))
+                for j in range(row.vectors):
+                    total = sums[r][j].get()
+                    result = v.clamp(total if stride == 1 else v.in_order(total), *bounds)
+                    v.store(result, target, j * lanes)
+                v.fence()
+
+    # Tiles that begin in these columns read no element past an end.
+    if shifts:
+        beyond = v.word(reach * lanes)
+    else:
+        beyond = v.add(stride * row.channels, v.mul(channels, window - 1))
+    last_column = v.sub(width, beyond)
+    every = range(max(reach, row.vectors))
+
+    def edge(element, column):
+        """A tile in which input rows begin, or end.  Where vectors hold one channel this is most
+        often in the first vector alone, or in the last, and masks take as long as products."""
+        if row.period != 1 or shifts:
+            tile(element, every)
+            return
+        near = stride * lanes
+        columns = v.maximum(v.add(last_column, near + 1), 0)
+        begins = v.below(v.add(column, near), columns)
+        ends = v.below(column, columns)
+        for first in v.choose(begins):
+            if first:
+                tile(element, (0,))
+            else:
+                for last in v.choose(ends):
+                    tile(element, (row.vectors - 1,) if last else every)
+
+    columns = v.maximum(v.add(last_column, 1), 0)
+    # The last tile goes back as far as it must, and computes some elements again.
+    for element in v.loop(v.add(length, row.channels - 1), step=row.channels):
+        element = v.minimum(element, v.add(length, -row.channels))
+        column = v.add(v.mul(element, stride), v.mul(left, -1))
+        for inside in v.choose(v.below(column, columns)):
+            if inside:
+                tile(element, ())
+            else:
+                edge(element, column)
+
+
+compute_elements = tile_intrinsic(elements)
+
+
+@chapter
+def compute_rows(row, plan, y, image, target, weights, residual, scratch):
+    """Compute MR output rows of one image, from row `y` on."""
+    itemsize, channels = row.itemsize, plan.groups
+    tile_bytes = row.channels * itemsize
+    length = plan.ow * channels
+    is_short = length < row.channels  # than a tile, which is copied then
+    table = scratch + row.pixels * tile_bytes
+    inputs = (row.pixels - 1) * row.stride + row.window
+    outputs = table + inputs * LINE_BYTES
+    point_at_inputs(plan, table, inputs, y * row.stride - plan.top, image, itemsize, zeros=weights)
+    if is_short:
+        for i in range(row.pixels):
+            write_line(outputs, i, address=scratch + i * tile_bytes, step=itemsize)
+    else:
+        # Rows below the last are written where nobody reads them.
+        point_at_outputs(plan, outputs, row.pixels, y, target, itemsize, spill=scratch)
+    compute_elements(
+        row,
+        table=table,
+        length=max(length, row.channels),
+        left=plan.left * channels,
+        width=plan.w * channels,
+        channels=channels,
+        weights=weights + plan.weights_offset,
+        activation=NO_ACTIVATION if residual != 0 else plan.activation,
+    )
+    rows = min(row.pixels, plan.oh - y)
+    if is_short:
+        for i in range(rows):
+            copy_bytes(target + (y + i) * plan.out_y, scratch + i * tile_bytes, length * itemsize)
+    finish(
+        row,
+        plan,
+        out=target + y * plan.out_y,
+        rows=rows,
+        out_y=plan.out_y,
+        pixels=plan.ow,
+        channels=channels,
+        residual=residual,
+    )
+
+
+def task(row, plan, images, weights, out, residual, scratch, staging, index):
+    """Compute `task_rows` output rows of one image.
+
+    images, out : addresses of the first element; pixels lie side by side, the other strides are
+        the plan's, in bytes.
+    residual : bytes from an output element to its residual, which is added; 0: none.
+    weights : address of zeros for a tile's inputs; at plan.weights_offset bytes from there,
+        64-byte aligned, the rows that `elements` reads.
+    scratch : SCRATCH_WORDS words, for the outputs of a tile and the table.
+
+    Assumes one plane, dilations of 1, and strides, a window and channels that the row serves;
+    task_rows is a multiple of MR.
+    """
+    blocks = ceil_div(plan.oh, plan.task_rows)
+    n = index // blocks
+    first = (index - n * blocks) * plan.task_rows
+    image, target = images + n * plan.image_n, out + n * plan.out_n
+    for y in range(first, min(first + plan.task_rows, plan.oh), row.pixels):
+        compute_rows(row, plan, y, image, target, weights, residual, scratch)

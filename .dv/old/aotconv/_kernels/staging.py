@@ -1,0 +1,434 @@
+"""Tasks on arrays that kernels do not read and write in place: of another order, or of other types.
+
+A task gathers the images under a box of outputs into its thread's memory, as pixels of channels in
+the type that its kernel computes in, zeros around them; runs the kernel's tasks there, as for a
+convolution of that size without padding; and scatters the outputs to their places.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+from numba import types
+from numba.extending import intrinsic
+
+from .._plan.elements import ELEMENTS
+from .._plan.family import FIELDS, SCRATCH_BYTES
+from .elements import collect_units, read_elements, spread_units, write_elements
+from .runtime import ceil_div, chapter, subroutine, tile_intrinsic, word, zero_bytes
+from .team import TASK, TASK_TYPE
+from .transpose import pack, unpack
+
+read_run, write_run = tile_intrinsic(read_elements), tile_intrinsic(write_elements)
+collect, spread = tile_intrinsic(collect_units), tile_intrinsic(spread_units)
+
+FEW_CHANNELS = 8  # of a pixel: not worth a run of their own
+PIECE = 64  # pixels of another type that are transposed at a time
+# Pixels that are transposed at a time fill half of the first-level cache, and are so many.
+PIECE_BYTES, LEAST_PIECE, MOST_PIECE = 16 << 10, 16, 128
+PAGE = 4 << 10  # bytes: planes multiples of it apart lie in the same few sets of the cache
+TASKS = FIELDS.index("tasks")
+
+# An array of any layout: where it begins; bytes from an image, plane, row, pixel and channel to the
+# next; bytes of a unit, units of a channel, and what they are, a place in ELEMENTS; whether they
+# are aligned, and whether the order of their bytes is not this machine's; channels of a pixel.
+Array = namedtuple("Array", "address n z y x c unit parts code aligned swap channels")
+# Places along an axis: the first, how many, how far apart; and how many the axis has, beyond which,
+# on either side, all is zero.
+Span = namedtuple("Span", "first count step size")
+# A box of outputs: its images, and of its axes the first place and how many.
+Box = namedtuple("Box", "n images z planes y rows x columns")
+
+
+@intrinsic
+def call_task(typingctx, address, plan, images, weights, out, residual, scratch, staging, index):
+    """Call the task at an address (see `team.task_address`)."""
+
+    def emit(context, builder, sig, args):
+        builder.call(builder.inttoptr(args[0], TASK_TYPE.as_pointer()), args[1:])
+        return context.get_dummy_value()
+
+    return types.none(*[types.int64] * (1 + len(TASK))), emit
+
+
+@subroutine
+def own_code(row):
+    """The place in ELEMENTS of the type that the row computes in."""
+    return 0 if row.itemsize == 4 else 1
+
+
+assert ELEMENTS[:2] == ("float32", "float64")
+
+
+@subroutine
+def piece_of(array, pixels, pixel_bytes):
+    """Pixels that are transposed at a time."""
+    if array.c % PAGE == 0:
+        return max(pixels, 1)
+    near = PIECE_BYTES // max(pixel_bytes, 1) // LEAST_PIECE * LEAST_PIECE
+    return max(LEAST_PIECE, min(near, MOST_PIECE))
+
+
+@subroutine
+def pieces_in_scratch(array):
+    """Pixels and channels that are collected or spread at a time: whole pixels, where they fit."""
+    unit_bytes = array.unit * array.parts
+    channels = min(array.channels, SCRATCH_BYTES // unit_bytes)
+    whole = channels == array.channels
+    return SCRATCH_BYTES // (unit_bytes * channels) if whole else 1, channels
+
+
+@subroutine
+def gather_pixels(row, array, source, x_step, target, pixels, scratch):
+    """Gather neighbouring pixels: converted, channels side by side.
+
+    source : address of the first; they lie `x_step` bytes apart.
+    """
+    itemsize, unit_bytes = row.itemsize, array.unit * array.parts
+    channels = array.channels * array.parts
+    pixel_bytes = channels * itemsize
+    together = array.c == unit_bytes or array.channels == 1
+    if not array.swap and together and x_step == array.channels * unit_bytes:
+        read_run(row, array.code, source, target, pixels * channels)
+    elif not array.swap and together and channels >= FEW_CHANNELS:
+        for p in range(pixels):
+            read_run(row, array.code, source + p * x_step, target + p * pixel_bytes, channels)
+    elif not array.swap and array.parts == 1 and x_step == array.unit:
+        if array.aligned and array.code == own_code(row):
+            some = piece_of(array, pixels, pixel_bytes)
+            for p in range(0, pixels, some):
+                pack(
+                    row,
+                    source=source + p * itemsize,
+                    source_step=array.c,
+                    target=target + p * pixel_bytes,
+                    target_step=pixel_bytes,
+                    rows=channels,
+                    columns=min(some, pixels - p),
+                )
+        else:
+            gather_planes(row, array, source, target, pixels, scratch)
+    else:
+        some_pixels, some_channels = pieces_in_scratch(array)
+        for p in range(0, pixels, some_pixels):
+            width = min(some_pixels, pixels - p)
+            for c in range(0, array.channels, some_channels):
+                depth = min(some_channels, array.channels - c)
+                collect(
+                    row,
+                    size=array.unit,
+                    swap=array.swap,
+                    source=source + p * x_step + c * array.c,
+                    x_step=x_step,
+                    c_step=array.c,
+                    parts=array.parts,
+                    target=scratch,
+                    pixels=width,
+                    channels=depth,
+                )
+                place = target + p * pixel_bytes + c * array.parts * itemsize
+                read_run(row, array.code, scratch, place, width * depth * array.parts)
+
+
+@subroutine
+def gather_planes(row, array, source, target, pixels, scratch):
+    """Gather pixels of another type that lie side by side in planes."""
+    itemsize = row.itemsize
+    pixel_bytes = array.channels * itemsize
+    some = SCRATCH_BYTES // (PIECE * itemsize)
+    for p in range(0, pixels, PIECE):
+        width = min(PIECE, pixels - p)
+        for first in range(0, array.channels, some):
+            depth = min(some, array.channels - first)
+            for c in range(depth):
+                plane = source + (first + c) * array.c + p * array.unit
+                read_run(row, array.code, plane, scratch + c * PIECE * itemsize, width)
+            pack(
+                row,
+                source=scratch,
+                source_step=PIECE * itemsize,
+                target=target + p * pixel_bytes + first * itemsize,
+                target_step=pixel_bytes,
+                rows=depth,
+                columns=width,
+            )
+
+
+@subroutine
+def scatter_pixels(row, array, source, target, pixels, scratch):
+    """Scatter neighbouring pixels to where they lie `array.x` bytes apart."""
+    itemsize, unit_bytes = row.itemsize, array.unit * array.parts
+    channels = array.channels * array.parts
+    pixel_bytes = channels * itemsize
+    together = array.c == unit_bytes or array.channels == 1
+    if not array.swap and together and array.x == array.channels * unit_bytes:
+        write_run(row, array.code, source, target, pixels * channels)
+    elif not array.swap and together and channels >= FEW_CHANNELS:
+        for p in range(pixels):
+            write_run(row, array.code, source + p * pixel_bytes, target + p * array.x, channels)
+    elif not array.swap and array.parts == 1 and array.x == array.unit:
+        if array.aligned and array.code == own_code(row):
+            some = piece_of(array, pixels, pixel_bytes)
+            for p in range(0, pixels, some):
+                place = target + p * itemsize
+                unpack(
+                    row,
+                    source=source + p * pixel_bytes,
+                    source_step=pixel_bytes,
+                    target=place,
+                    target_step=array.c,
+                    rows=min(some, pixels - p),
+                    columns=channels,
+                    ahead=place // itemsize % row.lanes,
+                )
+        else:
+            scatter_planes(row, array, source, target, pixels, scratch)
+    else:
+        some_pixels, some_channels = pieces_in_scratch(array)
+        for p in range(0, pixels, some_pixels):
+            width = min(some_pixels, pixels - p)
+            for c in range(0, array.channels, some_channels):
+                depth = min(some_channels, array.channels - c)
+                place = source + p * pixel_bytes + c * array.parts * itemsize
+                write_run(row, array.code, place, scratch, width * depth * array.parts)
+                spread(
+                    row,
+                    size=array.unit,
+                    swap=array.swap,
+                    source=scratch,
+                    target=target + p * array.x + c * array.c,
+                    x_step=array.x,
+                    c_step=array.c,
+                    parts=array.parts,
+                    pixels=width,
+                    channels=depth,
+                )
+
+
+@subroutine
+def scatter_planes(row, array, source, target, pixels, scratch):
+    """Scatter pixels of another type into planes where they lie side by side."""
+    itemsize = row.itemsize
+    pixel_bytes = array.channels * itemsize
+    some = SCRATCH_BYTES // (PIECE * itemsize)
+    for p in range(0, pixels, PIECE):
+        width = min(PIECE, pixels - p)
+        for first in range(0, array.channels, some):
+            depth = min(some, array.channels - first)
+            unpack(
+                row,
+                source=source + p * pixel_bytes + first * itemsize,
+                source_step=pixel_bytes,
+                target=scratch,
+                target_step=PIECE * itemsize,
+                rows=width,
+                columns=depth,
+                ahead=0,
+            )
+            for c in range(depth):
+                plane = target + (first + c) * array.c + p * array.unit
+                write_run(row, array.code, scratch + c * PIECE * itemsize, plane, width)
+
+
+@subroutine
+def inside(span):
+    """The first and the last, excluded, of a span's places that its axis has."""
+    first = min(ceil_div(max(-span.first, 0), span.step), span.count)
+    last = min(ceil_div(max(span.size - span.first, 0), span.step), span.count)
+    return first, max(first, last)
+
+
+@subroutine
+def gather(row, array, n, images, z, y, x, target, scratch):
+    """Gather a box: images from `n` on, and of planes, rows and pixels those of the spans."""
+    pixel_bytes = array.channels * array.parts * row.itemsize
+    row_bytes = x.count * pixel_bytes
+    (top, bottom), (left, right) = inside(y), inside(x)
+    # Whether rows follow each other, without anything between them.
+    follow = right - left == x.count and y.step * array.y == x.count * x.step * array.x
+    for i in range(images):
+        for j in range(z.count):
+            plane = z.first + j * z.step
+            first, last = top, bottom
+            if plane < 0 or plane >= z.size:
+                first, last = y.count, y.count
+            zero_bytes(target, first * row_bytes)
+            source = array.address + (n + i) * array.n + plane * array.z
+            source += (x.first + left * x.step) * array.x
+            if follow:
+                at = source + (y.first + first * y.step) * array.y
+                place = target + first * row_bytes
+                pixels = (last - first) * x.count
+                gather_pixels(row, array, at, x.step * array.x, place, pixels, scratch)
+            else:
+                for k in range(first, last):
+                    place = target + k * row_bytes
+                    zero_bytes(place, left * pixel_bytes)
+                    at = source + (y.first + k * y.step) * array.y
+                    to = place + left * pixel_bytes
+                    gather_pixels(row, array, at, x.step * array.x, to, right - left, scratch)
+                    zero_bytes(place + right * pixel_bytes, (x.count - right) * pixel_bytes)
+            zero_bytes(target + last * row_bytes, (y.count - last) * row_bytes)
+            target += y.count * row_bytes
+
+
+@chapter
+def scatter(row, array, box, source, scratch):
+    """Scatter a box of outputs."""
+    pixels, rows = box.columns, box.rows
+    if array.y == box.columns * array.x:
+        pixels, rows = pixels * rows, 1
+    for i in range(box.images):
+        for j in range(box.planes):
+            target = array.address + (box.n + i) * array.n + (box.z + j) * array.z
+            target += box.y * array.y + box.x * array.x
+            for _ in range(rows):
+                scatter_pixels(row, array, source, target, pixels, scratch)
+                source += pixels * array.channels * array.parts * row.itemsize
+                target += array.y
+
+
+@chapter
+def box_of(plan, index):
+    """A box, cut off where the outputs end."""
+    across, down = ceil_div(plan.ow, plan.box_x), ceil_div(plan.oh, plan.box_y)
+    x = index % across * plan.box_x
+    index //= across
+    y = index % down * plan.box_y
+    index //= down
+    deep = ceil_div(plan.od, plan.box_z)
+    z = index % deep * plan.box_z
+    n = index // deep * plan.box_n
+    images = plan.pixels // (plan.od * plan.oh * plan.ow)
+    return Box(
+        n,
+        min(plan.box_n, images - n),
+        z,
+        min(plan.box_z, plan.od - z),
+        y,
+        min(plan.box_y, plan.oh - y),
+        x,
+        min(plan.box_x, plan.ow - x),
+    )
+
+
+@chapter
+def plan_of(plan, box):
+    """The address of the plan for the convolution of a box: those that are cut off have others."""
+    cut = 1 if box.columns < plan.box_x else 0
+    cut += 2 if box.rows < plan.box_y else 0
+    cut += 4 if box.planes < plan.box_z else 0
+    cut += 8 if box.images < plan.box_n else 0
+    return word(plan.plans, cut)
+
+
+def task(row, plan, images, weights, out, residual, scratch, staging, index):
+    """Compute a box of outputs of a convolution by another row's tasks.
+
+    images, out, residual : as in `team.task_address`, of arrays as the plan says: `image_*`,
+        `out_*` and `residual_*` are strides in bytes, of any layout and alignment; the residual has
+        those of `out` where outputs are written in place.
+    weights : passed on.
+    scratch : SCRATCH_BYTES, used while nothing is computed.
+    staging : plan.staging bytes: the images under a box; at plan.out_at the outputs, at
+        plan.residual_at their residuals; at plan.inner_at what the inner plans ask for.
+
+    plan.plans is the address of sixteen words (see `plan_of`), addresses of plans for the row whose
+    task is at plan.inner_task: convolutions of a box, whose images are contiguous;
+    their outputs are, too, where the plan stages them, or else have the strides of `out`.
+    """
+    box = box_of(plan, index)
+    inner = plan_of(plan, box)
+    array = Array(
+        images,
+        plan.image_n,
+        plan.image_z,
+        plan.image_y,
+        plan.image_x,
+        plan.image_c,
+        plan.image_unit,
+        plan.image_parts,
+        plan.image_code,
+        plan.image_aligned,
+        plan.image_swap,
+        plan.groups * plan.group_channels // plan.image_parts,
+    )
+    z = Span(
+        box.z * plan.sd + plan.first_z,
+        (box.planes - 1) * plan.move_z + plan.span_z,
+        plan.step_z,
+        plan.d,
+    )
+    y = Span(
+        box.y * plan.sh + plan.first_y,
+        (box.rows - 1) * plan.move_y + plan.span_y,
+        plan.step_y,
+        plan.h,
+    )
+    x = Span(
+        box.x * plan.sw + plan.first_x,
+        (box.columns - 1) * plan.move_x + plan.span_x,
+        plan.step_x,
+        plan.w,
+    )
+    gather(row, array, box.n, box.images, z, y, x, staging, scratch)
+    place, distance = out, residual
+    if plan.stages_out:
+        place = staging + plan.out_at
+        if residual != 0:
+            distance = plan.residual_at - plan.out_at
+            more = Array(
+                out + residual,
+                plan.residual_n,
+                plan.residual_z,
+                plan.residual_y,
+                plan.residual_x,
+                plan.residual_c,
+                plan.residual_unit,
+                plan.residual_parts,
+                plan.residual_code,
+                plan.residual_aligned,
+                plan.residual_swap,
+                plan.groups * plan.group_filters // plan.residual_parts,
+            )
+            gather(
+                row,
+                more,
+                box.n,
+                box.images,
+                Span(box.z, box.planes, 1, plan.od),
+                Span(box.y, box.rows, 1, plan.oh),
+                Span(box.x, box.columns, 1, plan.ow),
+                staging + plan.residual_at,
+                scratch,
+            )
+    else:
+        place += box.n * plan.out_n + box.z * plan.out_z + box.y * plan.out_y + box.x * plan.out_x
+    for i in range(word(inner, TASKS)):
+        call_task(
+            plan.inner_task,
+            inner,
+            staging,
+            weights,
+            place,
+            distance,
+            scratch,
+            staging + plan.inner_at,
+            i,
+        )
+    if plan.stages_out:
+        target = Array(
+            out,
+            plan.out_n,
+            plan.out_z,
+            plan.out_y,
+            plan.out_x,
+            plan.out_c,
+            plan.out_unit,
+            plan.out_parts,
+            plan.out_code,
+            plan.out_aligned,
+            plan.out_swap,
+            plan.groups * plan.group_filters // plan.out_parts,
+        )
+        scatter(row, target, box, place, scratch)

@@ -1,0 +1,46 @@
+"""Types of elements that staging reads and writes, beside those that kernels compute in."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class Element(NamedTuple):
+    """What an array holds: numbers of one part, or complex ones of two."""
+
+    unit: str  # the type of a part: one of ELEMENTS
+    unit_bytes: int
+    parts: int = 1
+
+    @property
+    def code(self) -> int:
+        return ELEMENTS.index(self.unit)
+
+
+# Their places are what kernels are told.
+ELEMENTS = (
+    *("float32", "float64", "float16", "bfloat16"),
+    *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
+)
+HALVES, HALF_BYTES = ("float16", "bfloat16"), 2  # which no kernel computes in
+PARTS_OF_COMPLEX = {"complex64": "float32", "complex128": "float64"}
+
+
+def unit_of(dtype: Any) -> str:
+    """The name of what a number of a NumPy dtype is made of, whatever its order of bytes."""
+    return PARTS_OF_COMPLEX.get(dtype.name, dtype.name)
+
+
+def element_of(dtype: Any) -> Element:
+    """What an array of a NumPy dtype holds, whatever its order of bytes.
+
+    Raises
+    ------
+    TypeError
+        If staging knows no such type.
+    """
+    unit = unit_of(dtype)
+    if unit not in ELEMENTS:
+        raise TypeError(f"there is no element type for dtype {dtype}")
+    parts = 1 + (unit != dtype.name)
+    return Element(unit, dtype.itemsize // parts, parts)

@@ -1,0 +1,95 @@
+"""A convolution cut into parts, smaller ones with their own padding, so that no more than a part is
+ever copied, and no call of a kernel takes long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import product
+from math import prod
+from typing import NamedTuple, TypeAlias
+
+from .arithmetic import ceil_div, largest
+from .geometry import Axis, Geometry
+
+PART_BYTES = 512 << 10  # of inputs and outputs together
+ROW_BYTES = 8 << 20  # what one row of outputs may need before it is cut: cuts copy their overlap
+
+Fits: TypeAlias = Callable[..., bool]
+
+
+class Part(NamedTuple):
+    """A part of a convolution: what it reads and writes, and its own sizes."""
+
+    geometry: Geometry
+    images: tuple[slice, ...]  # of axes N, D, H, W
+    out: tuple[slice, ...]
+
+
+def _axis(axis: Axis, outputs: slice) -> tuple[slice, Axis]:
+    """The inputs under some outputs of one axis, and the axis that they are.  Of a single output
+    they are those under its taps, however far apart these are."""
+    start, stop = outputs.start, outputs.stop
+    first = start * axis.stride - axis.before
+    last = (stop - 1) * axis.stride - axis.before + axis.extent
+    step = axis.dilation if stop - start == 1 else 1
+    count = ceil_div(last - first, step)  # of inputs and zeros
+    before = min(max(-(first // step), 0), count)
+    behind = max(min((axis.size - 1 - first) // step + 1, count), before)
+    inputs = slice(0, 0)
+    if behind > before:
+        inputs = slice(first + before * step, first + (behind - 1) * step + 1, step)
+    size, dilation = behind - before, axis.dilation // step
+    pads = before, count - behind
+    return inputs, Axis(size, axis.kernel, axis.stride, dilation, *pads, stop - start)
+
+
+def part(geometry: Geometry, n: slice, *outputs: slice) -> Part:
+    """The convolution that computes the outputs `n` and, of each spatial axis, `outputs` alone."""
+    inputs, axes = zip(*map(_axis, geometry.axes, outputs), strict=True)
+    z, y, x = axes
+    smaller = geometry._replace(n=n.stop - n.start, z=z, y=y, x=x)
+    return Part(smaller, (n, *inputs), (n, *outputs))
+
+
+def in_bytes(geometry: Geometry, itemsize: int, limit: int = PART_BYTES) -> Fits:
+    """Whether a part of a convolution has inputs and outputs of at most `limit` bytes; one row of
+    outputs may have ROW_BYTES."""
+    g = geometry
+
+    def fits(n: int, *outs: int) -> bool:
+        read = prod(axis.under(out) for axis, out in zip(g.axes, outs, strict=True))
+        size = n * (read * g.c + prod(outs) * g.o) * itemsize
+        return size <= (limit if n * prod(outs[:-1]) > 1 else max(limit, ROW_BYTES))
+
+    return fits
+
+
+def cut(geometry: Geometry, fits: Fits, *, multiple: int = 1) -> Iterator[Part]:
+    """Cut a convolution into parts that fit: images, else planes, else rows, else columns; single
+    pixels where none does.
+
+    Parameters
+    ----------
+    fits : callable
+        Of numbers of images, planes, rows and columns of outputs.  What is less than one that fits,
+        fits.
+    multiple : int
+        Parts begin at multiples of so many rows and columns of outputs, and have as many at least.
+    """
+    sizes = geometry.n, *(axis.out for axis in geometry.axes)
+    steps = []
+    for i, (size, least) in enumerate(zip(sizes, (1, 1, multiple, multiple), strict=True)):
+        ones, rest = (1,) * i, sizes[i + 1 :]
+        steps.append(_whole(largest(size, lambda n: fits(*ones, n, *rest)), size, least))  # noqa: B023
+    for slices in product(*map(_slices, sizes, steps)):
+        yield part(geometry, *slices)
+
+
+def _whole(step: int, size: int, multiple: int) -> int:
+    """`step` rounded down to a multiple, if it is less than `size`."""
+    return step if step >= size else max(multiple, step - step % multiple)
+
+
+def _slices(size: int, step: int) -> list[slice]:
+    return [slice(start, min(start + step, size)) for start in range(0, size, step)]

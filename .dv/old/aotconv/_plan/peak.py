@@ -1,0 +1,33 @@
+"""Multiply-adds on registers alone, which no layer chooses (`_kernels.peak`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NoReturn
+
+from .family import FIELDS, Family, Layer
+from .registry import Row
+
+
+def choose(rows: Sequence[Row], layer: Layer) -> None:
+    return None
+
+
+def refuse(*_) -> NoReturn:
+    raise TypeError("the peak family computes no layer")
+
+
+PEAK = Family(
+    "peak",
+    choose,
+    refuse,
+    refuse,
+    refuse,
+    fields=("iterations",),  # of a task
+)
+
+
+def peak_words(iterations: int, tasks: int) -> list[int]:
+    """The plan of a peak row, whose tasks multiply and add `iterations` times."""
+    fields = {"iterations": iterations, "tasks": tasks}
+    return [fields.get(name, 0) for name in FIELDS + PEAK.fields]

@@ -1,0 +1,95 @@
+"""The families, and which of their kernels computes a layer.
+
+All is pure: it can be asked for any CPU level on any machine.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import zlib
+from math import prod
+
+from .activations import FINISHES
+from .dense import DENSE
+from .depthwise import DEPTHWISE
+from .elements import ELEMENTS
+from .family import FIELDS, SCRATCH_WORDS, Family, Layer
+from .geometry import Geometry
+from .image import IMAGE
+from .jobs import JOB_FIELDS, JOBS_FIELDS
+from .loop import LOOP
+from .narrow import NARROW
+from .peak import PEAK
+from .registry import LEVELS, LOOP_ROWS, ROWS, Row
+from .staging import STAGING
+from .strip import STRIP
+from .winograd import WINOGRAD
+
+# The first that has a row for a layer computes it.
+ORDER = (WINOGRAD, IMAGE, DEPTHWISE, STRIP, NARROW, DENSE, LOOP, PEAK, STAGING)
+FAMILIES = {family.name: family for family in ORDER}
+
+# Of one thread, roughly, in a microsecond: vectors multiplied and added, by their bytes; bytes of
+# pixels moved, and of weights, which are read from one end to the other.
+VECTOR_RATES = {16: 6_000, 32: 6_000, 64: 3_600}
+COPY_RATE, WEIGHT_RATE = 20_000, 8_000
+
+_rows: dict[tuple[str, str, str], list[Row]] = {}
+for _row in (row for row in ROWS + LOOP_ROWS if not row.stored):
+    _rows.setdefault((_row.family, _row.dtype, _row.level), []).append(_row)
+_stored_rows = {(row._replace(stored=""), row.stored): row for row in ROWS if row.stored}
+
+# A function of this name, and of no other, is in every module whose plans and weights look as
+# here.  PACKING is to be counted up when a family packs its weights in another way, or kernels
+# take other arguments.
+PACKING = 10
+PLAIN = (int, float, str, tuple)
+
+
+def _constants(family: Family) -> dict[str, object]:
+    """The plain constants of a family's file, which its kernels may be compiled with."""
+    names = vars(sys.modules[family.blocking.__module__]).items()
+    return {name: value for name, value in names if name.isupper() and type(value) in PLAIN}
+
+
+_plans = [(family.name, family.fields, _constants(family)) for family in ORDER]
+_told = repr(
+    (PACKING, JOBS_FIELDS, JOB_FIELDS, ELEMENTS, FIELDS, FINISHES, SCRATCH_WORDS, ROWS, _plans)
+)
+ABI = f"abi_{zlib.crc32(_told.encode()):08x}"
+
+
+def family_of(row: Row) -> Family:
+    return FAMILIES[row.family]
+
+
+@functools.lru_cache(maxsize=256)
+def select(layer: Layer, dtype: str, level: str) -> Row:
+    """The registry row that computes a layer."""
+    for family in ORDER:
+        row = family.choose(_rows.get((family.name, dtype, level), ()), layer)
+        if row is not None:
+            return row
+    raise LookupError(f"no kernel of {level} computes {layer} in {dtype}")
+
+
+def estimate(row: Row, geometry: Geometry) -> float:
+    """Microseconds that one thread needs, roughly: to say whether more are worth their start, and
+    how much is done between two looks at signals."""
+    g = geometry
+    rate = VECTOR_RATES[LEVELS[row.level].vector_bytes]
+    # Of images, at most.
+    read = g.n * g.c * prod(min(axis.size, axis.out * axis.kernel) for axis in g.axes)
+    moved = (read + g.pixels * g.o) / COPY_RATE + g.products * g.o / WEIGHT_RATE
+    return max(family_of(row).cost(row, g) / rate, moved * row.itemsize)
+
+
+def staging_row(row: Row) -> Row:
+    """The row that stages what another row computes."""
+    return _rows[STAGING.name, row.dtype, row.level][0]
+
+
+def stored_row(row: Row, stored: str) -> Row | None:
+    """The row that computes the same as another one on arrays that hold halves, if there is one."""
+    return _stored_rows.get((row, stored))

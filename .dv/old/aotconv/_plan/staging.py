@@ -1,0 +1,283 @@
+"""Tasks on arrays of other orders or types than kernels read and write in place
+(`_kernels.staging`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from math import gcd, prod
+from typing import NamedTuple, NoReturn
+
+from . import family
+from .arithmetic import ceil_div, evenly, largest, round_up
+from .elements import Element
+from .family import ALIGNMENT, Family, Layer, Work, contiguous, words
+from .geometry import Axis, Geometry
+from .registry import Row
+
+PLACES = ("first", "step", "move", "span")  # what is said of an axis of images (see `_places`)
+# What is said of an array beside its strides: an Element's, and how it lies.
+_SIDE = ("unit", "parts", "code", "aligned", "swap")
+NEAR_BYTES = 384 << 10  # of a box: read again from the second-level cache
+MOST_HALO = 1.25  # elements staged for each that is needed once
+FAR = 1.3  # what elements beyond NEAR_BYTES take longer
+# Elements whose copy takes as long as a row, a box, and each weight that a box reads.
+ROW_ELEMENTS, BOX_ELEMENTS, WEIGHT_SHARE = 400, 400, 0.25
+
+
+class Side(NamedTuple):
+    """An array (N, D, H, W, C), as staging sees it."""
+
+    element: Element
+    strides: tuple[int, ...]  # bytes
+    aligned: bool
+    swapped: bool  # whether the order of its bytes is not this machine's
+
+    def told(self, name: str) -> dict[str, int]:
+        """What a plan says of it beside the strides of FIELDS."""
+        values = (*self.element[1:], self.element.code, int(self.aligned), int(self.swapped))
+        return {
+            f"{name}_c": self.strides[4],
+            **{f"{name}_{field}": value for field, value in zip(_SIDE, values, strict=True)},
+        }
+
+
+class Staged(NamedTuple):
+    """A convolution on arrays that are staged: images always are, the residual if `out` is."""
+
+    row: Row
+    geometry: Geometry
+    images: Side
+    out: Side | None  # None: it is written in place
+    out_strides: tuple[int, ...]
+    residual: Side | None
+
+    @property
+    def stages_out(self) -> bool:
+        return self.out is not None
+
+
+def _choose(rows: Sequence[Row], layer: Layer) -> None:
+    return None
+
+
+def _refuse(*_) -> NoReturn:
+    raise TypeError("the staging family computes no layer by itself")
+
+
+STAGING = Family(
+    "staging",
+    _choose,
+    _refuse,
+    _refuse,
+    _refuse,
+    fields=(
+        *("inner_task", "plans"),  # addresses: of a task; of words, addresses of its plans
+        *("box_n", "box_z", "box_y", "box_x"),  # outputs of a task
+        *(f"{word}_{axis}" for axis in "zyx" for word in PLACES),  # of images (see `_places`)
+        *("image_c", *(f"image_{word}" for word in _SIDE)),
+        *("out_c", *(f"out_{word}" for word in _SIDE)),
+        *(f"residual_{axis}" for axis in ("n", "z", "y", "x", "c")),
+        *(f"residual_{word}" for word in _SIDE),
+        "stages_out",
+        *("out_at", "residual_at", "inner_at"),  # bytes from the staged images
+    ),
+)
+
+
+def _step(axis: Axis, box: int) -> int:
+    """How far apart the places are that a box of so many outputs reads along an axis."""
+    if box == 1:
+        return axis.dilation if axis.kernel > 1 else 1
+    return gcd(axis.stride, axis.dilation) if axis.kernel > 1 else axis.stride
+
+
+def _is_whole(axis: Axis, box: int) -> bool:
+    """Whether a box has all outputs of an axis, and reads all of it."""
+    return box >= axis.out and axis.size <= (axis.out - 1) * axis.stride + axis.extent > axis.kernel
+
+
+def _boxed(axis: Axis, box: int, out: int) -> Axis:
+    """The axis of `out` outputs, of a box of `box` or what is left of one, as it is staged.  A
+    whole axis keeps its padding, which some kernels need not compute."""
+    if _is_whole(axis, box):
+        return axis
+    step = _step(axis, box)
+    stride = 1 if axis.kernel == 1 else axis.stride if box == 1 else axis.stride // step
+    dilation = 1 if axis.kernel == 1 else axis.dilation // step
+    size = (out - 1) * stride + (axis.kernel - 1) * dilation + 1
+    return Axis(size, axis.kernel, stride, dilation, 0, 0, out)
+
+
+def _places(axis: Axis, box: int) -> tuple[int, int, int, int]:
+    """Of the places that boxes read along an axis: the first, how far apart they are, how many an
+    output moves on and how many a window spans."""
+    if _is_whole(axis, box):
+        return 0, 1, 0, axis.size
+    boxed = _boxed(axis, box, box)
+    return -axis.before, _step(axis, box), boxed.stride, boxed.extent
+
+
+def inner(staged: Staged, box: Sequence[int], outs: Sequence[int]) -> Geometry:
+    """The convolution of a box, or of what is left of one."""
+    g = staged.geometry
+    z, y, x = map(_boxed, g.axes, box[1:], outs[1:])
+    return g._replace(n=outs[0], z=z, y=y, x=x)
+
+
+def works(staged: Staged, box: Sequence[int], finite: bool) -> Iterator[tuple[int, Work]]:
+    """For each kind of box, cut off along no axis or along some, the number that the kernel gives
+    it and what is computed there."""
+    g = staged.geometry
+    totals = (g.n, *(axis.out for axis in g.axes))
+    rests = [total % size for total, size in zip(totals, box, strict=True)]
+    for cut in product((False, True), repeat=4):
+        if all(rest or not off for rest, off in zip(rests, cut, strict=True)):
+            outs = [rest if off else size for size, rest, off in zip(box, rests, cut, strict=True)]
+            smaller = inner(staged, box, outs)
+            images, out = (contiguous(shape, staged.row.itemsize) for shape in smaller.shapes)
+            number = sum(off << bit for bit, off in enumerate(reversed(cut)))
+            yield (
+                number,
+                Work(
+                    staged.row,
+                    smaller,
+                    images,
+                    out if staged.stages_out else staged.out_strides,
+                    1,
+                    finite,
+                ),
+            )
+
+
+def _sizes(staged: Staged, geometry: Geometry) -> tuple[int, int, int]:
+    """Bytes of a box's images, of its outputs and of their residuals."""
+    images, out = (prod(shape) * staged.row.itemsize for shape in geometry.shapes)
+    return (
+        round_up(images, ALIGNMENT),
+        round_up(out, ALIGNMENT) if staged.stages_out else 0,
+        round_up(out, ALIGNMENT) if staged.residual is not None else 0,
+    )
+
+
+def choose_box(staged: Staged, multiple: int, tasks: int) -> tuple[int, int, int, int]:
+    """The box of outputs that is staged at the least expense: what is near each other in memory
+    is staged once for many outputs.
+
+    Parameters
+    ----------
+    multiple : int
+        Boxes begin at multiples of so many rows and columns.
+    tasks : int
+        How many are wanted, so that all threads end at about a time.
+    """
+    g = staged.geometry
+    weights = g.products * g.o * WEIGHT_SHARE
+    most = ceil_div(g.pixels, tasks)
+    outs = tuple(axis.out for axis in g.axes)
+
+    def size(box: Sequence[int]) -> int:
+        return sum(_sizes(staged, inner(staged, box, box)))
+
+    def expense(box: Sequence[int]) -> tuple[int, bool, float]:
+        """Bytes that are too many, whether too much is staged twice, and what an output takes, in
+        elements."""
+        b, needed = inner(staged, box, box), size(box)
+        once = prod(
+            min(axis.out * axis.stride, whole.padded)
+            for axis, whole in zip(b.axes, g.axes, strict=True)
+        )
+        twice = prod(axis.size for axis in b.axes) > MOST_HALO * once
+        rows = b.n * b.z.size * b.y.size
+        moved = rows * (b.x.size * b.c + ROW_ELEMENTS) + BOX_ELEMENTS + weights
+        far = FAR if needed > NEAR_BYTES else 1
+        return max(0, needed - family.STAGING_BYTES), twice, moved / b.pixels * far
+
+    def largest_box(x: int, limit: int) -> tuple[int, int, int, int]:
+        """The largest box of so many columns within so many bytes; all boxes about alike."""
+
+        def fits(*box: int) -> bool:
+            return prod(box) <= most and size(box) <= limit
+
+        y = largest(g.y.out, lambda y: fits(1, 1, y, x))
+        y = evenly(g.y.out, max(multiple, y - y % multiple)) if y < g.y.out else y
+        y = min(g.y.out, round_up(y, multiple))
+        z = largest(g.z.out, lambda z: fits(1, z, y, x))
+        n = largest(g.n, lambda n: fits(n, z, y, x)) if (z, y, x) == outs else 1
+        return evenly(g.n, n), evenly(g.z.out, z), y, x
+
+    limits = min(NEAR_BYTES, family.STAGING_BYTES), family.STAGING_BYTES
+    boxes = (largest_box(x, limit) for limit in limits for x in _halves(g.x.out, multiple))
+    return min(boxes, key=expense)
+
+
+def near_channels(row: Row, geometry: Geometry) -> int:
+    """How many channels of a channelwise layer are best staged at a time: all, or a divisor, of
+    whole vectors, whose planes are near; at least a cache line of them."""
+    g = geometry
+    plane = sum(prod(shape[1:4]) for shape in g.shapes) * row.itemsize
+    most = max(row.lanes, ALIGNMENT // row.itemsize, NEAR_BYTES // 2 // max(1, plane))
+    counts = (g.c, *range(row.lanes, g.c, row.lanes))
+    return max((n for n in counts if n <= most and g.c % n == 0), default=g.c)
+
+
+def _halves(size: int, multiple: int) -> Iterator[int]:
+    """A size cut into 1, 2, 4 .. pieces alike, of a multiple each."""
+    pieces = 1
+    while True:
+        piece = ceil_div(size, pieces)
+        yield size if pieces == 1 else min(size, round_up(piece, multiple))
+        if piece <= multiple:
+            return
+        pieces *= 2
+
+
+def stage_words(
+    staged: Staged,
+    box: Sequence[int],
+    inner_task: int,
+    plans: int,
+    inner_staging: int,
+) -> list[int]:
+    """Everything that a staging task is told beside addresses.
+
+    Parameters
+    ----------
+    inner_task, plans : int
+        Addresses of the task that computes a box, and of the words that are the addresses of its
+        plans, by the number of `works`.
+    inner_staging : int
+        Bytes of staging memory that these ask for, at most.
+    """
+    g = staged.geometry
+    images, out, residual = _sizes(staged, inner(staged, box, box))
+    totals = (g.n, *(axis.out for axis in g.axes))
+    places: dict[str, int] = {}
+    for name, axis, size in zip("zyx", g.axes, box[1:], strict=True):
+        named = (f"{word}_{name}" for word in PLACES)
+        places |= dict(zip(named, _places(axis, size), strict=True))
+    nothing = Side(Element("float32", 4), (0,) * 5, True, False)
+    told = {
+        "tasks": prod(map(ceil_div, totals, box)),
+        "staging": images + out + residual + inner_staging,
+        "inner_task": inner_task,
+        "plans": plans,
+        **dict(zip(("box_n", "box_z", "box_y", "box_x"), box, strict=True)),
+        **places,
+        **staged.images.told("image"),
+        **(staged.out or nothing).told("out"),
+        **(staged.residual or nothing).told("residual"),
+        **dict(
+            zip(
+                ("residual_n", "residual_z", "residual_y", "residual_x"),
+                (staged.residual or nothing).strides,
+                strict=False,
+            )
+        ),
+        "stages_out": int(staged.stages_out),
+        "out_at": images,
+        "residual_at": images + out,
+        "inner_at": images + out + residual,
+    }
+    work = Work(staged.row, g, staged.images.strides, staged.out_strides)
+    return words(STAGING._replace(blocking=lambda _: told), work, None, 0)

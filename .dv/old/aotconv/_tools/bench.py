@@ -1,0 +1,217 @@
+"""``aotconv bench``: arguments checked; the board or the sweep timed, printed and written."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import aotconv
+
+from .._core import ladder
+from .._plan.registry import AOT_DTYPES
+from . import sweep as sweeping
+from .board import BOARD
+from .errors import CommandError, missing, need, writing
+from .peers import PEERS
+from .problem import Layer, parse
+from .progress import progress
+from .race import SECONDS, compare, usable_cpus
+from .report import cpu_name, draw, format_sweeps, format_table, heading, versions
+
+
+def find(option: str, name: str, known: Mapping[str, Any]) -> Any:
+    """What is known by a name that an option was given."""
+    if name not in known:
+        raise CommandError(f"{option}: there is no {name!r}; there are {', '.join(known)}")
+    return known[name]
+
+
+def find_layer(name: str) -> Layer:
+    """A layer of the board, or the one that a text says."""
+    if " " not in name.strip():
+        return find("--layers", name, {each.name: each for each in BOARD})
+    try:
+        layer = parse(name)
+    except ValueError as error:
+        raise CommandError(f"--layers: {error}") from None
+    if layer.dtype not in AOT_DTYPES:
+        raise CommandError(f"--layers: {name!r}: {' and '.join(AOT_DTYPES)} alone are timed")
+    if not layer.flops:
+        raise CommandError(f"--layers: {name!r}: there is nothing to compute")
+    return layer
+
+
+def number(name: str, most: int) -> int:
+    """A number of threads that an option was given."""
+    if not (name.isdecimal() and 1 <= int(name) <= most):
+        raise CommandError(f"--threads: {name!r} is not from 1 to {most}, the CPUs of this process")
+    return int(name)
+
+
+def check_seconds(seconds: float) -> None:
+    if not 0 < seconds < math.inf:
+        raise CommandError(f"--seconds: {seconds} is not a positive time")
+
+
+def check_installation(dtypes: Iterable[str], *extras: str) -> None:
+    """Raise `CommandError` if extras are missing, or kernels to measure."""
+    need("the benchmark", *extras)
+    if not all(map(ladder.rung, dtypes)):
+        raise CommandError(f"the implementation {aotconv.active().name} has no kernels to measure")
+
+
+def check_files(*paths: str | None) -> None:
+    """Raise `CommandError` if a file cannot be written: now, and not after all the work."""
+    for path in filter(None, paths):
+        with writing(path):
+            open(path, "ab").close()
+
+
+def write_json(path: str, measured: dict[str, Any]) -> None:
+    """Write what was measured, and where."""
+    here = {
+        "aotconv": aotconv.__version__,
+        "implementation": aotconv.active().name,
+        "cpu": cpu_name(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
+    with writing(path):
+        Path(path).write_text(json.dumps({**here, **measured}, indent=1) + "\n")
+
+
+def run(
+    layers: Sequence[str] | None = None,
+    peers: Sequence[str] = (),
+    n_threads: Sequence[str] | None = None,
+    *,
+    dtype: str | None = None,
+    tflite: str | None = None,
+    seconds: float = SECONDS,
+    json_file: str | None = None,
+    plot: str | None = None,
+) -> None:
+    """Run the command: check and time, print a table for each number of threads, write files.
+
+    Parameters
+    ----------
+    layers : sequence of str, optional
+        Names of layers of the board, and texts (`aotconv._tools.problem`); by default the board.
+    peers : sequence of str
+        Names of `aotconv._tools.peers.PEERS`; those that are not installed are left out.
+    n_threads : sequence of str, optional
+        Numbers of threads; by default 1 and as many as there are CPUs.
+    dtype : {"float32", "float64"}, optional
+        Of all layers; by default each has its own, those of the board float32.
+    tflite, seconds
+        As in `compare`.
+    json_file, plot : str, optional
+        Files to write: everything that was measured, and a chart.
+
+    Raises
+    ------
+    CommandError
+        If an argument is wrong, an extra is missing or a file cannot be written.
+    DisagreementError
+        If a result is wrong.
+    """
+    problems = list(map(find_layer, dict.fromkeys(layers))) if layers else list(BOARD)
+    if dtype:
+        problems = [layer._replace(dtype=dtype) for layer in problems]
+    dtypes = sorted({layer.dtype for layer in problems})
+    chosen = {name: find("--peers", name, PEERS) for name in peers}
+    most = len(usable_cpus())
+    teams = [number(name, most) for name in n_threads] if n_threads else sorted({1, most})
+    check_seconds(seconds)
+    if chosen and dtypes != ["float32"]:
+        raise CommandError("--peers: other libraries are timed in float32 alone")
+    if "litert" in chosen and not (tflite and Path(tflite).is_dir()):
+        raise CommandError("--peers: litert runs model files, whose folder --tflite must name")
+    check_installation(dtypes, "tqdm", *(["matplotlib"] if plot else []))
+    if plot:
+        from matplotlib.figure import Figure
+
+        formats = Figure().canvas.get_supported_filetypes()
+        if Path(plot).suffix[1:].lower() not in formats:
+            raise CommandError(f"--plot: the name {plot!r} must end in one of {', '.join(formats)}")
+    check_files(json_file, plot)
+    from tqdm import tqdm
+
+    of_what = f"{aotconv.active().name}, {' and '.join(dtypes)}"
+    title = f"aotconv {aotconv.__version__}, {of_what}, {cpu_name()}"
+    print(title)
+    for name, peer in list(chosen.items()):
+        absent = missing(peer.packages)
+        if absent:
+            print(f"without {name}: {' and '.join(absent)} not installed")
+            del chosen[name]
+    found = versions(chosen.values())
+    if found:
+        print("beside", ", ".join(f"{name} {version}" for name, version in found.items()))
+
+    results = []
+    with progress(len(teams) * len(problems)) as announce:
+        for team in teams:
+            group = compare(
+                problems,
+                team,
+                peers=chosen,
+                tflite=tflite,
+                seconds=seconds,
+                announce=announce,
+            )
+            results.append(group)
+            tqdm.write(f"\n{heading(group)}\n{format_table(group)}", file=sys.stdout)
+    if json_file:
+        measured = [each.as_json() for group in results for each in group]
+        write_json(json_file, {"cpus": most, "peers": found, "results": measured})
+    if plot:
+        with writing(plot):
+            draw(results, title).savefig(plot, dpi=120)
+    for path in filter(None, (json_file, plot)):
+        print(path)
+
+
+def run_sweep(
+    dtypes: Sequence[str] = sweeping.DTYPES,
+    *,
+    seconds: float = sweeping.SECONDS,
+    json_file: str | None = None,
+) -> None:
+    """Run the command with ``--sweep``: check and time layers of odd sizes, on one thread.
+
+    Parameters
+    ----------
+    dtypes, seconds
+        As in `aotconv._tools.sweep.sweep`.
+    json_file : str, optional
+        The file to write everything to that was measured.
+
+    Raises
+    ------
+    CommandError
+        If an argument is wrong, an extra is missing or the file cannot be written.
+    DisagreementError
+        If a result is wrong.
+    """
+    check_seconds(seconds)
+    check_installation(dtypes, "tqdm")
+    check_files(json_file)
+
+    print(f"aotconv {aotconv.__version__}, {aotconv.active().name}, {cpu_name()}")
+    sweeps = sweeping.SWEEPS
+    cases = len(dtypes) * sum(len(each.layers) for each in sweeps)
+    with progress(cases) as announce:
+        results = list(sweeping.sweep(sweeps, dtypes, seconds=seconds, announce=announce))
+    print(format_sweeps(results))
+    if json_file:
+        write_json(json_file, {"sweeps": [each.as_json() for each in results]})
+        print(json_file)

@@ -1,0 +1,27 @@
+"""The benchmark's board: layers of networks and image filters."""
+
+from .problem import parse
+
+TEXTS = {
+    "seed_4x4x3x4": "32x28x28x3 4x4x3x4",
+    "r50_conv1_7x7s2": "1x224x224x3 7x7x3x64 s2 p3",
+    "r50_2_3x3_64": "1x56x56x64 3x3x64x64 p1",
+    "r50_2_1x1_64_256": "1x56x56x64 1x1x64x256",
+    "r50_3_3x3_128": "1x28x28x128 3x3x128x128 p1",
+    "r50_3_1x1s2_256_512": "1x56x56x256 1x1x256x512 s2",
+    "r50_4_3x3_256": "1x14x14x256 3x3x256x256 p1",
+    "r50_5_3x3_512": "1x7x7x512 3x3x512x512 p1",
+    "r50_5_1x1_2048_512": "1x7x7x2048 1x1x2048x512",
+    "vgg_1_3x3_3_64": "1x224x224x3 3x3x3x64 p1",
+    "vgg_1_3x3_64_64": "1x224x224x64 3x3x64x64 p1",
+    "vgg_3_3x3_256": "1x56x56x256 3x3x256x256 p1",
+    "mb_dw3_32_112": "1x112x112x32 3x3x1x32 p1 g32",
+    "mb_dw3s2_96_112": "1x112x112x96 3x3x1x96 s2 p1 g96",
+    "mb_dw5_240_28": "1x28x28x240 5x5x1x240 p2 g240",
+    "mb_1x1_32_16": "1x112x112x32 1x1x32x16",
+    "mb_1x1_960_160": "1x7x7x960 1x1x960x160",
+    "img_1ch_5x5_1024": "1x1024x1024x1 5x5x1x1 p2",
+    "img_rgb_dw7x7_1080p": "1x1080x1920x3 7x7x1x3 p3 g3 shared",
+    "tiny_8x8x1": "1x8x8x1 3x3x1x1",
+}
+BOARD = tuple(parse(text)._replace(name=name) for name, text in TEXTS.items())

@@ -1,0 +1,146 @@
+"""The command line: what ``aotconv`` and ``python -m aotconv`` are told, and which command runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from .. import __version__, active, show_config
+from .errors import CommandError
+
+INTERRUPTED, CLOSED_PIPE = 128 + 2, 128 + 13  # what shells say of SIGINT and SIGPIPE
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line with ``argv`` (default: that of the process); return the exit status."""
+    try:
+        try:
+            run(make_parser().parse_args(argv))
+        finally:
+            print(end="", flush=True)  # a pipe that is closed says so here, where it is caught
+    except CommandError as error:
+        print(f"aotconv: error: {error}", file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        print("aotconv: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever reads the output has seen enough, as head has
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):  # or Python complains when it flushes them
+            os.dup2(nowhere, stream.fileno())
+        return CLOSED_PIPE
+    return 0
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="aotconv", description="Compiled convolution for NumPy arrays."
+    )
+    parser.add_argument("--version", action="version", version=f"aotconv {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands.add_parser("info", help="print the version, the implementation and the threads")
+    demo_parser = commands.add_parser(
+        "demo",
+        help="filter a photo, and time aotconv beside NumPy, numba and Keras",
+        description="Filter a photo with a bank of filters and draw the feature maps. Then time "
+        "aotconv beside the convolutions of the notebook 'Speeding up Convolution'.",
+    )
+    demo_parser.add_argument(
+        "--image", metavar="FILE", help="the photo (default: the sample photo of matplotlib)"
+    )
+    demo_parser.add_argument(
+        "--out", metavar="DIR", default="aotconv-demo", help="where to write (default: %(default)s)"
+    )
+    bench_parser = commands.add_parser(
+        "bench",
+        help="time aotconv beside what this machine can do and beside other libraries",
+        description="Time twenty layers of networks and image filters, beside multiply-adds on "
+        "registers, copies and other libraries. LIST is names with commas between them.",
+    )
+    bench_parser.add_argument(
+        "--layers",
+        type=names,
+        metavar="LIST",
+        help="layers of the board, or texts such as '1x56x56x64 3x3x64x64 s2 p1': sizes NxHxWxC of "
+        "images and KHxKWxIxO of filters, or of one axis fewer or more; then strides, padding, "
+        "dilations and groups (s2, s1x2, p1, p0+1x0+1, same, same_lower, valid, full, causal, d2, "
+        "g64), a dtype, formats (NCHW, OIHW) (default: the whole board)",
+    )
+    bench_parser.add_argument(
+        "--peers",
+        type=names,
+        metavar="LIST",
+        help="libraries to compare with, where they are installed: torch, onnxruntime, openvino, "
+        "litert, opencv, jax, tensorflow (default: none)",
+    )
+    bench_parser.add_argument(
+        "--tflite", metavar="DIR", help="the models for litert, one LAYER.tflite for each layer"
+    )
+    bench_parser.add_argument(
+        "--threads", type=names, metavar="LIST", help="numbers of threads (default: 1 and all)"
+    )
+    bench_parser.add_argument(
+        "--dtype",
+        choices=("float32", "float64"),
+        help="of all layers (default: that of each text, float32; of the sweep: both)",
+    )
+    bench_parser.add_argument(
+        "--seconds",
+        type=float,
+        metavar="S",
+        help="what each contender computes in each round, at least (default: 0.02; of the sweep: "
+        "0.001)",
+    )
+    bench_parser.add_argument(
+        "--sweep",
+        action="store_true",
+        help="instead of the board, time some thousand layers of odd sizes on one thread, and say "
+        "which lose much to the sizes beside them",
+    )
+    bench_parser.add_argument("--json", metavar="FILE", help="write everything that was measured")
+    bench_parser.add_argument("--plot", metavar="FILE", help="draw a chart")
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command that was asked for."""
+    try:
+        active()
+    except ValueError as error:  # AOTCONV_IMPLEMENTATION names none that can run
+        raise CommandError(str(error)) from None
+    if args.command == "info":
+        show_config()
+    elif args.command == "demo":
+        from . import demo  # here, so that the other commands load none of it
+
+        demo.run(args.image, args.out)
+    else:
+        run_bench(args)
+
+
+def run_bench(args: argparse.Namespace) -> None:
+    """Run the benchmark with what was given of its arguments."""
+    from . import bench
+
+    of_board = ("layers", "peers", "threads", "tflite", "plot")
+    given = {
+        name: getattr(args, name)
+        for name in ("dtype", "seconds", *of_board)
+        if getattr(args, name) is not None
+    }
+    if not args.sweep:
+        n_threads = given.pop("threads", None)
+        bench.run(n_threads=n_threads, json_file=args.json, **given)
+        return
+    for name in of_board:
+        if name in given:
+            raise CommandError(f"--sweep: --{name} is for the board alone")
+    if "dtype" in given:
+        given["dtypes"] = [given.pop("dtype")]
+    bench.run_sweep(json_file=args.json, **given)
+
+
+def names(text: str) -> list[str]:
+    return text.split(",")

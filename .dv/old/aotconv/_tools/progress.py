@@ -1,0 +1,21 @@
+"""The bar that a command shows on stderr while it works."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def progress(steps: int) -> Iterator[Callable[[str], object]]:
+    """Show a bar; what is yielded is called with the name of each step before it starts."""
+    from tqdm import tqdm
+
+    with tqdm(total=steps, file=sys.stderr, leave=False) as bar:
+
+        def announce(step: str) -> None:
+            bar.update()
+            bar.set_description(step)
+
+        yield announce

@@ -1,0 +1,371 @@
+"""The benchmark's race: contenders are checked, then timed in rounds, in a process of their own.
+
+In each round every contender runs a batch of calls, so a machine that slows down slows them all.
+What is reported are medians over the rounds, and of ratios, the median of each round's ratio.  Two
+of the contenders are the machine itself: multiply-adds on registers and a copy of as many bytes as
+the layer must read and write.  A layer takes at least as long as the slower of the two, which is
+the bound that it is held against.
+
+The process for a number of threads starts with as many CPUs, and with the environment variables
+that say so, because most libraries fix their threads when they are imported.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+import aotconv
+
+from .._core import ladder, threads
+from .._core.jobs import Job, call_of
+from .._plan.peak import peak_words
+from .._plan.registry import ROWS
+from .board import BOARD
+from .errors import DisagreementError
+from .peers import (
+    Contender,
+    Peer,
+    Setting,
+    Unsuitable,
+    channels_first,
+    channels_last,
+    outputs_first,
+)
+from .problem import CLASSES, FUNCTIONS, Layer, Problem
+from .process import Run, new_process
+
+Call = Callable[[], object]
+Clock = Callable[[], float]
+
+SECONDS = 0.02  # of a batch, at least
+ROUNDS = 9
+# Other libraries' idle threads spin for some milliseconds before they sleep, and would take the
+# CPUs of whoever comes next.
+PAUSE = 0.03
+OWN = "aotconv"
+
+
+# --- correct first, then timed ---------------------------------------------------------------
+
+
+def expectation(problem: Problem) -> NDArray[np.float64]:
+    """The result in float64, by NumPy's matrix products instead of the kernels."""
+    images, filters, bias = (array.astype(np.float64) for array in problem[1:])
+    with aotconv.use("numpy"):
+        return FUNCTIONS[problem.layer.rank](images, filters, bias, **problem.layer.options)
+
+
+def error_bound(problem: Problem) -> float:
+    """What the library promises of each output: eps * (K + 1) * max|x| * max|w| * 2."""
+    images, filters, bias = (float(np.abs(array).max()) for array in problem[1:])
+    products = problem.layer.geometry.products
+    largest = max(images * filters, bias)
+    return float(np.finfo(problem.images.dtype).eps) * (products + 1) * largest * 2
+
+
+def verify(name: str, contender: Contender, expected: NDArray[np.float64]) -> None:
+    """Raise `DisagreementError` if a contender's result is not within the library's bound."""
+    result = contender.channels_last(contender.call())
+    where = f"{name}, layer {contender.problem.layer}"
+    if result.shape != expected.shape:
+        raise DisagreementError(f"{where}: shape {result.shape}, not {expected.shape}")
+    error, bound = float(np.abs(result - expected).max()), error_bound(contender.problem)
+    if not error <= bound:  # so that NaN is wrong too
+        raise DisagreementError(f"{where}: wrong by {error:.2g}, more than {bound:.2g}")
+
+
+# --- what is timed ---------------------------------------------------------------------------
+
+
+def own(problem: Problem) -> Contender:
+    layer, images, filters, bias = problem
+    formats = layer.formats
+    planar = not formats["data_format"].endswith("C")
+    images = channels_first(images) if planar else images
+    if formats.get("filter_format", "").startswith("OI"):
+        filters = outputs_first(filters)
+    convolve = CLASSES[layer.rank](filters, bias, **layer.options, **formats)
+    out = np.full(convolve.output_shape(images.shape), np.nan, images.dtype)
+    return Contender(
+        problem, lambda: convolve(images, out=out), channels_last if planar else np.asarray
+    )
+
+
+def multiply_adds(dtype: str, n_threads: int) -> tuple[Call, float]:
+    """Multiply-adds on registers at the active level, and how many FLOP each call does."""
+    rung = ladder.rung(dtype)
+    assert rung is not None  # `run` has asked
+    row = next(r for r in ROWS if (r.family, r.dtype, r.level) == ("peak", dtype, rung.level))
+    team = threads.count(n_threads, 0)
+    iterations, tasks = 1 << 16, 4 * team
+    words = np.array(peak_words(iterations, tasks), np.int64)
+    vectors = np.repeat(np.array([[1], [0.5], [1]], dtype), row.lanes, axis=1)
+    out = np.empty((tasks, row.lanes), dtype)
+    task = rung.task(row)
+    assert task is not None
+    call = call_of(rung, [Job(task, words, vectors.ctypes.data, vectors)], team)
+    return lambda: call(vectors, out, None), 2.0 * iterations * tasks * row.pixels * row.lanes
+
+
+def copies(n_bytes: int, n_threads: int, pool: ThreadPoolExecutor) -> tuple[Call, int]:
+    """Copies that read and write `n_bytes` together, and how many of them each call makes.
+
+    Each thread copies its share many times, so that its start is not what is timed.
+    """
+    halves = np.ones((2, n_bytes // 2), np.uint8)
+    shares = np.array_split(halves, n_threads, axis=1)
+    repetitions = 1 + 100_000_000 // n_bytes
+
+    def copy(share: NDArray[np.uint8]) -> None:
+        source, target = share
+        for _ in range(repetitions):
+            np.copyto(target, source)
+
+    return lambda: list(pool.map(copy, shares)), repetitions
+
+
+def timed(call: Call, count: int, clock: Clock = time.perf_counter) -> float:
+    start = clock()
+    for _ in itertools.repeat(None, count):
+        call()
+    return clock() - start
+
+
+def race(
+    calls: Mapping[str, Call],
+    seconds: float,
+    pause: float = 0,
+    rounds: int = ROUNDS,
+    clock: Clock = time.perf_counter,
+) -> dict[str, list[float]]:
+    """Time the calls in rounds; return the seconds of a call, by name, for each round.
+
+    Parameters
+    ----------
+    seconds : float
+        Each round calls each of them as often as takes at least that long.
+    pause : float
+        Seconds before each batch.
+    rounds : int
+    clock : callable
+        What the seconds are read from.
+    """
+    counts = {}
+    for name, call in calls.items():
+        call()
+        counts[name] = 1
+        while timed(call, counts[name], clock) < seconds:
+            counts[name] *= 2
+    results: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            time.sleep(pause)
+            call()  # not timed: it brings back what the others drove from the caches
+            results[name].append(timed(call, counts[name], clock) / counts[name])
+    return results
+
+
+class Result(NamedTuple):
+    """What was measured of a layer on a number of threads: one figure a round in each list.
+
+    Attributes
+    ----------
+    layer : Layer
+    n_threads : int
+    seconds : dict
+        Of a call, by contender; ``aotconv`` is one of them.
+    fma : list of float
+        Floating-point operations a second of multiply-adds on registers.
+    copy : list of float
+        Seconds to copy as many bytes as the layer must read and write.
+    left_out : dict
+        Peers that did not take part, and why.
+    first : float
+        Seconds of the first call in a new process.
+    """
+
+    layer: Layer
+    n_threads: int
+    seconds: dict[str, list[float]]
+    fma: list[float]
+    copy: list[float]
+    left_out: dict[str, str]
+    first: float = math.nan
+
+    @property
+    def later(self) -> float:
+        """Seconds of a later call."""
+        return statistics.median(self.seconds[OWN])
+
+    @property
+    def flop_rate(self) -> float:
+        return self.layer.flops / self.later
+
+    @property
+    def binding(self) -> str:
+        """What no implementation could be faster than here: "FMA" or "copy"."""
+        computing = self.layer.flops / statistics.median(self.fma)
+        return "FMA" if computing >= statistics.median(self.copy) else "copy"
+
+    @property
+    def fraction(self) -> float:
+        """Of the bound, that is of the rate that `binding` allows."""
+        rounds = zip(self.fma, self.copy, self.seconds[OWN], strict=True)
+        return statistics.median(
+            max(self.layer.flops / fma, copy) / own for fma, copy, own in rounds
+        )
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        """Time of each peer, in times of aotconv."""
+        own = self.seconds[OWN]
+        return {
+            name: statistics.median(map(float.__truediv__, seconds, own))
+            for name, seconds in self.seconds.items()
+            if name != OWN
+        }
+
+    @property
+    def fastest(self) -> str | None:
+        """The fastest peer, in its fastest variant."""
+        return min(self.ratios, key=self.ratios.__getitem__, default=None)
+
+    def as_json(self) -> dict[str, Any]:
+        names = ("later", "flop_rate", "binding", "fraction", "ratios", "fastest")
+        derived = {name: getattr(self, name) for name in names}
+        return {**self._asdict(), "layer": self.layer.as_json(), **derived}
+
+
+def first_call(layer: Layer) -> float:
+    """Seconds of the first call, if this process has made none."""
+    return timed(own(Problem.draw(layer)).call, 1)
+
+
+def measure(layer: Layer, peers: Mapping[str, Peer], setting: Setting, seconds: float) -> Result:
+    """Check and time a layer in this process, which must have been started for it.
+
+    Raises
+    ------
+    DisagreementError
+        If a result is wrong.
+    """
+    problem = Problem.draw(layer)
+    expected = expectation(problem)
+    contenders, left_out = {OWN: own(problem)}, {}
+    verify(OWN, contenders[OWN], expected)
+    for peer_name, peer in peers.items():
+        try:
+            variants = peer.prepare(problem, setting)
+            for name, each in variants.items():
+                same = each.problem is problem
+                verify(name, each, expected if same else expectation(each.problem))
+        except DisagreementError:
+            raise
+        except Unsuitable as error:
+            left_out[peer_name] = str(error)
+        except Exception as error:  # a broken installation of a peer may raise anything
+            reason = str(error).partition("\n")[0]
+            left_out[peer_name] = f"failed: {type(error).__name__}: {reason}"
+        else:
+            contenders.update(variants)
+
+    n_threads, n_bytes = setting.threads, layer.elements * problem.images.itemsize
+    calls: dict[str, Call] = {name: each.call for name, each in contenders.items()}
+    calls["FMA"], flops = multiply_adds(layer.dtype, n_threads)
+    # Few bytes are copied faster by one thread than by several that wait for the GIL.
+    copiers = {f"copy {n}": n for n in {1, n_threads}}
+    with ThreadPoolExecutor(n_threads) as pool:
+        for name, n in copiers.items():
+            calls[name], times = copies(n_bytes, n, pool)
+        rounds = race(calls, seconds, PAUSE if n_threads > 1 else 0)
+    fma = [flops / each for each in rounds.pop("FMA")]
+    copy = [min(each) / times for each in zip(*map(rounds.pop, copiers), strict=True)]
+    return Result(layer, n_threads, rounds, fma, copy, left_out)
+
+
+# --- processes -------------------------------------------------------------------------------
+
+
+def usable_cpus() -> list[int]:
+    """The CPUs that this process may run on, or as many numbers where they cannot be asked for."""
+    if sys.platform == "linux":
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def pin(cpus: Iterable[int]) -> None:
+    if sys.platform == "linux":
+        os.sched_setaffinity(0, cpus)
+
+
+@contextmanager
+def confined_process(n_threads: int) -> Iterator[Run]:
+    """A new process with as many CPUs as threads, and OpenMP and BLAS told so."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    cpus = usable_cpus()[-n_threads:]
+    os.environ.update(dict.fromkeys(names, str(n_threads)))
+    try:
+        with new_process() as run:
+            run("nothing yet", pin, cpus)
+            yield run
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def compare(
+    layers: Sequence[Layer] = BOARD,
+    n_threads: int = 1,
+    *,
+    peers: Mapping[str, Peer] | None = None,
+    tflite: str | None = None,
+    seconds: float = SECONDS,
+    announce: Callable[[str], object] = lambda name: None,
+) -> list[Result]:
+    """Check and time layers on a number of threads.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+    n_threads : int
+    peers : mapping of str to Peer, optional
+        The other libraries to compare with, which compute in float32.
+    tflite : str, optional
+        The folder of LiteRT's models.
+    seconds : float
+        The least that each contender computes in each round.
+    announce : callable
+        Called with the name of each layer before it starts.
+
+    Raises
+    ------
+    DisagreementError
+        If a result is wrong.
+    """
+    results = []
+    names = ", ".join([OWN, *(peers or {})])
+    with confined_process(n_threads) as run:
+        for layer in layers:
+            announce(layer.title)
+            with confined_process(n_threads) as run_once:
+                first = run_once(f"{OWN} on {layer}", first_call, layer)
+            setting = Setting(n_threads, tflite)
+            result = run(f"{names} on {layer}", measure, layer, peers or {}, setting, seconds)
+            results.append(result._replace(first=first))
+    return results

@@ -1,0 +1,542 @@
+"""The doors of convolution: `conv1d`, `conv2d`, `conv3d` and their layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeAlias
+
+import numpy as np
+
+from ._core import check
+from ._core.layer import Convolution, checked, kept
+from ._core.pack import copied
+
+if TYPE_CHECKING or np.__version__.startswith("1."):
+    import numpy.typing  # NumPy 2 does when a hint is evaluated: import is spared a millisecond
+
+Steps: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
+Padding: TypeAlias = (
+    Literal["valid", "same", "same_lower", "full", "VALID", "SAME", "SAME_LOWER", "FULL"]
+    | Steps
+    | Sequence[Steps]
+)
+Padding1D: TypeAlias = Padding | Literal["causal", "CAUSAL"]
+PaddingMode: TypeAlias = Literal["constant", "zeros"]
+DataFormat1D: TypeAlias = Literal["NWC", "NCW", "channels_last", "channels_first"]
+DataFormat2D: TypeAlias = Literal["NHWC", "NCHW", "channels_last", "channels_first"]
+DataFormat3D: TypeAlias = Literal["NDHWC", "NCDHW", "channels_last", "channels_first"]
+FilterFormat1D: TypeAlias = Literal["WIO", "OIW"]
+FilterFormat2D: TypeAlias = Literal["HWIO", "OIHW"]
+FilterFormat3D: TypeAlias = Literal["DHWIO", "OIDHW"]
+Activation: TypeAlias = Literal["relu", "relu6"]
+Algorithm: TypeAlias = Literal["auto", "winograd"]
+
+
+class _Layer(Convolution):
+    """A layer of any rank: how it is made of checked arguments, called and shown."""
+
+    def __init__(self, rank: int, threads: int | None, *arguments: Any) -> None:
+        filters, bias, options = checked(rank, *arguments)
+        super().__init__(copied(filters), None if bias is None else copied(bias), options)
+        self._n_threads = None if threads is None else check.integer("threads", threads, 1)
+
+    def __call__(
+        self,
+        images: np.typing.ArrayLike,
+        out: np.typing.NDArray[Any] | None = None,
+        threads: int | None = None,
+        *,
+        residual: np.typing.ArrayLike | None = None,
+    ) -> np.typing.NDArray[Any]:
+        """Convolve images as the function of this rank does.
+
+        Parameters
+        ----------
+        images : array_like
+            With any leading axes, in the layer's data format.
+        out : ndarray, optional
+            Where the result is written, as in `conv2d`.
+        threads : int, optional
+            For this call, instead of the layer's own.
+        residual : array_like, of the result's shape, optional
+            Added before the activation, as in `conv2d`.
+
+        Returns
+        -------
+        ndarray
+            `out` if it was given.
+        """
+        return self.convolve(images, out, residual, self._n_threads if threads is None else threads)
+
+    def output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Return the shape of the result for images of a shape.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            With any leading axes, in the layer's data format.
+
+        Returns
+        -------
+        tuple of int
+        """
+        return self.result_shape(check.images_shape(shape, self._rank))
+
+    def __repr__(self) -> str:
+        parts = [f"filters {self._filters.shape} {self._filters.dtype}"]
+        if self._bias is not None:
+            parts.append("bias")
+        parts += [f"{name}={value!r}" for name, value in self._options._asdict().items()]
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+
+class Conv1D(_Layer):
+    """A convolution of signals whose weights are packed once and that is called many times.
+
+    The arguments are those of `conv1d`; otherwise as `Conv2D`.
+
+    Parameters
+    ----------
+    filters : array_like, shape (K, C / groups, O)
+        With `filter_format` "OIW": (O, C / groups, K).
+    bias : array_like, shape (O,), optional
+    strides, padding, padding_mode, padding_value, dilations, groups, data_format, filter_format
+        As in `conv1d`.
+    activation, dtype, saturate, algorithm
+        As in `conv2d`.
+    threads : int, optional
+        The default of the layer's calls.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import aotconv
+    >>> layer = aotconv.Conv1D(np.ones((9, 48, 80), np.float32), padding="causal", strides=2)
+    >>> layer.output_shape((4, 12000, 48))
+    (4, 6000, 80)
+    """
+
+    def __init__(
+        self,
+        filters: np.typing.ArrayLike,
+        bias: np.typing.ArrayLike | None = None,
+        strides: Steps = 1,
+        padding: Padding1D = "valid",
+        *,
+        padding_mode: PaddingMode = "constant",
+        padding_value: float = 0,
+        dilations: Steps = 1,
+        groups: int = 1,
+        data_format: DataFormat1D = "NWC",
+        filter_format: FilterFormat1D = "WIO",
+        activation: Activation | None = None,
+        threads: int | None = None,
+        dtype: np.typing.DTypeLike | None = None,
+        saturate: bool = False,
+        algorithm: Literal["auto"] = "auto",
+    ) -> None:
+        weights = filters, bias, strides, padding, padding_mode, padding_value, dilations, groups
+        options = data_format, filter_format, activation, dtype, saturate, algorithm
+        super().__init__(1, threads, *weights, *options)
+
+
+class Conv2D(_Layer):
+    """A convolution whose weights are packed once and that is called many times.
+
+    The arguments are those of `conv2d`; the arrays are copied, so changing them later does not
+    change the layer.  A layer may be called from several threads at once.
+
+    Parameters
+    ----------
+    filters : array_like, shape (KH, KW, C / groups, O)
+        With `filter_format` "OIHW": (O, C / groups, KH, KW).
+    bias : array_like, shape (O,), optional
+    strides, padding, padding_mode, padding_value, dilations, groups, data_format, filter_format
+        As in `conv2d`.
+    activation, dtype, saturate, algorithm
+        As in `conv2d`.
+    threads : int, optional
+        The default of the layer's calls.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import aotconv
+    >>> layer = aotconv.Conv2D(np.ones((3, 3, 1, 8), np.float32), padding="same")
+    >>> layer(np.ones((2, 5, 5, 1), np.float32)).shape
+    (2, 5, 5, 8)
+    >>> layer.output_shape((1, 100, 50, 1))
+    (1, 100, 50, 8)
+    """
+
+    def __init__(
+        self,
+        filters: np.typing.ArrayLike,
+        bias: np.typing.ArrayLike | None = None,
+        strides: Steps = 1,
+        padding: Padding = "valid",
+        *,
+        padding_mode: PaddingMode = "constant",
+        padding_value: float = 0,
+        dilations: Steps = 1,
+        groups: int = 1,
+        data_format: DataFormat2D = "NHWC",
+        filter_format: FilterFormat2D = "HWIO",
+        activation: Activation | None = None,
+        threads: int | None = None,
+        dtype: np.typing.DTypeLike | None = None,
+        saturate: bool = False,
+        algorithm: Algorithm = "auto",
+    ) -> None:
+        weights = filters, bias, strides, padding, padding_mode, padding_value, dilations, groups
+        options = data_format, filter_format, activation, dtype, saturate, algorithm
+        super().__init__(2, threads, *weights, *options)
+
+
+class Conv3D(_Layer):
+    """A convolution of volumes whose weights are packed once and that is called many times.
+
+    The arguments are those of `conv3d`; otherwise as `Conv2D`.
+
+    Parameters
+    ----------
+    filters : array_like, shape (KD, KH, KW, C / groups, O)
+        With `filter_format` "OIDHW": (O, C / groups, KD, KH, KW).
+    bias : array_like, shape (O,), optional
+    strides, padding, padding_mode, padding_value, dilations, groups, data_format, filter_format
+        As in `conv3d`.
+    activation, dtype, saturate, algorithm
+        As in `conv2d`.
+    threads : int, optional
+        The default of the layer's calls.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import aotconv
+    >>> layer = aotconv.Conv3D(np.ones((3, 3, 3, 16, 16), np.float32), padding="same")
+    >>> layer.output_shape((14, 32, 34, 16))
+    (14, 32, 34, 16)
+    """
+
+    def __init__(
+        self,
+        filters: np.typing.ArrayLike,
+        bias: np.typing.ArrayLike | None = None,
+        strides: Steps = 1,
+        padding: Padding = "valid",
+        *,
+        padding_mode: PaddingMode = "constant",
+        padding_value: float = 0,
+        dilations: Steps = 1,
+        groups: int = 1,
+        data_format: DataFormat3D = "NDHWC",
+        filter_format: FilterFormat3D = "DHWIO",
+        activation: Activation | None = None,
+        threads: int | None = None,
+        dtype: np.typing.DTypeLike | None = None,
+        saturate: bool = False,
+        algorithm: Literal["auto"] = "auto",
+    ) -> None:
+        weights = filters, bias, strides, padding, padding_mode, padding_value, dilations, groups
+        options = data_format, filter_format, activation, dtype, saturate, algorithm
+        super().__init__(3, threads, *weights, *options)
+
+
+def conv1d(
+    images: np.typing.ArrayLike,
+    filters: np.typing.ArrayLike,
+    bias: np.typing.ArrayLike | None = None,
+    strides: Steps = 1,
+    padding: Padding1D = "valid",
+    *,
+    padding_mode: PaddingMode = "constant",
+    padding_value: float = 0,
+    dilations: Steps = 1,
+    groups: int = 1,
+    data_format: DataFormat1D = "NWC",
+    filter_format: FilterFormat1D = "WIO",
+    activation: Activation | None = None,
+    residual: np.typing.ArrayLike | None = None,
+    out: np.typing.NDArray[Any] | None = None,
+    threads: int | None = None,
+    dtype: np.typing.DTypeLike | None = None,
+    saturate: bool = False,
+    algorithm: Literal["auto"] = "auto",
+) -> np.typing.NDArray[Any]:
+    """Convolve signals, or anything along one axis, with filters.
+
+    As `conv2d` does along two axes; the filters are not flipped::
+
+        out[..., x, o] = act(residual[..., x, o] + bias[o] + sum over i, c of
+            images[..., x * stride + i * dilation, c] * filters[i, c, o])
+
+    Parameters
+    ----------
+    images : array_like, shape (..., W, C)
+        With any leading axes, or none.  With `data_format` "NCW": (..., C, W).
+    filters : array_like, shape (K, C / groups, O)
+        With `filter_format` "OIW": (O, C / groups, K).
+    bias : array_like, shape (O,), optional
+        Added to each element of the result.
+    strides, dilations : int
+        Elements from one window to the next, and from one tap of a filter to the next.
+    padding : {"valid", "same", "same_lower", "full", "causal"}, int or (int, int)
+        Zeros before and behind, by the rules of `conv2d`; "causal": so many before that no
+        element of the result sees a later one of the images.
+    groups, activation, residual, out, threads
+        As in `conv2d`.
+    data_format : {"NWC", "NCW", "channels_last", "channels_first"}
+        The order of the axes of `images` and of the result.
+    filter_format : {"WIO", "OIW"}
+        The order of the axes of `filters`.
+    padding_mode, padding_value, dtype, saturate, algorithm
+        As in `conv2d`; "winograd" is for two axes alone.
+
+    Returns
+    -------
+    ndarray, shape (..., OW, O), or (..., O, OW) with channels first
+        As in `conv2d`, with its errors and warnings, too.
+
+    See Also
+    --------
+    conv2d : says more of each argument.
+    Conv1D : keeps the packed weights for many calls.
+
+    Examples
+    --------
+    A running mean of three that looks back alone:
+
+    >>> import numpy as np
+    >>> import aotconv
+    >>> signal = np.array([3.0, 6.0, 9.0, 0.0]).reshape(4, 1)
+    >>> aotconv.conv1d(signal, np.full((3, 1, 1), 1 / 3), padding="causal").ravel().round(6)
+    array([1., 3., 6., 5.])
+    """
+    weights = filters, bias, strides, padding, padding_mode, padding_value, dilations, groups
+    options = data_format, filter_format, activation, dtype, saturate, algorithm
+    return kept(*checked(1, *weights, *options)).convolve(images, out, residual, threads)
+
+
+def conv2d(
+    images: np.typing.ArrayLike,
+    filters: np.typing.ArrayLike,
+    bias: np.typing.ArrayLike | None = None,
+    strides: Steps = 1,
+    padding: Padding = "valid",
+    *,
+    padding_mode: PaddingMode = "constant",
+    padding_value: float = 0,
+    dilations: Steps = 1,
+    groups: int = 1,
+    data_format: DataFormat2D = "NHWC",
+    filter_format: FilterFormat2D = "HWIO",
+    activation: Activation | None = None,
+    residual: np.typing.ArrayLike | None = None,
+    out: np.typing.NDArray[Any] | None = None,
+    threads: int | None = None,
+    dtype: np.typing.DTypeLike | None = None,
+    saturate: bool = False,
+    algorithm: Algorithm = "auto",
+) -> np.typing.NDArray[Any]:
+    """Convolve images with filters.
+
+    As in neural networks, the filters are not flipped::
+
+        out[..., y, x, o] = act(residual[..., y, x, o] + bias[o] + sum over i, j, c of
+            images[..., y * sh + i * dh, x * sw + j * dw, c] * filters[i, j, c, o])
+
+    where strides are (sh, sw) and dilations (dh, dw), the images are surrounded with zeros as
+    `padding` says, and c runs over the channels of o's group.
+
+    Parameters
+    ----------
+    images : array_like, shape (..., H, W, C)
+        With any leading axes: none for one image, one for a batch, and more.  With `data_format`
+        "NCHW": (..., C, H, W).
+    filters : array_like, shape (KH, KW, C / groups, O)
+        In both data formats.  With `filter_format` "OIHW": (O, C / groups, KH, KW).
+    bias : array_like, shape (O,), optional
+        Added to each pixel of the result.
+    strides : int or pair of int
+        Pixels from one window to the next, down and to the right.
+    padding : {"valid", "same", "same_lower", "full"}, int, (int, int) or ((int, int), (int, int))
+        Zeros around the images.  Case does not matter.
+
+        - "valid": none.
+        - "same": as many as give ``ceil(size / stride)`` pixels, an odd one behind: TensorFlow's
+          rule.  "same_lower": an odd one in front.
+        - "full": as many as let each window that meets the images at all count: one less than the
+          window's size, on all four sides.
+        - One number: on all four sides.  Two: (top and bottom, left and right).
+        - ((top, bottom), (left, right)).
+    padding_mode : {"constant", "zeros"}
+        What surrounds the images: `padding_value`.  Others are not built.
+    padding_value : number
+        0; others are not built.
+    dilations : int or pair of int
+        Pixels from one tap of a filter to the next, down and to the right.
+    groups : int
+        The channels are cut into this many groups and the filters too; each group of filters sees
+        its own group of channels.  With as many groups as channels: depthwise convolution.
+    data_format : {"NHWC", "NCHW", "channels_last", "channels_first"}
+        The order of the axes of `images` and of the result.
+    filter_format : {"HWIO", "OIHW"}
+        The order of the axes of `filters`; the latter is PyTorch's and ONNX'.
+    activation : {None, "relu", "relu6"}
+        What is done to each value of the result: nothing, ``max(x, 0)``, ``min(max(x, 0), 6)``.
+    residual : array_like, of the result's shape, optional
+        Added to the sums before the activation, as the shortcut of a residual network is.  It has
+        no say in the result's dtype, to which it is cast; nothing is broadcast.
+    out : ndarray, optional
+        Where the result is written: of its shape and dtype, with any strides.  It may overlap
+        the other arrays.
+    threads : int, optional
+        How many threads compute; by default as many as the work is worth, `get_num_threads` at
+        most.  The result does not depend on it.
+    dtype : None
+        That of the result is NumPy's common one; others are not built.
+    saturate : False
+        Integers wrap; that they are clipped instead is not built.
+    algorithm : {"auto", "winograd"}
+        "auto": the products of the formula above, summed.  "winograd": Winograd's minimal
+        filtering F(4x4, 3x3) [1]_, with a quarter of the products and rounding errors of another
+        kind (Notes), for filters of 3 x 3, strides, dilations and groups of 1, and results of
+        float32 or float64.
+
+    Returns
+    -------
+    ndarray, shape (..., OH, OW, O), or (..., O, OH, OW) with channels first
+        `out` if it was given.  Leading axes are those of `images`.  Its dtype is NumPy's common
+        one of images, filters and bias, truth values of images counted as uint8.  float16 and
+        bfloat16 are computed in float32; integers wrap.
+
+    Raises
+    ------
+    TypeError
+        An argument of the wrong type; arrays of booleans (but images), objects or strings, or
+        with a mask; an activation of complex numbers; a residual whose dtype cannot be cast to the
+        result's within its kind.
+    ValueError
+        Sizes that do not fit together; an algorithm that does not apply; what is not built.
+        Nothing has been written into `out` then.
+
+    Warns
+    -----
+    FallbackWarning
+        Once, where no compiled kernel can run, or none is for the dtype: for integers whose sums
+        may be large, and for longdouble.
+
+    See Also
+    --------
+    Conv2D : keeps the packed weights for many calls.
+    conv1d, conv3d : along one axis and three.
+
+    Notes
+    -----
+    With algorithm "winograd" each output y of C channels differs from the exact value by no more
+    than ``eps * (C + 28) * (282 * C * max|x| * max|w| + |bias| + |residual|)``, short of overflow:
+    values in between are up to ``564 * C * max|x| * max|w|``.  On standard normal data errors are
+    about twice those of "auto" (figures: docs/decisions/winograd.md; their kind: [2]_).  Sums of
+    integers are not exact.  Outputs are computed in tiles of 4 x 4, and all that share a tile
+    with one whose window holds a NaN or an infinity may be NaN.
+
+    References
+    ----------
+    .. [1] A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016.
+    .. [2] B. Barabasz, A. Anderson, K. M. Soodhalter, D. Gregg, "Error Analysis and Improving the
+       Accuracy of Winograd Convolution for Deep Neural Networks", ACM TOMS 46(4), 2020.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import aotconv
+    >>> images = np.ones((32, 28, 28, 3), np.float32)
+    >>> filters = np.ones((4, 4, 3, 4), np.float32)
+    >>> biases = np.arange(4, dtype=np.float32)
+    >>> result = aotconv.conv2d(images, filters, biases, (1, 1))
+    >>> result.shape
+    (32, 25, 25, 4)
+    >>> result[0, 0, 0]
+    array([48., 49., 50., 51.], dtype=float32)
+    """
+    weights = filters, bias, strides, padding, padding_mode, padding_value, dilations, groups
+    options = data_format, filter_format, activation, dtype, saturate, algorithm
+    return kept(*checked(2, *weights, *options)).convolve(images, out, residual, threads)
+
+
+def conv3d(
+    images: np.typing.ArrayLike,
+    filters: np.typing.ArrayLike,
+    bias: np.typing.ArrayLike | None = None,
+    strides: Steps = 1,
+    padding: Padding = "valid",
+    *,
+    padding_mode: PaddingMode = "constant",
+    padding_value: float = 0,
+    dilations: Steps = 1,
+    groups: int = 1,
+    data_format: DataFormat3D = "NDHWC",
+    filter_format: FilterFormat3D = "DHWIO",
+    activation: Activation | None = None,
+    residual: np.typing.ArrayLike | None = None,
+    out: np.typing.NDArray[Any] | None = None,
+    threads: int | None = None,
+    dtype: np.typing.DTypeLike | None = None,
+    saturate: bool = False,
+    algorithm: Literal["auto"] = "auto",
+) -> np.typing.NDArray[Any]:
+    """Convolve volumes, or films, with filters.
+
+    As `conv2d` does along two axes; the filters are not flipped::
+
+        out[..., z, y, x, o] = act(residual[..., z, y, x, o] + bias[o] + sum over h, i, j, c of
+            images[..., z * sd + h * dd, y * sh + i * dh, x * sw + j * dw, c]
+            * filters[h, i, j, c, o])
+
+    where strides are (sd, sh, sw) and dilations (dd, dh, dw).
+
+    Parameters
+    ----------
+    images : array_like, shape (..., D, H, W, C)
+        With any leading axes, or none.  With `data_format` "NCDHW": (..., C, D, H, W).
+    filters : array_like, shape (KD, KH, KW, C / groups, O)
+        With `filter_format` "OIDHW": (O, C / groups, KD, KH, KW).
+    bias : array_like, shape (O,), optional
+        Added to each voxel of the result.
+    strides, dilations : int or three int
+        Voxels from one window to the next, and from one tap of a filter to the next.
+    padding : {"valid", "same", "same_lower", "full"}, int, (int, int, int) or three pairs of int
+        Zeros around the images, by the rules of `conv2d`: one number for all sides, one for each
+        of the axes D, H and W, or ((front, back), (top, bottom), (left, right)).
+    groups, activation, residual, out, threads
+        As in `conv2d`.
+    data_format : {"NDHWC", "NCDHW", "channels_last", "channels_first"}
+        The order of the axes of `images` and of the result.
+    filter_format : {"DHWIO", "OIDHW"}
+        The order of the axes of `filters`.
+    padding_mode, padding_value, dtype, saturate, algorithm
+        As in `conv2d`; "winograd" is for two axes alone.
+
+    Returns
+    -------
+    ndarray, shape (..., OD, OH, OW, O), or (..., O, OD, OH, OW) with channels first
+        As in `conv2d`, with its errors and warnings, too.
+
+    See Also
+    --------
+    conv2d : says more of each argument.
+    Conv3D : keeps the packed weights for many calls.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import aotconv
+    >>> volume = np.ones((14, 32, 34, 1), np.float32)
+    >>> blurred = aotconv.conv3d(volume, np.full((3, 3, 3, 1, 1), 1 / 27, np.float32))
+    >>> blurred.shape
+    (12, 30, 32, 1)
+    """
+    weights = filters, bias, strides, padding, padding_mode, padding_value, dilations, groups
+    options = data_format, filter_format, activation, dtype, saturate, algorithm
+    return kept(*checked(3, *weights, *options)).convolve(images, out, residual, threads)

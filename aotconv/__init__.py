@@ -7,8 +7,7 @@ prints it.  `get_num_threads` and `set_num_threads` say how many threads a call 
 
 from ._core.config import __version__, show_config
 from ._core.ladder import FallbackWarning, Implementation, active, implementations, use
-from ._core.limits import register_threadpoolctl
-from ._core.threads import get_num_threads, set_num_threads
+from ._core.threads import get_num_threads, register_threadpoolctl, set_num_threads
 from .conv import Conv1D, Conv2D, Conv3D, conv1d, conv2d, conv3d
 
 __all__ = [

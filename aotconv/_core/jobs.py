@@ -32,7 +32,6 @@ from .._plan.staging import Side, Staged, choose_box, stage_words, works
 from .fallback import activate
 from .ladder import Rung
 from .layout import Layout
-from .limits import register_if_loaded
 from .pack import Packed
 from .team import team_of
 
@@ -119,7 +118,6 @@ def call_of(rung: Rung, jobs: Sequence[Job], threads: int) -> Call:
         told[1] += int(job.words[_TASKS])
     memory = _table(told)
     address, run = memory.ctypes.data, rung.run()
-    register_if_loaded()
     n_threads, team = team_of(min(threads, told[1]))
     size = n_threads * (SCRATCH_BYTES + told[2])
 

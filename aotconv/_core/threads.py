@@ -1,16 +1,19 @@
-"""How many threads a call uses."""
+"""How many threads a call uses, and who may limit them."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
 
 import numpy as np
 
+from .._plan.registry import BASELINE_MODULE
 from .check import integer
 from .granted import cpus, quota
 from .team import confine
@@ -26,7 +29,7 @@ ASK_AGAIN = 10_000_000  # nanoseconds after which a call asks the system again f
 THREADS_PER_CPU = 4  # of one call at most: more gain nothing
 
 _default: int | None = None  # set_num_threads
-_allowed: int | None = None  # limit
+_allowed: int | None = None  # threadpoolctl
 _last = 0  # when a call last asked, in nanoseconds
 _callers: set[int] = set()  # Python threads that are in `share`, by their identifiers
 _known, _known_until = 1, 0  # what `get_num_threads` said, and for how long it is not asked again
@@ -50,7 +53,7 @@ def _told(variable: str) -> int | None:
 
 
 def _unlimited() -> int:
-    """Threads that a call may use by default, but for `limit`."""
+    """Threads that a call may use by default, but for what threadpoolctl allows."""
     if _default is not None:
         return _default
     threads = _told("OMP_NUM_THREADS") or max(1, math.ceil(min(len(cpus()), quota())))
@@ -85,15 +88,57 @@ def set_num_threads(threads: int | None) -> None:
     _known_until = 0
 
 
-def limit(threads: int) -> None:
-    """Let `get_num_threads` give no more, until another limit is set.
+def _allow(threads: int) -> None:
+    """Let `get_num_threads` give no more, until another number is allowed.
 
-    One that is no lower than what it gives anyway is none: threadpoolctl lifts a limit by setting
+    One that is no lower than what it gives anyway is no limit: threadpoolctl lifts one by setting
     the number that it found.
     """
     global _allowed, _known_until
     _allowed = max(1, threads) if threads < _unlimited() else None
     _known_until = 0
+
+
+@functools.cache
+def register_threadpoolctl() -> None:
+    """Let threadpoolctl see the threads of a call, and limit them.
+
+    It happens by itself where threadpoolctl is imported before aotconv, or before a call that uses
+    several threads.  The user API is "aotconv".
+
+    Raises
+    ------
+    ImportError
+        Where threadpoolctl, of version 3.2 or newer, is not installed.
+    """
+    from threadpoolctl import LibController, register
+
+    class CallThreads(LibController):
+        """Threads of a call, known by the module that has the team's code."""
+
+        user_api = internal_api = "aotconv"
+        filename_prefixes = (BASELINE_MODULE,)
+        check_symbols = (f"PyInit_{BASELINE_MODULE}",)
+
+        def get_num_threads(self) -> int:
+            return get_num_threads()
+
+        def set_num_threads(self, num_threads: int) -> None:
+            _allow(num_threads)
+
+        def get_version(self) -> str:
+            from .config import __version__
+
+            return __version__
+
+    register(CallThreads)
+
+
+def _register_if_loaded() -> None:
+    """`register_threadpoolctl`, where somebody has imported threadpoolctl."""
+    if "threadpoolctl" in sys.modules:
+        with contextlib.suppress(ImportError):  # it is older than 3.2
+            register_threadpoolctl()
 
 
 def at_most(requested: int) -> int:
@@ -138,8 +183,11 @@ def _available(now: int) -> int:
     if now >= _known_until:
         _known, _known_until = min(get_num_threads(), _most()), now + ASK_AGAIN
         confine(cpus(), _known)
+        _register_if_loaded()
     return _known
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_callers.clear)
+
+_register_if_loaded()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 
 import hypothesis
 import pytest
@@ -24,6 +25,7 @@ hypothesis.settings.load_profile("aotconv")
 
 collect_ignore = ["fuzz_atheris.py"]  # a program for atheris, which it imports
 
+JIT_SHARE = 4  # one of so many tests of numba's rung is in the default run
 AVAILABLE = [each.name for each in aotconv.implementations() if each.available]
 COMPILED = [name for name in AVAILABLE if name != "numpy"]
 
@@ -33,6 +35,15 @@ def rung(request):
     """Each implementation that can run here, in use."""
     with aotconv.use(request.param):
         yield request.param
+
+
+def pytest_collection_modifyitems(items):
+    """Leave most of what numba compiles in the process, for seconds each, to the long run, where
+    modules hold the same."""
+    for item in items:
+        rung = getattr(item, "callspec", None) and item.callspec.params.get("rung")
+        if rung == "jit" and AOT_LEVELS and zlib.crc32(item.nodeid.encode()) % JIT_SHARE:
+            item.add_marker(pytest.mark.long)
 
 
 def pytest_report_header(config):

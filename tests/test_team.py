@@ -35,7 +35,9 @@ def hammer(*options: str, timeout: float = 300) -> str:
 
 @needs_numba
 @pytest.mark.parametrize("sleep", ["", "--conditions"], ids=["futexes", "conditions"])
-@pytest.mark.parametrize("pace", ["", "--prompt"], ids=["delayed", "prompt"])
+@pytest.mark.parametrize(
+    "pace", ["", pytest.param("--prompt", marks=pytest.mark.long)], ids=["delayed", "prompt"]
+)
 def test_launches_of_sixteen_threads_are_done_once_by_helpers_that_come_and_go(sleep, pace):
     said = hammer("--launches", "50000", "--forks", "5", *filter(None, [sleep, pace]))
     assert "; 3 helpers" in said and "helped 0 times" not in said and " 0 forks" not in said

@@ -25,7 +25,7 @@ hypothesis.settings.load_profile("aotconv")
 
 collect_ignore = ["fuzz_atheris.py"]  # a program for atheris, which it imports
 
-JIT_SHARE = 4  # one of so many tests of numba's rung is in the default run
+JIT_SHARE = 8  # one of so many tests of numba's rung is in the default run
 AVAILABLE = [each.name for each in aotconv.implementations() if each.available]
 COMPILED = [name for name in AVAILABLE if name != "numpy"]
 

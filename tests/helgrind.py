@@ -109,7 +109,7 @@ def run(folder: Path) -> None:
             x = rng.integers(-4, 5, images).astype(np.float32)
             layer = aotconv.Conv2D(rng.integers(-4, 5, filters).astype(np.float32), **options)
             expected = layer(x, threads=1)
-            for i in range(20):
+            for i in range(30):
                 assert np.array_equal(layer(x, threads=2 + i % 2 * 4), expected)
                 time.sleep(pause)
 

@@ -342,8 +342,8 @@ def test_helgrind_sees_races_in_the_modules_only_where_it_is_not_told_of_atomic_
     script, report = str(TESTS / "helgrind.py"), tmp_path / "report.xml"
     build = [sys.executable, script, "build", str(tmp_path), *["mute"] * mute]
     subprocess.run(build, check=True, timeout=600)
-    valgrind = ["valgrind", "--tool=helgrind", "--xml=yes", f"--xml-file={report}"]
-    run = [*valgrind, sys.executable, script, "run", str(tmp_path)]
+    tool = ["--tool=helgrind", "--fair-sched=yes", "--xml=yes", f"--xml-file={report}"]
+    run = ["valgrind", *tool, sys.executable, script, "run", str(tmp_path)]
     environment = {**os.environ, "AOTCONV_IMPLEMENTATION": "x86-64-v2"}
     result = subprocess.run(run, env=environment, capture_output=True, text=True, timeout=600)
     assert result.stdout == "computed\n", result.stderr

@@ -52,6 +52,36 @@ def output_of(code: str, **options) -> str:
     return result.stdout.strip()
 
 
+# Whether all families compute the bits that one thread gets.
+EVERY_FAMILY = """
+import threading
+import numpy as np, aotconv
+rng = np.random.default_rng(0)
+def draw(shape):
+    return rng.standard_normal(shape, np.float32)
+def case(shape, window, **options):
+    make = {3: aotconv.Conv1D, 4: aotconv.Conv2D, 5: aotconv.Conv3D}[len(window)]
+    return draw(shape), make(draw(window), **options)
+cases = [
+    case((1, 40, 40, 32), (3, 3, 32, 64)),
+    case((1, 32, 40, 40), (3, 3, 32, 64), data_format="NCHW"),
+    case((2, 60, 60, 3), (4, 4, 3, 4)),
+    case((1, 40, 40, 32), (3, 3, 4, 32), groups=8),
+    case((1, 60, 60, 64), (5, 5, 1, 64), groups=64),
+    case((1, 300, 300, 1), (5, 5, 1, 1)),
+    case((1, 100, 100, 3), (9, 9, 1, 3), groups=3, strides=2),
+    case((4, 2000, 16), (9, 16, 32), padding="causal"),
+    case((1, 12, 30, 30, 8), (3, 3, 3, 8, 16)),
+    case((1, 12, 30, 30, 24), (3, 3, 3, 1, 24), groups=24),
+]
+if aotconv.active().name != "numpy":
+    cases.append(case((1, 40, 40, 32), (3, 3, 32, 64), algorithm="winograd"))
+expected = [layer(images, threads=1) for images, layer in cases]
+def compute(threads):
+    return all(np.array_equal(layer(images, threads=threads), each)
+        for (images, layer), each in zip(cases, expected))
+"""
+
 # For a process of several threads: the numbers of its helpers, and of its other threads.
 THREADS = f"""
 def helpers():

@@ -74,7 +74,7 @@ def offenders(found, *patterns):
 
 
 @x86_64
-def test_the_detection_module_holds_nothing_beyond_the_baseline(instructions):
+def test_the_baseline_module_holds_nothing_beyond_the_baseline(instructions):
     found = instructions[BASELINE_MODULE]
     assert ("cpuid", "") in found
     assert not offenders(found, VEX, *WIDE.values(), EVEX_REGISTERS, BMI, ABOVE_SSE2)

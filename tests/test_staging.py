@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import AOT_LEVELS, AVAILABLE, COMPILED
+from conftest import AOT_LEVELS, COMPILED
 from oracle import assert_exact
 from rows import geometry_of
 from strategies import integer_values, real_values
@@ -131,16 +131,8 @@ def test_halves_are_rounded_to_nearest_even(rung, name):
         np.testing.assert_array_equal(result.astype(np.float32), expected.astype(np.float32))
 
 
-def half_rows():
-    """Rungs, and windows and strides of rows for halves: of those that numba compiles, for seconds
-    each, the default run takes one where modules hold the same."""
-    for rung, (window, stride) in itertools.product(AVAILABLE, STORED_DEPTHWISE):
-        sampled = rung != "jit" or not AOT_LEVELS or (window, stride) == STORED_DEPTHWISE[0]
-        yield pytest.param(rung, window, stride, marks=() if sampled else pytest.mark.long)
-
-
 @pytest.mark.parametrize("name", HALVES)
-@pytest.mark.parametrize(("rung", "window", "stride"), list(half_rows()), indirect=["rung"])
+@pytest.mark.parametrize(("window", "stride"), STORED_DEPTHWISE)
 @pytest.mark.parametrize("channels", [7, 16, 21, 48])  # none is the image family's at any level
 def test_depthwise_kernels_of_halves_round_what_those_of_floats_compute(
     rung, monkeypatch, name, window, stride, channels

@@ -1,13 +1,17 @@
-"""Compile the kernels ahead of time: one extension module for each CPU level.
+"""Compile the kernels ahead of time: one extension module for each CPU level, for every CPython.
 
 The only file that knows `numba.pycc`.  ``python build_kernels.py`` builds in place; `setup.py`
-builds through `BuildKernels`.  Each module is compiled in a process of its own, because numba
-optimises called functions for one CPU per process.
+builds through `BuildKernels`; and pip, through this file as its backend, asks what a build needs.
+Each module is compiled in a process of its own, because numba optimises called functions for one
+CPU per process.  Nothing is compiled from C: a module is LLVM's objects, linked.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib.machinery
+import importlib.util
 import os
 import shlex
 import shutil
@@ -17,115 +21,213 @@ import sysconfig
 import tempfile
 import time
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from setuptools import Extension
+from setuptools import Extension, build_meta
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
-LINUX = sys.platform == "linux"
 sys.path.insert(0, str(ROOT))  # a build backend does not put the project's root there
+# What a module of this library imports needs NumPy, which a backend does not have at first: late.
 
-from aotconv._plan.registry import BASELINE_MODULE, IS_X86_64, LEVELS, ROWS  # noqa: E402
-from aotconv._plan.select import ABI  # noqa: E402
+# Builds of CPython without the GIL have no stable ABI: a module is for the one that builds it.
+FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+NO_KERNELS = os.environ.get("AOTCONV_NO_AOT") == "1"
+COMPILER, LINKER = "numba>=0.68,<0.69", "ziglang>=0.14"
+
+CURE = (
+    "Install one (Debian, Ubuntu: apt-get install binutils; Fedora: dnf install binutils; macOS: "
+    "xcode-select --install; anywhere: pip install ziglang), or name one in the environment "
+    "variable LD. To install without compiled kernels, on the slower fallback: "
+    "AOTCONV_NO_AOT=1 pip install ."
+)
+
+
+# What pip asks of a backend; all but what a build needs is setuptools' own.
+
+build_sdist, build_wheel = build_meta.build_sdist, build_meta.build_wheel
+build_editable = build_meta.build_editable
+prepare_metadata_for_build_wheel = build_meta.prepare_metadata_for_build_wheel
+prepare_metadata_for_build_editable = build_meta.prepare_metadata_for_build_editable
+
+
+def get_requires_for_build_sdist(config_settings=None) -> list[str]:
+    return []
+
+
+def get_requires_for_build_wheel(config_settings=None) -> list[str]:
+    """The compiler; and a linker of 100 MB where the machine has none."""
+    if NO_KERNELS:
+        return []
+    return [COMPILER] if find_linker() else [COMPILER, LINKER]
+
+
+get_requires_for_build_editable = get_requires_for_build_wheel
+
+
+# Linking: objects that name CPython and the C library, whichever these will be, and need no file.
+
+
+def find_linker() -> list[str] | None:
+    """The command that links here; None where there is none."""
+    named = shlex.split(os.environ.get("LD", ""))
+    if named:
+        return named if shutil.which(named[0]) else None
+    if sys.platform == "linux":
+        for name in ("ld", "ld.lld", "ld.gold"):
+            if shutil.which(name):
+                return [name]
+    if os.name == "posix":
+        for name in ("cc", "gcc", "clang"):
+            if shutil.which(name):
+                return [name]
+    if importlib.util.find_spec("ziglang"):
+        return [sys.executable, "-m", "ziglang", "ld.lld" if sys.platform == "linux" else "cc"]
+    return None
+
+
+def require_linker() -> list[str]:
+    """The command that links here; SystemExit where there is none."""
+    found = find_linker()
+    if found is not None:
+        return found
+    named = os.environ.get("LD")
+    what = f"the linker {named!r} that LD names" if named else "a linker"
+    raise SystemExit(f"aotconv: {what} was not found, and the compiled kernels need one. {CURE}")
+
+
+def link(module: str, objects: list[Path], target: Path) -> None:
+    """Link a module that exports its start alone, from what that reaches."""
+    linker = require_linker()
+    drives = Path(linker[-1]).stem in ("cc", "gcc", "clang")
+    start = f"PyInit_{module}"
+    exports = target.with_suffix(".map")
+    exports.write_text(f"{{ global: {start}; local: *; }};")
+    if sys.platform == "linux":
+        options = ["-s", "--gc-sections", "-z", "now", f"--version-script={exports}"]
+        if drives:
+            options = ["-nostdlib", *(f"-Wl,{each}" for each in options)]
+        command = [*linker, "-shared", *options]
+    elif sys.platform == "darwin":
+        trim = f"-Wl,-exported_symbol,_{start},-dead_strip,-x"
+        command = [*linker, "-bundle", "-undefined", "dynamic_lookup", trim]
+    else:
+        python = Path(sys.base_prefix, "libs", "python3.lib")
+        command = [*linker, "-shared", "-s", f"-Wl,--exclude-all-symbols,--export={start}"]
+        objects = [*objects, python]
+    result = subprocess.run(
+        [*command, "-o", target, *objects], capture_output=True, text=True, check=False
+    )
+    exports.unlink()
+    if result.returncode:
+        said = f"{result.stdout}{result.stderr}".strip()
+        raise SystemExit(f"aotconv: {shlex.join(linker)} does not link {module}: {said}")
+
+
+# Compiling.
 
 
 def modules(levels: list[str] | None = None) -> dict[str, str]:
     """Name -> LLVM's CPU name, of the modules to build for `levels` (default: all)."""
+    from aotconv._plan.registry import BASELINE_MODULE, IS_X86_64, LEVELS
+
+    unknown = set(levels or ()) - set(LEVELS)
+    if unknown:
+        raise SystemExit(f"aotconv: {', '.join(sorted(unknown))}: not among {', '.join(LEVELS)}")
     chosen = {LEVELS[name].module: LEVELS[name].cpu for name in levels or LEVELS}
     return {BASELINE_MODULE: "x86-64" if IS_X86_64 else "generic", **chosen}
 
 
-def require_compiler() -> None:
-    """Raise SystemExit unless the C compiler that CPython names can be run, on C++ as well."""
-    command = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
-    if os.name == "nt":
-        return
-    if shutil.which(command[0]) is None:
-        fault = f"no C compiler: {command[0]!r} was not found, and linking the compiled kernels"
-        fault += " needs one"
-    else:
-        # Nothing here is C++, but numba compiles nothing where it does not find a compiler for it.
-        check = [*command, "-x", "c++", "-fsyntax-only", os.devnull]
-        said = subprocess.run(check, capture_output=True, text=True)
-        if not said.returncode:
-            return
-        fault = f"{command[0]!r} compiles no C++, which numba asks for: {said.stderr.strip()}"
-    raise SystemExit(
-        f"aotconv: {fault}. Install it (Debian, Ubuntu: apt-get install g++; Fedora: dnf install "
-        "gcc-c++; macOS: xcode-select --install) or name another one in the environment variable "
-        "CC. To install without compiled kernels, on the slower fallback: "
-        "AOTCONV_NO_AOT=1 pip install ."
-    )
+def suffix(free_threaded: bool) -> str:
+    """How the file of a module ends."""
+    suffixes = importlib.machinery.EXTENSION_SUFFIXES
+    stable = [each for each in suffixes if ".abi3" in each and not free_threaded]
+    return [*stable, suffixes[-1]][0]
 
 
-def build(module: str, cpu: str, target: Path, assembly: Path | None = None) -> None:
+def build(
+    module: str, cpu: str, target: Path, free_threaded: bool, assembly: Path | None = None
+) -> None:
     """Build one module into the file `target`, in a process of its own."""
     started = time.perf_counter()
     environment = {**os.environ, "NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": ""}
     command = [sys.executable, str(ROOT / "build_kernels.py"), "--compile", module, str(target)]
+    command += ["--free-threaded"] * free_threaded
     if assembly is not None:
         command += ["--assembly", str(assembly)]
     target.parent.mkdir(parents=True, exist_ok=True)
+    for stale in target.parent.glob(f"{module}.*"):  # one for another Python would be loaded first
+        stale.unlink()
     result = subprocess.run(command, env=environment, capture_output=True, text=True)
     if result.returncode:
         raise SystemExit(f"aotconv: building {module} failed:\n{result.stdout}{result.stderr}")
     size, seconds = target.stat().st_size >> 10, time.perf_counter() - started
-    print(f"aotconv: built {module} for {cpu}: {size} KiB in {seconds:.0f} s", flush=True)
+    tell(f"built {module} for {cpu}: {size} KiB in {seconds:.0f} s")
 
 
-def compile_module(module: str, target: Path, assembly: Path | None) -> None:
+def compile_module(module: str, target: Path, free_threaded: bool, assembly: Path | None) -> None:
     """Compile one module here.  The process must have been started by `build`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pycc's pending deprecation: nothing a user can act on
-        from numba.pycc import CC
-        from numba.pycc.compiler import ModuleCompiler
+        from numba.pycc.compiler import ExportEntry, ModuleCompiler
+    from numba.core import types, typing
+    from numba.core.sigutils import normalize_signature
 
+    from aotconv._kernels.extension import ExtensionModule
+
+    cpu = os.environ["NUMBA_CPU_NAME"]
+    start = ExtensionModule(module, free_threaded)
+    entries = []
+    for name, function, text in exports_of(module):
+        args, result = normalize_signature(text)
+        entries.append(ExportEntry(name, typing.signature(result, *args), function))
+        start.function(name, len(args), gives_integer=result != types.none)
+
+    library = ModuleCompiler(entries, module, cpu_name=cpu)._cull_exports()
+    if assembly is not None:
+        (assembly / f"{module}.s").write_text(library.get_asm_str())
+    with tempfile.TemporaryDirectory() as folder:
+        objects = [Path(folder, name) for name in ("kernels.o", "start.o")]
+        objects[0].write_bytes(library.emit_native_object())
+        objects[1].write_bytes(start.emit(cpu))
+        link(module, objects, target)
+
+
+def exports_of(module: str) -> Iterator[tuple]:
+    """(name, function, signature) of what a module exports."""
     from aotconv._kernels import baseline
-    from aotconv._kernels.compile import (
-        KERNEL_SIGNATURE,
-        RUN_SIGNATURE,
-        abi,
-        python_kernel,
-        run,
-    )
+    from aotconv._kernels.compile import KERNEL_SIGNATURE, RUN_SIGNATURE, abi, python_kernel, run
+    from aotconv._plan.registry import BASELINE_MODULE, LEVELS, ROWS
+    from aotconv._plan.select import ABI
 
-    class KernelModule(CC):
-        # Of numba's helper code a kernel calls next to nothing: what is not reached from the
-        # module's one export is left out, and with it calls that older C libraries do not have.
-        def _get_extra_cflags(self):
-            sections = ["-ffunction-sections", "-fdata-sections"] if LINUX else []
-            return [*super()._get_extra_cflags(), *sections]
-
-        def _get_extra_ldflags(self):
-            script = ["-s", "-Wl,--gc-sections", f"-Wl,--version-script={exports}"] if LINUX else []
-            return [*super()._get_extra_ldflags(), *script]
-
-    cc = KernelModule(module, source_module=sys.modules[__name__])
-    cc.output_dir, cc.output_file = str(target.parent), target.name
-    cc.use_nrt = False
-    cc.target_cpu = os.environ["NUMBA_CPU_NAME"]
-    if LINUX:  # A Python may name folders of its own machine here; the modules need none of them.
-        linker = cc._toolchain._compiler.linker_so
-        linker[:] = [argument for argument in linker if not argument.startswith("-Wl,-rpath")]
-    cc.export(ABI, "void()")(abi)
+    yield ABI, abi, "void()"
     if module == BASELINE_MODULE:
         for name, (function, signature) in baseline.EXPORTS.items():
-            cc.export(name, signature)(function)
-    else:
-        cc.export("run", RUN_SIGNATURE)(run)
-        for row in ROWS:
-            if LEVELS[row.level].module == module:
-                cc.export(row.name, KERNEL_SIGNATURE)(python_kernel(row))
-    if assembly is not None:
-        compiler = ModuleCompiler(cc._export_entries, cc.name, False, cpu_name=cc.target_cpu)
-        compiler.export_python_wrap = True
-        (assembly / f"{module}.s").write_text(compiler._cull_exports().get_asm_str())
-    with tempfile.TemporaryDirectory() as folder:
-        exports = Path(folder, "exports.map")
-        exports.write_text(f"{{ global: PyInit_{module}; local: *; }};")
-        cc.compile()
+            yield name, function, signature
+        return
+    yield "run", run, RUN_SIGNATURE
+    for row in ROWS:
+        if LEVELS[row.level].module == module:
+            yield row.name, python_kernel(row), KERNEL_SIGNATURE
+
+
+def tell(line: str) -> None:
+    """Say how far the build is: to who reads its output, and to who waits at the terminal, for pip
+    shows no output of what succeeds."""
+    print(f"aotconv: {line}", flush=True)
+    if not sys.stdout.isatty():
+        with contextlib.suppress(OSError), open("/dev/tty", "w") as terminal:
+            terminal.write(f"\raotconv: {line}\n")
+
+
+def tell_what_begins(names: list[str]) -> None:
+    levels = "AOTCONV_LEVELS=x86-64-v3 in front of the command builds one level"
+    tell(f"compiling {len(names)} modules ({', '.join(names)}): minutes, not seconds; {levels}")
+
+
+# setuptools' and the command line's ways in.
 
 
 class BuildKernels(build_ext):
@@ -136,54 +238,59 @@ class BuildKernels(build_ext):
         self.parallel = getattr(self, "parallel", None) or os.cpu_count()
 
     def run(self) -> None:
-        require_compiler()
+        require_linker()
         # Modules of an earlier build that were not asked for now would get into the wheel.
         for stale in Path(self.build_lib, "aotconv").glob("_*.so"):
             stale.unlink()
+        tell_what_begins([each.name.rpartition(".")[2] for each in self.extensions])
         super().run()
 
     def build_extension(self, ext: Extension) -> None:
         module = ext.name.rpartition(".")[2]
-        build(
-            module, modules(list(LEVELS))[module], Path(self.get_ext_fullpath(ext.name)).resolve()
-        )
+        target = Path(self.get_ext_fullpath(ext.name)).resolve()
+        build(module, modules()[module], target, FREE_THREADED)
 
 
 def extensions() -> list[Extension]:
     """What `setup.py` asks setuptools to build; AOTCONV_LEVELS names levels, comma-separated."""
     chosen = modules(_names(os.environ.get("AOTCONV_LEVELS")))
-    return [Extension(f"aotconv.{name}", []) for name in chosen]
+    return [Extension(f"aotconv.{name}", [], py_limited_api=not FREE_THREADED) for name in chosen]
 
 
 def _names(text: str | None) -> list[str] | None:
     """The level names in a comma-separated text; None where there is none."""
-    names = text.split(",") if text else None
-    unknown = set(names or ()) - set(LEVELS)
-    if unknown:
-        raise SystemExit(f"aotconv: {', '.join(sorted(unknown))}: not among {', '.join(LEVELS)}")
-    return names
+    return text.split(",") if text else None
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--levels", help=f"comma-separated, of {', '.join(LEVELS)}")
+    parser.add_argument("--levels", help="comma-separated; without it, all")
     parser.add_argument("--output", type=Path, default=ROOT / "aotconv", help="folder (in place)")
     parser.add_argument("--assembly", type=Path, help="write the modules' assembly to this folder")
+    parser.add_argument(
+        "--free-threaded",
+        action=argparse.BooleanOptionalAction,
+        default=FREE_THREADED,
+        help="for CPythons without the GIL, of any version; default: whether this is one",
+    )
     parser.add_argument("--compile", nargs=2, metavar=("MODULE", "TARGET"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.compile:
         module, target = options.compile
-        compile_module(module, Path(target), options.assembly)
+        compile_module(module, Path(target), options.free_threaded, options.assembly)
         return
 
-    require_compiler()
-    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    require_linker()
+    chosen = modules(_names(options.levels))
     if options.assembly:
         options.assembly.mkdir(parents=True, exist_ok=True)
+    tell_what_begins(list(chosen))
+    free_threaded, assembly = options.free_threaded, options.assembly
+    end = suffix(free_threaded)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         jobs = [
-            pool.submit(build, name, cpu, options.output / f"{name}{suffix}", options.assembly)
-            for name, cpu in modules(_names(options.levels)).items()
+            pool.submit(build, name, cpu, options.output / f"{name}{end}", free_threaded, assembly)
+            for name, cpu in chosen.items()
         ]
         for job in jobs:
             job.result()

@@ -8,12 +8,17 @@ from setuptools import setup
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # build isolation leaves it out
 
+from build_kernels import FREE_THREADED, NO_KERNELS, BuildKernels, extensions
+
 # Wheels hold no time of day, so that the same sources give the same bytes: 1980, zip's first year.
 os.environ.setdefault("SOURCE_DATE_EPOCH", "315532800")
 
-if os.environ.get("AOTCONV_NO_AOT") == "1":
+if NO_KERNELS:
     setup()
 else:
-    from build_kernels import BuildKernels, extensions
-
-    setup(ext_modules=extensions(), cmdclass={"build_ext": BuildKernels})
+    setup(
+        ext_modules=extensions(),
+        cmdclass={"build_ext": BuildKernels},
+        # One wheel for CPython 3.10 and all later ones.
+        options={} if FREE_THREADED else {"bdist_wheel": {"py_limited_api": "cp310"}},
+    )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import sysconfig
 import zipfile
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import numpy as np
@@ -251,8 +251,7 @@ def test_a_source_folder_without_modules_says_first_what_to_do_and_an_installed_
     cure = "this is aotconv's source folder: run `pip install -e .` (or leave the folder)"
     assert first_line() == cure
     for level in LEVELS.values():  # there, though they do not load
-        name = f"{level.module}{sysconfig.get_config_var('EXT_SUFFIX')}"
-        (folder / "aotconv" / name).touch()
+        (folder / "aotconv" / f"{level.module}{EXTENSION_SUFFIXES[-1]}").touch()
     assert first_line().startswith(reasons)
 
 

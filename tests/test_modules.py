@@ -130,5 +130,5 @@ def test_a_module_exports_its_rows_and_its_abi_alone(level):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the build trims modules on Linux alone")
-def test_a_module_needs_an_old_c_library_alone_and_shows_its_start_alone(instructions):
+def test_a_module_asks_for_little_and_for_no_file_and_shows_its_start_alone(instructions):
     assert not [fault for name in instructions for fault in faults_of_module(path_of(name))]

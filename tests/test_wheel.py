@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import importlib.util
 import os
 import re
 import shutil
@@ -14,11 +15,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from audit import modules, requirements
+from audit import faults_of_module, modules, requirements
 from conftest import AOT_LEVELS
 from processes import output_of, run_python
 
-from aotconv._plan.registry import BASELINE_MODULE, LEVELS
+from aotconv._plan.registry import BASELINE_MODULE, IS_X86_64, LEVELS
 
 ROOT = Path(__file__).parent.parent
 SOURCES = (
@@ -148,28 +149,83 @@ print(aotconv.active().name, aotconv.__file__)
     assert result.stderr.count("FallbackWarning") == 1 and "NumPy computes" in result.stderr
 
 
-def test_without_a_c_compiler_the_build_says_what_is_missing_and_what_to_do(tmp_path):
-    command = [sys.executable, ROOT / "build_kernels.py", "--output", tmp_path]
-    environment = {**os.environ, "CC": "no-such-compiler"}
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-    assert result.returncode == 1
-    assert "no C compiler: 'no-such-compiler' was not found" in result.stderr
-    assert "AOTCONV_NO_AOT=1" in result.stderr and "Traceback" not in result.stderr
+# What each build of a module is told by the one that starts it.
+CPU = {"NUMBA_CPU_NAME": "x86-64" if IS_X86_64 else "generic", "NUMBA_CPU_FEATURES": ""}
+
+
+def build_here(*options, **environment):
+    """The build in place of a project's copy, or what else it is told to do."""
+    return subprocess.run(
+        [sys.executable, ROOT / "build_kernels.py", *options],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there ziglang's is looked for alone")
+@pytest.mark.parametrize("where", [{"LD": "no-such-linker"}, {"LD": "", "PATH": ""}])
+def test_without_a_linker_the_build_says_what_is_missing_and_what_to_do(tmp_path, where):
+    if importlib.util.find_spec("ziglang") and "PATH" in where:
+        pytest.skip("ziglang is installed")
+    result = build_here("--output", tmp_path, **where)
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    what = "the linker 'no-such-linker' that LD names" if where["LD"] else "a linker"
+    assert f"{what} was not found" in result.stderr
+    assert "binutils" in result.stderr and "AOTCONV_NO_AOT=1" in result.stderr
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.skipif(os.name == "nt", reason="the compiler is a shell script")
-def test_a_compiler_without_cpp_is_named_before_the_build_with_what_it_says(tmp_path):
-    compiler = tmp_path / "gcc"
-    compiler.write_text("#!/bin/sh\necho \"cannot execute 'cc1plus'\" >&2\nexit 1\n")
-    compiler.chmod(0o755)
-    output = tmp_path / "output"
-    command = [sys.executable, ROOT / "build_kernels.py", "--output", output]
-    environment = {**os.environ, "CC": str(compiler)}
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-    assert result.returncode == 1 and "Traceback" not in result.stderr
-    assert "compiles no C++, which numba asks for: cannot execute 'cc1plus'" in result.stderr
-    assert "apt-get install g++" in result.stderr and not output.exists()
+def test_a_linker_that_fails_is_named_with_what_it_says(tmp_path):
+    linker = tmp_path / "ld"
+    linker.write_text("#!/bin/sh\necho 'no room on device' >&2\nexit 1\n")
+    linker.chmod(0o755)
+    target = tmp_path / "_baseline.so"
+    result = build_here("--compile", BASELINE_MODULE, target, LD=str(linker), **CPU)
+    assert result.returncode == 1 and not target.exists() and "Traceback" not in result.stderr
+    assert f"{linker} does not link {BASELINE_MODULE}: no room on device" in result.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of ELF")
+def test_a_compilers_driver_links_as_the_linker_does(tmp_path):
+    drivers = [name for name in ("gcc", "clang") if shutil.which(name)]
+    if not drivers or not shutil.which("ld"):
+        pytest.skip("needs binutils and a compiler")
+    for linker in ("ld", *drivers):
+        target = tmp_path / linker / f"{BASELINE_MODULE}.so"
+        target.parent.mkdir()
+        result = build_here("--compile", BASELINE_MODULE, target, LD=linker, **CPU)
+        assert result.returncode == 0, result.stderr
+        assert not faults_of_module(target)
+        code = f"import {BASELINE_MODULE} as each; print(each.allocate() % 128, each.begin)"
+        assert output_of(code, cwd=target.parent).startswith("0 <built-in")
+
+
+def asked_for(hook, **environment):
+    """What a build asks pip for."""
+    code = f"import build_kernels; print(build_kernels.get_requires_for_build_{hook}())"
+    return ast.literal_eval(output_of(code, cwd=ROOT, **environment))
+
+
+@pytest.mark.parametrize("hook", ["wheel", "editable"])
+def test_a_build_asks_for_a_linker_only_where_there_is_none(hook):
+    (compiler,) = asked_for(hook, LD="true")
+    there = importlib.util.find_spec("ziglang") is not None
+    linker = [each.partition(">")[0] for each in asked_for(hook, PATH="", LD="")[1:]]
+    assert linker == ([] if there else ["ziglang"])
+    assert asked_for(hook, PATH="", LD="", AOTCONV_NO_AOT="1") == []
+    assert f'jit = ["{compiler}"]' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_what_asks_for_requirements_needs_neither_numpy_nor_the_library():
+    code = """
+import sys
+sys.modules["numpy"] = sys.modules["aotconv"] = None  # not to be imported
+import build_kernels
+print(build_kernels.get_requires_for_build_sdist(), hasattr(build_kernels, "build_wheel"))
+"""
+    assert output_of(code, cwd=ROOT) == "[] True"
 
 
 def test_a_kernel_that_does_not_compile_fails_the_build_which_says_nothing_else(tmp_path):
@@ -201,7 +257,7 @@ def test_no_module_that_is_installed_loads_pycc_by_any_name_or_lets_numba_warn()
     code = """
 import importlib, pkgutil, sys, warnings
 import aotconv
-from aotconv._plan.registry import BASELINE_MODULE, LEVELS
+from aotconv._plan.registry import BASELINE_MODULE, IS_X86_64, LEVELS
 warnings.simplefilter("always")
 modules = BASELINE_MODULE, *(each.module for each in LEVELS.values())
 compiled = {f"aotconv.{name}" for name in modules}
@@ -218,17 +274,17 @@ print([name for name in sys.modules if "pycc" in name])
 
 
 @pytest.mark.long
-def test_pip_passes_on_what_is_missing_where_no_c_compiler_is(tmp_path):
+def test_pip_passes_on_what_is_missing_where_no_linker_is(tmp_path):
     command = [sys.executable, "-m", "pip", "install", "--target", tmp_path / "installed"]
     result = subprocess.run(
         [*command, copy_sources(tmp_path / "source")],
-        env={**os.environ, "CC": "no-such-compiler"},
+        env={**os.environ, "LD": "no-such-linker"},
         capture_output=True,
         text=True,
         timeout=600,
     )
     said = result.stdout + result.stderr
-    assert result.returncode == 1 and "no C compiler: 'no-such-compiler' was not found" in said
+    assert result.returncode == 1 and "'no-such-linker' that LD names was not found" in said
     assert "AOTCONV_NO_AOT=1" in said and "Traceback" not in said
 
 

@@ -23,7 +23,7 @@ from .._plan.family import (
     words,
 )
 from .._plan.geometry import FLAT, Geometry
-from .._plan.jobs import JOB_FIELDS
+from .._plan.jobs import JOB_FIELDS, JOBS_FIELDS
 from .._plan.lower import joined, plane
 from .._plan.parts import part
 from .._plan.registry import AOT_DTYPES, Row
@@ -111,15 +111,16 @@ def plan_call(kernel: Kernel, geometry: Geometry, layouts: Layouts, threads: int
 
 def call_of(rung: Rung, jobs: Sequence[Job], threads: int) -> Call:
     """The call that runs jobs on arrays."""
-    told = [len(jobs), 0, max(int(job.words[_STAGING]) for job in jobs)]
+    tasks, staging, told = 0, max(int(job.words[_STAGING]) for job in jobs), []
     for job in jobs:
-        values = {**job._asdict(), "first": told[1], "plan": job.words.ctypes.data}
+        values = {**job._asdict(), "first": tasks, "plan": job.words.ctypes.data}
         told += [values[name] for name in JOB_FIELDS]
-        told[1] += int(job.words[_TASKS])
-    memory = _table(told)
+        tasks += int(job.words[_TASKS])
+    of_all = {"count": len(jobs), "tasks": tasks, "staging": staging, "head": object.__basicsize__}
+    memory = _table([*(of_all[name] for name in JOBS_FIELDS), *told])
     address, run = memory.ctypes.data, rung.run()
-    n_threads, team = team_of(min(threads, told[1]))
-    size = n_threads * (SCRATCH_BYTES + told[2])
+    n_threads, team = team_of(min(threads, tasks))
+    size = n_threads * (SCRATCH_BYTES + staging)
 
     def call(images, out, residual) -> None:
         more = out if residual is None else residual

@@ -72,6 +72,11 @@ def _word(builder, table, index):
     return builder.load(builder.gep(table, [index]))
 
 
+def _of_list(builder, jobs, name):
+    """A word of JOBS_FIELDS."""
+    return _word(builder, jobs, WORD(JOBS_FIELDS.index(name)))
+
+
 def _job_of(builder, jobs, count, task):
     """The address of the words of the job that a task belongs to: the last whose `first` is not
     behind it."""
@@ -123,7 +128,7 @@ def _emit_body(module):
 
     told = {name: builder.load(at(name)) for name in SHARED[1:]}
     jobs = builder.inttoptr(told["jobs"], WORD.as_pointer())
-    count, tasks, staging = (builder.load(cgutils.gep_inbounds(builder, jobs, i)) for i in range(3))
+    count, tasks, staging = (_of_list(builder, jobs, name) for name in JOBS_FIELDS[:3])
     size = builder.add(WORD(SCRATCH_BYTES), staging)
     scratch = builder.add(told["staging"], builder.mul(thread, size))
     loop, work, done = (body.append_basic_block(name) for name in ("next", "work", "done"))
@@ -152,13 +157,12 @@ def _emit_body(module):
     return body
 
 
-def _emit_data_address(builder, array):
+def _emit_data_address(builder, array, head):
     """The address of an ndarray's first element, which stands behind the object's head.
 
     NumPy's ABI guarantees it, and asking ``array.ctypes.data`` takes a microsecond.
     """
-    words = builder.inttoptr(array, WORD.as_pointer())
-    return builder.load(cgutils.gep_inbounds(builder, words, object.__basicsize__ // 8))
+    return builder.load(builder.inttoptr(builder.add(array, head), WORD.as_pointer()))
 
 
 @intrinsic
@@ -175,8 +179,9 @@ def run_jobs(typingctx, jobs, images, out, residual, staging, threads, team):
 
     def emit(context, builder, sig, args):
         jobs, images, out, residual, staging, threads, team = args
+        head = _of_list(builder, builder.inttoptr(jobs, WORD.as_pointer()), "head")
         images, out, residual = (
-            _emit_data_address(builder, array) for array in (images, out, residual)
+            _emit_data_address(builder, array, head) for array in (images, out, residual)
         )
         residual = builder.sub(residual, out)  # from any element of `out` to its own
         module = builder.module

@@ -7,8 +7,8 @@ are one list, whose tasks are handed out by one counter.
 from __future__ import annotations
 
 # What is told of a list: how many jobs; tasks of all; bytes of memory beside the scratch words that
-# each thread is given.
-JOBS_FIELDS = ("count", "tasks", "staging")
+# each thread is given; bytes of the head of a Python object.
+JOBS_FIELDS = ("count", "tasks", "staging", "head")
 # What is told of each job.
 JOB_FIELDS = (
     "first",  # of its tasks, among those of all

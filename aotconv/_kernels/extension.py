@@ -1,0 +1,144 @@
+"""What CPython sees of an extension module: its start, and a function for each export.
+
+All that is asked of CPython is in the stable ABI of 3.10, so that one module serves every later
+version.  Of free-threaded builds, which have none, the head of an object is longer, and a module
+must say that it needs no GIL.
+"""
+
+from __future__ import annotations
+
+from llvmlite import binding as llvm
+from llvmlite import ir
+
+from .simd import WORD
+
+INT, BYTE = ir.IntType(32), ir.IntType(8)
+POINTER = BYTE.as_pointer()
+NULL = ir.Constant(POINTER, None)
+
+METH_FASTCALL = 0x80
+PY_MOD_GIL, PY_MOD_GIL_NOT_USED = 4, 1
+# The second word of a free-threaded head: that it is not allocated, and a count of all ones.
+STATIC, IMMORTAL = 4, 0xFFFFFFFF << 32
+
+# Functions of CPython: the result, and the parameters.
+_CPYTHON = {
+    "PyErr_Occurred": (POINTER,),
+    "PyErr_SetString": (ir.VoidType(), POINTER, POINTER),
+    "PyLong_AsLongLong": (WORD, POINTER),
+    "PyLong_FromLongLong": (POINTER, WORD),
+    "PyModuleDef_Init": (POINTER, POINTER),
+    "Py_IncRef": (ir.VoidType(), POINTER),
+}
+
+
+class ExtensionModule:
+    """A module's start, and functions that call those that numba compiled.
+
+    Parameters
+    ----------
+    name : str
+        Of the Python module.
+    free_threaded : bool
+        Whether the module is for a CPython without the GIL.
+    """
+
+    def __init__(self, name: str, free_threaded: bool) -> None:
+        self._module = ir.Module(f"{name}.start")
+        self._name, self._free_threaded = name, free_threaded
+        self._methods: list[ir.Constant] = []
+
+    def function(self, name: str, n_integers: int, gives_integer: bool) -> None:
+        """Add the function ``name(*integers)``, which gives an integer or None.
+
+        The symbol of that name is ``int status(int64 *result, void *, int64, ..)``, as numba
+        compiles a function: a status that is not 0 becomes a SystemError.
+        """
+        caller = self._function(f"call.{name}", POINTER, POINTER, POINTER.as_pointer(), WORD)
+        caller.linkage = "internal"
+        _, args, n_given = caller.args
+        builder = ir.IRBuilder(caller.append_basic_block())
+        with builder.if_then(builder.icmp_signed("!=", n_given, WORD(n_integers)), likely=False):
+            self._raise(builder, "TypeError", f"{name} takes {n_integers} integers")
+        words = []
+        for i in range(n_integers):
+            given = builder.load(builder.gep(args, [WORD(i)]))
+            words.append(self._call(builder, "PyLong_AsLongLong", given))
+            with builder.if_then(builder.icmp_signed("==", words[-1], WORD(-1)), likely=False):
+                error = self._call(builder, "PyErr_Occurred")
+                with builder.if_then(builder.icmp_unsigned("!=", error, NULL)):
+                    builder.ret(NULL)
+        result, exception = builder.alloca(WORD), builder.alloca(POINTER)
+        kinds = [WORD.as_pointer(), POINTER.as_pointer(), *[WORD] * n_integers]
+        compiled = self._function(name, INT, *kinds)
+        status = builder.call(compiled, [result, exception, *words])
+        with builder.if_then(builder.icmp_signed("!=", status, INT(0)), likely=False):
+            self._raise(builder, "SystemError", f"{name} failed")
+        if gives_integer:
+            builder.ret(self._call(builder, "PyLong_FromLongLong", builder.load(result)))
+        else:
+            none = self._variable("_Py_NoneStruct")
+            self._call(builder, "Py_IncRef", none)
+            builder.ret(none)
+        self._methods.append(_struct(self._text(name), _address(caller), INT(METH_FASTCALL), NULL))
+
+    def emit(self, cpu: str) -> bytes:
+        """The object file, with ``PyInit_NAME``, for what LLVM calls that CPU."""
+        self._add_start()
+        module = llvm.parse_assembly(str(self._module))
+        module.verify()
+        target = llvm.Target.from_default_triple()
+        machine = target.create_target_machine(cpu, opt=2, reloc="pic", codemodel="default")
+        return machine.emit_object(module)
+
+    def _add_start(self) -> None:
+        methods = self._table([*self._methods, _struct(NULL, NULL, INT(0), NULL)])
+        head, slots = [WORD(1), WORD(0)], NULL  # its count, and the type, which CPython sets
+        if self._free_threaded:
+            head = [WORD(0), WORD(STATIC | IMMORTAL), WORD(0), WORD(0)]
+            gil = ir.Constant(WORD, PY_MOD_GIL_NOT_USED).inttoptr(POINTER)
+            slots = self._table([_struct(INT(PY_MOD_GIL), gil), _struct(INT(0), NULL)])
+        base = [*head, NULL, WORD(0), NULL]  # m_init, m_index, m_copy
+        name, size, rest = self._text(self._name), WORD(0), [NULL] * 3
+        definition = self._data(_struct(*base, name, NULL, size, methods, slots, *rest))
+        start = self._function(f"PyInit_{self._name}", POINTER)
+        builder = ir.IRBuilder(start.append_basic_block())
+        builder.ret(self._call(builder, "PyModuleDef_Init", definition))
+
+    def _function(self, name: str, result, *kinds) -> ir.Function:
+        return ir.Function(self._module, ir.FunctionType(result, kinds), name)
+
+    def _call(self, builder: ir.IRBuilder, name: str, *args):
+        """Call a function of CPython."""
+        known = self._module.globals.get(name)
+        return builder.call(known or self._function(name, *_CPYTHON[name]), args)
+
+    def _raise(self, builder: ir.IRBuilder, error: str, message: str) -> None:
+        kind = builder.load(self._variable(f"PyExc_{error}", POINTER))
+        self._call(builder, "PyErr_SetString", kind, self._text(message))
+        builder.ret(NULL)
+
+    def _variable(self, name: str, kind=BYTE) -> ir.GlobalVariable:
+        """A variable of CPython's."""
+        return self._module.globals.get(name) or ir.GlobalVariable(self._module, kind, name)
+
+    def _data(self, value: ir.Constant) -> ir.Constant:
+        """The address of memory of the module's own that begins as `value`."""
+        data = ir.GlobalVariable(self._module, value.type, self._module.get_unique_name("data"))
+        data.linkage, data.initializer = "internal", value
+        return _address(data)
+
+    def _table(self, rows: list[ir.Constant]) -> ir.Constant:
+        return self._data(ir.Constant(ir.ArrayType(rows[0].type, len(rows)), rows))
+
+    def _text(self, text: str) -> ir.Constant:
+        characters = bytearray(f"{text}\0".encode())
+        return self._data(ir.Constant(ir.ArrayType(BYTE, len(characters)), characters))
+
+
+def _struct(*fields: ir.Constant) -> ir.Constant:
+    return ir.Constant.literal_struct(fields)
+
+
+def _address(value) -> ir.Constant:
+    return value.bitcast(POINTER)

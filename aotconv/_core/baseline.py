@@ -30,7 +30,7 @@ def exported(name: str) -> Callable[..., Any] | None:
         module = importlib.import_module(f"aotconv.{BASELINE_MODULE}")
         if hasattr(module, ABI):
             return getattr(module, name, None)
-    except ImportError:
+    except (ImportError, SystemError):  # the latter of one that is built for the GIL alone
         pass
     if numba_fault():
         return None

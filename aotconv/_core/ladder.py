@@ -69,7 +69,7 @@ def _module(level: Level) -> tuple[ModuleType | None, str]:
         return None, reason
     try:
         module = importlib.import_module(name)
-    except ImportError as error:
+    except (ImportError, SystemError) as error:  # the latter of one that is built for the GIL alone
         return None, f"its compiled module does not load: {error}"
     if getattr(module, ABI, None) is None:
         return None, "its compiled module was built from another source: build it again"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from collections.abc import Callable
 
 from .._plan.team import FUNCTIONS, MASK_WORDS, STARTED, TEAM_WORDS
@@ -40,7 +41,8 @@ class Team:
         self.begin()
 
     def begin(self) -> None:
-        """Be without helpers."""
+        """Be without helpers; nobody else is here, or in a fork's child any more."""
+        self._telling = threading.Lock()
         self._begin(self.address, *self._functions)
         self._told: tuple[set[int], int] | None = None
         self.confine(cpus(), 1)
@@ -48,12 +50,16 @@ class Team:
     def confine(self, cpus: set[int], limit: int) -> None:
         """Let helpers run on these CPUs, as far as there is a bit for each, and callers have so
         many threads together."""
-        if (cpus, limit) != self._told:
-            bits = sum(1 << cpu for cpu in cpus)
-            words = (ctypes.c_int64(bits >> 64 * i).value for i in range(MASK_WORDS))
-            mask = (ctypes.c_int64 * MASK_WORDS)(*words)
-            self._confine(self.address, ctypes.addressof(mask), limit)
-            self._told = cpus, limit
+        # Who finds another at it, in Pythons without a GIL, leaves it at that: it asks again soon.
+        if (cpus, limit) != self._told and self._telling.acquire(blocking=False):
+            try:
+                bits = sum(1 << cpu for cpu in cpus)
+                words = (ctypes.c_int64(bits >> 64 * i).value for i in range(MASK_WORDS))
+                mask = (ctypes.c_int64 * MASK_WORDS)(*words)
+                self._confine(self.address, ctypes.addressof(mask), limit)
+                self._told = cpus, limit
+            finally:
+                self._telling.release()
 
     @property
     def helpers(self) -> int:

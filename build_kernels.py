@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.machinery
 import importlib.util
 import os
 import shlex
@@ -21,7 +20,7 @@ import sysconfig
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -35,7 +34,7 @@ sys.path.insert(0, str(ROOT))  # a build backend does not put the project's root
 # Builds of CPython without the GIL have no stable ABI: a module is for the one that builds it.
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 NO_KERNELS = os.environ.get("AOTCONV_NO_AOT") == "1"
-COMPILER, LINKER = "numba>=0.68,<0.69", "ziglang>=0.14"
+NUMPY, COMPILER, LINKER = "numpy>=2", "numba>=0.68,<0.69", "ziglang>=0.14"
 
 CURE = (
     "Install one (Debian, Ubuntu: apt-get install binutils; Fedora: dnf install binutils; macOS: "
@@ -54,14 +53,19 @@ prepare_metadata_for_build_editable = build_meta.prepare_metadata_for_build_edit
 
 
 def get_requires_for_build_sdist(config_settings=None) -> list[str]:
-    return []
+    return [] if NO_KERNELS else [NUMPY]
 
 
 def get_requires_for_build_wheel(config_settings=None) -> list[str]:
     """The compiler; and a linker of 100 MB where the machine has none."""
     if NO_KERNELS:
+        tell("installing without compiled kernels, as AOTCONV_NO_AOT asks")
         return []
-    return [COMPILER] if find_linker() else [COMPILER, LINKER]
+    tell("a build from source: first its compiler, numba, then minutes in which that compiles")
+    if find_linker():
+        return [COMPILER]
+    tell("and ziglang, 100 MB, for its linker: none was found here (Debian's is in binutils)")
+    return [COMPILER, LINKER]
 
 
 get_requires_for_build_editable = get_requires_for_build_wheel
@@ -142,9 +146,9 @@ def modules(levels: list[str] | None = None) -> dict[str, str]:
 
 def suffix(free_threaded: bool) -> str:
     """How the file of a module ends."""
-    suffixes = importlib.machinery.EXTENSION_SUFFIXES
-    stable = [each for each in suffixes if ".abi3" in each and not free_threaded]
-    return [*stable, suffixes[-1]][0]
+    if os.name == "nt":
+        return ".pyd"
+    return ".so" if free_threaded else ".abi3.so"  # Debian's own setuptools would add the machine
 
 
 def build(
@@ -222,9 +226,14 @@ def tell(line: str) -> None:
             terminal.write(f"\raotconv: {line}\n")
 
 
-def tell_what_begins(names: list[str]) -> None:
-    levels = "AOTCONV_LEVELS=x86-64-v3 in front of the command builds one level"
-    tell(f"compiling {len(names)} modules ({', '.join(names)}): minutes, not seconds; {levels}")
+def tell_what_begins(names: Iterable[str]) -> None:
+    from aotconv._plan.registry import LEVELS
+
+    asked = set(names)
+    levels = [name for name, level in LEVELS.items() if level.module in asked]
+    tell(f"compiling the kernels for {', '.join(levels)}, some minutes each on one core")
+    if len(levels) > 1:
+        tell(f"(AOTCONV_LEVELS={levels[1]} in the environment builds for that level alone)")
 
 
 # setuptools' and the command line's ways in.
@@ -242,8 +251,11 @@ class BuildKernels(build_ext):
         # Modules of an earlier build that were not asked for now would get into the wheel.
         for stale in Path(self.build_lib, "aotconv").glob("_*.so"):
             stale.unlink()
-        tell_what_begins([each.name.rpartition(".")[2] for each in self.extensions])
+        tell_what_begins(each.name.rpartition(".")[2] for each in self.extensions)
         super().run()
+
+    def get_ext_filename(self, fullname: str) -> str:
+        return f"{fullname.replace('.', os.sep)}{suffix(FREE_THREADED)}"
 
     def build_extension(self, ext: Extension) -> None:
         module = ext.name.rpartition(".")[2]
@@ -284,7 +296,7 @@ def main() -> None:
     chosen = modules(_names(options.levels))
     if options.assembly:
         options.assembly.mkdir(parents=True, exist_ok=True)
-    tell_what_begins(list(chosen))
+    tell_what_begins(chosen)
     free_threaded, assembly = options.free_threaded, options.assembly
     end = suffix(free_threaded)
     with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -135,6 +136,9 @@ else:
 
 @needs_proc
 @needs_modules
+@pytest.mark.skipif(
+    "musl" in str(sysconfig.get_config_var("SOABI")), reason="musl does not set schedulers"
+)
 def test_calls_beside_busy_processes_are_right_while_the_helper_hardly_runs():
     code = f"""{LAYER}
 os.sched_setscheduler(helper(), os.SCHED_IDLE, os.sched_param(0))

@@ -250,7 +250,8 @@ def test_many_python_threads_call_conv2d_with_small_weights_of_their_own():
     assert not failures
 
 
-@pytest.mark.parametrize("kibibytes", [32, 64, 256])
+# CPython before 3.11 calls Python functions on this stack, and needs more for NumPy's alone.
+@pytest.mark.parametrize("kibibytes", [*[32] * (sys.version_info >= (3, 11)), 64, 256])
 def test_a_python_thread_of_a_small_stack_computes(kibibytes):
     try:
         threading.stack_size(threading.stack_size(kibibytes << 10))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib.metadata
 import importlib.util
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -205,7 +207,7 @@ def test_a_compilers_driver_links_as_the_linker_does(tmp_path):
 def asked_for(hook, **environment):
     """What a build asks pip for."""
     code = f"import build_kernels; print(build_kernels.get_requires_for_build_{hook}())"
-    return ast.literal_eval(output_of(code, cwd=ROOT, **environment))
+    return ast.literal_eval(output_of(code, cwd=ROOT, **environment).splitlines()[-1])
 
 
 @pytest.mark.parametrize("hook", ["wheel", "editable"])
@@ -218,6 +220,25 @@ def test_a_build_asks_for_a_linker_only_where_there_is_none(hook):
     assert f'jit = ["{compiler}"]' in (ROOT / "pyproject.toml").read_text()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs a terminal to control a process by")
+def test_who_waits_at_the_terminal_is_told_what_the_build_does_though_its_output_is_kept_away():
+    import pty
+
+    code = "import build_kernels; build_kernels.get_requires_for_build_wheel()"
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(ROOT)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.execvpe(sys.executable, ["python", "-c", code], {**os.environ, "LD": "true"})
+    said = b""
+    with contextlib.suppress(OSError):  # Linux' end of file
+        while more := os.read(terminal, 1000):
+            said += more
+    os.close(terminal)
+    assert os.waitpid(child, 0)[1] == 0, said
+    assert said.startswith(b"\raotconv: a build from source:") and said.endswith(b"\r\n")
+
+
 def test_what_asks_for_requirements_needs_neither_numpy_nor_the_library():
     code = """
 import sys
@@ -225,7 +246,7 @@ sys.modules["numpy"] = sys.modules["aotconv"] = None  # not to be imported
 import build_kernels
 print(build_kernels.get_requires_for_build_sdist(), hasattr(build_kernels, "build_wheel"))
 """
-    assert output_of(code, cwd=ROOT) == "[] True"
+    assert output_of(code, cwd=ROOT) == "['numpy>=2'] True"
 
 
 def test_a_kernel_that_does_not_compile_fails_the_build_which_says_nothing_else(tmp_path):
@@ -288,9 +309,45 @@ def test_pip_passes_on_what_is_missing_where_no_linker_is(tmp_path):
     assert "AOTCONV_NO_AOT=1" in said and "Traceback" not in said
 
 
+@pytest.mark.long
+def test_a_program_that_pyinstaller_freezes_computes_with_the_compiled_kernels(wheel, tmp_path):
+    python = fresh_python(tmp_path / "environment")
+    run(python, "-m", "pip", "install", "--quiet", wheel, "numba", "pyinstaller")
+    program = tmp_path / "program.py"
+    program.write_text("""
+import sys
+import numpy as np, aotconv
+images, filters = np.ones((4, 64, 64, 16), "f4"), np.ones((3, 3, 16, 32), "f4")
+assert (aotconv.conv2d(images, filters, threads=2) == 144).all()
+print(aotconv.active().name, getattr(sys, "frozen", False))
+""")
+    run(python, "-m", "PyInstaller", "--log-level", "ERROR", program, cwd=tmp_path)
+    frozen = tmp_path / "dist" / "program"
+    assert run(frozen / "program", cwd=tmp_path) == f"{LEVEL} True\n"
+    assert not [path for path in frozen.rglob("*") if "llvmlite" in path.name]
+
+
+@pytest.mark.long
+@pytest.mark.skipif(
+    sys.platform != "linux" or not shutil.which("debootstrap") or os.getuid() != 0,
+    reason="needs debootstrap, and root's rights",
+)
+def test_one_wheel_serves_every_cpython(tmp_path):
+    tools = fresh_python(tmp_path / "tools")
+    run(tools, "-m", "pip", "install", "--quiet", "nox")
+    folder = copy_sources(tmp_path / "source")
+    path = os.pathsep.join([str(tools.parent), os.environ["PATH"]])
+    run(tools, "-m", "nox", "-f", folder / "noxfile.py", "-s", "wheel", PATH=path)
+    (wheel,) = (folder / "dist").glob("*.whl")
+    said = run(ROOT / "tests" / "every_python.sh", tmp_path / "pythons", wheel)
+    tried = re.findall(r"^== CPython 3\.(\d+)$", said, re.MULTILINE)
+    assert tried == [str(number) for number in range(10, 16)]
+    assert said.count("right at") == said.count(" passed") == len(tried) and " failed" not in said
+
+
 def by_nox(nox_python, folder):
-    """The wheel that noxfile.py of a folder builds for this Python, checks and tries."""
-    session = f"wheels-{sys.version_info.major}.{sys.version_info.minor}"
+    """The wheel that noxfile.py of a folder builds, checks and tries with this Python."""
+    session = f"trials-{sys.version_info.major}.{sys.version_info.minor}"
     path = os.pathsep.join([str(nox_python.parent), os.environ["PATH"]])
     command = (nox_python, "-m", "nox", "-f", folder / "noxfile.py", "-s", session)
     said = run(*command, cwd=folder.parent, PATH=path, TMPDIR=str(folder.parent))
@@ -313,3 +370,7 @@ def test_the_source_archive_builds_the_same_bytes_in_another_folder_and_they_are
     (unpacked,) = (tmp_path / "a" / "longer" / "way").iterdir()
     second = by_nox(python, unpacked)
     assert first.name == second.name and first.read_bytes() == second.read_bytes()
+    if sys.platform == "linux":
+        machine = platform.machine()
+        tags = f"manylinux_2_17_{machine}.musllinux_1_2_{machine}"
+        assert first.stem.split("-")[2:] == ["cp310", "abi3", tags]

@@ -289,10 +289,9 @@ def _warn_of_fall(chosen: Implementation, computes: str, dtype: str, fault: str)
         first = cure if _is_source_folder() else ""
         _warn_once(
             f"{first}aotconv runs without its compiled kernels: {slower} computes instead, which "
-            f"is slower ({reasons}). Install a wheel for this Python and CPU, or build one where a "
-            "C compiler is: pip install . (in a clone: pip install -e . or python "
-            "build_kernels.py). To silence this, choose it: "
-            f"AOTCONV_IMPLEMENTATION={computes}"
+            f"is slower ({reasons}). Install a wheel for this CPU, or build one: pip install . "
+            "(in a clone: pip install -e . or python build_kernels.py). To silence this, choose "
+            f"it: AOTCONV_IMPLEMENTATION={computes}"
         )
 
 

@@ -1,0 +1,10 @@
+"""What PyInstaller asks for through the entry point `pyinstaller40`: where the hooks lie."""
+
+from __future__ import annotations
+
+import os
+
+
+def folders() -> list[str]:
+    """The folders that have hooks."""
+    return [os.path.dirname(__file__)]

@@ -184,10 +184,10 @@ def compile_module(module: str, target: Path, free_threaded: bool, assembly: Pat
     cpu = os.environ["NUMBA_CPU_NAME"]
     start = ExtensionModule(module, free_threaded)
     entries = []
-    for name, function, text in exports_of(module):
-        args, result = normalize_signature(text)
-        entries.append(ExportEntry(name, typing.signature(result, *args), function))
-        start.function(name, len(args), gives_integer=result != types.none)
+    for name, export in exports_of(module):
+        args, result = normalize_signature(export.signature)
+        entries.append(ExportEntry(name, typing.signature(result, *args), export.function))
+        start.function(name, export, len(args), gives_integer=result != types.none)
 
     library = ModuleCompiler(entries, module, cpu_name=cpu)._cull_exports()
     if assembly is not None:
@@ -200,21 +200,19 @@ def compile_module(module: str, target: Path, free_threaded: bool, assembly: Pat
 
 
 def exports_of(module: str) -> Iterator[tuple]:
-    """(name, function, signature) of what a module exports."""
+    """(name, Export) of what a module exports."""
     from aotconv._kernels import baseline
-    from aotconv._kernels.compile import KERNEL_SIGNATURE, RUN_SIGNATURE, abi, python_kernel, run
+    from aotconv._kernels.compile import KERNEL_SIGNATURE, abi, python_kernel
+    from aotconv._kernels.extension import Export
     from aotconv._plan.registry import BASELINE_MODULE, LEVELS, ROWS
     from aotconv._plan.select import ABI
 
-    yield ABI, abi, "void()"
+    yield ABI, Export(abi, "void()")
     if module == BASELINE_MODULE:
-        for name, (function, signature) in baseline.EXPORTS.items():
-            yield name, function, signature
-        return
-    yield "run", run, RUN_SIGNATURE
+        yield from baseline.EXPORTS.items()
     for row in ROWS:
         if LEVELS[row.level].module == module:
-            yield row.name, python_kernel(row), KERNEL_SIGNATURE
+            yield row.name, Export(python_kernel(row), KERNEL_SIGNATURE)
 
 
 def tell(line: str) -> None:

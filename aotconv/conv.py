@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeAlias
 import numpy as np
 
 from ._core import check
-from ._core.layer import Convolution, checked, kept
+from ._core.layer import Convolution, checked, convolve
 from ._core.pack import copied
 
 if TYPE_CHECKING or np.__version__.startswith("1."):
@@ -66,6 +66,10 @@ class _Layer(Convolution):
         ndarray
             `out` if it was given.
         """
+        if threads is None and residual is None:
+            result = self.repeated(images, out)
+            if result is not None:
+                return result
         return self.convolve(images, out, residual, self._n_threads if threads is None else threads)
 
     def output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
@@ -315,7 +319,7 @@ def conv1d(
     """
     weights = filters, bias, strides, padding, padding_mode, padding_value, dilations, groups
     options = data_format, filter_format, activation, dtype, saturate, algorithm
-    return kept(*checked(1, *weights, *options)).convolve(images, out, residual, threads)
+    return convolve(1, images, out, residual, threads, weights + options)
 
 
 def conv2d(
@@ -463,7 +467,7 @@ def conv2d(
     """
     weights = filters, bias, strides, padding, padding_mode, padding_value, dilations, groups
     options = data_format, filter_format, activation, dtype, saturate, algorithm
-    return kept(*checked(2, *weights, *options)).convolve(images, out, residual, threads)
+    return convolve(2, images, out, residual, threads, weights + options)
 
 
 def conv3d(
@@ -540,4 +544,4 @@ def conv3d(
     """
     weights = filters, bias, strides, padding, padding_mode, padding_value, dilations, groups
     options = data_format, filter_format, activation, dtype, saturate, algorithm
-    return kept(*checked(3, *weights, *options)).convolve(images, out, residual, threads)
+    return convolve(3, images, out, residual, threads, weights + options)

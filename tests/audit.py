@@ -21,7 +21,7 @@ NEWEST_GLIBC = 2, 17  # that a wheel may ask for
 CPYTHON = {
     *("PyErr_Occurred", "PyErr_SetString", "PyExc_SystemError", "PyExc_TypeError"),
     *("PyEval_SaveThread", "PyEval_RestoreThread", "PyLong_AsLongLong", "PyLong_FromLongLong"),
-    *("PyModuleDef_Init", "Py_IncRef", "_Py_NoneStruct"),
+    *("PyModuleDef_Init", "Py_IncRef", "Py_DecRef", "_Py_NoneStruct"),
 }
 C_OF_KERNELS = {"memcpy", "memset"}
 C_OF_THE_TEAM = {

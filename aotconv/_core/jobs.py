@@ -29,6 +29,7 @@ from .._plan.parts import part
 from .._plan.registry import AOT_DTYPES, Row
 from .._plan.select import staging_row, stored_row
 from .._plan.staging import Side, Staged, choose_box, stage_words, works
+from .baseline import exported
 from .fallback import activate
 from .ladder import Rung
 from .layout import Layout
@@ -83,6 +84,14 @@ class Layouts(NamedTuple):
 Call: TypeAlias = Callable[[np.ndarray, np.ndarray, np.ndarray | None], None]
 
 
+class Jobs(NamedTuple):
+    """A list of jobs, as compiled code is told."""
+
+    address: int
+    staging: int  # bytes that each thread wants beside its scratch memory
+    memory: Any  # known by addresses alone
+
+
 class Job(NamedTuple):
     """What `JOB_FIELDS` say of a job, and what they follow from."""
 
@@ -118,7 +127,8 @@ def call_of(rung: Rung, jobs: Sequence[Job], threads: int) -> Call:
         tasks += int(job.words[_TASKS])
     of_all = {"count": len(jobs), "tasks": tasks, "staging": staging, "head": object.__basicsize__}
     memory = _table([*(of_all[name] for name in JOBS_FIELDS), *told])
-    address, run = memory.ctypes.data, rung.run()
+    address, run = memory.ctypes.data, exported("run")
+    assert run is not None  # who has a task has what runs it
     n_threads, team = team_of(min(threads, tasks))
     size = n_threads * (SCRATCH_BYTES + staging)
 
@@ -126,9 +136,9 @@ def call_of(rung: Rung, jobs: Sequence[Job], threads: int) -> Call:
         more = out if residual is None else residual
         # Kept by name: what runs between here and the kernel may be a call with a larger one.
         _memory, place = _staging(size)
-        run(address, id(images), id(out), id(more), place, n_threads, team)
+        run(address, images, out, more, place, n_threads, team)
 
-    call.memory = memory, jobs  # type: ignore[attr-defined]  # known by addresses alone
+    call.jobs = Jobs(address, staging, (memory, jobs))  # type: ignore[attr-defined]
     return call
 
 

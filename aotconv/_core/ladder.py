@@ -15,14 +15,14 @@ import importlib.util
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import FrameType, ModuleType
 from typing import NamedTuple
 
-from .._plan.registry import AOT_DTYPES, LEVELS, LOOP_DTYPES, Level, Row
+from .._plan.registry import AOT_DTYPES, BASELINE_MODULE, LEVELS, LOOP_DTYPES, Level, Row
 from .._plan.select import ABI
 from . import cpu
-from .baseline import numba_fault
+from .baseline import exported, numba_fault
 from .check import shown
 
 
@@ -73,6 +73,8 @@ def _module(level: Level) -> tuple[ModuleType | None, str]:
         return None, f"its compiled module does not load: {error}"
     if getattr(module, ABI, None) is None:
         return None, "its compiled module was built from another source: build it again"
+    if exported("run") is None:
+        return None, f"the compiled module {BASELINE_MODULE} is missing, or from another source"
     return module, ""
 
 
@@ -143,6 +145,7 @@ def _best() -> Implementation:
 _forced: contextvars.ContextVar[Implementation | None] = contextvars.ContextVar(
     "aotconv_implementation", default=None
 )
+forced = _forced.get  # what a `use` of this thread or task says; None where there is none
 _name = os.environ.get("AOTCONV_IMPLEMENTATION")
 
 
@@ -175,7 +178,7 @@ def active() -> Implementation:
     >>> aotconv.active() in aotconv.implementations()
     True
     """
-    return _forced.get() or _default()
+    return forced() or _default()
 
 
 def use(name: str) -> contextlib.AbstractContextManager[None]:
@@ -226,22 +229,14 @@ class Rung(NamedTuple):
         _warn_of_fall(active(), "numpy" if task is None else "jit", row.dtype, fault)
         return task
 
-    def run(self) -> Callable[..., None]:
-        """What runs jobs; rows of the rung were compiled before."""
-        if not self.jit:
-            return _module(LEVELS[self.level])[0].run  # type: ignore[union-attr]
-        from .._kernels.compile import jit_run
-
-        return jit_run()
-
 
 @functools.cache
 def _compiled_here(row: Row) -> tuple[int | None, str]:
     """The address of a task compiled by numba, or None and what it says."""
     try:
-        from .._kernels.compile import jit_run, jit_task
+        from .._kernels.compile import jit_task
 
-        jit_run()
+        exported("run")
         return jit_task(row), ""
     except Exception as error:  # a broken installation may raise anything
         said = str(error).strip().partition("\n")[0]
@@ -281,7 +276,7 @@ def _warn_of_fall(chosen: Implementation, computes: str, dtype: str, fault: str)
             "which is slower; sums of integers wrap as NumPy's do. Convert to float32 or float64 "
             "for the compiled kernels."
         )
-    elif not _name and _forced.get() is None:
+    elif not _name and forced() is None:
         reasons = "; ".join(
             f"{each.name}: {each.reason}" for each in implementations() if not each.available
         )

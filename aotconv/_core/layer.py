@@ -9,8 +9,9 @@ function that computes it.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Sequence
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from .jobs import Layouts
 from .kernels import Kernels
 from .layout import Layout, View
 from .pack import convert, copied
+from .repeat import Holding, Known, known
 from .run import Compute, Whole
 
 KEPT_LAYOUTS = 64  # a layer meets few layouts; one that meets many forgets them
@@ -76,14 +78,49 @@ def checked(
     return filters, bias, options
 
 
-class Decision(NamedTuple):
-    """What follows from the layouts of a call's arrays."""
+class Decision:
+    """What follows from the layouts of a call's arrays.
 
-    shape: tuple[int, ...]  # of the result
-    dtype: np.dtype
-    microseconds: float  # on one thread, roughly
-    out_overlaps_itself: bool
-    compute: Compute
+    Attributes
+    ----------
+    layouts : Layouts
+        Of the arrays as users have them; of a result that is to be allocated, too.
+    microseconds : float
+        On one thread, roughly.
+    out_overlaps_itself : bool
+    compute : callable
+    known : Known or None
+        How compiled code knows the call again; once it was made twice.
+    door : Known or None
+        The same, with all arguments of a function; once that was called three times.
+    """
+
+    def __init__(
+        self, layouts: Layouts, microseconds: float, out_overlaps_itself: bool, compute: Compute
+    ) -> None:
+        self.layouts, self.microseconds = layouts, microseconds
+        self.out_overlaps_itself, self.compute = out_overlaps_itself, compute
+        self.known: Known | None = None
+        self.door: Known | None = None
+        self._times = self._doors = 0
+
+    def was_made(self) -> None:
+        """Make a call known that was made before."""
+        self._times += 1
+        jobs = self.compute.jobs if isinstance(self.compute, Whole) else None
+        images, out, residual = self.layouts
+        if self._times == 2 and jobs and residual is None and not self.out_overlaps_itself:
+            self.known = known(jobs, images, out)
+
+    def came_through(self, others: Callable[[], Sequence[Any] | None]) -> None:
+        """Make a call of a function known, whose arguments beside images and out are these; of
+        several that mean the same the first ones."""
+        self._doors += 1
+        if self._doors == 1 and isinstance(self.compute, Whole) and self.compute.jobs:
+            given = others()
+            if given is not None:
+                images, out, _ = self.layouts
+                self.door = known(self.compute.jobs, images, out, given)
 
 
 def _layout(array: np.ndarray) -> tuple:
@@ -103,10 +140,23 @@ class Convolution:
         self._kernels = Kernels(filters, bias, options.activation, options.algorithm)
         self._copies: dict[str, np.ndarray] = {}  # of the filters, for NumPy
         self._decisions: dict[tuple, Decision] = {}
+        # By what `use` says: what was decided for the last tiny call.
+        self._last: dict[ladder.Implementation | None, Decision] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         kernels = copy.copy(self._kernels)  # with weights of its own
-        return {**self.__dict__, "_kernels": kernels, "_copies": {}, "_decisions": {}}
+        mine = {"_kernels": kernels, "_copies": {}, "_decisions": {}, "_last": {}}
+        return {**self.__dict__, **mine}
+
+    def repeated(self, images, out) -> np.ndarray | None:
+        """The result of a call like the last one, if it is one: compiled code looks at all that
+        the result depends on."""
+        last = self._last.get(ladder.forced())
+        if last is None or last.known is None:
+            return None
+        repeat, call, shape, dtype, _ = last.known
+        result = np.empty(shape, dtype) if out is None else out
+        return result if repeat(call, images, result) else None
 
     def convolve(self, images, out, residual, n_threads) -> np.ndarray:
         """The result of arguments as the user gave them."""
@@ -124,7 +174,8 @@ class Convolution:
         decision = self._decisions.get(key) or self._decide(key)
 
         if result is None:
-            out = result = np.empty(decision.shape, decision.dtype)
+            new = decision.layouts.out
+            out = result = np.empty(new.shape, new.dtype)
         elif (
             # Kernels compute some elements twice, so the residual is no exception.
             np.may_share_memory(result, images)
@@ -139,9 +190,37 @@ class Convolution:
             compute(images, result, residual, threads.at_most(n_threads))
         elif microseconds < threads.WORTH_SHARING:
             compute(images, result, residual, 1)
+            decision.was_made()
+            self._last[ladder.forced()] = decision
         else:
             threads.share(compute, microseconds, images, result, residual)
         return out
+
+    def came_through(self, rank: int, arguments: Arguments) -> None:
+        """Remember the last call, of a function of these arguments, once it is known."""
+        forced = ladder.forced()
+        last = self._last.get(forced)
+        if last is None or last.known is None:
+            return
+        last.came_through(lambda: self._others(arguments))
+        if last.door is not None:
+            calls = _known[rank]
+            if len(calls) >= KEPT_LAYERS:
+                calls.clear()
+            calls[id(arguments[0])] = forced, last.door
+
+    def _others(self, arguments: Arguments) -> Sequence[Any] | None:
+        """Arguments of a function as `known` wants them; None where one may change its meaning."""
+        options = arguments[2:]
+        parts = [part for each in options for part in (each if type(each) is tuple else (each,))]
+        parts = [part for each in parts for part in (each if type(each) is tuple else (each,))]
+        if not all(type(part) in CONSTANTS for part in parts):
+            return None
+        filters = self._filters
+        if not check.filter_format(arguments[FILTER_FORMAT], self._rank).endswith("IO"):
+            filters = copied(filters.transpose(-1, -2, *range(self._rank)))
+        weights = [None if each is None else Holding.of(each) for each in (filters, self._bias)]
+        return *weights, *options
 
     def result_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The result's shape for images of a shape."""
@@ -185,7 +264,7 @@ class Convolution:
         overlaps = out is not None and check.may_overlap_itself(out)
         if len(self._decisions) >= KEPT_LAYOUTS:
             self._decisions.clear()
-        decision = Decision(shape, dtype, microseconds, overlaps, compute)
+        decision = Decision(arrays, microseconds, overlaps, compute)
         self._decisions[key] = decision
         return decision
 
@@ -249,7 +328,31 @@ def _of_views(compute: Compute, view: View) -> Compute:
     return computed
 
 
+# What makes a layer, as a function's user gave it, in the order of `checked`.
+Arguments: TypeAlias = tuple[Any, ...]
+FILTER_FORMAT = 9
+CONSTANTS = int, float, str, bool, type(None)  # which say the same as long as they are the same
+
 _kept: dict[tuple, Convolution] = {}
+# By rank, and by the identifiers of filters: what `use` said, and the last call that was known.
+_known: dict[int, dict[int, tuple]] = {1: {}, 2: {}, 3: {}}
+
+
+def convolve(rank: int, images, out, residual, n_threads, arguments: Arguments) -> np.ndarray:
+    """The result of a function's arguments as the user gave them."""
+    alone = residual is None and n_threads is None
+    if alone:
+        last = _known[rank].get(id(arguments[0]))
+        if last is not None and last[0] is ladder.forced():
+            repeat, call, shape, dtype, _ = last[1]
+            result = np.empty(shape, dtype) if out is None else out
+            if repeat(call, images, result, *arguments):
+                return result
+    layer = kept(*checked(rank, *arguments))
+    result = layer.convolve(images, out, residual, n_threads)
+    if alone:
+        layer.came_through(rank, arguments)
+    return result
 
 
 def kept(filters: np.ndarray, bias: np.ndarray | None, options: Options) -> Convolution:

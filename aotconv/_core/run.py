@@ -15,7 +15,7 @@ from .._plan.geometry import Geometry
 from .._plan.parts import Fits, cut, in_bytes
 from .._plan.registry import AOT_DTYPES
 from .._plan.select import estimate
-from .jobs import Call, Kernel, Layouts, can_be_staged, in_place, order_for, plan_call
+from .jobs import Call, Jobs, Kernel, Layouts, can_be_staged, in_place, order_for, plan_call
 from .layout import Layout
 
 LONGEST_MICROSECONDS = 20_000  # of a kernel's call, roughly, on one thread: signals wait for it
@@ -52,6 +52,11 @@ class Whole:
         if call is None:
             call = self._calls[threads] = plan_call(*self._planned, threads)
         call(images, out, residual)
+
+    @property
+    def jobs(self) -> Jobs | None:
+        """The jobs of one thread, once it was called with one; None where Python has a share."""
+        return getattr(self._calls.get(1), "jobs", None)
 
 
 class Parts:

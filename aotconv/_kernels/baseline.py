@@ -1,14 +1,17 @@
-"""What the baseline module exports, whatever the level: the team, and what tells the level."""
+"""What the baseline module exports, whatever the level: what runs jobs, the team, and what tells
+the level."""
 
 from __future__ import annotations
 
 import os
 
 from .._plan.registry import IS_X86_64
-from . import cpu, team
+from . import cpu, jobs, repeat, team
 
-# Export name -> (function, signature).
+# By name.
 EXPORTS = {
+    **jobs.EXPORTS,
+    **repeat.EXPORTS,
     **(cpu.EXPORTS if IS_X86_64 else {}),
     **(team.EXPORTS if os.name == "posix" else {}),
 }

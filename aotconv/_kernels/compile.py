@@ -11,11 +11,9 @@ import numba
 
 from .._plan.registry import Row
 from .baseline import EXPORTS
-from .jobs import run_jobs, task_address
+from .jobs import task_address
 
-# Of `kernel` and of `run` below.
-KERNEL_SIGNATURE = "int64()"
-RUN_SIGNATURE = f"void({', '.join(['int64'] * 7)})"
+KERNEL_SIGNATURE = "int64()"  # of `kernel` below
 
 
 def python_kernel(row: Row):
@@ -27,11 +25,6 @@ def python_kernel(row: Row):
 
     kernel.__name__ = kernel.__qualname__ = f"{row.name}_{row.level}"
     return kernel
-
-
-def run(jobs, images, out, residual, staging, threads, team):
-    """What runs jobs, to be compiled with RUN_SIGNATURE."""
-    run_jobs(jobs, images, out, residual, staging, threads, team)
 
 
 @functools.cache
@@ -50,16 +43,16 @@ def jit_task(row: Row) -> int:
     return _jit(python_kernel(row), KERNEL_SIGNATURE)()
 
 
-@functools.cache
-def jit_run():
-    """What runs jobs, compiled for this machine by numba."""
-    return _jit(run, RUN_SIGNATURE)
-
-
 def jit_export(name: str):
     """A function of the baseline module, compiled for this machine by numba; None where it has none
-    of that name."""
-    return _jit(*EXPORTS[name]) if name in EXPORTS else None
+    of that name, or one that wants more of its arguments than numba hands on."""
+    export = EXPORTS.get(name)
+    if export is None or export.rest:
+        return None
+    compiled, objects = _jit(export.function, export.signature), frozenset(export.objects)
+    if not objects:
+        return compiled
+    return lambda *args: compiled(*(id(v) if i in objects else v for i, v in enumerate(args)))
 
 
 _compiled: list[Any] = []  # tasks are known by their addresses alone

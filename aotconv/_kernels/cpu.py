@@ -6,6 +6,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from .extension import Export
 from .simd import WORD as INT64
 
 INT32 = ir.IntType(32)
@@ -50,8 +51,7 @@ def xgetbv():
     return _xgetbv()
 
 
-# Export name -> (function, signature).
 EXPORTS = {
-    "cpuid": (cpuid, "int64(int64, int64, int64)"),
-    "xgetbv": (xgetbv, "int64()"),
+    "cpuid": Export(cpuid, "int64(int64, int64, int64)"),
+    "xgetbv": Export(xgetbv, "int64()"),
 }

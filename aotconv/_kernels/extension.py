@@ -7,6 +7,9 @@ must say that it needs no GIL.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 from llvmlite import binding as llvm
 from llvmlite import ir
 
@@ -32,6 +35,27 @@ _CPYTHON = {
 }
 
 
+class Export(NamedTuple):
+    """A function that a module exports; numba compiles it.
+
+    Attributes
+    ----------
+    function : callable
+    signature : str
+        Of int64, giving int64 or void.
+    objects : tuple of int
+        The parameters that are Python objects, known by their addresses.
+    rest : bool
+        Whether the last two parameters are the address of the addresses of all further arguments,
+        which are objects, and how many there are.
+    """
+
+    function: Callable[..., Any]
+    signature: str
+    objects: tuple[int, ...] = ()
+    rest: bool = False
+
+
 class ExtensionModule:
     """A module's start, and functions that call those that numba compiled.
 
@@ -48,28 +72,30 @@ class ExtensionModule:
         self._name, self._free_threaded = name, free_threaded
         self._methods: list[ir.Constant] = []
 
-    def function(self, name: str, n_integers: int, gives_integer: bool) -> None:
-        """Add the function ``name(*integers)``, which gives an integer or None.
+    def function(self, name: str, export: Export, n_words: int, gives_integer: bool) -> None:
+        """Add a function of so many parameters, which gives an integer or None.
 
         The symbol of that name is ``int status(int64 *result, void *, int64, ..)``, as numba
         compiles a function: a status that is not 0 becomes a SystemError.
         """
+        n_given = n_words - 2 * export.rest
         caller = self._function(f"call.{name}", POINTER, POINTER, POINTER.as_pointer(), WORD)
         caller.linkage = "internal"
-        _, args, n_given = caller.args
+        _, args, count = caller.args
         builder = ir.IRBuilder(caller.append_basic_block())
-        with builder.if_then(builder.icmp_signed("!=", n_given, WORD(n_integers)), likely=False):
-            self._raise(builder, "TypeError", f"{name} takes {n_integers} integers")
+        differs = builder.icmp_signed("<" if export.rest else "!=", count, WORD(n_given))
+        with builder.if_then(differs, likely=False):
+            self._raise(builder, "TypeError", f"{name} takes {n_given} arguments")
         words = []
-        for i in range(n_integers):
+        for i in range(n_given):
             given = builder.load(builder.gep(args, [WORD(i)]))
-            words.append(self._call(builder, "PyLong_AsLongLong", given))
-            with builder.if_then(builder.icmp_signed("==", words[-1], WORD(-1)), likely=False):
-                error = self._call(builder, "PyErr_Occurred")
-                with builder.if_then(builder.icmp_unsigned("!=", error, NULL)):
-                    builder.ret(NULL)
+            as_word = self._address_of if i in export.objects else self._integer
+            words.append(as_word(builder, given))
+        if export.rest:
+            behind = builder.gep(args, [WORD(n_given)])
+            words += [builder.ptrtoint(behind, WORD), builder.sub(count, WORD(n_given))]
         result, exception = builder.alloca(WORD), builder.alloca(POINTER)
-        kinds = [WORD.as_pointer(), POINTER.as_pointer(), *[WORD] * n_integers]
+        kinds = [WORD.as_pointer(), POINTER.as_pointer(), *[WORD] * n_words]
         compiled = self._function(name, INT, *kinds)
         status = builder.call(compiled, [result, exception, *words])
         with builder.if_then(builder.icmp_signed("!=", status, INT(0)), likely=False):
@@ -81,6 +107,18 @@ class ExtensionModule:
             self._call(builder, "Py_IncRef", none)
             builder.ret(none)
         self._methods.append(_struct(self._text(name), _address(caller), INT(METH_FASTCALL), NULL))
+
+    def _address_of(self, builder: ir.IRBuilder, given):
+        return builder.ptrtoint(given, WORD)
+
+    def _integer(self, builder: ir.IRBuilder, given):
+        """The integer that an object is; what raises ends the function."""
+        integer = self._call(builder, "PyLong_AsLongLong", given)
+        with builder.if_then(builder.icmp_signed("==", integer, WORD(-1)), likely=False):
+            error = self._call(builder, "PyErr_Occurred")
+            with builder.if_then(builder.icmp_unsigned("!=", error, NULL)):
+                builder.ret(NULL)
+        return integer
 
     def emit(self, cpu: str) -> bytes:
         """The object file, with ``PyInit_NAME``, for what LLVM calls that CPU."""

@@ -17,6 +17,7 @@ from numba.extending import intrinsic
 from .._plan.family import SCRATCH_BYTES
 from .._plan.jobs import JOB_FIELDS, JOBS_FIELDS
 from .._plan.team import ENTRY
+from .extension import Export
 from .runtime import VOID_POINTER, PlanType, compile_into_library
 from .simd import WORD, define_tiles
 
@@ -216,3 +217,11 @@ def run_jobs(typingctx, jobs, images, out, residual, staging, threads, team):
         return context.get_dummy_value()
 
     return types.none(*[types.int64] * 7), emit
+
+
+def run(jobs, images, out, residual, staging, threads, team):
+    """`run_jobs`, which is an intrinsic."""
+    run_jobs(jobs, images, out, residual, staging, threads, team)
+
+
+EXPORTS = {"run": Export(run, f"void({', '.join(['int64'] * 7)})", objects=(1, 2, 3))}

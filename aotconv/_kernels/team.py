@@ -45,6 +45,7 @@ from .._plan.team import (
     TID,
     places,
 )
+from .extension import Export
 from .runtime import set_word, subroutine, word
 from .system import (
     DETACHED,
@@ -357,9 +358,8 @@ def confine(team, mask, limit):
     set_word(team, LIMIT, limit)
 
 
-# Export name -> (function, signature).
 EXPORTS = {
-    "allocate": (allocate, "int64()"),
-    "begin": (begin, "void(int64, int64, int64)"),
-    "confine": (confine, "void(int64, int64, int64)"),
+    "allocate": Export(allocate, "int64()"),
+    "begin": Export(begin, "void(int64, int64, int64)"),
+    "confine": Export(confine, "void(int64, int64, int64)"),
 }

@@ -22,6 +22,7 @@ from .loop import LOOP
 from .narrow import NARROW
 from .peak import PEAK
 from .registry import LEVELS, LOOP_ROWS, ROWS, Row
+from .repeat import ARGUMENT_FIELDS, CALL_FIELDS, LAYOUT_FIELDS, SCRATCH_FIELDS
 from .staging import STAGING
 from .strip import STRIP
 from .team import KNOWN
@@ -60,6 +61,7 @@ _told = repr(
         PACKING,
         JOBS_FIELDS,
         JOB_FIELDS,
+        (CALL_FIELDS, ARGUMENT_FIELDS, LAYOUT_FIELDS, SCRATCH_FIELDS),
         ELEMENTS,
         FIELDS,
         FINISHES,

@@ -1,0 +1,122 @@
+"""Calls that are made again: compiled code finds out whether their arguments are what they were.
+
+Python's own checks of a tiny call take several times what its kernel does.  What they found for a
+call is kept in words that compiled code compares with the objects of the next.  Where anything
+differs it has done nothing, and Python checks as at first.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._plan.family import ALIGNMENT, SCRATCH_BYTES
+from .._plan.repeat import CALL_FIELDS, LAYOUT_FIELDS, SCRATCH_FIELDS
+from .baseline import exported
+from .jobs import Jobs
+from .layout import ALIGNED, WRITEABLE, Layout
+
+MOST_STAGING = 1 << 18  # bytes that such a call may want
+
+
+class Holding(NamedTuple):
+    """An array of a layout that is contiguous, and what it must hold, as an array alike."""
+
+    layout: Layout
+    contents: np.ndarray
+
+    @classmethod
+    def of(cls, contents: np.ndarray) -> Holding:
+        """An array like a contiguous one."""
+        return cls(Layout.new(contents.shape, contents.dtype), contents)
+
+
+class Known(NamedTuple):
+    """A call that is known: ``repeat(address, images, out, *others)`` computes it, or says no."""
+
+    repeat: Callable[..., int]
+    address: int
+    shape: tuple[int, ...]  # of the result
+    dtype: np.dtype
+    memory: Any  # known by addresses alone
+
+
+def known(jobs: Jobs, images: Layout, out: Layout, others: Sequence[Any] = ()) -> Known | None:
+    """The call of jobs on arrays of such layouts, if compiled code can know it.
+
+    Parameters
+    ----------
+    others : sequence
+        What it depends on beside them: what is `Holding`, and other objects, which must be the
+        very same.
+    """
+    repeat = exported("repeat")
+    if repeat is None or jobs.staging > MOST_STAGING or not _are_arrays_as_expected():
+        return None
+    pairs = [(images, ALIGNED, None), (out, ALIGNED | WRITEABLE, None)]
+    arguments, memory = [], [jobs, images, out, *others]
+    for layout, mask, contents in pairs:
+        memory.append(_layout_words(layout, mask, contents))
+        arguments += [memory[-1].ctypes.data, 0]
+    for each in others:
+        if isinstance(each, Holding):
+            memory.append(_layout_words(each.layout, ALIGNED, each.contents))
+            arguments += [memory[-1].ctypes.data, 0]
+        else:
+            arguments += [0, id(each)]
+    values = {
+        "count": 2 + len(others),
+        "head": object.__basicsize__,
+        "array": id(np.ndarray),
+        "jobs": jobs.address,
+        "scratch": _scratch().ctypes.data,
+    }
+    words = np.array([*(values[name] for name in CALL_FIELDS), *arguments], np.int64)
+    memory.append(words)
+    return Known(repeat, words.ctypes.data, out.shape, out.dtype, memory)
+
+
+def _layout_words(layout: Layout, mask: int, contents: np.ndarray | None) -> np.ndarray:
+    steps = [stride * (size - 1) for size, stride in zip(layout.shape, layout.strides, strict=True)]
+    values = {
+        "axes": len(layout.shape),
+        "dtype": id(layout.dtype),
+        "mask": mask,
+        "flags": layout.flags & mask,
+        "low": sum(step for step in steps if step < 0),
+        "high": sum(step for step in steps if step > 0) + layout.dtype.itemsize,
+        "contents": 0 if contents is None else contents.ctypes.data,
+    }
+    words = [values[name] for name in LAYOUT_FIELDS]
+    return np.array([*words, *layout.shape, *layout.strides], np.int64)
+
+
+@functools.cache
+def _scratch() -> np.ndarray:
+    """Words of SCRATCH_FIELDS, behind which the memory itself lies."""
+    words = np.zeros((ALIGNMENT + SCRATCH_BYTES + MOST_STAGING) // 8 + ALIGNMENT // 8, np.int64)
+    behind = words.ctypes.data + 8 * len(SCRATCH_FIELDS)
+    words[SCRATCH_FIELDS.index("place")] = behind + -behind % ALIGNMENT
+    if hasattr(os, "register_at_fork"):  # who had it is not in the child
+        taken = SCRATCH_FIELDS.index("taken")
+        os.register_at_fork(after_in_child=lambda: words.__setitem__(taken, 0))
+    return words
+
+
+@functools.cache
+def _are_arrays_as_expected() -> bool:
+    """Whether NumPy's arrays lie in memory as compiled code expects."""
+    array = np.empty((3, 5), np.float32)
+    words = (ctypes.c_int64 * 7).from_address(id(array) + object.__basicsize__)
+    data, n_axes, sizes, strides, _, description, flags = words
+    if (data, description) != (array.ctypes.data, id(array.dtype)):
+        return False
+    if [value & 0xFFFFFFFF for value in (n_axes, flags)] != [2, array.flags.num]:
+        return False
+    pairs = (ctypes.c_int64 * 2).from_address(sizes), (ctypes.c_int64 * 2).from_address(strides)
+    return [tuple(each) for each in pairs] == [array.shape, array.strides]

@@ -12,7 +12,7 @@
 set -eu
 
 SUITE=bookworm PYTHON=3.11 # its own
-export BUILD_NEEDS="setuptools>=77 numba>=0.68,<0.69 numpy>=2" # as in pyproject.toml
+export BUILD_NEEDS="setuptools>=77 numba>=0.68,<0.69" # as pyproject.toml and build_kernels.py ask
 export TEST_NEEDS="numpy>=2 pytest hypothesis threadpoolctl"
 FORMATS=/proc/sys/fs/binfmt_misc
 FORMAT=$FORMATS/aotconv-aarch64
@@ -45,7 +45,7 @@ fi
 
 if [ ! -e "$debian/work/tests" ]; then
     debootstrap --arch=arm64 --variant=minbase \
-        --include=python3-dev,python3-venv,g++,binutils $SUITE "$debian"
+        --include=python3,python3-venv,binutils $SUITE "$debian"
     mkdir -p "$debian/work"
     chroot "$debian" python3 -m venv /work/build
     chroot "$debian" python3 -m venv /work/tests

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 HELPER = "aotconv-helper"  # what the system calls such a thread: 15 bytes at most
 
-# Functions of the C library that are looked up when a team is made: linked, they would ask for the
-# version of the library that a module was built on.  Their addresses are a team's first words.
+# Functions of the C library that a team calls by address, so that tests can refuse it threads.
+# They are a team's first words.
 FUNCTIONS = ("pthread_create", "pthread_attr_setstacksize")
 
 LINE = 16  # words of two cache lines, which CPUs fetch together

@@ -97,7 +97,7 @@ hammer_address = system.c_address(hammer)
 
 def make_team() -> core.Team:
     """The process' team, compiled here."""
-    exports = (numba.njit(signature)(function) for function, signature in team.EXPORTS.values())
+    exports = (numba.njit(each.signature)(each.function) for each in team.EXPORTS.values())
     made = core._made["team"] = core.Team(*exports)
     return made
 

@@ -2,8 +2,6 @@
 each in place where the layouts allow it, else staged.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
@@ -168,7 +166,7 @@ class _Places(NamedTuple):
     out: int = 0
     residual: int = 0
 
-    def moved(self, layouts: Layouts, axis: int, image: int, out: int) -> _Places:
+    def moved(self, layouts: Layouts, axis: int, image: int, out: int) -> "_Places":
         """The places so many elements further on along an axis."""
         images, result, residual = layouts
         step = result.strides[axis]

@@ -5,8 +5,6 @@ this process (``jit``); else NumPy (``numpy``).  What runs can be asked (`active
 (`implementations`) and forced (`use`, AOTCONV_IMPLEMENTATION); a fall to a slower rung warns once.
 """
 
-from __future__ import annotations
-
 import contextlib
 import contextvars
 import functools

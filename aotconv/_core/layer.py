@@ -6,8 +6,6 @@ new, `Convolution` decides once, before anything is touched: whether the call is
 function that computes it.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Sequence
 from math import prod
@@ -196,7 +194,7 @@ class Convolution:
             threads.share(compute, microseconds, images, result, residual)
         return out
 
-    def came_through(self, rank: int, arguments: Arguments) -> None:
+    def came_through(self, rank: int, arguments: "Arguments") -> None:
         """Remember the last call, of a function of these arguments, once it is known."""
         forced = ladder.forced()
         last = self._last.get(forced)
@@ -209,7 +207,7 @@ class Convolution:
                 calls.clear()
             calls[id(arguments[0])] = forced, last.door
 
-    def _others(self, arguments: Arguments) -> Sequence[Any] | None:
+    def _others(self, arguments: "Arguments") -> Sequence[Any] | None:
         """Arguments of a function as `known` wants them; None where one may change its meaning."""
         options = arguments[2:]
         parts = [part for each in options for part in (each if type(each) is tuple else (each,))]

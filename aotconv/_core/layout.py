@@ -1,7 +1,5 @@
 """The layout of an array: what all decisions are made by."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
@@ -23,11 +21,11 @@ class Layout(NamedTuple):
     flags: int  # bits of C_CONTIGUOUS and the like
 
     @classmethod
-    def of(cls, array: np.ndarray) -> Layout:
+    def of(cls, array: np.ndarray) -> "Layout":
         return cls(array.shape, array.strides, array.dtype, array.flags.num)
 
     @classmethod
-    def new(cls, shape: tuple[int, ...], dtype: np.dtype) -> Layout:
+    def new(cls, shape: tuple[int, ...], dtype: np.dtype) -> "Layout":
         """The layout of an array that is yet to be allocated."""
         strides = contiguous(shape, dtype.itemsize)
         return cls(shape, strides, dtype, C_CONTIGUOUS | ALIGNED | WRITEABLE)
@@ -81,7 +79,7 @@ class View(NamedTuple):
     order: tuple[int, ...] = (0, 1, 2)
 
     @classmethod
-    def of(cls, layouts: Sequence[Layout], rank: int, channels_first: bool) -> View:
+    def of(cls, layouts: Sequence[Layout], rank: int, channels_first: bool) -> "View":
         """The view of arrays of these layouts and of the same leading axes."""
         leading = len(layouts[0].shape) - rank - 1
 

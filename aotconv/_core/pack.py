@@ -1,7 +1,5 @@
 """Weights put where a family says, in the dtype of its kernel."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from math import prod
 from typing import NamedTuple

@@ -5,8 +5,6 @@ call is kept in words that compiled code compares with the objects of the next. 
 differs it has done nothing, and Python checks as at first.
 """
 
-from __future__ import annotations
-
 import ctypes
 import functools
 import os
@@ -31,7 +29,7 @@ class Holding(NamedTuple):
     contents: np.ndarray
 
     @classmethod
-    def of(cls, contents: np.ndarray) -> Holding:
+    def of(cls, contents: np.ndarray) -> "Holding":
         """An array like a contiguous one."""
         return cls(Layout.new(contents.shape, contents.dtype), contents)
 

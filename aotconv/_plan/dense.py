@@ -1,7 +1,5 @@
 """Dense convolution, in groups or not: tiles of pixels by output channels (`_kernels.dense`)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from math import prod
 from typing import NamedTuple

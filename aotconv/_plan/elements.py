@@ -1,7 +1,5 @@
 """Types of elements that staging reads and writes, beside those that kernels compute in."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 

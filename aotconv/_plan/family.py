@@ -4,8 +4,6 @@ A family is one value of type `Family`, in the file of its name; everything that
 library must know of it is asked of that value.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -63,7 +61,7 @@ class Layer(NamedTuple):
     algorithm: str = "auto"
 
     @classmethod
-    def of(cls, geometry: Geometry, algorithm: str = "auto") -> Layer:
+    def of(cls, geometry: Geometry, algorithm: str = "auto") -> "Layer":
         """The layer of a convolution of known sizes."""
         z, y, x = geometry.axes
         return cls(

@@ -1,7 +1,5 @@
 """Sizes of a convolution: output shape, padding rules.  Pure functions of Python integers."""
 
-from __future__ import annotations
-
 from math import prod
 from typing import NamedTuple
 
@@ -25,7 +23,7 @@ class Axis(NamedTuple):
     out: int = 1
 
     @classmethod
-    def of(cls, size: int, kernel: int, stride: int, dilation: int, padding: str | Pair) -> Axis:
+    def of(cls, size: int, kernel: int, stride: int, dilation: int, padding: str | Pair) -> "Axis":
         """An axis under padding that is one of PADDINGS, or zeros before and behind.  Its `out` is
         zero or less where the kernel does not fit."""
         before, behind = (

@@ -2,8 +2,6 @@
 ever copied, and no call of a kernel takes long.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from itertools import product
 from math import prod

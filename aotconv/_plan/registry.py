@@ -3,8 +3,6 @@
 The build, the JIT rung, the dispatch and the tests all derive from these rows.
 """
 
-from __future__ import annotations
-
 import platform
 from math import gcd
 from typing import NamedTuple

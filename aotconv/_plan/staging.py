@@ -1,8 +1,6 @@
 """Tasks on arrays of other orders or types than kernels read and write in place
 (`_kernels.staging`)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from itertools import product
 from math import gcd, prod

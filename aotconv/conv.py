@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeAlias
 import numpy as np
 
 from ._core import check
-from ._core.layer import Convolution, checked, convolve
+from ._core.call import convolve
+from ._core.layer import Convolution, checked
 from ._core.pack import copied
 
 if TYPE_CHECKING or np.__version__.startswith("1."):

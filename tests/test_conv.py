@@ -439,16 +439,16 @@ def test_conv2d_refuses_what_equals_an_option_of_an_earlier_call(option):
 
 
 def test_conv2d_keeps_a_bounded_number_of_small_layers():
-    from aotconv._core import layer
+    from aotconv._core import call
 
     images = np.ones((1, 1, 1, 1), "f4")
-    for value in range(3 * layer.KEPT_LAYERS):
+    for value in range(3 * call.KEPT_LAYERS):
         assert conv2d(images, np.full((1, 1, 1, 1), value, "f4")).item() == value
-        assert len(layer._kept) <= layer.KEPT_LAYERS
-    kept = dict(layer._kept)
-    large = np.ones((1, 1, 1, layer.KEPT_BYTES // 4 + 1), "f4")
+        assert len(call._small) <= call.KEPT_LAYERS
+    kept = dict(call._small)
+    large = np.ones((1, 1, 1, call.SMALL_BYTES // 4 + 1), "f4")
     assert (conv2d(images, large) == 1).all()
-    assert layer._kept == kept
+    assert call._small == kept
 
 
 def test_a_layer_looks_at_each_calls_arrays_anew(rung):

@@ -15,7 +15,8 @@ from hypothesis import given
 from processes import WATCHED, output_of
 
 import aotconv
-from aotconv._core import layer as layers
+from aotconv._core import call, ladder
+from aotconv._core.layer import Convolution
 from aotconv._core.repeat import _are_arrays_as_expected
 from aotconv.reference import conv_reference
 
@@ -31,9 +32,8 @@ def drawn(shape, dtype="float32"):
 
 def forgotten():
     """Nothing is known any more."""
-    layers._kept.clear()
-    for calls in layers._known.values():
-        calls.clear()
+    for kept in (call._small, call._large, *call._known.values()):
+        kept.clear()
 
 
 @pytest.fixture(autouse=True)
@@ -45,13 +45,13 @@ def _forgotten():
 def python_checks(monkeypatch):
     """How often Python checked a call."""
     checks = []
-    convolve = layers.Convolution.convolve
+    convolve = Convolution.convolve
 
     def counted(*args):
         checks.append(1)
         return convolve(*args)
 
-    monkeypatch.setattr(layers.Convolution, "convolve", counted)
+    monkeypatch.setattr(Convolution, "convolve", counted)
     return checks
 
 
@@ -267,7 +267,7 @@ def test_what_use_says_holds_for_known_calls():
     for name in names * TIMES:
         with aotconv.use(name):
             assert (layer(KNOWN["images"]) == expected).all()
-            last = layer._last.get(aotconv._core.ladder.forced())
+            last = layer._last.get(ladder.forced())
             computed.append(last is not None and last.known is not None)
             assert (aotconv.conv2d(KNOWN["images"], KNOWN["filters"]) == expected).all()
     assert computed[-1] is False and all(computed[-len(names) : -1])

@@ -32,10 +32,36 @@ class Kernels:
         self._filters, self._bias = filters, bias
         self._activation, self._algorithm = activation, algorithm
         self._kept: dict[tuple, Kernel] = {}
+        self._packings: dict[tuple, Packing] = {}  # of those whose weights lie as they were given
 
     def __getstate__(self) -> dict[str, Any]:
         # Packed weights are known by their address, which belongs to this object alone.
-        return {**self.__dict__, "_kept": {}}
+        return {**self.__dict__, "_kept": {}, "_packings": {}}
+
+    @property
+    def packed_bytes(self) -> int:
+        """Bytes that packed weights take."""
+        return sum(kernel.packed.memory.nbytes for kernel in self._kept.values())
+
+    def forget_weights(self) -> None:
+        """Hold no array of the user's any more: packed weights alone."""
+        del self._filters, self._bias
+
+    @property
+    def can_reweigh(self) -> bool:
+        """Whether `reweigh` knows how all weights were packed."""
+        return self._kept.keys() == self._packings.keys()
+
+    def reweigh(self, filters: np.ndarray, bias: np.ndarray | None) -> bool:
+        """Take other weights of the same shapes and dtypes, packed where the last ones were;
+        whether all that was decided still holds.  If not, this is of no more use."""
+        self._filters, self._bias = filters, bias
+        for key, packing in self._packings.items():
+            kernel = self._kept[key]
+            packed = pack(packing, kernel.row.dtype, filters, bias, kernel.packed.memory)
+            if packed.finite != kernel.packed.finite:
+                return False
+        return True
 
     def decide(
         self, rung: Rung, computed: str, geometry: Geometry, arrays: Layouts, view: View
@@ -97,7 +123,10 @@ class Kernels:
             if results:
                 filters, bias = as_reals(filters, bias, pairs)
             family = family_of(row)
-            packed = pack(family.packing(row, layer), computed, filters, bias)
+            packing = family.packing(row, layer)
+            if not results:
+                self._packings[key] = packing
+            packed = pack(packing, computed, filters, bias)
             self._kept[key] = Kernel(row, family, rung, packed, self._activation)
         return self._kept[key]
 

@@ -24,7 +24,12 @@ from .repeat import Holding, Known, known
 from .run import Compute, Whole
 
 KEPT_LAYOUTS = 64  # a layer meets few layouts; one that meets many forgets them
-KEPT_LAYERS, KEPT_BYTES = 64, 4096  # that `kept` keeps, and of the weights of each
+
+
+# What makes a layer, as a function's user gave it, in the order of `checked`.
+Arguments: TypeAlias = tuple[Any, ...]
+FILTER_FORMAT = 9
+CONSTANTS = int, float, str, bool, type(None)  # which say the same as long as they are the same
 
 
 class Options(NamedTuple):
@@ -138,6 +143,7 @@ class Convolution:
         self._kernels = Kernels(filters, bias, options.activation, options.algorithm)
         self._copies: dict[str, np.ndarray] = {}  # of the filters, for NumPy
         self._decisions: dict[tuple, Decision] = {}
+        self._kernels_alone = True  # whether nothing that was decided holds weights but these
         # By what `use` says: what was decided for the last tiny call.
         self._last: dict[ladder.Implementation | None, Decision] = {}
 
@@ -194,20 +200,38 @@ class Convolution:
             threads.share(compute, microseconds, images, result, residual)
         return out
 
-    def came_through(self, rank: int, arguments: "Arguments") -> None:
-        """Remember the last call, of a function of these arguments, once it is known."""
-        forced = ladder.forced()
-        last = self._last.get(forced)
-        if last is None or last.known is None:
-            return
-        last.came_through(lambda: self._others(arguments))
-        if last.door is not None:
-            calls = _known[rank]
-            if len(calls) >= KEPT_LAYERS:
-                calls.clear()
-            calls[id(arguments[0])] = forced, last.door
+    @property
+    def can_reweigh(self) -> bool:
+        """Whether this may become a layer of other weights, of floats, that look alike."""
+        weights = self._filters, self._bias
+        floats = all(each is None or each.dtype.kind == "f" for each in weights)
+        return floats and self._kernels_alone and self._kernels.can_reweigh
 
-    def _others(self, arguments: "Arguments") -> Sequence[Any] | None:
+    def reweigh(self, filters: np.ndarray, bias: np.ndarray | None) -> bool:
+        """Become a layer of other weights; whether all that was decided still holds.  If not, this
+        is of no more use."""
+        self._filters, self._bias, self._reach = filters, bias, Reach(filters, bias)
+        return self._kernels.reweigh(filters, bias)
+
+    def forget_weights(self) -> None:
+        """Hold no array of the user's any more, so that `reweigh` must come before a call."""
+        del self._filters, self._bias, self._reach
+        self._kernels.forget_weights()
+
+    @property
+    def packed_bytes(self) -> int:
+        """Bytes that packed weights take."""
+        return self._kernels.packed_bytes
+
+    def known_with(self, arguments: Arguments) -> Known | None:
+        """The last call, of a function of these arguments, once compiled code knows it."""
+        last = self._last.get(ladder.forced())
+        if last is None or last.known is None:
+            return None
+        last.came_through(lambda: self._others(arguments))
+        return last.door
+
+    def _others(self, arguments: Arguments) -> Sequence[Any] | None:
         """Arguments of a function as `known` wants them; None where one may change its meaning."""
         options = arguments[2:]
         parts = [part for each in options for part in (each if type(each) is tuple else (each,))]
@@ -299,12 +323,14 @@ class Convolution:
 
     def _fill(self, dtype: str) -> Compute:
         """What a convolution without channels gives."""
+        self._kernels_alone = False
         bias, activation = self._bias, self._options.activation
         if bias is not None and self._channels_first():
             bias = bias.reshape(-1, *[1] * self._rank)
         return lambda _, out, residual, __: fallback.fill(bias, out, residual, activation, dtype)
 
     def _by_numpy(self, geometry: Geometry, dtype: str) -> Compute:
+        self._kernels_alone = False
         filters = self._copies.get(dtype)
         if filters is None:
             # Of the same dtype, too: `out` may lie on the user's.
@@ -324,53 +350,3 @@ def _of_views(compute: Compute, view: View) -> Compute:
             compute(view.array(images[index]), view.array(out[index]), more, threads)
 
     return computed
-
-
-# What makes a layer, as a function's user gave it, in the order of `checked`.
-Arguments: TypeAlias = tuple[Any, ...]
-FILTER_FORMAT = 9
-CONSTANTS = int, float, str, bool, type(None)  # which say the same as long as they are the same
-
-_kept: dict[tuple, Convolution] = {}
-# By rank, and by the identifiers of filters: what `use` said, and the last call that was known.
-_known: dict[int, dict[int, tuple]] = {1: {}, 2: {}, 3: {}}
-
-
-def convolve(rank: int, images, out, residual, n_threads, arguments: Arguments) -> np.ndarray:
-    """The result of a function's arguments as the user gave them."""
-    alone = residual is None and n_threads is None
-    if alone:
-        last = _known[rank].get(id(arguments[0]))
-        if last is not None and last[0] is ladder.forced():
-            repeat, call, shape, dtype, _ = last[1]
-            result = np.empty(shape, dtype) if out is None else out
-            if repeat(call, images, result, *arguments):
-                return result
-    layer = kept(*checked(rank, *arguments))
-    result = layer.convolve(images, out, residual, n_threads)
-    if alone:
-        layer.came_through(rank, arguments)
-    return result
-
-
-def kept(filters: np.ndarray, bias: np.ndarray | None, options: Options) -> Convolution:
-    """A layer for one call; one of few weights is kept, known by their bytes."""
-    n_bytes = filters.nbytes + (0 if bias is None else bias.nbytes)
-    if n_bytes > KEPT_BYTES:
-        return Convolution(filters, bias, options)
-    weights = _frozen(filters), None if bias is None else _frozen(bias)
-    key = options, weights
-    layer = _kept.get(key)
-    if layer is None:
-        # Of the key's own bytes: the arrays may be changed meanwhile.
-        own_bias = None if weights[1] is None else np.ndarray(*weights[1])
-        layer = Convolution(np.ndarray(*weights[0]), own_bias, options)
-        if len(_kept) >= KEPT_LAYERS:
-            _kept.clear()
-        _kept[key] = layer
-    return layer
-
-
-def _frozen(array: np.ndarray) -> tuple[tuple[int, ...], np.dtype, bytes]:
-    """What ``np.ndarray`` makes the array from again; hashable."""
-    return array.shape, array.dtype, array.tobytes()

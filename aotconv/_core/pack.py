@@ -1,5 +1,6 @@
 """Weights put where a family says, in the dtype of its kernel."""
 
+import sys
 from collections.abc import Iterator
 from math import prod
 from typing import NamedTuple
@@ -9,6 +10,7 @@ import numpy as np
 from .._plan.arithmetic import ceil_div, round_up
 from .._plan.family import ALIGNMENT, Packing, Panels, Products, Repeated
 from .._plan.winograd import INPUT, POINTS
+from .baseline import exported
 
 UNINTERRUPTED_ELEMENTS = 4 << 20  # copied at a time: signals wait for them
 TRANSFORMED_ELEMENTS = 8 << 10  # at a time: the temporaries stay in the caches
@@ -43,8 +45,15 @@ def copied(array: np.ndarray, dtype: str | None = None) -> np.ndarray:
     return copy
 
 
-def pack(packing: Packing, dtype: str, filters: np.ndarray, bias: np.ndarray | None) -> Packed:
-    """Pack filters (.., C / groups, O) and bias (O,), converted to a dtype."""
+def pack(
+    packing: Packing,
+    dtype: str,
+    filters: np.ndarray,
+    bias: np.ndarray | None,
+    memory: np.ndarray | None = None,
+) -> Packed:
+    """Pack filters (.., C / groups, O) and bias (O,), converted to a dtype; into memory of the same
+    packing of others, if it is given."""
     if not filters.flags.c_contiguous:
         filters = copied(filters)
     n_filters = filters.shape[-1]
@@ -53,8 +62,11 @@ def pack(packing: Packing, dtype: str, filters: np.ndarray, bias: np.ndarray | N
         biases[:] = bias
     rows = filters.reshape(-1, n_filters)
     store = {Panels: _panels, Repeated: _repeated, Products: _products}[type(packing)]
-    memory, lead = store(packing, biases, rows, filters.shape)  # type: ignore[operator]
-    return Packed(memory.ctypes.data, lead * memory.itemsize, memory, _are_finite(rows))
+    arrays = biases, rows, filters.shape, memory
+    memory, lead, finite = store(packing, *arrays)  # type: ignore[operator]
+    if finite is None:
+        finite = _are_finite(rows)
+    return Packed(memory.ctypes.data, lead * memory.itemsize, memory, finite)
 
 
 def pack_channels(
@@ -91,12 +103,15 @@ def rows_at_a_time(rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         yield first, rows[first : first + step]
 
 
-def _memory(zeros: int, size: int, dtype: np.dtype) -> tuple[np.ndarray, int]:
+def _memory(
+    zeros: int, size: int, dtype: np.dtype, memory: np.ndarray | None
+) -> tuple[np.ndarray, int]:
     """Memory that begins with at least so many zeros, and how many there are: behind them `size`
-    elements, aligned."""
+    elements, aligned.  If memory is given, it is such."""
     lead = _whole_lines(zeros, dtype)
-    memory = _aligned(lead + size, dtype)
-    memory[:lead] = 0
+    if memory is None:
+        memory = _aligned(lead + size, dtype)
+        memory[:lead] = 0
     return memory, lead
 
 
@@ -114,17 +129,27 @@ def _aligned(size: int, dtype: np.dtype) -> np.ndarray:
 
 
 def _panels(
-    packing: Panels, biases: np.ndarray, rows: np.ndarray, shape: tuple[int, ...]
-) -> tuple[np.ndarray, int]:
+    packing: Panels,
+    biases: np.ndarray,
+    rows: np.ndarray,
+    shape: tuple[int, ...],
+    memory: np.ndarray | None,
+) -> tuple[np.ndarray, int, bool | None]:
     n_filters, dtype = shape[-1], biases.dtype
     columns, width = packing.columns, packing.width
     times, a_time = ceil_div(n_filters, columns), ceil_div(columns, width)
     depth = INPUT**2 * shape[-2] if packing.winograd else len(rows)
     order = np.array(packing.order, np.int32).view(dtype)
     zeros = packing.zeros + _whole_lines(order.size, dtype)
-    memory, lead = _memory(zeros, times * a_time * (1 + depth) * width, dtype)
+    memory, lead = _memory(zeros, times * a_time * (1 + depth) * width, dtype, memory)
     memory[lead - order.size : lead] = order
     panels = memory[lead:].reshape(times, a_time, 1 + depth, width)
+    finite = None
+    if not packing.winograd:
+        finite = _put_compiled(panels[:, :, 1:], rows, columns)
+    if finite is not None:
+        _put(panels[:, :, :1], biases, columns)
+        return memory, lead, finite
     for first, last in _pieces(n_filters, columns, width, depth):
         time, panel = divmod(first, columns)
         target = panels[time:] if last - first >= columns else panels[time : time + 1]
@@ -135,7 +160,20 @@ def _panels(
     if packing.winograd:
         for first, values in _winograd_products(rows.reshape(shape)):
             _put(panels[:, :, 1 + first : 1 + first + len(values)], values, columns)
-    return memory, lead
+    return memory, lead, None
+
+
+def _put_compiled(panels: np.ndarray, rows: np.ndarray, columns: int) -> bool | None:
+    """`_put` by compiled code, and whether all rows are finite; None where it cannot be had."""
+    pack_panels = exported("pack_panels") if sys.byteorder == "little" else None
+    if pack_panels is None or rows.dtype != panels.dtype or not rows.flags.aligned:
+        return None
+    width, size, finite = panels.shape[3], rows.itemsize, True
+    for first, some in rows_at_a_time(rows):
+        source = some.ctypes.data, some.strides[0], len(some)
+        target = panels.ctypes.data + first * width * size, panels.strides[1]
+        finite &= bool(pack_panels(*source, *target, rows.shape[1], columns, width, size))
+    return finite
 
 
 def _pieces(n_filters: int, columns: int, width: int, depth: int) -> Iterator[tuple[int, int]]:
@@ -195,26 +233,34 @@ def _winograd_transform(taps: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def _repeated(
-    packing: Repeated, biases: np.ndarray, rows: np.ndarray, shape: tuple[int, ...]
-) -> tuple[np.ndarray, int]:
-    memory, lead = _memory(packing.zeros, (1 + len(rows)) * packing.width, biases.dtype)
+    packing: Repeated,
+    biases: np.ndarray,
+    rows: np.ndarray,
+    shape: tuple[int, ...],
+    memory: np.ndarray | None,
+) -> tuple[np.ndarray, int, bool | None]:
+    memory, lead = _memory(packing.zeros, (1 + len(rows)) * packing.width, biases.dtype, memory)
     columns = np.arange(packing.width) % shape[-1]
     target = memory[lead:].reshape(-1, packing.width)
     target[0] = biases[0, columns]
     for first, values in rows_at_a_time(rows):
         target[1 + first : 1 + first + len(values)] = values[:, columns]
-    return memory, lead
+    return memory, lead, None
 
 
 def _products(
-    packing: Products, biases: np.ndarray, rows: np.ndarray, shape: tuple[int, ...]
-) -> tuple[np.ndarray, int]:
+    packing: Products,
+    biases: np.ndarray,
+    rows: np.ndarray,
+    shape: tuple[int, ...],
+    memory: np.ndarray | None,
+) -> tuple[np.ndarray, int, bool | None]:
     """Lane ``o * share + k`` is column o's k-th."""
     *outer, kw, channels, n_filters = shape
     kh = prod(outer)  # rows of all planes
     share, products = packing.share, kw * channels
     whole, rest = divmod(products, share)
-    memory, lead = _memory(0, (1 + kh * (whole + rest)) * packing.width, biases.dtype)
+    memory, lead = _memory(0, (1 + kh * (whole + rest)) * packing.width, biases.dtype, memory)
     vectors = memory.reshape(-1, packing.width // share, share)
     vectors[:] = 0
     vectors[0] = -0.0
@@ -224,4 +270,4 @@ def _products(
     together = each[:, : whole * share].reshape(kh, whole, share, n_filters)
     taps[:, :whole, :n_filters] = together.transpose(0, 1, 3, 2)
     taps[:, whole:, :n_filters, 0] = each[:, whole * share :]
-    return memory, lead
+    return memory, lead, None

@@ -10,7 +10,7 @@ from numba.extending import intrinsic
 from .._plan.repeat import ARGUMENT_FIELDS, CALL_FIELDS, LAYOUT_FIELDS, SCRATCH_FIELDS
 from .extension import Export
 from .jobs import run_jobs
-from .runtime import VOID_POINTER, compile_into_library, subroutine, word
+from .runtime import VOID_POINTER, compile_into_library, int_at, subroutine, word
 from .simd import WORD
 from .system import compare_exchange, store
 
@@ -21,18 +21,6 @@ TAKEN, PLACE = range(len(SCRATCH_FIELDS))
 FIRST, EACH, BEHIND = len(CALL_FIELDS), len(ARGUMENT_FIELDS), len(LAYOUT_FIELDS)
 # Words behind the head of an ndarray, which NumPy's ABI holds fixed.  Two are ints of four bytes.
 DATA, N_AXES, SIZES, STRIDES, DESCRIPTION, FLAG_BITS = 0, 1, 2, 3, 5, 6
-
-
-@intrinsic
-def _int(typingctx, address, index):
-    """The int of four bytes at an address (in bytes) plus `index` words."""
-
-    def emit(context, builder, sig, args):
-        words = builder.gep(builder.inttoptr(args[0], WORD.as_pointer()), [args[1]])
-        halves = builder.bitcast(words, ir.IntType(32).as_pointer())
-        return builder.sext(builder.load(halves), WORD)
-
-    return types.int64(types.int64, types.int64), emit
 
 
 @intrinsic
@@ -67,9 +55,9 @@ def _is_known(array, layout, head):
     """Whether what is behind an ndarray's head is as its layout says."""
     fields = array + head
     axes = word(layout, AXES)
-    if _int(fields, N_AXES) != axes or word(fields, DESCRIPTION) != word(layout, DTYPE):
+    if int_at(fields, N_AXES) != axes or word(fields, DESCRIPTION) != word(layout, DTYPE):
         return False
-    if _int(fields, FLAG_BITS) & word(layout, MASK) != word(layout, FLAGS):
+    if int_at(fields, FLAG_BITS) & word(layout, MASK) != word(layout, FLAGS):
         return False
     sizes, strides = word(fields, SIZES), word(fields, STRIDES)
     for i in range(axes):

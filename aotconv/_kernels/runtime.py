@@ -117,6 +117,18 @@ def set_word(typingctx, address, index, value):
 
 
 @intrinsic
+def int_at(typingctx, address, index):
+    """The int of four bytes at `address` (in bytes) plus `index` words."""
+
+    def emit(context, builder, sig, args):
+        words = builder.gep(builder.inttoptr(args[0], WORD.as_pointer()), [args[1]])
+        half = builder.bitcast(words, ir.IntType(32).as_pointer())
+        return builder.sext(builder.load(half), WORD)
+
+    return types.int64(types.int64, types.int64), emit
+
+
+@intrinsic
 def copy_bytes(typingctx, target, source, size):
     """Copy `size` bytes between addresses that do not overlap."""
 

@@ -1,0 +1,158 @@
+"""Functions with weights that are packed at every call, where those of the last were."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from conftest import AVAILABLE
+from hypothesis import given
+
+import aotconv
+from aotconv._core import call
+from aotconv._core.baseline import exported
+from aotconv._core.pack import pack
+from aotconv._plan.family import Panels
+
+WINDOW = (3, 3, 24, 40)  # of float32: 34 KB
+
+
+def drawn(shape, seed, dtype="float32"):
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+@pytest.fixture(autouse=True)
+def _forgotten():
+    call._large.clear()
+
+
+# What may differ between calls: a function of images, filters and bias that gives others.
+CHANGES = {
+    "weights": lambda x, w, b: (x, w * 2, b),
+    "bias": lambda x, w, b: (x, w, b + 1),
+    "no bias": lambda x, w, b: (x, w, None),
+    "double bias": lambda x, w, b: (x, w, b.astype("float64")),
+    "double": lambda x, w, b: (x, w.astype("float64"), b),
+    "half images": lambda x, w, b: (x.astype("float16"), w, b),
+    "complex images": lambda x, w, b: (x * (1 + 2j), w, b),
+    "complex weights": lambda x, w, b: (x, w * (1 + 2j), b),
+    "byte images": lambda x, w, b: (np.abs(x * 9).astype("uint8"), w, b),
+    "integers": lambda x, w, b: ((x * 3).astype("i4"), (w * 3).astype("i4"), (b * 3).astype("i4")),
+    "a NaN": lambda x, w, b: (x, np.where(np.arange(w.size).reshape(w.shape) == 77, np.nan, w), b),
+    "an infinity": lambda x, w, b: (
+        x,
+        np.where(np.arange(w.size).reshape(w.shape) == w.size - 1, np.inf, w).astype(w.dtype),
+        b,
+    ),
+    "a NaN in the bias": lambda x, w, b: (x, w, np.where(np.arange(b.size) == 7, np.nan, b)),
+    "other sizes": lambda x, w, b: (x[:, :5, :6], w, b),
+    "strided weights": lambda x, w, b: (x, np.asfortranarray(w), b),
+    "strided images": lambda x, w, b: (x[:, ::-1, ::2], w, b),
+    "swapped weights": lambda x, w, b: (x, w.astype(w.dtype.newbyteorder()), b),
+    "no images": lambda x, w, b: (x[:0], w, b),
+    "wrong channels": lambda x, w, b: (x[..., 1:], w, b),
+}
+
+
+@given(st.lists(st.sampled_from(sorted(CHANGES)), min_size=1, max_size=6), st.data())
+def test_calls_one_after_another_give_what_layers_of_their_own_give(names, data):
+    level = data.draw(st.sampled_from([name for name in AVAILABLE if name != "jit"]))
+    arguments = drawn((2, 7, 8, 24), 0), drawn(WINDOW, 1), drawn(WINDOW[-1:], 2)
+    options = data.draw(st.sampled_from([{}, {"padding": "same"}, {"activation": "relu"}]))
+    if data.draw(st.booleans()):
+        options = {**options, "groups": 1, "strides": 2}
+    with aotconv.use(level), np.errstate(all="ignore"):
+        for i, name in enumerate(names):
+            images, filters, bias = CHANGES[name](*arguments) if i else arguments
+            if images.dtype.kind == "c" or filters.dtype.kind == "c":
+                options = {key: each for key, each in options.items() if key != "activation"}
+            try:
+                expected = aotconv.Conv2D(filters, bias, **options)(images)
+            except ValueError as error:
+                with pytest.raises(ValueError, match="channels") as found:
+                    aotconv.conv2d(images, filters, bias, **options)
+                assert str(found.value) == str(error)
+                continue
+            result = aotconv.conv2d(images, filters, bias, **options)
+            assert result.dtype == expected.dtype
+            np.testing.assert_array_equal(result, expected)
+
+
+def test_the_second_call_packs_into_the_memory_of_the_first():
+    images, layers = drawn((1, 9, 9, 24), 0), []
+    for seed in range(3):
+        filters = drawn(WINDOW, seed)
+        result = aotconv.conv2d(images, filters)
+        assert (result == aotconv.Conv2D(filters)(images)).all()
+        layers += call._large.values()
+    assert len(layers) == 3 and len(set(map(id, layers))) == 1
+
+
+def test_no_array_of_the_users_is_kept():
+    filters, bias = drawn(WINDOW, 0), drawn(WINDOW[-1:], 1)
+    known = [weakref.ref(each) for each in (filters, bias)]
+    aotconv.conv2d(drawn((1, 9, 9, 24), 0), filters, bias)
+    assert call._large
+    del filters, bias
+    gc.collect()
+    assert [each() for each in known] == [None, None]
+
+
+def test_packed_weights_that_are_kept_are_bounded(monkeypatch):
+    monkeypatch.setattr(call, "KEPT_BYTES", 200_000)
+    for size in range(20, 30):
+        aotconv.conv2d(drawn((1, 5, 5, size), 0), drawn((3, 3, size, 64), 1))
+        kept = sum(layer.packed_bytes for layer in call._large.values())
+        assert 0 < kept <= 200_000
+    aotconv.conv2d(drawn((1, 5, 5, 64), 0), drawn((3, 3, 64, 128), 1))
+    assert sum(layer.packed_bytes for layer in call._large.values()) == kept
+
+
+def test_threads_do_not_share_the_memory_of_a_call():
+    images, wrong = drawn((1, 12, 12, 24), 0), []
+    weights = [drawn(WINDOW, seed) for seed in range(8)]
+    expected = [aotconv.Conv2D(each)(images) for each in weights]
+
+    def work(i):
+        for _ in range(60):
+            if (aotconv.conv2d(images, weights[i]) != expected[i]).any():
+                wrong.append(i)
+
+    workers = [threading.Thread(target=work, args=[i]) for i in range(len(weights))]
+    for each in workers:
+        each.start()
+    for each in workers:
+        each.join()
+    assert not wrong
+
+
+@pytest.mark.skipif(exported("pack_panels") is None, reason="needs compiled code")
+@given(
+    rows=st.integers(1, 70),
+    n_filters=st.integers(1, 70),
+    columns=st.integers(1, 70),
+    width=st.sampled_from([4, 8, 16, 32]),
+    dtype=st.sampled_from(["float32", "float64"]),
+    special=st.sampled_from([None, np.nan, np.inf, -np.inf, -np.nan, 3e38, -0.0, 5e-324]),
+    data=st.data(),
+)
+def test_compiled_code_packs_what_numpy_packs(
+    rows, n_filters, columns, width, dtype, special, data
+):
+    filters = drawn((rows, 1, 1, n_filters), 0, dtype)
+    at = data.draw(st.integers(0, filters.size - 1))
+    if special is not None:
+        filters.flat[at] = special
+    packing = Panels(0, columns, width, False, ())
+    size = pack(packing, dtype, filters, None).memory.size
+    # Panels without a filter are nobody's: NumPy leaves them as they are.
+    found = pack(packing, dtype, filters, None, np.zeros(size, dtype))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("aotconv._core.pack.exported", lambda name: None)
+        expected = pack(packing, dtype, filters, None, np.zeros(size, dtype))
+    assert found.memory.tobytes() == expected.memory.tobytes()
+    assert found.finite is expected.finite is bool(np.isfinite(filters).all())

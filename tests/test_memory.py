@@ -28,6 +28,7 @@ ROWS = collections.defaultdict(list)
 for _name, (_row, _jit) in NAMED.items():
     if _row.family not in NO_LAYERS and ("jit" if _jit else _row.level) in AVAILABLE:
         ROWS["jit" if _jit else _row.level].append(_name)
+needs_modules = pytest.mark.skipif(not AOT_LEVELS, reason="no compiled module runs here")
 LONG = 800  # cases of each row: more than any sweep has
 
 
@@ -64,6 +65,74 @@ def failure(process) -> str:
 def test_every_row_keeps_to_its_arrays_and_reads_nothing_unwritten(compiler, guarded):
     rows = [name for name in ROWS[compiler] if name in SAMPLED]
     assert guarded(rows, range(20)) >= 200
+
+
+PACKING = """
+import itertools
+import numpy as np
+from guarded import Pages
+from aotconv._core.baseline import exported
+rng, count = np.random.default_rng(0), 0
+pack_panels = exported("pack_panels")
+sorts = (4, 8, 16, 32), ("float32", "float64"), (False, True)
+for width, dtype, at_end in itertools.product(*sorts):
+    for _ in range(40):
+        rows, n_filters, columns = (int(each) for each in rng.integers(1, 60, 3))
+        source = Pages((rows, n_filters), dtype, at_end)
+        source.array[:] = rng.standard_normal((rows, n_filters))
+        source.freeze()
+        a_time, times = -(-columns // width), -(-n_filters // columns)
+        target = Pages((times, a_time, rows, width), dtype, at_end)
+        size = source.array.itemsize
+        given = source.array.ctypes.data, n_filters * size, rows
+        where = target.array.ctypes.data, rows * width * size
+        assert pack_panels(*given, *where, n_filters, columns, width, size)
+        lines = np.zeros((rows, times, a_time * width), dtype)
+        for time in range(times):
+            some = source.array[:, time * columns : (time + 1) * columns]
+            lines[:, time, : some.shape[1]] = some
+        expected = lines.reshape(rows, times, a_time, width).transpose(1, 2, 0, 3)
+        assert (target.array == expected).all() and target.spoiled() == 0
+        count += 1
+print(count)
+"""
+
+
+@needs_modules
+def test_packing_keeps_to_its_rows_and_panels():
+    done = run_with_tests(PACKING)
+    assert done.stdout.strip() == "640", done.stderr
+
+
+KNOWN = """
+import itertools
+import numpy as np, aotconv
+from guarded import Pages
+from aotconv._core import call
+rng, checks = np.random.default_rng(0), []
+convolve = call.Convolution.convolve
+call.Convolution.convolve = lambda *args: checks.append(1) or convolve(*args)
+for channels, filters, at_end in itertools.product((1, 2, 3), (1, 2, 5), (False, True)):
+    shapes = (1, 5, 6, channels), (3, 3, channels, filters), (filters,), (1, 3, 4, filters)
+    pages = [Pages(each, "float32", at_end) for each in shapes]
+    for each in pages[:3]:
+        each.array[:] = rng.integers(-4, 5, each.array.shape)
+        each.freeze()
+    images, weights, bias, out = (each.array for each in pages)
+    expected = aotconv.conv2d(images.astype(int), weights.astype(int), bias.astype(int))
+    checks.clear()
+    for _ in range(5):
+        assert aotconv.conv2d(images, weights, bias, out=out) is out
+        assert (out == expected).all() and pages[3].spoiled() == 0
+    assert len(checks) == 2
+print("done")
+"""
+
+
+@needs_modules
+def test_known_calls_look_at_nothing_but_their_arrays():
+    done = run_with_tests(KNOWN)
+    assert done.stdout.strip() == "done", done.stderr
 
 
 @pytest.mark.long
@@ -172,7 +241,7 @@ def test_each_byte_around_and_between_a_guarded_arrays_elements_is_a_canary():
             inside[at] = POISON
 
 
-@pytest.mark.skipif(not AOT_LEVELS, reason="no compiled module runs here")
+@needs_modules
 @pytest.mark.parametrize(
     ("harm", "found"),
     [

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._plan.activations import ACTIVATIONS
-from .._plan.elements import HALVES
+from .._plan.elements import HALVES, name_of
 from .._plan.geometry import FLAT, PADDINGS, RANK, Axis, Geometry, Pair
 from .._plan.registry import AOT_DTYPES
 
@@ -62,7 +62,7 @@ def array(name: str, value) -> np.ndarray:
         value = value.view()
     else:
         value = np.ndarray.view(_as_ndarray(name, value), np.ndarray)
-    if value.dtype.kind not in "iufc" and value.dtype.name not in HALVES:
+    if value.dtype.kind not in "iufc" and name_of(value.dtype) not in HALVES:
         if value.dtype == np.bool_ and name == "images":
             return value.view(np.uint8)
         raise TypeError(
@@ -331,7 +331,7 @@ def winograd_layer(kernel, strides, dilations, groups: int) -> None:
 
 def winograd_dtype(dtype) -> None:
     """Refuse a result's dtype that algorithm "winograd" does not compute."""
-    if dtype.name not in AOT_DTYPES:
+    if name_of(dtype) not in AOT_DTYPES:
         raise ValueError(
             f"algorithm 'winograd' needs a result of dtype {' or '.join(AOT_DTYPES)}, "
             f"got {dtype}: use 'auto'"

@@ -8,7 +8,7 @@ import functools
 
 import numpy as np
 
-from .._plan.elements import HALVES, PARTS_OF_COMPLEX
+from .._plan.elements import HALVES, PARTS_OF_COMPLEX, name_of
 from .pack import rows_at_a_time
 
 # Whole numbers below these are exact in sums, and made integers by `_kernels.simd.to_integers`.
@@ -16,7 +16,7 @@ EXACT = {"float32": 2.0**24, "float64": 2.0**51}
 
 
 def native_name(dtype: np.dtype) -> str:
-    return dtype.newbyteorder("=").name
+    return name_of(dtype if dtype.isnative else dtype.newbyteorder("="))
 
 
 class Reach:

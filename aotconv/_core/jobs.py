@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from .._plan.activations import INTEGERS
-from .._plan.elements import ELEMENTS, element_of, unit_of
+from .._plan.elements import ELEMENTS, element_of, name_of, unit_of
 from .._plan.family import (
     ALIGNMENT,
     FIELDS,
@@ -222,7 +222,7 @@ def _job(kernel: Kernel, geometry: Geometry, layouts: Layouts, threads: int) -> 
 def _on_halves(kernel: Kernel, geometry: Geometry, layouts: Layouts) -> Kernel | None:
     """The kernel that computes the same on arrays of halves as they are; None where there is none,
     or they cannot be addressed."""
-    row = stored_row(kernel.row, layouts.images.dtype.name)
+    row = stored_row(kernel.row, name_of(layouts.images.dtype))
     # A residual is to be added before a sum is rounded; such rows go through windows of one plane.
     if row is None or layouts.residual is not None or geometry.z.kernel > 1:
         return None

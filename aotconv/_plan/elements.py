@@ -1,5 +1,6 @@
 """Types of elements that staging reads and writes, beside those that kernels compute in."""
 
+import functools
 from typing import Any, NamedTuple
 
 
@@ -24,9 +25,16 @@ HALVES, HALF_BYTES = ("float16", "bfloat16"), 2  # which no kernel computes in
 PARTS_OF_COMPLEX = {"complex64": "float32", "complex128": "float64"}
 
 
+@functools.lru_cache(maxsize=64)
+def name_of(dtype: Any) -> str:
+    """The name of a NumPy dtype, which NumPy makes up in Python each time that it is asked."""
+    return dtype.name
+
+
 def unit_of(dtype: Any) -> str:
     """The name of what a number of a NumPy dtype is made of, whatever its order of bytes."""
-    return PARTS_OF_COMPLEX.get(dtype.name, dtype.name)
+    name = name_of(dtype)
+    return PARTS_OF_COMPLEX.get(name, name)
 
 
 def element_of(dtype: Any) -> Element:
@@ -40,5 +48,5 @@ def element_of(dtype: Any) -> Element:
     unit = unit_of(dtype)
     if unit not in ELEMENTS:
         raise TypeError(f"there is no element type for dtype {dtype}")
-    parts = 1 + (unit != dtype.name)
+    parts = 1 + (unit != name_of(dtype))
     return Element(unit, dtype.itemsize // parts, parts)

@@ -9,6 +9,7 @@ import numpy as np
 
 from .._plan.arithmetic import ceil_div, round_up
 from .._plan.family import ALIGNMENT, Packing, Panels, Products, Repeated
+from .._plan.registry import AOT_DTYPES
 from .._plan.winograd import INPUT, POINTS
 from .baseline import exported
 
@@ -165,10 +166,13 @@ def _panels(
 
 def _put_compiled(panels: np.ndarray, rows: np.ndarray, columns: int) -> bool | None:
     """`_put` by compiled code, and whether all rows are finite; None where it cannot be had."""
-    pack_panels = exported("pack_panels") if sys.byteorder == "little" else None
-    if pack_panels is None or rows.dtype != panels.dtype or not rows.flags.aligned:
-        return None
     width, size, finite = panels.shape[3], rows.itemsize, True
+    alike = rows.dtype == panels.dtype and rows.dtype.name in AOT_DTYPES and rows.flags.aligned
+    if not alike or width * size % 8 or sys.byteorder != "little":
+        return None
+    pack_panels = exported("pack_panels")
+    if pack_panels is None:
+        return None
     for first, some in rows_at_a_time(rows):
         source = some.ctypes.data, some.strides[0], len(some)
         target = panels.ctypes.data + first * width * size, panels.strides[1]

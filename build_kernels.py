@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import importlib.util
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -23,6 +24,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from setuptools import Extension, build_meta
 from setuptools.command.build_ext import build_ext
@@ -31,14 +33,14 @@ ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))  # a build backend does not put the project's root there
 # What a module of this library imports needs NumPy, which a backend does not have at first: late.
 
-# Builds of CPython without the GIL have no stable ABI: a module is for the one that builds it.
+# A CPython without the GIL, which has no stable ABI.
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 NO_KERNELS = os.environ.get("AOTCONV_NO_AOT") == "1"
 NUMPY, COMPILER, LINKER = "numpy>=2", "numba>=0.68,<0.69", "ziglang>=0.14"
 
 CURE = (
     "Install one (Debian, Ubuntu: apt-get install binutils; Fedora: dnf install binutils; macOS: "
-    "xcode-select --install; anywhere: pip install ziglang), or name one in the environment "
+    "xcode-select --install; elsewhere: pip install ziglang), or name one in the environment "
     "variable LD. To install without compiled kernels, on the slower fallback: "
     "AOTCONV_NO_AOT=1 pip install ."
 )
@@ -62,6 +64,8 @@ def get_requires_for_build_wheel(config_settings=None) -> list[str]:
         tell("installing without compiled kernels, as AOTCONV_NO_AOT asks")
         return []
     tell("a build from source: first its compiler, numba, then minutes in which that compiles")
+    if os.environ.get("LD"):
+        require_linker()  # pip shows what it says before it fetches anything
     if find_linker():
         return [COMPILER]
     tell("and ziglang, 100 MB, for its linker: none was found here (Debian's is in binutils)")
@@ -74,26 +78,45 @@ get_requires_for_build_editable = get_requires_for_build_wheel
 # Linking: objects that name CPython and the C library, whichever these will be, and need no file.
 
 
-def find_linker() -> list[str] | None:
-    """The command that links here; None where there is none."""
-    named = shlex.split(os.environ.get("LD", ""))
-    if named:
-        return named if shutil.which(named[0]) else None
-    if sys.platform == "linux":
-        for name in ("ld", "ld.lld", "ld.gold"):
-            if shutil.which(name):
-                return [name]
-    if os.name == "posix":
-        for name in ("cc", "gcc", "clang"):
-            if shutil.which(name):
-                return [name]
+class Linker(NamedTuple):
+    """A linker, or a compiler that hands on what is meant for one."""
+
+    command: list[str]
+    drives: bool
+
+
+def find_linker() -> Linker | None:
+    """What links here; None where there is nothing."""
+    if named := shlex.split(os.environ.get("LD", "")):
+        if not shutil.which(named[0]):
+            return None
+        if sys.platform == "linux" or _linker(named).drives:
+            return _linker(named)
+    # Apple's own linker wants to be told more than a compiler there.
+    for name in ("ld", "ld.lld") if sys.platform == "linux" else ():
+        if shutil.which(name):
+            return _linker([name])
+    for name in ("cc", "gcc", "clang"):
+        if shutil.which(name):
+            return _linker([name])
     if importlib.util.find_spec("ziglang"):
-        return [sys.executable, "-m", "ziglang", "ld.lld" if sys.platform == "linux" else "cc"]
+        own = "ld.lld" if sys.platform == "linux" else "cc"
+        return _linker([sys.executable, "-m", "ziglang", own])
     return None
 
 
-def require_linker() -> list[str]:
-    """The command that links here; SystemExit where there is none."""
+def _linker(command: list[str]) -> Linker:
+    program = command[3] if command[1:3] == ["-m", "ziglang"] else Path(command[0]).name
+    return Linker(command, bool(re.search(r"(^|-)(cc|gcc|clang|[gc]\+\+)(-[\d.]+)?$", program)))
+
+
+def require_linker() -> Linker:
+    """What links here; SystemExit where there is nothing."""
+    if os.name != "posix":
+        raise SystemExit(
+            "aotconv: compiled kernels cannot be built on this system yet. To install without, on "
+            "the slower fallback: set AOTCONV_NO_AOT=1 and run pip install ."
+        )
     found = find_linker()
     if found is not None:
         return found
@@ -104,30 +127,23 @@ def require_linker() -> list[str]:
 
 def link(module: str, objects: list[Path], target: Path) -> None:
     """Link a module that exports its start alone, from what that reaches."""
-    linker = require_linker()
-    drives = Path(linker[-1]).stem in ("cc", "gcc", "clang")
-    start = f"PyInit_{module}"
-    exports = target.with_suffix(".map")
-    exports.write_text(f"{{ global: {start}; local: *; }};")
-    if sys.platform == "linux":
-        options = ["-s", "--gc-sections", "-z", "now", f"--version-script={exports}"]
-        if drives:
-            options = ["-nostdlib", *(f"-Wl,{each}" for each in options)]
-        command = [*linker, "-shared", *options]
-    elif sys.platform == "darwin":
-        trim = f"-Wl,-exported_symbol,_{start},-dead_strip,-x"
-        command = [*linker, "-bundle", "-undefined", "dynamic_lookup", trim]
+    linker, start = require_linker(), f"PyInit_{module}"
+    if sys.platform == "darwin":
+        options = ["-undefined", "dynamic_lookup", "-Wl,-dead_strip,-x"]
     else:
-        python = Path(sys.base_prefix, "libs", "python3.lib")
-        command = [*linker, "-shared", "-s", f"-Wl,--exclude-all-symbols,--export={start}"]
-        objects = [*objects, python]
-    result = subprocess.run(
-        [*command, "-o", target, *objects], capture_output=True, text=True, check=False
-    )
-    exports.unlink()
+        exports = objects[0].with_name("exports.map")
+        exports.write_text(f"{{ global: {start}; local: *; }};")
+        options = ["-s", "--gc-sections", "-z", "now", f"--version-script={exports}"]
+        if linker.drives:
+            options = ["-nostdlib", *(f"-Wl,{each}" for each in options)]
+    new = target.with_name(f".{target.name}.new")  # what runs keeps the old one
+    command = [*linker.command, "-shared", *options, "-o", str(new), *map(str, objects)]
+    result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
         said = f"{result.stdout}{result.stderr}".strip()
-        raise SystemExit(f"aotconv: {shlex.join(linker)} does not link {module}: {said}")
+        name = shlex.join(linker.command)
+        raise SystemExit(f"aotconv: {name} does not link {module}: {said}")
+    new.replace(target)
 
 
 # Compiling.
@@ -139,15 +155,16 @@ def modules(levels: list[str] | None = None) -> dict[str, str]:
 
     unknown = set(levels or ()) - set(LEVELS)
     if unknown:
-        raise SystemExit(f"aotconv: {', '.join(sorted(unknown))}: not among {', '.join(LEVELS)}")
+        raise SystemExit(
+            f"aotconv: levels (AOTCONV_LEVELS or --levels) must be of {', '.join(LEVELS)}, got "
+            f"{', '.join(map(repr, sorted(unknown)))}"
+        )
     chosen = {LEVELS[name].module: LEVELS[name].cpu for name in levels or LEVELS}
     return {BASELINE_MODULE: "x86-64" if IS_X86_64 else "generic", **chosen}
 
 
 def suffix(free_threaded: bool) -> str:
-    """How the file of a module ends."""
-    if os.name == "nt":
-        return ".pyd"
+    """How the file of a module ends, for any CPython that it is for."""
     return ".so" if free_threaded else ".abi3.so"  # Debian's own setuptools would add the machine
 
 
@@ -156,17 +173,20 @@ def build(
 ) -> None:
     """Build one module into the file `target`, in a process of its own."""
     started = time.perf_counter()
-    environment = {**os.environ, "NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": ""}
+    # Other variables of numba's would change what it compiles.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("NUMBA_")}
+    environment |= {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": ""}
     command = [sys.executable, str(ROOT / "build_kernels.py"), "--compile", module, str(target)]
     command += ["--free-threaded"] * free_threaded
     if assembly is not None:
         command += ["--assembly", str(assembly)]
     target.parent.mkdir(parents=True, exist_ok=True)
-    for stale in target.parent.glob(f"{module}.*"):  # one for another Python would be loaded first
-        stale.unlink()
     result = subprocess.run(command, env=environment, capture_output=True, text=True)
     if result.returncode:
         raise SystemExit(f"aotconv: building {module} failed:\n{result.stdout}{result.stderr}")
+    for other in target.parent.glob(f"{module}.*"):  # of another suffix, which may be loaded first
+        if other != target:
+            other.unlink()
     size, seconds = target.stat().st_size >> 10, time.perf_counter() - started
     tell(f"built {module} for {cpu}: {size} KiB in {seconds:.0f} s")
 
@@ -187,7 +207,7 @@ def compile_module(module: str, target: Path, free_threaded: bool, assembly: Pat
     for name, export in exports_of(module):
         args, result = normalize_signature(export.signature)
         entries.append(ExportEntry(name, typing.signature(result, *args), export.function))
-        start.function(name, export, len(args), gives_integer=result != types.none)
+        start.add_function(name, export, len(args), gives_integer=result != types.none)
 
     library = ModuleCompiler(entries, module, cpu_name=cpu)._cull_exports()
     if assembly is not None:
@@ -253,7 +273,9 @@ class BuildKernels(build_ext):
         super().run()
 
     def get_ext_filename(self, fullname: str) -> str:
-        return f"{fullname.replace('.', os.sep)}{suffix(FREE_THREADED)}"
+        # Without the GIL for this Python alone: another one in the same clone does not see it.
+        end = sysconfig.get_config_var("EXT_SUFFIX") if FREE_THREADED else suffix(False)
+        return f"{fullname.replace('.', os.sep)}{end}"
 
     def build_extension(self, ext: Extension) -> None:
         module = ext.name.rpartition(".")[2]
@@ -269,12 +291,13 @@ def extensions() -> list[Extension]:
 
 def _names(text: str | None) -> list[str] | None:
     """The level names in a comma-separated text; None where there is none."""
-    return text.split(",") if text else None
+    return [name.strip() for name in text.split(",")] if text else None
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--levels", help="comma-separated; without it, all")
+    levels = os.environ.get("AOTCONV_LEVELS")
+    parser.add_argument("--levels", default=levels, help="comma-separated; without it, all")
     parser.add_argument("--output", type=Path, default=ROOT / "aotconv", help="folder (in place)")
     parser.add_argument("--assembly", type=Path, help="write the modules' assembly to this folder")
     parser.add_argument(

@@ -52,6 +52,8 @@ def wheel(session: nox.Session) -> None:
     (built,) = folder.glob("*.whl")
     if sys.platform == "linux":
         built = _tagged(session, built)
+    elif sys.platform == "darwin":  # whatever machines the Python itself is for
+        built = _renamed(session, built, f"macosx_11_0_{platform.machine()}")
     built = built.replace(DIST / built.name)
     if "-abi3-" in built.name:  # builds without the GIL have none
         session.run("abi3audit", "--strict", built)

@@ -1,12 +1,8 @@
 """Hand the compiled kernels to setuptools; everything else is in pyproject.toml."""
 
 import os
-import sys
-from pathlib import Path
 
 from setuptools import setup
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # build isolation leaves it out
 
 from build_kernels import FREE_THREADED, NO_KERNELS, BuildKernels, extensions
 

@@ -17,8 +17,9 @@ NEEDS="numpy>=1.25 pytest hypothesis ml_dtypes threadpoolctl"
 mkdir -p "$1"
 here=$(cd "$(dirname "$0")/.." && pwd) folder=$(cd "$1" && pwd) wheel=$2
 shift 2
+case ${1-} in *.whl) echo "one wheel at a time, got $wheel and $1" >&2; exit 2 ;; esac
 [ $# -gt 0 ] || set -- -q tests/test_conv.py tests/test_threads.py tests/test_properties.py
-debian=$folder/debian
+debian=$folder/debian trial=$folder/trial
 
 clean_up() {
     ! mountpoint -q "$debian/proc" || umount "$debian/proc"
@@ -57,12 +58,12 @@ try='
     [ -z "$(command -v objdump)" ] || $python -I tests/audit.py ./*.whl
     $python -m pytest -p no:cacheprovider "$@"
 '
-rm -f "$folder"/*.whl "$debian"/work/*.whl
+rm -rf "$trial" "$debian"/work/*.whl
 for number in $PYTHONS; do
     echo "== CPython $number"
     if "python$number" -c "" 2> /dev/null; then
-        tests "$folder"
-        sh -eu -c "$try" sh "python$number" "$folder" "$@"
+        tests "$trial"
+        sh -eu -c "$try" sh "python$number" "$trial" "$@"
     else
         make_debian
         tests "$debian/work"

@@ -102,6 +102,32 @@ def test_no_array_of_the_users_is_kept():
     assert [each() for each in known] == [None, None]
 
 
+@pytest.mark.parametrize("algorithm", ["auto", "winograd"])
+def test_weights_that_overflow_as_they_are_packed_again_raise_nothing(algorithm):
+    images, filters = np.ones((1, 8, 8, 16), "f4"), np.full((3, 3, 16, 16), 3e38, "f4")
+    if algorithm == "auto":
+        filters.view("u4")[:] = 0x7F800001  # a NaN that signals, made a double
+        images = images.astype("f8")
+    with np.errstate(all="raise"):
+        for _ in range(3):
+            aotconv.conv2d(images, filters, algorithm=algorithm)
+
+
+def test_another_call_may_take_a_kept_layer_while_one_counts_what_is_kept(monkeypatch):
+    images, filters = drawn((1, 4, 4, 16), 0), drawn((3, 3, 16, 16), 1)
+    aotconv.conv2d(images, filters)
+    counted, meanwhile = call.Convolution.packed_bytes.fget, []
+
+    def interrupted(layer):
+        if not meanwhile:  # as a signal's handler or another thread may
+            meanwhile.append(aotconv.conv2d(images.astype("f8"), filters))
+        return counted(layer)
+
+    monkeypatch.setattr(call.Convolution, "packed_bytes", property(interrupted))
+    aotconv.conv2d(images, filters)
+    assert meanwhile
+
+
 def test_packed_weights_that_are_kept_are_bounded(monkeypatch):
     monkeypatch.setattr(call, "KEPT_BYTES", 200_000)
     for size in range(20, 30):

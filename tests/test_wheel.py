@@ -194,7 +194,7 @@ def test_a_compilers_driver_links_as_the_linker_does(tmp_path):
     drivers = [name for name in ("gcc", "clang") if shutil.which(name)]
     if not drivers or not shutil.which("ld"):
         pytest.skip("needs binutils and a compiler")
-    for linker in ("ld", *drivers):
+    for linker in ("ld", *drivers, f"{drivers[0]} -fuse-ld=bfd"):
         target = tmp_path / linker / f"{BASELINE_MODULE}.so"
         target.parent.mkdir()
         result = build_here("--compile", BASELINE_MODULE, target, LD=linker, **CPU)
@@ -213,6 +213,9 @@ def asked_for(hook, **environment):
 @pytest.mark.parametrize("hook", ["wheel", "editable"])
 def test_a_build_asks_for_a_linker_only_where_there_is_none(hook):
     (compiler,) = asked_for(hook, LD="true")
+    missing = f"import build_kernels; build_kernels.get_requires_for_build_{hook}()"
+    said = run_python(missing, cwd=ROOT, LD="no-such-linker")
+    assert said.returncode == 1 and "'no-such-linker' that LD names was not found" in said.stderr
     there = importlib.util.find_spec("ziglang") is not None
     linker = [each.partition(">")[0] for each in asked_for(hook, PATH="", LD="")[1:]]
     assert linker == ([] if there else ["ziglang"])

@@ -23,19 +23,19 @@ def convolve(rank: int, images, out, residual, n_threads, arguments: Arguments) 
     """The result of a function's arguments as the user gave them."""
     known = _known[rank].get(id(arguments[0]))
     if known is not None and residual is None and n_threads is None:
-        forced, (repeat, call, shape, dtype, _) = known
+        forced, (repeat, address, shape, dtype, _) = known
         if forced is ladder.forced():
             result = np.empty(shape, dtype) if out is None else out
-            if repeat(call, images, result, *arguments):
+            if repeat(address, images, result, *arguments):
                 return result
     filters, bias, options = checked(rank, *arguments)
     if filters.nbytes + (0 if bias is None else bias.nbytes) > SMALL_BYTES:
-        return _of_large(filters, bias, options, (images, out, residual, n_threads))
-    layer = _of_small(filters, bias, options)
+        return _convolve_large(filters, bias, options, (images, out, residual, n_threads))
+    layer = _small_layer(filters, bias, options)
     result = layer.convolve(images, out, residual, n_threads)
-    door = layer.known_with(arguments)
-    if door is not None:
-        _keep(_known[rank], id(arguments[0]), (ladder.forced(), door))
+    call = layer.known_with(arguments)
+    if call is not None:
+        _keep(_known[rank], id(arguments[0]), (ladder.forced(), call))
     return result
 
 
@@ -45,7 +45,7 @@ def _keep(layers: dict, key: Any, value: Any) -> None:
     layers[key] = value
 
 
-def _of_small(filters: np.ndarray, bias: np.ndarray | None, options: Options) -> Convolution:
+def _small_layer(filters: np.ndarray, bias: np.ndarray | None, options: Options) -> Convolution:
     """The layer of few weights, known by their bytes."""
     weights = _frozen(filters), None if bias is None else _frozen(bias)
     key = options, weights
@@ -63,7 +63,7 @@ def _frozen(array: np.ndarray) -> tuple[tuple[int, ...], np.dtype, bytes]:
     return array.shape, array.dtype, array.tobytes()
 
 
-def _of_large(
+def _convolve_large(
     filters: np.ndarray, bias: np.ndarray | None, options: Options, arrays: tuple
 ) -> np.ndarray:
     """The result of a layer of many weights, packed into the memory of the last that looked alike:

@@ -41,7 +41,7 @@ class Kernels:
     @property
     def packed_bytes(self) -> int:
         """Bytes that packed weights take."""
-        return sum(kernel.packed.memory.nbytes for kernel in self._kept.values())
+        return sum(kernel.packed.memory.nbytes for kernel in list(self._kept.values()))
 
     def forget_weights(self) -> None:
         """Hold no array of the user's any more: packed weights alone."""
@@ -58,7 +58,8 @@ class Kernels:
         self._filters, self._bias = filters, bias
         for key, packing in self._packings.items():
             kernel = self._kept[key]
-            packed = pack(packing, kernel.row.dtype, filters, bias, kernel.packed.memory)
+            with np.errstate(all="ignore"):  # of weights that are converted
+                packed = pack(packing, kernel.row.dtype, filters, bias, kernel.packed.memory)
             if packed.finite != kernel.packed.finite:
                 return False
         return True

@@ -20,7 +20,7 @@ from .jobs import Layouts
 from .kernels import Kernels
 from .layout import Layout, View
 from .pack import convert, copied
-from .repeat import Holding, Known, known
+from .repeat import Holding, Known, know
 from .run import Compute, Whole
 
 KEPT_LAYOUTS = 64  # a layer meets few layouts; one that meets many forgets them
@@ -93,9 +93,9 @@ class Decision:
     out_overlaps_itself : bool
     compute : callable
     known : Known or None
-        How compiled code knows the call again; once it was made twice.
-    door : Known or None
-        The same, with all arguments of a function; once that was called three times.
+        The call of a layer, once it was made twice.
+    known_function : Known or None
+        The same call of a function, with all that this was given; once it was made twice.
     """
 
     def __init__(
@@ -104,26 +104,26 @@ class Decision:
         self.layouts, self.microseconds = layouts, microseconds
         self.out_overlaps_itself, self.compute = out_overlaps_itself, compute
         self.known: Known | None = None
-        self.door: Known | None = None
-        self._times = self._doors = 0
+        self.known_function: Known | None = None
+        self._times, self._was_of_function = 0, False
 
     def was_made(self) -> None:
-        """Make a call known that was made before."""
+        """Make the call known at its second time: most calls are made once."""
         self._times += 1
         jobs = self.compute.jobs if isinstance(self.compute, Whole) else None
         images, out, residual = self.layouts
         if self._times == 2 and jobs and residual is None and not self.out_overlaps_itself:
-            self.known = known(jobs, images, out)
+            self.known = know(jobs, images, out)
 
-    def came_through(self, others: Callable[[], Sequence[Any] | None]) -> None:
-        """Make a call of a function known, whose arguments beside images and out are these; of
-        several that mean the same the first ones."""
-        self._doors += 1
-        if self._doors == 1 and isinstance(self.compute, Whole) and self.compute.jobs:
-            given = others()
-            if given is not None:
-                images, out, _ = self.layouts
-                self.door = known(self.compute.jobs, images, out, given)
+    def was_of_function(self, others: Callable[[], Sequence[Any] | None]) -> None:
+        """Make the call known as a function's, of `others` beside images and out; only of the first
+        ones, where several mean the same."""
+        if self.known is None or self._was_of_function:
+            return
+        self._was_of_function, given = True, others()
+        if given is not None and isinstance(self.compute, Whole) and self.compute.jobs:
+            images, out, _ = self.layouts
+            self.known_function = know(self.compute.jobs, images, out, given)
 
 
 def _layout(array: np.ndarray) -> tuple:
@@ -226,13 +226,13 @@ class Convolution:
     def known_with(self, arguments: Arguments) -> Known | None:
         """The last call, of a function of these arguments, once compiled code knows it."""
         last = self._last.get(ladder.forced())
-        if last is None or last.known is None:
+        if last is None:
             return None
-        last.came_through(lambda: self._others(arguments))
-        return last.door
+        last.was_of_function(lambda: self._others(arguments))
+        return last.known_function
 
     def _others(self, arguments: Arguments) -> Sequence[Any] | None:
-        """Arguments of a function as `known` wants them; None where one may change its meaning."""
+        """Arguments of a function as `know` wants them; None where one may change its meaning."""
         options = arguments[2:]
         parts = [part for each in options for part in (each if type(each) is tuple else (each,))]
         parts = [part for each in parts for part in (each if type(each) is tuple else (each,))]
@@ -301,8 +301,8 @@ class Convolution:
         exact = native_name(dtype) if dtype.kind in "iuc" else computed  # NumPy computes these, too
         if geometry.products == 0:
             return 0.0, self._fill(exact)
-        known = [each for each in arrays if each is not None]
-        view = View.of(known, self._rank, self._channels_first())
+        present = [each for each in arrays if each is not None]
+        view = View.of(present, self._rank, self._channels_first())
         times = prod(view.outer)
         geometry = geometry._replace(n=geometry.n // times)
         rung = ladder.rung(computed)

@@ -8,6 +8,7 @@ differs it has done nothing, and Python checks as at first.
 import ctypes
 import functools
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -44,8 +45,10 @@ class Known(NamedTuple):
     memory: Any  # known by addresses alone
 
 
-def known(jobs: Jobs, images: Layout, out: Layout, others: Sequence[Any] = ()) -> Known | None:
+def know(jobs: Jobs, images: Layout, out: Layout, others: Sequence[Any] = ()) -> Known | None:
     """The call of jobs on arrays of such layouts, if compiled code can know it.
+
+    It cannot where there is no GIL to keep other threads from changing an array that is looked at.
 
     Parameters
     ----------
@@ -53,11 +56,12 @@ def known(jobs: Jobs, images: Layout, out: Layout, others: Sequence[Any] = ()) -
         What it depends on beside them: what is `Holding`, and other objects, which must be the
         very same.
     """
-    repeat = exported("repeat")
+    repeat = exported("repeat") if _has_gil() else None
     if repeat is None or jobs.staging > MOST_STAGING or not _are_arrays_as_expected():
         return None
     pairs = [(images, ALIGNED, None), (out, ALIGNED | WRITEABLE, None)]
-    arguments, memory = [], [jobs, images, out, *others]
+    scratch = _scratch()
+    arguments, memory = [], [jobs, images, out, scratch, *others]
     for layout, mask, contents in pairs:
         memory.append(_layout_words(layout, mask, contents))
         arguments += [memory[-1].ctypes.data, 0]
@@ -72,11 +76,15 @@ def known(jobs: Jobs, images: Layout, out: Layout, others: Sequence[Any] = ()) -
         "head": object.__basicsize__,
         "array": id(np.ndarray),
         "jobs": jobs.address,
-        "scratch": _scratch().ctypes.data,
+        "scratch": scratch.ctypes.data,
     }
     words = np.array([*(values[name] for name in CALL_FIELDS), *arguments], np.int64)
     memory.append(words)
     return Known(repeat, words.ctypes.data, out.shape, out.dtype, memory)
+
+
+def _has_gil() -> bool:
+    return getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
 def _layout_words(layout: Layout, mask: int, contents: np.ndarray | None) -> np.ndarray:

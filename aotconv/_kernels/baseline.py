@@ -1,5 +1,5 @@
-"""What the baseline module exports, whatever the level: what runs jobs, the team, and what tells
-the level."""
+"""What the baseline module exports, whatever the level: what runs jobs, the team, known calls,
+packing, and what tells the level."""
 
 from __future__ import annotations
 

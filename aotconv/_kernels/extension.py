@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 from llvmlite import binding as llvm
 from llvmlite import ir
 
+from .runtime import VOID_POINTER
 from .simd import WORD
 
 INT, BYTE = ir.IntType(32), ir.IntType(8)
-POINTER = BYTE.as_pointer()
-NULL = ir.Constant(POINTER, None)
+NULL = ir.Constant(VOID_POINTER, None)
 
 METH_FASTCALL = 0x80
 PY_MOD_GIL, PY_MOD_GIL_NOT_USED = 4, 1
@@ -26,12 +26,12 @@ STATIC, IMMORTAL = 4, 0xFFFFFFFF << 32
 
 # Functions of CPython: the result, and the parameters.
 _CPYTHON = {
-    "PyErr_Occurred": (POINTER,),
-    "PyErr_SetString": (ir.VoidType(), POINTER, POINTER),
-    "PyLong_AsLongLong": (WORD, POINTER),
-    "PyLong_FromLongLong": (POINTER, WORD),
-    "PyModuleDef_Init": (POINTER, POINTER),
-    "Py_IncRef": (ir.VoidType(), POINTER),
+    "PyErr_Occurred": (VOID_POINTER,),
+    "PyErr_SetString": (ir.VoidType(), VOID_POINTER, VOID_POINTER),
+    "PyLong_AsLongLong": (WORD, VOID_POINTER),
+    "PyLong_FromLongLong": (VOID_POINTER, WORD),
+    "PyModuleDef_Init": (VOID_POINTER, VOID_POINTER),
+    "Py_IncRef": (ir.VoidType(), VOID_POINTER),
 }
 
 
@@ -72,20 +72,23 @@ class ExtensionModule:
         self._name, self._free_threaded = name, free_threaded
         self._methods: list[ir.Constant] = []
 
-    def function(self, name: str, export: Export, n_words: int, gives_integer: bool) -> None:
+    def add_function(self, name: str, export: Export, n_words: int, gives_integer: bool) -> None:
         """Add a function of so many parameters, which gives an integer or None.
 
         The symbol of that name is ``int status(int64 *result, void *, int64, ..)``, as numba
         compiles a function: a status that is not 0 becomes a SystemError.
         """
         n_given = n_words - 2 * export.rest
-        caller = self._function(f"call.{name}", POINTER, POINTER, POINTER.as_pointer(), WORD)
+        caller = self._declare(
+            f"call.{name}", VOID_POINTER, VOID_POINTER, VOID_POINTER.as_pointer(), WORD
+        )
         caller.linkage = "internal"
         _, args, count = caller.args
         builder = ir.IRBuilder(caller.append_basic_block())
         differs = builder.icmp_signed("<" if export.rest else "!=", count, WORD(n_given))
         with builder.if_then(differs, likely=False):
-            self._raise(builder, "TypeError", f"{name} takes {n_given} arguments")
+            least = "at least " * export.rest
+            self._raise(builder, "TypeError", f"{name} takes {least}{n_given} arguments")
         words = []
         for i in range(n_given):
             given = builder.load(builder.gep(args, [WORD(i)]))
@@ -94,9 +97,9 @@ class ExtensionModule:
         if export.rest:
             behind = builder.gep(args, [WORD(n_given)])
             words += [builder.ptrtoint(behind, WORD), builder.sub(count, WORD(n_given))]
-        result, exception = builder.alloca(WORD), builder.alloca(POINTER)
-        kinds = [WORD.as_pointer(), POINTER.as_pointer(), *[WORD] * n_words]
-        compiled = self._function(name, INT, *kinds)
+        result, exception = builder.alloca(WORD), builder.alloca(VOID_POINTER)
+        kinds = [WORD.as_pointer(), VOID_POINTER.as_pointer(), *[WORD] * n_words]
+        compiled = self._declare(name, INT, *kinds)
         status = builder.call(compiled, [result, exception, *words])
         with builder.if_then(builder.icmp_signed("!=", status, INT(0)), likely=False):
             self._raise(builder, "SystemError", f"{name} failed")
@@ -134,25 +137,25 @@ class ExtensionModule:
         head, slots = [WORD(1), WORD(0)], NULL  # its count, and the type, which CPython sets
         if self._free_threaded:
             head = [WORD(0), WORD(STATIC | IMMORTAL), WORD(0), WORD(0)]
-            gil = ir.Constant(WORD, PY_MOD_GIL_NOT_USED).inttoptr(POINTER)
+            gil = ir.Constant(WORD, PY_MOD_GIL_NOT_USED).inttoptr(VOID_POINTER)
             slots = self._table([_struct(INT(PY_MOD_GIL), gil), _struct(INT(0), NULL)])
         base = [*head, NULL, WORD(0), NULL]  # m_init, m_index, m_copy
         name, size, rest = self._text(self._name), WORD(0), [NULL] * 3
         definition = self._data(_struct(*base, name, NULL, size, methods, slots, *rest))
-        start = self._function(f"PyInit_{self._name}", POINTER)
+        start = self._declare(f"PyInit_{self._name}", VOID_POINTER)
         builder = ir.IRBuilder(start.append_basic_block())
         builder.ret(self._call(builder, "PyModuleDef_Init", definition))
 
-    def _function(self, name: str, result, *kinds) -> ir.Function:
+    def _declare(self, name: str, result, *kinds) -> ir.Function:
         return ir.Function(self._module, ir.FunctionType(result, kinds), name)
 
     def _call(self, builder: ir.IRBuilder, name: str, *args):
         """Call a function of CPython."""
         known = self._module.globals.get(name)
-        return builder.call(known or self._function(name, *_CPYTHON[name]), args)
+        return builder.call(known or self._declare(name, *_CPYTHON[name]), args)
 
     def _raise(self, builder: ir.IRBuilder, error: str, message: str) -> None:
-        kind = builder.load(self._variable(f"PyExc_{error}", POINTER))
+        kind = builder.load(self._variable(f"PyExc_{error}", VOID_POINTER))
         self._call(builder, "PyErr_SetString", kind, self._text(message))
         builder.ret(NULL)
 
@@ -179,4 +182,4 @@ def _struct(*fields: ir.Constant) -> ir.Constant:
 
 
 def _address(value) -> ir.Constant:
-    return value.bitcast(POINTER)
+    return value.bitcast(VOID_POINTER)

@@ -82,7 +82,9 @@ def _both(builder, value):
     return pair
 
 
-def pack_panels(source, row_bytes, n_rows, target, panel_bytes, n_filters, columns, width, size):
+def pack_panels(
+    source, row_bytes, n_rows, target, panel_bytes, n_filters, columns, width, itemsize
+):
     """Put rows of weights into panels; whether all are finite.
 
     Parameters
@@ -95,25 +97,28 @@ def pack_panels(source, row_bytes, n_rows, target, panel_bytes, n_filters, colum
         filter is filled with zeros.
     columns, width : int
         A panel begins at each multiple of `columns`, and from there at each of `width`.
-    size : int
-        Bytes of a float: 4 or 8.  The machine's words begin with their low half.
+    itemsize : int
+        Bytes of a float: 4 or 8.
+
+    Rows are aligned to a float, the target's to nothing, and they do not overlap.  Nothing else is
+    read or written.  The machine's words begin with their low half.
     """
-    exponents = EXPONENTS_4 if size == 4 else EXPONENTS_8
-    carries = CARRIES_4 if size == 4 else CARRIES_8
-    carried = CARRIED_4 if size == 4 else CARRIED_8
-    a_time, times = -(-columns // width), -(-n_filters // columns)
-    words, seen = width * size >> 3, 0
-    ahead, behind = ROWS_AT_A_TIME * width * size, ROWS_AT_A_TIME * row_bytes
+    exponents = EXPONENTS_4 if itemsize == 4 else EXPONENTS_8
+    carries = CARRIES_4 if itemsize == 4 else CARRIES_8
+    carried = CARRIED_4 if itemsize == 4 else CARRIED_8
+    panels_per_group, n_groups = -(-columns // width), -(-n_filters // columns)
+    words, seen = width * itemsize >> 3, 0
+    ahead, behind = ROWS_AT_A_TIME * width * itemsize, ROWS_AT_A_TIME * row_bytes
     for first in range(0, n_rows, ROWS_AT_A_TIME):
         last = min(first + ROWS_AT_A_TIME, n_rows)
-        for panel in range(times * a_time):
-            begins = panel % a_time * width
-            column = panel // a_time * columns + begins
-            count = max(0, min(width, columns - begins, n_filters - column)) * size
-            whole = count >> 3
+        for panel in range(n_groups * panels_per_group):
+            begins = panel % panels_per_group * width
+            column = panel // panels_per_group * columns + begins
+            n_bytes = max(0, min(width, columns - begins, n_filters - column)) * itemsize
+            whole = n_bytes >> 3
             for row in range(first, last):
-                weights = source + row * row_bytes + column * size
-                place = target + panel * panel_bytes + row * width * size
+                weights = source + row * row_bytes + column * itemsize
+                place = target + panel * panel_bytes + row * width * itemsize
                 for k in range(whole >> 3):
                     at, to = weights + 64 * k, place + 64 * k
                     seen |= _copy_line(to, at, exponents, carries, to + ahead, at + behind)
@@ -121,11 +126,11 @@ def pack_panels(source, row_bytes, n_rows, target, panel_bytes, n_filters, colum
                     value = _word(weights, k)
                     _set_word(place, k, value)
                     seen |= (value & exponents) + carries
-                if count & 7:
+                if n_bytes & 7:
                     value = int_at(weights, whole) & 0xFFFFFFFF
                     _set_word(place, whole, value)
                     seen |= (value & exponents) + carries
-                for k in range((count + 7) >> 3, words):
+                for k in range((n_bytes + 7) >> 3, words):
                     _set_word(place, k, 0)
     return 1 if seen & carried == 0 else 0
 

@@ -18,9 +18,10 @@ COUNT, HEAD, ARRAY, JOBS, SCRATCH = range(len(CALL_FIELDS))
 LAYOUT, OBJECT = range(len(ARGUMENT_FIELDS))
 AXES, DTYPE, MASK, FLAGS, LOW, HIGH, CONTENTS = range(len(LAYOUT_FIELDS))
 TAKEN, PLACE = range(len(SCRATCH_FIELDS))
-FIRST, EACH, BEHIND = len(CALL_FIELDS), len(ARGUMENT_FIELDS), len(LAYOUT_FIELDS)
+CALL_WORDS, ARGUMENT_WORDS = len(CALL_FIELDS), len(ARGUMENT_FIELDS)
+LAYOUT_WORDS = len(LAYOUT_FIELDS)
 # Words behind the head of an ndarray, which NumPy's ABI holds fixed.  Two are ints of four bytes.
-DATA, N_AXES, SIZES, STRIDES, DESCRIPTION, FLAG_BITS = 0, 1, 2, 3, 5, 6
+DATA, NDIM, SHAPE, STRIDES, DESCR, FLAG_BITS = 0, 1, 2, 3, 5, 6
 
 
 @intrinsic
@@ -55,15 +56,15 @@ def _is_known(array, layout, head):
     """Whether what is behind an ndarray's head is as its layout says."""
     fields = array + head
     axes = word(layout, AXES)
-    if int_at(fields, N_AXES) != axes or word(fields, DESCRIPTION) != word(layout, DTYPE):
+    if int_at(fields, NDIM) != axes or word(fields, DESCR) != word(layout, DTYPE):
         return False
     if int_at(fields, FLAG_BITS) & word(layout, MASK) != word(layout, FLAGS):
         return False
-    sizes, strides = word(fields, SIZES), word(fields, STRIDES)
+    sizes, strides = word(fields, SHAPE), word(fields, STRIDES)
     for i in range(axes):
-        if word(sizes, i) != word(layout, BEHIND + i):
+        if word(sizes, i) != word(layout, LAYOUT_WORDS + i):
             return False
-        if word(strides, i) != word(layout, BEHIND + axes + i):
+        if word(strides, i) != word(layout, LAYOUT_WORDS + axes + i):
             return False
     contents = word(layout, CONTENTS)
     return contents == 0 or _are_equal(contents, word(fields, DATA), word(layout, HIGH))
@@ -83,7 +84,7 @@ def _are_equal(first, second, size):
 
 
 @subroutine
-def _meet(first, its, second, layout, head):
+def _may_overlap(first, its, second, layout, head):
     """Whether two arrays of known layouts may share memory."""
     one, other = word(first + head, DATA), word(second + head, DATA)
     return one + word(its, LOW) < other + word(layout, HIGH) and other + word(
@@ -103,15 +104,15 @@ def _repeat(call, arguments, count):
     count : int
         Of the objects.
 
-    Of an object its type is read, and of an array what lies behind its head; the GIL is held. An
-    array that is to hold something is contiguous.  While the kernel runs, on this thread, two
-    owners more keep anybody from giving the arrays other memory.
+    Of an object its type is read, and of an array what lies behind its head: the GIL must be held,
+    and is released while the kernel runs, on this thread.  Then an owner more of each keeps anybody
+    from giving the arrays other memory.  An array that is to hold something is contiguous.
     """
     if count != word(call, COUNT):
         return 0
     head, kind = word(call, HEAD), word(call, ARRAY)
     for i in range(count):
-        argument, given = call + 8 * (FIRST + EACH * i), word(arguments, i)
+        argument, given = call + 8 * (CALL_WORDS + ARGUMENT_WORDS * i), word(arguments, i)
         layout = word(argument, LAYOUT)
         if layout == 0:
             if given != word(argument, OBJECT):
@@ -119,8 +120,8 @@ def _repeat(call, arguments, count):
         elif word(given + head, -1) != kind or not _is_known(given, layout, head):
             return 0
     images, out = word(arguments, 0), word(arguments, 1)
-    its, layout = word(call, FIRST + LAYOUT), word(call, FIRST + EACH + LAYOUT)
-    if _meet(images, its, out, layout, head):
+    its, layout = word(call, CALL_WORDS + LAYOUT), word(call, CALL_WORDS + ARGUMENT_WORDS + LAYOUT)
+    if _may_overlap(images, its, out, layout, head):
         return 0
     scratch = word(call, SCRATCH)
     if not compare_exchange(scratch, TAKEN, 0, 1):

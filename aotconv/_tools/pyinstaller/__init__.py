@@ -5,6 +5,6 @@ from __future__ import annotations
 import os
 
 
-def folders() -> list[str]:
+def get_hook_dirs() -> list[str]:
     """The folders that have hooks."""
     return [os.path.dirname(__file__)]

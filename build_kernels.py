@@ -64,8 +64,8 @@ def get_requires_for_build_wheel(config_settings=None) -> list[str]:
         tell("installing without compiled kernels, as AOTCONV_NO_AOT asks")
         return []
     tell("a build from source: first its compiler, numba, then minutes in which that compiles")
-    if os.environ.get("LD"):
-        require_linker()  # pip shows what it says before it fetches anything
+    if os.environ.get("LD") or os.name != "posix":
+        require_linker()  # which may end it here, before pip fetches anything
     if find_linker():
         return [COMPILER]
     tell("and ziglang, 100 MB, for its linker: none was found here (Debian's is in binutils)")

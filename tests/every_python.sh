@@ -7,7 +7,7 @@
 #
 # For root, on Linux with a network.  A Python that is on the PATH is taken from there; 3.14 and 3.15
 # come from Debian's unstable release otherwise, whose root of 600 MB the first run makes in the
-# folder.  Without arguments for pytest, the tests of the front door, threads and properties run.
+# folder.  Without arguments for pytest, the tests of calls, threads and properties run.
 set -eu
 
 PYTHONS="3.10 3.11 3.12 3.13 3.14 3.15"
@@ -18,7 +18,8 @@ mkdir -p "$1"
 here=$(cd "$(dirname "$0")/.." && pwd) folder=$(cd "$1" && pwd) wheel=$2
 shift 2
 case ${1-} in *.whl) echo "one wheel at a time, got $wheel and $1" >&2; exit 2 ;; esac
-[ $# -gt 0 ] || set -- -q tests/test_conv.py tests/test_threads.py tests/test_properties.py
+[ $# -gt 0 ] || set -- -q tests/test_conv.py tests/test_threads.py tests/test_properties.py \
+    tests/test_repeat.py tests/test_large_weights.py
 debian=$folder/debian trial=$folder/trial
 
 clean_up() {

@@ -6,6 +6,7 @@ Compiled modules are read with binutils' objdump; what is not ELF is not looked 
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -98,6 +99,7 @@ def faults_of_wheel(wheel: Path) -> list[str]:
 def main() -> None:
     wheels = [Path(name) for name in sys.argv[1:]]
     assert wheels, "no wheel to look at"
+    assert sys.platform != "linux" or shutil.which("objdump"), "needs objdump, of binutils"
     faults = [f"{wheel.name} {fault}" for wheel in wheels for fault in faults_of_wheel(wheel)]
     if faults:
         sys.exit("\n".join(faults))

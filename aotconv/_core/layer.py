@@ -20,7 +20,7 @@ from .jobs import Layouts
 from .kernels import Kernels
 from .layout import Layout, View
 from .pack import convert, copied
-from .repeat import Holding, Known, know
+from .repeat import Expected, Known, know
 from .run import Compute, Whole
 
 KEPT_LAYOUTS = 64  # a layer meets few layouts; one that meets many forgets them
@@ -110,9 +110,11 @@ class Decision:
     def was_made(self) -> None:
         """Make the call known at its second time: most calls are made once."""
         self._times += 1
+        if self._times != 2:
+            return
         jobs = self.compute.jobs if isinstance(self.compute, Whole) else None
         images, out, residual = self.layouts
-        if self._times == 2 and jobs and residual is None and not self.out_overlaps_itself:
+        if jobs and residual is None and not self.out_overlaps_itself:
             self.known = know(jobs, images, out)
 
     def was_of_function(self, others: Callable[[], Sequence[Any] | None]) -> None:
@@ -241,7 +243,9 @@ class Convolution:
         filters = self._filters
         if not check.filter_format(arguments[FILTER_FORMAT], self._rank).endswith("IO"):
             filters = copied(filters.transpose(-1, -2, *range(self._rank)))
-        weights = [None if each is None else Holding.of(each) for each in (filters, self._bias)]
+        weights = [
+            None if each is None else Expected.holding(each) for each in (filters, self._bias)
+        ]
         return *weights, *options
 
     def result_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._plan.arithmetic import ceil_div, round_up
+from .._plan.elements import name_of
 from .._plan.family import ALIGNMENT, Packing, Panels, Products, Repeated
 from .._plan.registry import AOT_DTYPES
 from .._plan.winograd import INPUT, POINTS
@@ -167,7 +168,7 @@ def _panels(
 def _put_compiled(panels: np.ndarray, rows: np.ndarray, columns: int) -> bool | None:
     """`_put` by compiled code, and whether all rows are finite; None where it cannot be had."""
     width, size, finite = panels.shape[3], rows.itemsize, True
-    alike = rows.dtype == panels.dtype and rows.dtype.name in AOT_DTYPES and rows.flags.aligned
+    alike = rows.dtype == panels.dtype and name_of(rows.dtype) in AOT_DTYPES and rows.flags.aligned
     if not alike or width * size % 8 or sys.byteorder != "little":
         return None
     pack_panels = exported("pack_panels")

@@ -23,16 +23,17 @@ from .layout import ALIGNED, WRITEABLE, Layout
 MOST_STAGING = 1 << 18  # bytes that such a call may want
 
 
-class Holding(NamedTuple):
-    """An array of a layout that is contiguous, and what it must hold, as an array alike."""
+class Expected(NamedTuple):
+    """An array that an argument must be like."""
 
     layout: Layout
-    contents: np.ndarray
+    mask: int = ALIGNED  # bits of its flags that matter
+    contents: np.ndarray | None = None  # what it must hold, if it is contiguous
 
     @classmethod
-    def of(cls, contents: np.ndarray) -> "Holding":
-        """An array like a contiguous one."""
-        return cls(Layout.new(contents.shape, contents.dtype), contents)
+    def holding(cls, contents: np.ndarray) -> "Expected":
+        """An array that is contiguous, as this one is, and holds the same."""
+        return cls(Layout.new(contents.shape, contents.dtype), contents=contents)
 
 
 class Known(NamedTuple):
@@ -53,26 +54,23 @@ def know(jobs: Jobs, images: Layout, out: Layout, others: Sequence[Any] = ()) ->
     Parameters
     ----------
     others : sequence
-        What it depends on beside them: what is `Holding`, and other objects, which must be the
-        very same.
+        What it depends on beside them: `Expected` arrays, and other objects, which must be the very
+        same.
     """
     repeat = exported("repeat") if _has_gil() else None
     if repeat is None or jobs.staging > MOST_STAGING or not _are_arrays_as_expected():
         return None
-    pairs = [(images, ALIGNED, None), (out, ALIGNED | WRITEABLE, None)]
+    given = [Expected(images), Expected(out, ALIGNED | WRITEABLE), *others]
     scratch = _scratch()
-    arguments, memory = [], [jobs, images, out, scratch, *others]
-    for layout, mask, contents in pairs:
-        memory.append(_layout_words(layout, mask, contents))
-        arguments += [memory[-1].ctypes.data, 0]
-    for each in others:
-        if isinstance(each, Holding):
-            memory.append(_layout_words(each.layout, ALIGNED, each.contents))
+    arguments, memory = [], [jobs, scratch, *given]
+    for each in given:
+        if isinstance(each, Expected):
+            memory.append(_layout_words(*each))
             arguments += [memory[-1].ctypes.data, 0]
         else:
             arguments += [0, id(each)]
     values = {
-        "count": 2 + len(others),
+        "count": len(given),
         "head": object.__basicsize__,
         "array": id(np.ndarray),
         "jobs": jobs.address,

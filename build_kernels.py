@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import importlib.util
 import os
+import platform
 import re
 import shlex
 import shutil
@@ -23,6 +24,7 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +37,8 @@ sys.path.insert(0, str(ROOT))  # a build backend does not put the project's root
 
 # A CPython without the GIL, which has no stable ABI.
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+WINDOWS = sys.platform == "win32"
+TERMINAL = "CONOUT$" if WINDOWS else "/dev/tty"
 NO_KERNELS = os.environ.get("AOTCONV_NO_AOT") == "1"
 NUMPY, COMPILER, LINKER = "numpy>=2", "numba>=0.68,<0.69", "ziglang>=0.14"
 
@@ -64,7 +68,7 @@ def get_requires_for_build_wheel(config_settings=None) -> list[str]:
         tell("installing without compiled kernels, as AOTCONV_NO_AOT asks")
         return []
     tell("a build from source: first its compiler, numba, then minutes in which that compiles")
-    if os.environ.get("LD") or os.name != "posix":
+    if os.environ.get("LD"):
         require_linker()  # which may end it here, before pip fetches anything
     if find_linker():
         return [COMPILER]
@@ -87,6 +91,9 @@ class Linker(NamedTuple):
 
 def find_linker() -> Linker | None:
     """What links here; None where there is nothing."""
+    zig = bool(importlib.util.find_spec("ziglang"))
+    if WINDOWS:  # others there want Visual Studio's variables, or make programs of another kind
+        return _ziglang("lld-link") if zig else None
     if named := shlex.split(os.environ.get("LD", "")):
         if not shutil.which(named[0]):
             return None
@@ -99,10 +106,11 @@ def find_linker() -> Linker | None:
     for name in ("cc", "gcc", "clang"):
         if shutil.which(name):
             return _linker([name])
-    if importlib.util.find_spec("ziglang"):
-        own = "ld.lld" if sys.platform == "linux" else "cc"
-        return _linker([sys.executable, "-m", "ziglang", own])
-    return None
+    return _ziglang("ld.lld" if sys.platform == "linux" else "cc") if zig else None
+
+
+def _ziglang(program: str) -> Linker:
+    return _linker([sys.executable, "-m", "ziglang", program])
 
 
 def _linker(command: list[str]) -> Linker:
@@ -112,11 +120,6 @@ def _linker(command: list[str]) -> Linker:
 
 def require_linker() -> Linker:
     """What links here; SystemExit where there is nothing."""
-    if os.name != "posix":
-        raise SystemExit(
-            "aotconv: compiled kernels cannot be built on this system yet. To install without, on "
-            "the slower fallback: set AOTCONV_NO_AOT=1 and run pip install ."
-        )
     found = find_linker()
     if found is not None:
         return found
@@ -125,25 +128,50 @@ def require_linker() -> Linker:
     raise SystemExit(f"aotconv: {what} was not found, and the compiled kernels need one. {CURE}")
 
 
-def link(module: str, objects: list[Path], target: Path) -> None:
+def link(module: str, objects: list[Path], target: Path, free_threaded: bool) -> None:
     """Link a module that exports its start alone, from what that reaches."""
-    linker, start = require_linker(), f"PyInit_{module}"
-    if sys.platform == "darwin":
-        options = ["-undefined", "dynamic_lookup", "-Wl,-dead_strip,-x"]
+    linker, start = require_linker().command, f"PyInit_{module}"
+    folder = objects[0].parent
+    new = target.with_name(f".{target.name}.new")  # what runs keeps the old one
+    if WINDOWS:
+        options = ["/nologo", "/dll", "/noentry", "/noimplib", f"/export:{start}", f"/out:{new}"]
+        options += import_libraries(folder, free_threaded)
+    elif sys.platform == "darwin":
+        options = ["-shared", "-undefined", "dynamic_lookup", "-Wl,-dead_strip,-x", "-o", str(new)]
     else:
-        exports = objects[0].with_name("exports.map")
+        exports = folder / "exports.map"
         exports.write_text(f"{{ global: {start}; local: *; }};")
         options = ["-s", "--gc-sections", "-z", "now", f"--version-script={exports}"]
-        if linker.drives:
+        if require_linker().drives:
             options = ["-nostdlib", *(f"-Wl,{each}" for each in options)]
-    new = target.with_name(f".{target.name}.new")  # what runs keeps the old one
-    command = [*linker.command, "-shared", *options, "-o", str(new), *map(str, objects)]
-    result = subprocess.run(command, capture_output=True, text=True)
+        options = ["-shared", *options, "-o", str(new)]
+    run(linker, [*options, *map(str, objects)], f"link {module}")
+    new.replace(target)
+
+
+def import_libraries(folder: Path, free_threaded: bool) -> list[str]:
+    """Windows' files that say what is in which library: made, for C's runtime has its own in Visual
+    Studio alone, and some CPythons come without theirs."""
+    from aotconv._kernels.extension import DEFINITION
+
+    version = f"{sys.version_info.major}{sys.version_info.minor}t" if free_threaded else "3"
+    wanted = {f"python{version}.dll": DEFINITION, "vcruntime140.dll": ("memcpy", "memset")}
+    machine = {"AMD64": "i386:x86-64"}.get(platform.machine(), "arm64")
+    files = []
+    for library, names in wanted.items():
+        definition = folder / f"{library}.def"
+        definition.write_text("\n".join([f"LIBRARY {library}", "EXPORTS", *names]))
+        files.append(str(definition.with_suffix(".lib")))
+        options = ["-m", machine, "-d", str(definition), "-l", files[-1]]
+        run(_ziglang("dlltool").command, options, f"make {files[-1]}")
+    return files
+
+
+def run(program: list[str], arguments: list[str], what: str) -> None:
+    result = subprocess.run([*program, *arguments], capture_output=True, text=True)
     if result.returncode:
         said = f"{result.stdout}{result.stderr}".strip()
-        name = shlex.join(linker.command)
-        raise SystemExit(f"aotconv: {name} does not link {module}: {said}")
-    new.replace(target)
+        raise SystemExit(f"aotconv: {shlex.join(program)} does not {what}: {said}")
 
 
 # Compiling.
@@ -165,6 +193,8 @@ def modules(levels: list[str] | None = None) -> dict[str, str]:
 
 def suffix(free_threaded: bool) -> str:
     """How the file of a module ends, for any CPython that it is for."""
+    if WINDOWS:
+        return sysconfig.get_config_var("EXT_SUFFIX") if free_threaded else ".pyd"
     return ".so" if free_threaded else ".abi3.so"  # Debian's own setuptools would add the machine
 
 
@@ -216,7 +246,7 @@ def compile_module(module: str, target: Path, free_threaded: bool, assembly: Pat
         objects = [Path(folder, name) for name in ("kernels.o", "start.o")]
         objects[0].write_bytes(library.emit_native_object())
         objects[1].write_bytes(start.emit(cpu))
-        link(module, objects, target)
+        link(module, objects, target, free_threaded)
 
 
 def exports_of(module: str) -> Iterator[tuple]:
@@ -240,7 +270,7 @@ def tell(line: str) -> None:
     shows no output of what succeeds."""
     print(f"aotconv: {line}", flush=True)
     if not sys.stdout.isatty():
-        with contextlib.suppress(OSError), open("/dev/tty", "w") as terminal:
+        with contextlib.suppress(OSError), open(TERMINAL, "w") as terminal:
             terminal.write(f"\raotconv: {line}\n")
 
 
@@ -267,7 +297,7 @@ class BuildKernels(build_ext):
     def run(self) -> None:
         require_linker()
         # Modules of an earlier build that were not asked for now would get into the wheel.
-        for stale in Path(self.build_lib, "aotconv").glob("_*.so"):
+        for stale in Path(self.build_lib, "aotconv").glob(f"_*{EXTENSION_SUFFIXES[-1]}"):
             stale.unlink()
         tell_what_begins(each.name.rpartition(".")[2] for each in self.extensions)
         super().run()
@@ -313,6 +343,8 @@ def main() -> None:
         compile_module(module, Path(target), options.free_threaded, options.assembly)
         return
 
+    if WINDOWS and options.free_threaded != FREE_THREADED:
+        parser.error("--free-threaded: Windows' modules name the CPython that they are built by")
     require_linker()
     chosen = modules(_names(options.levels))
     if options.assembly:

@@ -98,7 +98,10 @@ def _is_helper(thread):
 # (faulthandler's own timer waits, in a fork, for a thread that is not there.)
 WATCHED = """
 import faulthandler, os, signal
-faulthandler.register(signal.SIGALRM, chain=True)
-signal.alarm(100)
-os.register_at_fork(after_in_child=lambda: signal.alarm(100))
+if hasattr(signal, "alarm"):
+    faulthandler.register(signal.SIGALRM, chain=True)
+    signal.alarm(100)
+    os.register_at_fork(after_in_child=lambda: signal.alarm(100))
+else:
+    faulthandler.dump_traceback_later(100, exit=True)
 """

@@ -223,6 +223,16 @@ def test_a_build_asks_for_a_linker_only_where_there_is_none(hook):
     assert f'jit = ["{compiler}"]' in (ROOT / "pyproject.toml").read_text()
 
 
+@pytest.mark.skipif(bool(importlib.util.find_spec("ziglang")), reason="ziglang is there")
+def test_on_windows_a_build_takes_ziglangs_linker_whatever_else_is_there():
+    code = """
+import build_kernels
+build_kernels.WINDOWS = True
+print(build_kernels.find_linker())
+"""
+    assert output_of(code, cwd=ROOT).splitlines()[-1] == "None"
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs a terminal to control a process by")
 def test_who_waits_at_the_terminal_is_told_what_the_build_does_though_its_output_is_kept_away():
     import pty

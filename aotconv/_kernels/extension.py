@@ -7,6 +7,7 @@ must say that it needs no GIL.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -18,6 +19,8 @@ from .simd import WORD
 
 INT, BYTE = ir.IntType(32), ir.IntType(8)
 NULL = ir.Constant(VOID_POINTER, None)
+
+WINDOWS = sys.platform == "win32"
 
 METH_FASTCALL = 0x80
 PY_MOD_GIL, PY_MOD_GIL_NOT_USED = 4, 1
@@ -33,6 +36,15 @@ _CPYTHON = {
     "PyModuleDef_Init": (VOID_POINTER, VOID_POINTER),
     "Py_IncRef": (ir.VoidType(), VOID_POINTER),
 }
+_VARIABLES = {
+    "_Py_NoneStruct": BYTE,
+    "PyExc_SystemError": VOID_POINTER,
+    "PyExc_TypeError": VOID_POINTER,
+}
+# What functions name by themselves (`jobs`, `repeat`).
+_OF_FUNCTIONS = ("PyEval_RestoreThread", "PyEval_SaveThread", "Py_DecRef")
+# All that modules ask of CPython, as Windows' module-definition files say it.
+DEFINITION = (*_CPYTHON, *_OF_FUNCTIONS, *(f"{name} DATA" for name in _VARIABLES))
 
 
 class Export(NamedTuple):
@@ -85,6 +97,7 @@ class ExtensionModule:
         caller.linkage = "internal"
         _, args, count = caller.args
         builder = ir.IRBuilder(caller.append_basic_block())
+        result, exception = builder.alloca(WORD), builder.alloca(VOID_POINTER)
         differs = builder.icmp_signed("<" if export.rest else "!=", count, WORD(n_given))
         with builder.if_then(differs, likely=False):
             least = "at least " * export.rest
@@ -97,7 +110,6 @@ class ExtensionModule:
         if export.rest:
             behind = builder.gep(args, [WORD(n_given)])
             words += [builder.ptrtoint(behind, WORD), builder.sub(count, WORD(n_given))]
-        result, exception = builder.alloca(WORD), builder.alloca(VOID_POINTER)
         kinds = [WORD.as_pointer(), VOID_POINTER.as_pointer(), *[WORD] * n_words]
         compiled = self._declare(name, INT, *kinds)
         status = builder.call(compiled, [result, exception, *words])
@@ -142,6 +154,8 @@ class ExtensionModule:
         base = [*head, NULL, WORD(0), NULL]  # m_init, m_index, m_copy
         name, size, rest = self._text(self._name), WORD(0), [NULL] * 3
         definition = self._data(_struct(*base, name, NULL, size, methods, slots, *rest))
+        if WINDOWS:  # what uses floating point names this, which C's runtime has otherwise
+            ir.GlobalVariable(self._module, INT, "_fltused").initializer = INT(0)
         start = self._declare(f"PyInit_{self._name}", VOID_POINTER)
         builder = ir.IRBuilder(start.append_basic_block())
         builder.ret(self._call(builder, "PyModuleDef_Init", definition))
@@ -155,13 +169,17 @@ class ExtensionModule:
         return builder.call(known or self._declare(name, *_CPYTHON[name]), args)
 
     def _raise(self, builder: ir.IRBuilder, error: str, message: str) -> None:
-        kind = builder.load(self._variable(f"PyExc_{error}", VOID_POINTER))
+        kind = builder.load(self._variable(f"PyExc_{error}"))
         self._call(builder, "PyErr_SetString", kind, self._text(message))
         builder.ret(NULL)
 
-    def _variable(self, name: str, kind=BYTE) -> ir.GlobalVariable:
+    def _variable(self, name: str) -> ir.GlobalVariable:
         """A variable of CPython's."""
-        return self._module.globals.get(name) or ir.GlobalVariable(self._module, kind, name)
+        known = self._module.globals.get(name)
+        variable = known or ir.GlobalVariable(self._module, _VARIABLES[name], name)
+        if WINDOWS:  # where code must know that another module has it
+            variable.storage_class = "dllimport"
+        return variable
 
     def _data(self, value: ir.Constant) -> ir.Constant:
         """The address of memory of the module's own that begins as `value`."""

@@ -146,7 +146,18 @@ def link(module: str, objects: list[Path], target: Path, free_threaded: bool) ->
             options = ["-nostdlib", *(f"-Wl,{each}" for each in options)]
         options = ["-shared", *options, "-o", str(new)]
     run(linker, [*options, *map(str, objects)], f"link {module}")
+    if WINDOWS:
+        make_way(target)
     new.replace(target)
+
+
+def make_way(target: Path) -> None:
+    """Rename a file that may be loaded, by this process, too: Windows lets nobody replace it."""
+    for former in target.parent.glob(f".{target.name}.*.old"):
+        with contextlib.suppress(PermissionError):
+            former.unlink()
+    if target.exists():
+        target.rename(target.with_name(f".{target.name}.{time.time_ns()}.old"))
 
 
 def import_libraries(folder: Path, free_threaded: bool) -> list[str]:

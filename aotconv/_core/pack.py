@@ -66,8 +66,6 @@ def pack(
     store = {Panels: _panels, Repeated: _repeated, Products: _products}[type(packing)]
     arrays = biases, rows, filters.shape, memory
     memory, lead, finite = store(packing, *arrays)  # type: ignore[operator]
-    if finite is None:
-        finite = _are_finite(rows)
     return Packed(memory.ctypes.data, lead * memory.itemsize, memory, finite)
 
 
@@ -136,7 +134,7 @@ def _panels(
     rows: np.ndarray,
     shape: tuple[int, ...],
     memory: np.ndarray | None,
-) -> tuple[np.ndarray, int, bool | None]:
+) -> tuple[np.ndarray, int, bool]:
     n_filters, dtype = shape[-1], biases.dtype
     columns, width = packing.columns, packing.width
     times, a_time = ceil_div(n_filters, columns), ceil_div(columns, width)
@@ -162,7 +160,7 @@ def _panels(
     if packing.winograd:
         for first, values in _winograd_products(rows.reshape(shape)):
             _put(panels[:, :, 1 + first : 1 + first + len(values)], values, columns)
-    return memory, lead, None
+    return memory, lead, _are_finite(rows)
 
 
 def _put_compiled(panels: np.ndarray, rows: np.ndarray, columns: int) -> bool | None:
@@ -243,14 +241,14 @@ def _repeated(
     rows: np.ndarray,
     shape: tuple[int, ...],
     memory: np.ndarray | None,
-) -> tuple[np.ndarray, int, bool | None]:
+) -> tuple[np.ndarray, int, bool]:
     memory, lead = _memory(packing.zeros, (1 + len(rows)) * packing.width, biases.dtype, memory)
     columns = np.arange(packing.width) % shape[-1]
     target = memory[lead:].reshape(-1, packing.width)
     target[0] = biases[0, columns]
     for first, values in rows_at_a_time(rows):
         target[1 + first : 1 + first + len(values)] = values[:, columns]
-    return memory, lead, None
+    return memory, lead, _are_finite(rows)
 
 
 def _products(
@@ -259,7 +257,7 @@ def _products(
     rows: np.ndarray,
     shape: tuple[int, ...],
     memory: np.ndarray | None,
-) -> tuple[np.ndarray, int, bool | None]:
+) -> tuple[np.ndarray, int, bool]:
     """Lane ``o * share + k`` is column o's k-th."""
     *outer, kw, channels, n_filters = shape
     kh = prod(outer)  # rows of all planes
@@ -275,4 +273,4 @@ def _products(
     together = each[:, : whole * share].reshape(kh, whole, share, n_filters)
     taps[:, :whole, :n_filters] = together.transpose(0, 1, 3, 2)
     taps[:, whole:, :n_filters, 0] = each[:, whole * share :]
-    return memory, lead, None
+    return memory, lead, _are_finite(rows)

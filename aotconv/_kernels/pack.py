@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .extension import Export
-from .runtime import VOID_POINTER, int_at
-from .simd import WORD
+from .runtime import int_at, words_aligned
+from .simd import WORD, prefetch
 
 ROWS_AT_A_TIME = 8  # reads follow each other, and lines of a panel are written together
 
@@ -20,27 +19,7 @@ CARRIES_4, CARRIES_8 = 0x0080_0000_0080_0000, 0x0010_0000_0000_0000
 CARRIED_4, CARRIED_8 = 0x8000_0000_8000_0000 - (1 << 64), -(1 << 63)
 
 
-@intrinsic
-def _word(typingctx, address, index):
-    """The int64 at an address of any alignment (in bytes) plus `index` words."""
-
-    def emit(context, builder, sig, args):
-        words = builder.inttoptr(args[0], WORD.as_pointer())
-        return builder.load(builder.gep(words, [args[1]]), align=1)
-
-    return types.int64(types.int64, types.int64), emit
-
-
-@intrinsic
-def _set_word(typingctx, address, index, value):
-    """Store an int64 there."""
-
-    def emit(context, builder, sig, args):
-        words = builder.inttoptr(args[0], WORD.as_pointer())
-        builder.store(args[2], builder.gep(words, [args[1]]), align=1)
-        return context.get_dummy_value()
-
-    return types.none(*[types.int64] * 3), emit
+_word, _set_word = words_aligned(1)
 
 
 @intrinsic
@@ -50,8 +29,8 @@ def _copy_line(typingctx, target, source, exponents, carries, next_target, next_
     def emit(context, builder, sig, args):
         vector = ir.VectorType(WORD, 2)
         target, source = (builder.inttoptr(each, vector.as_pointer()) for each in args[:2])
-        for address, writes in zip(args[4:], (1, 0), strict=True):
-            _prefetch(builder, address, writes)
+        prefetch(builder, builder.inttoptr(args[4], vector.as_pointer()), writes=True)
+        prefetch(builder, builder.inttoptr(args[5], vector.as_pointer()), writes=False)
         exponents, carries = (_both(builder, each) for each in args[2:4])
         values = [builder.load(builder.gep(source, [WORD(i)]), align=1) for i in range(4)]
         seen = vector([0, 0])
@@ -62,16 +41,6 @@ def _copy_line(typingctx, target, source, exponents, carries, next_target, next_
         return builder.or_(*halves)
 
     return types.int64(*[types.int64] * 6), emit
-
-
-def _prefetch(builder, address, writes):
-    kinds = [VOID_POINTER, *[ir.IntType(32)] * 3]
-    name = "llvm.prefetch.p0"
-    function = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(ir.VoidType(), kinds), name
-    )
-    numbers = (ir.Constant(ir.IntType(32), each) for each in (writes, 3, 1))
-    builder.call(function, [builder.inttoptr(address, VOID_POINTER), *numbers])
 
 
 def _both(builder, value):

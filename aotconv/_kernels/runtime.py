@@ -93,27 +93,31 @@ def _plan_attribute(context, builder, plan_type, plan, name):
     return builder.load(cgutils.gep_inbounds(builder, words, plan_type.fields.index(name)))
 
 
-@intrinsic
-def word(typingctx, address, index):
-    """The int64 at `address` (in bytes) plus `index` words."""
+def words_aligned(align: int):
+    """The intrinsics ``word(address, index)``, which gives the int64 at an address of a multiple of
+    `align` bytes plus `index` words, and ``set_word(address, index, value)``, which stores it."""
 
-    def emit(context, builder, sig, args):
-        words = builder.inttoptr(args[0], WORD.as_pointer())
-        return builder.load(builder.gep(words, [args[1]]))
+    @intrinsic
+    def word(typingctx, address, index):
+        def emit(context, builder, sig, args):
+            words = builder.inttoptr(args[0], WORD.as_pointer())
+            return builder.load(builder.gep(words, [args[1]]), align=align)
 
-    return types.int64(types.int64, types.int64), emit
+        return types.int64(types.int64, types.int64), emit
+
+    @intrinsic
+    def set_word(typingctx, address, index, value):
+        def emit(context, builder, sig, args):
+            words = builder.inttoptr(args[0], WORD.as_pointer())
+            builder.store(args[2], builder.gep(words, [args[1]]), align=align)
+            return context.get_dummy_value()
+
+        return types.none(types.int64, types.int64, types.int64), emit
+
+    return word, set_word
 
 
-@intrinsic
-def set_word(typingctx, address, index, value):
-    """Store the int64 `value` at `address` (in bytes) plus `index` words."""
-
-    def emit(context, builder, sig, args):
-        words = builder.inttoptr(args[0], WORD.as_pointer())
-        builder.store(args[2], builder.gep(words, [args[1]]))
-        return context.get_dummy_value()
-
-    return types.none(types.int64, types.int64, types.int64), emit
+word, set_word = words_aligned(8)
 
 
 @intrinsic

@@ -18,6 +18,14 @@ WORD = ir.IntType(64)
 binding.initialize_native_asmparser()  # for inline assembly
 
 
+def prefetch(builder, pointer, writes: bool) -> None:
+    """Bring the cache line at a pointer near, for it will be read, or written, too."""
+    byte, int32 = ir.IntType(8).as_pointer(), ir.IntType(32)
+    function_type = ir.FunctionType(ir.VoidType(), [byte, int32, int32, int32])
+    function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
+    builder.call(function, [builder.bitcast(pointer, byte), int32(int(writes)), int32(3), int32(1)])
+
+
 class Cell:
     """A value that changes inside loops; LLVM keeps it in a register."""
 
@@ -159,12 +167,7 @@ class Vectors:
 
     def prefetch(self, pointer):
         """Bring the cache line at `pointer` near."""
-        b = self._builder
-        raw = b.bitcast(pointer, ir.IntType(8).as_pointer())
-        int32 = ir.IntType(32)
-        function_type = ir.FunctionType(ir.VoidType(), [raw.type, int32, int32, int32])
-        function = cgutils.get_or_insert_function(b.module, function_type, "llvm.prefetch.p0")
-        b.call(function, [raw, int32(1), int32(3), int32(1)])
+        prefetch(self._builder, pointer, writes=True)
 
     def copy(self, source, target, index):
         """Copy the element at `source` plus `index` to `target` plus `index`."""

@@ -38,6 +38,7 @@ sys.path.insert(0, str(ROOT))  # a build backend does not put the project's root
 # A CPython without the GIL, which has no stable ABI.
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 WINDOWS = sys.platform == "win32"
+LD = [] if WINDOWS else shlex.split(os.environ.get("LD", ""))  # there ziglang's alone
 TERMINAL = "CONOUT$" if WINDOWS else "/dev/tty"
 NO_KERNELS = os.environ.get("AOTCONV_NO_AOT") == "1"
 NUMPY, COMPILER, LINKER = "numpy>=2", "numba>=0.68,<0.69", "ziglang>=0.14"
@@ -68,7 +69,7 @@ def get_requires_for_build_wheel(config_settings=None) -> list[str]:
         tell("installing without compiled kernels, as AOTCONV_NO_AOT asks")
         return []
     tell("a build from source: first its compiler, numba, then minutes in which that compiles")
-    if os.environ.get("LD"):
+    if LD:
         require_linker()  # which may end it here, before pip fetches anything
     if find_linker():
         return [COMPILER]
@@ -92,13 +93,13 @@ class Linker(NamedTuple):
 def find_linker() -> Linker | None:
     """What links here; None where there is nothing."""
     zig = bool(importlib.util.find_spec("ziglang"))
-    if WINDOWS:  # others there want Visual Studio's variables, or make programs of another kind
+    if WINDOWS:
         return _ziglang("lld-link") if zig else None
-    if named := shlex.split(os.environ.get("LD", "")):
-        if not shutil.which(named[0]):
+    if LD:
+        if not shutil.which(LD[0]):
             return None
-        if sys.platform == "linux" or _linker(named).drives:
-            return _linker(named)
+        if sys.platform == "linux" or _linker(LD).drives:
+            return _linker(LD)
     # Apple's own linker wants to be told more than a compiler there.
     for name in ("ld", "ld.lld") if sys.platform == "linux" else ():
         if shutil.which(name):
@@ -123,8 +124,7 @@ def require_linker() -> Linker:
     found = find_linker()
     if found is not None:
         return found
-    named = os.environ.get("LD")
-    what = f"the linker {named!r} that LD names" if named else "a linker"
+    what = f"the linker {shlex.join(LD)!r} that LD names" if LD else "a linker"
     raise SystemExit(f"aotconv: {what} was not found, and the compiled kernels need one. {CURE}")
 
 

@@ -12,7 +12,6 @@ import argparse
 import contextlib
 import importlib.util
 import os
-import platform
 import re
 import shlex
 import shutil
@@ -38,16 +37,18 @@ sys.path.insert(0, str(ROOT))  # a build backend does not put the project's root
 # A CPython without the GIL, which has no stable ABI.
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 WINDOWS = sys.platform == "win32"
-LD = [] if WINDOWS else shlex.split(os.environ.get("LD", ""))  # there ziglang's alone
 TERMINAL = "CONOUT$" if WINDOWS else "/dev/tty"
 NO_KERNELS = os.environ.get("AOTCONV_NO_AOT") == "1"
 NUMPY, COMPILER, LINKER = "numpy>=2", "numba>=0.68,<0.69", "ziglang>=0.14"
 
-CURE = (
+INSTALL_ONE = (
     "Install one (Debian, Ubuntu: apt-get install binutils; Fedora: dnf install binutils; macOS: "
     "xcode-select --install; elsewhere: pip install ziglang), or name one in the environment "
-    "variable LD. To install without compiled kernels, on the slower fallback: "
-    "AOTCONV_NO_AOT=1 pip install ."
+    "variable LD"
+)
+CURE = (
+    f"{'Install ziglang for its own: pip install ziglang' if WINDOWS else INSTALL_ONE}. To install "
+    "without compiled kernels, on the slower fallback: set AOTCONV_NO_AOT=1 and pip install ."
 )
 
 
@@ -69,18 +70,20 @@ def get_requires_for_build_wheel(config_settings=None) -> list[str]:
         tell("installing without compiled kernels, as AOTCONV_NO_AOT asks")
         return []
     tell("a build from source: first its compiler, numba, then minutes in which that compiles")
-    if LD:
+    if _named():
         require_linker()  # which may end it here, before pip fetches anything
     if find_linker():
         return [COMPILER]
-    tell("and ziglang, 100 MB, for its linker: none was found here (Debian's is in binutils)")
+    found = "of Windows' it has the only one" if WINDOWS else "there is none (Debian: in binutils)"
+    tell(f"and ziglang, 100 MB, for its linker: {found}")
     return [COMPILER, LINKER]
 
 
 get_requires_for_build_editable = get_requires_for_build_wheel
 
 
-# Linking: objects that name CPython and the C library, whichever these will be, and need no file.
+# Linking: objects name what they want of CPython and of the C library, but no file that has it; on
+# Windows files, too.
 
 
 class Linker(NamedTuple):
@@ -95,11 +98,11 @@ def find_linker() -> Linker | None:
     zig = bool(importlib.util.find_spec("ziglang"))
     if WINDOWS:
         return _ziglang("lld-link") if zig else None
-    if LD:
-        if not shutil.which(LD[0]):
+    if named := _named():
+        if not shutil.which(named[0]):
             return None
-        if sys.platform == "linux" or _linker(LD).drives:
-            return _linker(LD)
+        if sys.platform == "linux" or _linker(named).drives:
+            return _linker(named)
     # Apple's own linker wants to be told more than a compiler there.
     for name in ("ld", "ld.lld") if sys.platform == "linux" else ():
         if shutil.which(name):
@@ -108,6 +111,11 @@ def find_linker() -> Linker | None:
         if shutil.which(name):
             return _linker([name])
     return _ziglang("ld.lld" if sys.platform == "linux" else "cc") if zig else None
+
+
+def _named() -> list[str]:
+    """The linker that the environment names; on Windows ziglang's alone is used."""
+    return [] if WINDOWS else shlex.split(os.environ.get("LD", ""))
 
 
 def _ziglang(program: str) -> Linker:
@@ -124,17 +132,19 @@ def require_linker() -> Linker:
     found = find_linker()
     if found is not None:
         return found
-    what = f"the linker {shlex.join(LD)!r} that LD names" if LD else "a linker"
+    named = shlex.join(_named())
+    what = f"the linker {named!r} that LD names" if named else "a linker"
     raise SystemExit(f"aotconv: {what} was not found, and the compiled kernels need one. {CURE}")
 
 
 def link(module: str, objects: list[Path], target: Path, free_threaded: bool) -> None:
-    """Link a module that exports its start alone, from what that reaches."""
-    linker, start = require_linker().command, f"PyInit_{module}"
+    """Link a module from what its start reaches, which it exports alone; on macOS not alone."""
+    linker, start = require_linker(), f"PyInit_{module}"
     folder = objects[0].parent
     new = target.with_name(f".{target.name}.new")  # what runs keeps the old one
     if WINDOWS:
-        options = ["/nologo", "/dll", "/noentry", "/noimplib", f"/export:{start}", f"/out:{new}"]
+        options = ["/nologo", "/dll", "/noentry", "/noimplib", "/brepro"]
+        options += [f"/export:{start}", f"/out:{new}"]
         options += import_libraries(folder, free_threaded)
     elif sys.platform == "darwin":
         options = ["-shared", "-undefined", "dynamic_lookup", "-Wl,-dead_strip,-x", "-o", str(new)]
@@ -142,10 +152,10 @@ def link(module: str, objects: list[Path], target: Path, free_threaded: bool) ->
         exports = folder / "exports.map"
         exports.write_text(f"{{ global: {start}; local: *; }};")
         options = ["-s", "--gc-sections", "-z", "now", f"--version-script={exports}"]
-        if require_linker().drives:
+        if linker.drives:
             options = ["-nostdlib", *(f"-Wl,{each}" for each in options)]
         options = ["-shared", *options, "-o", str(new)]
-    run(linker, [*options, *map(str, objects)], f"link {module}")
+    run(linker.command, [*options, *map(str, objects)], f"link {module}")
     if WINDOWS:
         make_way(target)
     new.replace(target)
@@ -161,13 +171,14 @@ def make_way(target: Path) -> None:
 
 
 def import_libraries(folder: Path, free_threaded: bool) -> list[str]:
-    """Windows' files that say what is in which library: made, for C's runtime has its own in Visual
-    Studio alone, and some CPythons come without theirs."""
-    from aotconv._kernels.extension import DEFINITION
+    """Make Windows' files that say which library has a name: that of C's runtime comes with Visual
+    Studio alone, and some CPythons lack theirs."""
+    from aotconv._kernels.extension import FUNCTIONS, VARIABLES
 
+    cpython = [*FUNCTIONS, *(f"{name} DATA" for name in VARIABLES)]
     version = f"{sys.version_info.major}{sys.version_info.minor}t" if free_threaded else "3"
-    wanted = {f"python{version}.dll": DEFINITION, "vcruntime140.dll": ("memcpy", "memset")}
-    machine = {"AMD64": "i386:x86-64"}.get(platform.machine(), "arm64")
+    wanted = {f"python{version}.dll": cpython, "vcruntime140.dll": ["memcpy", "memset"]}
+    machine = {"win-amd64": "i386:x86-64", "win-arm64": "arm64"}[sysconfig.get_platform()]
     files = []
     for library, names in wanted.items():
         definition = folder / f"{library}.def"
@@ -204,9 +215,11 @@ def modules(levels: list[str] | None = None) -> dict[str, str]:
 
 def suffix(free_threaded: bool) -> str:
     """How the file of a module ends, for any CPython that it is for."""
-    if WINDOWS:
-        return sysconfig.get_config_var("EXT_SUFFIX") if free_threaded else ".pyd"
-    return ".so" if free_threaded else ".abi3.so"  # Debian's own setuptools would add the machine
+    if free_threaded and FREE_THREADED:  # for this one: others in the same clone do not see it
+        return sysconfig.get_config_var("EXT_SUFFIX")
+    if free_threaded or WINDOWS:
+        return EXTENSION_SUFFIXES[-1]
+    return ".abi3.so"  # Debian's own setuptools would add the machine
 
 
 def build(
@@ -225,9 +238,10 @@ def build(
     result = subprocess.run(command, env=environment, capture_output=True, text=True)
     if result.returncode:
         raise SystemExit(f"aotconv: building {module} failed:\n{result.stdout}{result.stderr}")
-    for other in target.parent.glob(f"{module}.*"):  # of another suffix, which may be loaded first
-        if other != target:
-            other.unlink()
+    for earlier in EXTENSION_SUFFIXES:  # of former builds, which would be loaded first
+        if target.name == f"{module}{earlier}":
+            break
+        target.with_name(f"{module}{earlier}").unlink(missing_ok=True)
     size, seconds = target.stat().st_size >> 10, time.perf_counter() - started
     tell(f"built {module} for {cpu}: {size} KiB in {seconds:.0f} s")
 
@@ -314,9 +328,13 @@ class BuildKernels(build_ext):
         super().run()
 
     def get_ext_filename(self, fullname: str) -> str:
-        # Without the GIL for this Python alone: another one in the same clone does not see it.
-        end = sysconfig.get_config_var("EXT_SUFFIX") if FREE_THREADED else suffix(False)
-        return f"{fullname.replace('.', os.sep)}{end}"
+        return f"{fullname.replace('.', os.sep)}{suffix(FREE_THREADED)}"
+
+    def copy_extensions_to_source(self) -> None:
+        if WINDOWS:
+            for each in self.extensions:
+                make_way(ROOT / self.get_ext_filename(each.name))
+        super().copy_extensions_to_source()
 
     def build_extension(self, ext: Extension) -> None:
         module = ext.name.rpartition(".")[2]
@@ -345,7 +363,7 @@ def main() -> None:
         "--free-threaded",
         action=argparse.BooleanOptionalAction,
         default=FREE_THREADED,
-        help="for CPythons without the GIL, of any version; default: whether this is one",
+        help="for CPythons without the GIL; default: whether this is one, and then for it alone",
     )
     parser.add_argument("--compile", nargs=2, metavar=("MODULE", "TARGET"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -355,7 +373,7 @@ def main() -> None:
         return
 
     if WINDOWS and options.free_threaded != FREE_THREADED:
-        parser.error("--free-threaded: Windows' modules name the CPython that they are built by")
+        parser.error("--free-threaded: on Windows such modules are of the CPython that builds")
     require_linker()
     chosen = modules(_names(options.levels))
     if options.assembly:

@@ -50,7 +50,9 @@ def build(folder: Path, mute: bool) -> None:
     if not mute:
         surround(subroutine(send), subroutine(receive))
     suffix = importlib.machinery.EXTENSION_SUFFIXES[0]
-    build_kernels.compile_module(BASELINE_MODULE, folder / f"{BASELINE_MODULE}{suffix}", None)
+    build_kernels.compile_module(
+        BASELINE_MODULE, folder / f"{BASELINE_MODULE}{suffix}", False, None
+    )
 
 
 def client_request():

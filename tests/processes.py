@@ -94,14 +94,18 @@ def _is_helper(thread):
     return open(f"/proc/self/task/{{thread}}/comm").read().strip() == {HELPER!r}
 """
 
-# To begin a process with that may hang: it ends with all threads' stacks, and so do its forks.
-# (faulthandler's own timer waits, in a fork, for a thread that is not there.)
+# To begin a process with that may hang: 100 seconds after the last `watch` it ends, with the stacks
+# of all threads, and so do its forks.  (faulthandler's own timer waits, in a fork, for a thread that
+# is not there.)
 WATCHED = """
 import faulthandler, os, signal
+def watch():
+    if hasattr(signal, "alarm"):
+        signal.alarm(100)
+    else:
+        faulthandler.dump_traceback_later(100, exit=True)
 if hasattr(signal, "alarm"):
     faulthandler.register(signal.SIGALRM, chain=True)
-    signal.alarm(100)
-    os.register_at_fork(after_in_child=lambda: signal.alarm(100))
-else:
-    faulthandler.dump_traceback_later(100, exit=True)
+    os.register_at_fork(after_in_child=watch)
+watch()
 """

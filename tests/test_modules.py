@@ -11,9 +11,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from audit import faults_of_module
+from audit import CPYTHON, faults_of_module
 from conftest import AOT_LEVELS
 
+from aotconv._kernels import extension
 from aotconv._plan.registry import BASELINE_MODULE, IS_X86_64, LEVELS, ROWS
 from aotconv._plan.select import ABI
 
@@ -132,3 +133,7 @@ def test_a_module_exports_its_rows_and_its_abi_alone(level):
 @pytest.mark.skipif(sys.platform != "linux", reason="the build trims modules on Linux alone")
 def test_a_module_asks_for_little_and_for_no_file_and_shows_its_start_alone(instructions):
     assert not [fault for name in instructions for fault in faults_of_module(path_of(name))]
+
+
+def test_the_audit_and_the_build_know_the_same_names_of_cpython():
+    assert {*extension.FUNCTIONS, *extension.VARIABLES} == CPYTHON

@@ -202,7 +202,7 @@ def hurry(rounds):
     while any(each.is_alive() for each in threads):
         if done != before:
             before = list(done)
-            signal.alarm(100)
+            watch()
         next(each for each in threads if each.is_alive() or each is threads[-1]).join(1)
     assert not wrong and sum(done) == 16 * rounds * len(tasks), wrong[:5]
     print("done")
@@ -272,6 +272,7 @@ print("done")
 
 
 @needs_proc
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_computes_on_as_many_threads_as_its_parent():
     code = """
 import os, sys, warnings, numpy as np, aotconv

@@ -44,12 +44,15 @@ def run(*command, cwd=None, **environment):
     return result.stdout
 
 
+needs_choice = pytest.mark.skipif(os.name == "nt", reason="there ziglang's linker alone is used")
+
+
 def copy_sources(target):
     """The project without anything that was built in place."""
     target.mkdir(exist_ok=True)
     for name in SOURCES:
         if (ROOT / name).is_dir():
-            ignore = shutil.ignore_patterns("__pycache__", "*.so", "*.pyd")
+            ignore = shutil.ignore_patterns("__pycache__", "*.so", "*.pyd", ".*")
             shutil.copytree(ROOT / name, target / name, ignore=ignore)
         else:
             shutil.copy(ROOT / name, target / name)
@@ -166,7 +169,7 @@ def build_here(*options, **environment):
     )
 
 
-@pytest.mark.skipif(os.name == "nt", reason="there ziglang's is looked for alone")
+@needs_choice
 @pytest.mark.parametrize("where", [{"LD": "no-such-linker"}, {"LD": "", "PATH": ""}])
 def test_without_a_linker_the_build_says_what_is_missing_and_what_to_do(tmp_path, where):
     if importlib.util.find_spec("ziglang") and "PATH" in where:
@@ -179,6 +182,7 @@ def test_without_a_linker_the_build_says_what_is_missing_and_what_to_do(tmp_path
     assert not list(tmp_path.iterdir())
 
 
+@needs_choice
 def test_a_linker_that_fails_is_named_with_what_it_says(tmp_path):
     linker = tmp_path / "ld"
     linker.write_text("#!/bin/sh\necho 'no room on device' >&2\nexit 1\n")
@@ -210,6 +214,7 @@ def asked_for(hook, **environment):
     return ast.literal_eval(output_of(code, cwd=ROOT, **environment).splitlines()[-1])
 
 
+@needs_choice
 @pytest.mark.parametrize("hook", ["wheel", "editable"])
 def test_a_build_asks_for_a_linker_only_where_there_is_none(hook):
     (compiler,) = asked_for(hook, LD="true")
@@ -307,6 +312,7 @@ print([name for name in sys.modules if "pycc" in name])
     assert "numba" not in result.stderr.lower()
 
 
+@needs_choice
 @pytest.mark.long
 def test_pip_passes_on_what_is_missing_where_no_linker_is(tmp_path):
     command = [sys.executable, "-m", "pip", "install", "--target", tmp_path / "installed"]

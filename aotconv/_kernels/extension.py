@@ -41,10 +41,9 @@ _VARIABLES = {
     "PyExc_SystemError": VOID_POINTER,
     "PyExc_TypeError": VOID_POINTER,
 }
-# What functions name by themselves (`jobs`, `repeat`).
-_OF_FUNCTIONS = ("PyEval_RestoreThread", "PyEval_SaveThread", "Py_DecRef")
-# All that modules ask of CPython, as Windows' module-definition files say it.
-DEFINITION = (*_CPYTHON, *_OF_FUNCTIONS, *(f"{name} DATA" for name in _VARIABLES))
+# All that modules may name of CPython; `jobs` and `repeat` name some by themselves.
+FUNCTIONS = (*_CPYTHON, "PyEval_RestoreThread", "PyEval_SaveThread", "Py_DecRef")
+VARIABLES = tuple(_VARIABLES)
 
 
 class Export(NamedTuple):

@@ -111,7 +111,9 @@ _X86_64_LEVELS = (
     Level("x86-64-v2", "x86-64-v2", 16, False, _V2),
 )
 _GENERIC_LEVELS = (
-    Level("generic", "generic", 16, platform.machine() in ("aarch64", "arm64"), frozenset()),
+    Level(
+        "generic", "generic", 16, platform.machine().lower() in ("aarch64", "arm64"), frozenset()
+    ),
 )
 LEVELS = {level.name: level for level in (_X86_64_LEVELS if IS_X86_64 else _GENERIC_LEVELS)}
 

@@ -94,9 +94,8 @@ def _is_helper(thread):
     return open(f"/proc/self/task/{{thread}}/comm").read().strip() == {HELPER!r}
 """
 
-# To begin a process with that may hang: 100 seconds after the last `watch` it ends, with the stacks
-# of all threads, and so do its forks.  (faulthandler's own timer waits, in a fork, for a thread that
-# is not there.)
+# To begin a process with that may hang: 100 seconds after the last `watch` it ends with all stacks,
+# and so do its forks.  (faulthandler's own timer waits, in a fork, for a thread that is not there.)
 WATCHED = """
 import faulthandler, os, signal
 def watch():

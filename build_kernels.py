@@ -74,16 +74,16 @@ def get_requires_for_build_wheel(config_settings=None) -> list[str]:
         require_linker()  # which may end it here, before pip fetches anything
     if find_linker():
         return [COMPILER]
-    found = "of Windows' it has the only one" if WINDOWS else "there is none (Debian: in binutils)"
-    tell(f"and ziglang, 100 MB, for its linker: {found}")
+    why = "the one used on Windows" if WINDOWS else "none was found here (Debian's is in binutils)"
+    tell(f"and ziglang, 100 MB, for its linker: {why}")
     return [COMPILER, LINKER]
 
 
 get_requires_for_build_editable = get_requires_for_build_wheel
 
 
-# Linking: objects name what they want of CPython and of the C library, but no file that has it; on
-# Windows files, too.
+# Linking: objects name what they want of CPython and of the C library, and no file that has it, but
+# on Windows.
 
 
 class Linker(NamedTuple):

@@ -93,8 +93,15 @@ def kill_group(leader, number):
 
 
 @needs_signals
-@pytest.mark.parametrize("seconds", [0, 1], ids=["at once", "later"])
-@pytest.mark.parametrize("send", [kill_group, os.kill], ids=["all", "parent"])
+@pytest.mark.parametrize(
+    ("send", "seconds"),
+    [
+        pytest.param(kill_group, 0, id="all, at once"),
+        pytest.param(kill_group, 1, id="all, later", marks=pytest.mark.long),
+        pytest.param(os.kill, 0, id="parent, at once", marks=pytest.mark.long),
+        pytest.param(os.kill, 1, id="parent, later"),
+    ],
+)
 @pytest.mark.parametrize("name", LONG)
 def test_interrupt_ends_a_command_and_its_processes_with_a_line(name, send, seconds, tmp_path):
     command = [sys.executable, "-c", COMMAND, *LONG[name]]

@@ -71,7 +71,7 @@ class _Layer(Convolution):
             result = self.repeated(images, out)
             if result is not None:
                 return result
-        return self.convolve(images, out, residual, self._n_threads if threads is None else threads)
+        return self.apply(images, out, residual, self._n_threads if threads is None else threads)
 
     def output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Return the shape of the result for images of a shape.

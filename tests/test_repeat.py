@@ -16,7 +16,7 @@ from processes import WATCHED, output_of
 
 import aotconv
 from aotconv._core import call, ladder
-from aotconv._core.layer import Convolution
+from aotconv._core.operator import Operator
 from aotconv._core.repeat import _are_arrays_as_expected, _has_gil
 from aotconv.reference import conv_reference
 
@@ -47,13 +47,13 @@ def _forgotten():
 def python_checks(monkeypatch):
     """How often Python checked a call."""
     checks = []
-    convolve = Convolution.convolve
+    convolve = Operator.apply
 
     def counted(*args):
         checks.append(1)
         return convolve(*args)
 
-    monkeypatch.setattr(Convolution, "convolve", counted)
+    monkeypatch.setattr(Operator, "apply", counted)
     return checks
 
 

@@ -32,7 +32,7 @@ def convolve(rank: int, images, out, residual, n_threads, arguments: Arguments) 
     if filters.nbytes + (0 if bias is None else bias.nbytes) > SMALL_BYTES:
         return _convolve_large(filters, bias, options, (images, out, residual, n_threads))
     layer = _small_layer(filters, bias, options)
-    result = layer.convolve(images, out, residual, n_threads)
+    result = layer.apply(images, out, residual, n_threads)
     call = layer.known_with(arguments)
     if call is not None:
         _keep(_known[rank], id(arguments[0]), (ladder.forced(), call))
@@ -72,7 +72,7 @@ def _convolve_large(
     layer = _large.pop(key, None)  # nobody else has it meanwhile
     if layer is None or not layer.reweigh(filters, bias):
         layer = Convolution(filters, bias, options)
-    result = layer.convolve(*arrays)
+    result = layer.apply(*arrays)
     if layer.can_reweigh and layer.packed_bytes <= KEPT_BYTES:
         layer.forget_weights()
         _keep(_large, key, layer)

@@ -1,30 +1,22 @@
-"""A layer: filters, a bias and options that were checked, and what was decided for the arrays that
-it has met.
-
-All that a call depends on but values and addresses is in its arrays' layouts.  For layouts that are
-new, `Convolution` decides once, before anything is touched: whether the call is right, and the one
-function that computes it.
-"""
+"""A layer: filters, a bias and options that were checked, and which kernels compute it."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import prod
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from .._plan.geometry import RANK, Geometry
-from . import check, fallback, ladder, threads
+from . import check, fallback, ladder
 from .dtypes import Reach, computed_in, native_name
 from .jobs import Layouts
 from .kernels import Kernels
 from .layout import Layout, View
-from .pack import convert, copied
-from .repeat import Expected, Known, know
+from .operator import Decision, Operator
+from .pack import copied
+from .repeat import Expected, Known
 from .run import Compute, Whole
-
-KEPT_LAYOUTS = 64  # a layer meets few layouts; one that meets many forgets them
-
 
 # What makes a layer, as a function's user gave it, in the order of `checked`.
 Arguments: TypeAlias = tuple[Any, ...]
@@ -81,62 +73,11 @@ def checked(
     return filters, bias, options
 
 
-class Decision:
-    """What follows from the layouts of a call's arrays.
-
-    Attributes
-    ----------
-    layouts : Layouts
-        Of the arrays as users have them; of a result that is to be allocated, too.
-    microseconds : float
-        On one thread, roughly.
-    out_overlaps_itself : bool
-    compute : callable
-    known : Known or None
-        The call of a layer, once it was made twice.
-    known_function : Known or None
-        The same call of a function, with all that this was given; once it was made twice.
-    """
-
-    def __init__(
-        self, layouts: Layouts, microseconds: float, out_overlaps_itself: bool, compute: Compute
-    ) -> None:
-        self.layouts, self.microseconds = layouts, microseconds
-        self.out_overlaps_itself, self.compute = out_overlaps_itself, compute
-        self.known: Known | None = None
-        self.known_function: Known | None = None
-        self._times, self._was_of_function = 0, False
-
-    def was_made(self) -> None:
-        """Make the call known at its second time: most calls are made once."""
-        self._times += 1
-        if self._times != 2:
-            return
-        jobs = self.compute.jobs if isinstance(self.compute, Whole) else None
-        images, out, residual = self.layouts
-        if jobs and residual is None and not self.out_overlaps_itself:
-            self.known = know(jobs, images, out)
-
-    def was_of_function(self, others: Callable[[], Sequence[Any] | None]) -> None:
-        """Make the call known as a function's, of `others` beside images and out; only of the first
-        ones, where several mean the same."""
-        if self.known is None or self._was_of_function:
-            return
-        self._was_of_function, given = True, others()
-        if given is not None and isinstance(self.compute, Whole) and self.compute.jobs:
-            images, out, _ = self.layouts
-            self.known_function = know(self.compute.jobs, images, out, given)
-
-
-def _layout(array: np.ndarray) -> tuple:
-    """What a `Layout` is made of; a plain tuple is made in half the time."""
-    return array.shape, array.strides, array.dtype, array.flags.num
-
-
-class Convolution:
+class Convolution(Operator):
     """Checked filters and options, and what was decided for the arrays that they met."""
 
     def __init__(self, filters: np.ndarray, bias: np.ndarray | None, options: Options) -> None:
+        super().__init__()
         self._filters, self._bias, self._options = filters, bias, options
         self._rank = filters.ndim - 2
         self._dtypes = [each.dtype for each in (filters, bias) if each is not None]
@@ -144,63 +85,12 @@ class Convolution:
         self._reach = Reach(filters, bias)
         self._kernels = Kernels(filters, bias, options.activation, options.algorithm)
         self._copies: dict[str, np.ndarray] = {}  # of the filters, for NumPy
-        self._decisions: dict[tuple, Decision] = {}
         self._kernels_alone = True  # whether nothing that was decided holds weights but these
-        # By what `use` says: what was decided for the last tiny call.
-        self._last: dict[ladder.Implementation | None, Decision] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         kernels = copy.copy(self._kernels)  # with weights of its own
         mine = {"_kernels": kernels, "_copies": {}, "_decisions": {}, "_last": {}}
         return {**self.__dict__, **mine}
-
-    def repeated(self, images, out) -> np.ndarray | None:
-        """The result of a call like the last one, if it is one: compiled code looks at all that
-        the result depends on."""
-        last = self._last.get(ladder.forced())
-        if last is None or last.known is None:
-            return None
-        repeat, call, shape, dtype, _ = last.known
-        result = np.empty(shape, dtype) if out is None else out
-        return result if repeat(call, images, result) else None
-
-    def convolve(self, images, out, residual, n_threads) -> np.ndarray:
-        """The result of arguments as the user gave them."""
-        if n_threads is not None:
-            n_threads = check.integer("threads", n_threads, 1)
-        images = check.array("images", images)
-        result = None if out is None else check.out_array(out)
-        residual = None if residual is None else check.array("residual", residual)
-        key = (
-            ladder.active().name,
-            _layout(images),
-            None if result is None else _layout(result),
-            None if residual is None else _layout(residual),
-        )
-        decision = self._decisions.get(key) or self._decide(key)
-
-        if result is None:
-            new = decision.layouts.out
-            out = result = np.empty(new.shape, new.dtype)
-        elif (
-            # Kernels compute some elements twice, so the residual is no exception.
-            np.may_share_memory(result, images)
-            or (residual is not None and np.may_share_memory(result, residual))
-            or decision.out_overlaps_itself
-        ):
-            convert(self.convolve(images, None, residual, n_threads), result)
-            return out
-        compute, microseconds = decision.compute, decision.microseconds
-        # Here, not in `share`: a tiny call takes 3 microseconds, another function's 0.1.
-        if n_threads is not None:
-            compute(images, result, residual, threads.at_most(n_threads))
-        elif microseconds < threads.WORTH_SHARING:
-            compute(images, result, residual, 1)
-            decision.was_made()
-            self._last[ladder.forced()] = decision
-        else:
-            threads.share(compute, microseconds, images, result, residual)
-        return out
 
     @property
     def can_reweigh(self) -> bool:
@@ -227,11 +117,7 @@ class Convolution:
 
     def known_with(self, arguments: Arguments) -> Known | None:
         """The last call, of a function of these arguments, once compiled code knows it."""
-        last = self._last.get(ladder.forced())
-        if last is None:
-            return None
-        last.was_of_function(lambda: self._others(arguments))
-        return last.known_function
+        return self.last_known(lambda: self._others(arguments))
 
     def _others(self, arguments: Arguments) -> Sequence[Any] | None:
         """Arguments of a function as `know` wants them; None where one may change its meaning."""
@@ -268,31 +154,23 @@ class Convolution:
         leading, o = shape[: len(shape) - self._rank - 1], geometry.o
         return (*leading, o, *outs) if self._channels_first() else (*leading, *outs, o)
 
-    def _decide(self, key: tuple) -> Decision:
-        """Check all that depends on layouts, and decide what computes; kept."""
-        images, out, residual = (None if each is None else Layout(*each) for each in key[1:])
-        assert images is not None
+    def _decide(self, images: Layout, out: Layout | None, third: Layout | None) -> Decision:
         options = self._options
         check.images_axes(images.shape, self._rank)
         check.real_activation(options.activation, [images.dtype], "images")
         geometry = self._geometry(images.shape)
         dtype = np.result_type(images.dtype, *self._dtypes)
         shape = self._result_shape(geometry, images.shape)
-        if residual is not None:
-            check.residual_fits(residual, shape, dtype)
+        if third is not None:
+            check.residual_fits(third, shape, dtype)
         if out is not None:
             check.out_fits(out, shape, dtype)
         if options.algorithm == "winograd":
             check.winograd_dtype(dtype)
+        arrays = Layouts(images, out or Layout.new(shape, dtype), third)
         with np.errstate(all="ignore"):  # of weights that are converted
-            arrays = Layouts(images, out or Layout.new(shape, dtype), residual)
             microseconds, compute = self._computing(geometry, dtype, arrays)
-        overlaps = out is not None and check.may_overlap_itself(out)
-        if len(self._decisions) >= KEPT_LAYOUTS:
-            self._decisions.clear()
-        decision = Decision(arrays, microseconds, overlaps, compute)
-        self._decisions[key] = decision
-        return decision
+        return Decision(arrays, microseconds, compute)
 
     def _computing(
         self, geometry: Geometry, dtype: np.dtype, arrays: Layouts

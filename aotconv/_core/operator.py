@@ -1,0 +1,158 @@
+"""An operator: what computes results from arrays, and what it decided for the layouts that it has
+met.
+
+All that a call depends on but values and addresses is in its arrays' layouts.  For layouts that are
+new, an operator decides once, before anything is touched: whether the call is right, and the one
+function that computes it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import check, ladder, threads
+from .jobs import Layouts
+from .layout import Layout
+from .pack import convert
+from .repeat import Known, know
+from .run import Compute, Whole
+
+KEPT_LAYOUTS = 64  # an operator meets few layouts; one that meets many forgets them
+
+
+class Decision:
+    """What follows from the layouts of a call's arrays.
+
+    Attributes
+    ----------
+    layouts : Layouts
+        Of the arrays as users have them; of a result that is to be allocated, too.
+    microseconds : float
+        On one thread, roughly.
+    out_overlaps_itself : bool
+    compute : callable
+    known : Known or None
+        The call of a layer, once it was made twice.
+    known_function : Known or None
+        The same call of a function, with all that this was given; once it was made twice.
+    """
+
+    def __init__(self, layouts: Layouts, microseconds: float, compute: Compute) -> None:
+        self.layouts, self.microseconds, self.compute = layouts, microseconds, compute
+        self.out_overlaps_itself = check.may_overlap_itself(layouts.out)
+        self.known: Known | None = None
+        self.known_function: Known | None = None
+        self._times, self._was_of_function = 0, False
+
+    def was_made(self) -> None:
+        """Make the call known at its second time: most calls are made once."""
+        self._times += 1
+        if self._times != 2:
+            return
+        jobs = self.compute.jobs if isinstance(self.compute, Whole) else None
+        images, out, beside = self.layouts
+        if jobs and beside is None and not self.out_overlaps_itself:
+            self.known = know(jobs, images, out)
+
+    def was_of_function(self, others: Callable[[], Sequence[Any] | None]) -> None:
+        """Make the call known as a function's, of `others` beside images and out; only of the first
+        ones, where several mean the same."""
+        if self.known is None or self._was_of_function:
+            return
+        self._was_of_function, given = True, others()
+        if given is not None and isinstance(self.compute, Whole) and self.compute.jobs:
+            images, out, _ = self.layouts
+            self.known_function = know(self.compute.jobs, images, out, given)
+
+
+def _layout(array: np.ndarray) -> tuple:
+    """What a `Layout` is made of; a plain tuple is made in half the time."""
+    return array.shape, array.strides, array.dtype, array.flags.num
+
+
+class Operator(ABC):
+    """What computes a result from images, and from a third array beside them where it takes one:
+    what that is called and means is the operator's.
+    """
+
+    third = "residual"  # what users call it
+
+    def __init__(self) -> None:
+        self._decisions: dict[tuple, Decision] = {}
+        # By what `use` says: what was decided for the last tiny call.
+        self._last: dict[ladder.Implementation | None, Decision] = {}
+
+    @abstractmethod
+    def _decide(self, images: Layout, out: Layout | None, third: Layout | None) -> Decision:
+        """Check all that depends on layouts, and decide what computes."""
+
+    def repeated(self, images, out) -> np.ndarray | None:
+        """The result of a call like the last one, if it is one: compiled code looks at all that
+        the result depends on."""
+        last = self._last.get(ladder.forced())
+        if last is None or last.known is None:
+            return None
+        repeat, call, shape, dtype, _ = last.known
+        result = np.empty(shape, dtype) if out is None else out
+        return result if repeat(call, images, result) else None
+
+    def apply(self, images, out, third, n_threads) -> np.ndarray:
+        """The result of arguments as the user gave them."""
+        if n_threads is not None:
+            n_threads = check.integer("threads", n_threads, 1)
+        images = check.array("images", images)
+        result = None if out is None else check.out_array(out)
+        third = None if third is None else check.array(self.third, third)
+        key = (
+            ladder.active().name,
+            _layout(images),
+            None if result is None else _layout(result),
+            None if third is None else _layout(third),
+        )
+        decision = self._decisions.get(key) or self._decided(key)
+
+        if result is None:
+            new = decision.layouts.out
+            out = result = np.empty(new.shape, new.dtype)
+        elif (
+            # Kernels compute some elements twice, so a residual is no exception.
+            np.may_share_memory(result, images)
+            or (third is not None and np.may_share_memory(result, third))
+            or decision.out_overlaps_itself
+        ):
+            convert(self.apply(images, None, third, n_threads), result)
+            return out
+        compute, microseconds = decision.compute, decision.microseconds
+        # Here, not in `share`: a tiny call takes 3 microseconds, another function's 0.1.
+        if n_threads is not None:
+            compute(images, result, third, threads.at_most(n_threads))
+        elif microseconds < threads.WORTH_SHARING:
+            compute(images, result, third, 1)
+            decision.was_made()
+            self._last[ladder.forced()] = decision
+        else:
+            threads.share(compute, microseconds, images, result, third)
+        return out
+
+    def _decided(self, key: tuple) -> Decision:
+        """What is decided for a key; kept."""
+        images, out, third = (None if each is None else Layout(*each) for each in key[1:])
+        assert images is not None
+        decision = self._decide(images, out, third)
+        if len(self._decisions) >= KEPT_LAYOUTS:
+            self._decisions.clear()
+        self._decisions[key] = decision
+        return decision
+
+    def last_known(self, others: Callable[[], Sequence[Any] | None]) -> Known | None:
+        """The last call, of a function that was given `others` beside images and out, once compiled
+        code knows it."""
+        last = self._last.get(ladder.forced())
+        if last is None:
+            return None
+        last.was_of_function(others)
+        return last.known_function

@@ -47,11 +47,11 @@ def _forgotten():
 def python_checks(monkeypatch):
     """How often Python checked a call."""
     checks = []
-    convolve = Operator.apply
+    apply = Operator.apply
 
     def counted(*args):
         checks.append(1)
-        return convolve(*args)
+        return apply(*args)
 
     monkeypatch.setattr(Operator, "apply", counted)
     return checks

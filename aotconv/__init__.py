@@ -1,27 +1,45 @@
 """Compiled convolution for NumPy arrays, along one, two or three axes.
 
-`conv1d`, `conv2d` and `conv3d` convolve; `Conv1D`, `Conv2D` and `Conv3D` keep packed weights for
-many calls.  `implementations`, `active` and `use` tell and choose what computes; `show_config`
-prints it.  `get_num_threads` and `set_num_threads` say how many threads a call uses.
+`conv1d`, `conv2d` and `conv3d` convolve, `conv1d_transpose`, `conv2d_transpose` and
+`conv3d_transpose` the other way; layers, `Conv1D` to `Conv3DTranspose`, keep packed weights for
+many calls.  `gradients` has the gradients.  `implementations`, `active` and `use` tell and choose
+what computes; `show_config` prints it.  `get_num_threads` and `set_num_threads` say how many
+threads a call uses.
 """
 
+from . import gradients
 from ._core.config import __version__, show_config
 from ._core.ladder import FallbackWarning, Implementation, active, implementations, use
 from ._core.threads import get_num_threads, register_threadpoolctl, set_num_threads
 from .conv import Conv1D, Conv2D, Conv3D, conv1d, conv2d, conv3d
+from .transposed import (
+    Conv1DTranspose,
+    Conv2DTranspose,
+    Conv3DTranspose,
+    conv1d_transpose,
+    conv2d_transpose,
+    conv3d_transpose,
+)
 
 __all__ = [
     "Conv1D",
+    "Conv1DTranspose",
     "Conv2D",
+    "Conv2DTranspose",
     "Conv3D",
+    "Conv3DTranspose",
     "FallbackWarning",
     "Implementation",
     "__version__",
     "active",
     "conv1d",
+    "conv1d_transpose",
     "conv2d",
+    "conv2d_transpose",
     "conv3d",
+    "conv3d_transpose",
     "get_num_threads",
+    "gradients",
     "implementations",
     "register_threadpoolctl",
     "set_num_threads",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeAlias
 import numpy as np
 
 from ._core import check
-from ._core.call import convolve
-from ._core.layer import Convolution, checked
+from ._core.call import Function
+from ._core.layer import Convolution
 from ._core.pack import copied
 
 if TYPE_CHECKING or np.__version__.startswith("1."):
@@ -33,11 +33,14 @@ Activation: TypeAlias = Literal["relu", "relu6"]
 Algorithm: TypeAlias = Literal["auto", "winograd"]
 
 
-class _Layer(Convolution):
+_CONV1D, _CONV2D, _CONV3D = (Function(Convolution, rank) for rank in (1, 2, 3))
+
+
+class Layer(Convolution):
     """A layer of any rank: how it is made of checked arguments, called and shown."""
 
     def __init__(self, rank: int, threads: int | None, *arguments: Any) -> None:
-        filters, bias, options = checked(rank, *arguments)
+        filters, bias, options = self.checked(rank, *arguments)
         super().__init__(copied(filters), None if bias is None else copied(bias), options)
         self._n_threads = None if threads is None else check.integer("threads", threads, 1)
 
@@ -95,7 +98,7 @@ class _Layer(Convolution):
         return f"{type(self).__name__}({', '.join(parts)})"
 
 
-class Conv1D(_Layer):
+class Conv1D(Layer):
     """A convolution of signals whose weights are packed once and that is called many times.
 
     The arguments are those of `conv1d`; otherwise as `Conv2D`.
@@ -145,7 +148,7 @@ class Conv1D(_Layer):
         super().__init__(1, threads, *weights, *options)
 
 
-class Conv2D(_Layer):
+class Conv2D(Layer):
     """A convolution whose weights are packed once and that is called many times.
 
     The arguments are those of `conv2d`; the arrays are copied, so changing them later does not
@@ -198,7 +201,7 @@ class Conv2D(_Layer):
         super().__init__(2, threads, *weights, *options)
 
 
-class Conv3D(_Layer):
+class Conv3D(Layer):
     """A convolution of volumes whose weights are packed once and that is called many times.
 
     The arguments are those of `conv3d`; otherwise as `Conv2D`.
@@ -320,7 +323,7 @@ def conv1d(
     """
     weights = filters, bias, strides, padding, padding_mode, padding_value, dilations, groups
     options = data_format, filter_format, activation, dtype, saturate, algorithm
-    return convolve(1, images, out, residual, threads, weights + options)
+    return _CONV1D(images, out, residual, threads, weights + options)
 
 
 def conv2d(
@@ -468,7 +471,7 @@ def conv2d(
     """
     weights = filters, bias, strides, padding, padding_mode, padding_value, dilations, groups
     options = data_format, filter_format, activation, dtype, saturate, algorithm
-    return convolve(2, images, out, residual, threads, weights + options)
+    return _CONV2D(images, out, residual, threads, weights + options)
 
 
 def conv3d(
@@ -545,4 +548,4 @@ def conv3d(
     """
     weights = filters, bias, strides, padding, padding_mode, padding_value, dilations, groups
     options = data_format, filter_format, activation, dtype, saturate, algorithm
-    return convolve(3, images, out, residual, threads, weights + options)
+    return _CONV3D(images, out, residual, threads, weights + options)

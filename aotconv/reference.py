@@ -2,8 +2,9 @@
 
 ``filter_image`` and ``filter_images_v1`` to ``filter_images_v3`` follow the notebook "Speeding up
 Convolution", from which this library began: valid padding, NHWC images, HWIO filters, a bias per
-filter and a pair of strides.  ``conv_reference`` is the oracle of the tests: convolution along
-any number of axes with every option, computed in float64, short enough to trust by eye.
+filter and a pair of strides.  ``conv_reference`` and ``conv_transpose_reference`` are the oracles
+of the tests: convolution along any number of axes with every option, and its transpose, computed
+in float64, short enough to trust by eye.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 __all__ = [
     "conv_reference",
+    "conv_transpose_reference",
     "filter_image",
     "filter_images_v1",
     "filter_images_v2",
@@ -159,3 +161,98 @@ def conv_reference(
     if activation is not None:
         out = np.clip(out, 0, {"relu": np.inf, "relu6": 6}[activation])
     return out
+
+
+def conv_transpose_reference(
+    images,
+    filters,
+    bias=None,
+    strides=1,
+    padding="valid",
+    *,
+    output_padding=None,
+    output_size=None,
+    dilations=1,
+    groups=1,
+    data_format="NHWC",
+    filter_format="HWIO",
+    activation=None,
+    residual=None,
+):
+    """Transpose a convolution as `aotconv.conv1d_transpose` .. `conv3d_transpose` do, in float64
+    (complex128 for complex input).
+
+    Each tap spreads all pixels, times its (O, C) matrix, over the uncut result; of that the part
+    which padding leaves is returned.
+    """
+    kind = np.result_type(np.asarray(images).dtype, np.asarray(filters).dtype, np.float64)
+    images, filters = np.asarray(images, kind), np.asarray(filters, kind)
+    if filter_format.startswith("OI"):
+        filters = np.moveaxis(filters, (1, 0), (-2, -1))
+    *kernel, group_filters, channels = filters.shape
+    rank, n_filters = len(kernel), group_filters * groups
+    channels_first = data_format == "channels_first" or data_format.startswith("NC")
+    if channels_first:
+        images = np.moveaxis(images, -1 - rank, -1)
+    leading, sizes = images.shape[: -rank - 1], images.shape[-rank - 1 : -1]
+    steps = [[int(n) for n in np.broadcast_to(s, rank)] for s in (strides, dilations)]
+    windows = [(k - 1) * d + 1 for k, d in zip(kernel, steps[1], strict=True)]
+    axes = list(zip(sizes, steps[0], windows, strict=True))
+    if rank == 1 and not isinstance(padding, (str, int)) and len(padding) == 2:
+        padding = [padding]  # (before, behind)
+    asked = [
+        None if each is None else [int(n) for n in np.broadcast_to(each, rank)]
+        for each in (output_padding, output_size)
+    ]
+    cuts = [_cut(padding, a, *axes[a], *(each and each[a] for each in asked)) for a in range(rank)]
+
+    # Far enough in front of and behind what is spread.
+    margins = [max(0, -before) for before, _ in cuts]
+    spread = [(n - 1) * s + w for n, s, w in axes]
+    behind = [max(0, before + out - size) for (before, out), size in zip(cuts, spread, strict=True)]
+    ends = zip(margins, spread, behind, strict=True)
+    whole = np.zeros((math.prod(leading), *map(sum, ends), n_filters), kind)
+    pixels = images.reshape(math.prod(leading), *sizes, groups, channels // groups)
+    weights = filters.reshape(*kernel, group_filters, groups, channels // groups)
+    for tap in np.ndindex(*kernel):
+        values = np.einsum("...gc,ogc->...go", pixels, weights[tap])
+        starts = [m + t * d for m, t, d in zip(margins, tap, steps[1], strict=True)]
+        places = [
+            slice(a, a + (n - 1) * s + 1, s) for a, (n, s, _) in zip(starts, axes, strict=True)
+        ]
+        if 0 not in sizes:
+            whole[(slice(None), *places)] += values.reshape(*values.shape[:-2], n_filters)
+    left = [
+        slice(m + before, m + before + out) for m, (before, out) in zip(margins, cuts, strict=True)
+    ]
+    out = whole[(slice(None), *left)].reshape(*leading, *(out for _, out in cuts), n_filters)
+    if bias is not None:
+        out = out + np.asarray(bias, kind)
+    if channels_first:
+        out = np.moveaxis(out, -1, -1 - rank)
+    if residual is not None:
+        out = out + np.asarray(residual, kind)
+    if activation is not None:
+        out = np.clip(out, 0, {"relu": np.inf, "relu6": 6}[activation])
+    return out
+
+
+def _cut(padding, axis, size, stride, window, output_padding, output_size):
+    """What is cut from the front of one axis of a transposed convolution, and what is left."""
+    spread = (size - 1) * stride + window
+    if output_size is not None:
+        return _zeros(padding, axis, output_size, stride, window)[0], output_size
+    rule = padding.lower() if isinstance(padding, str) else None
+    if rule in ("same", "same_lower") and output_padding is None:
+        cut = max(window - stride, 0)
+        return (cut // 2 if rule == "same" else cut - cut // 2), size * stride
+    if rule in ("same", "same_lower"):  # as Keras does
+        inserted = window + window % 2 - 2 + output_padding
+        front = window - 1 - min(math.ceil(inserted / 2), window - 1)
+        out = (size - 1) * stride + window % 2 + output_padding
+        return (front if rule == "same" else spread - out - front), out
+    if rule == "valid":
+        more = max(stride - window, 0) if output_padding is None else output_padding
+        return 0, spread + more
+    before, behind = _zeros(padding, axis, size, stride, window)
+    return before, spread - before - behind + (output_padding or 0)

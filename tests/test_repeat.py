@@ -34,8 +34,10 @@ def drawn(shape, dtype="float32"):
 
 def forgotten():
     """Nothing is known any more."""
-    for kept in (call._small, call._large, *call._known.values()):
+    for kept in (call._small, call._large):
         kept.clear()
+    for function in call.functions:
+        function.forget()
 
 
 @pytest.fixture(autouse=True)

@@ -2,41 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import ladder
-from .layer import Arguments, Convolution, Options, checked
+from .layer import Arguments, Convolution
 
 KEPT_LAYERS = 64  # of each kind at most; what meets more forgets them
 SMALL_BYTES = 4096  # of weights that are kept themselves, and compared
 KEPT_BYTES = 64 << 20  # that the packed weights of large layers take at most, which are kept
 
-_small: dict[tuple, Convolution] = {}  # by options and weights
-_large: dict[tuple, Convolution] = {}  # by options and what weights look like; those not in use
-# By rank and the identifier of filters: what `use` said, and the last call that is known.
-_known: dict[int, dict[int, tuple]] = {1: {}, 2: {}, 3: {}}
+_small: dict[tuple, Convolution] = {}  # by operator, options and weights
+_large: dict[tuple, Convolution] = {}  # by those and what weights look like; those not in use
 
 
-def convolve(rank: int, images, out, residual, n_threads, arguments: Arguments) -> np.ndarray:
-    """The result of a function's arguments as the user gave them."""
-    known = _known[rank].get(id(arguments[0]))
-    if known is not None and residual is None and n_threads is None:
-        forced, (repeat, address, shape, dtype, _) = known
-        if forced is ladder.forced():
-            result = np.empty(shape, dtype) if out is None else out
-            if repeat(address, images, result, *arguments):
-                return result
-    filters, bias, options = checked(rank, *arguments)
-    if filters.nbytes + (0 if bias is None else bias.nbytes) > SMALL_BYTES:
-        return _convolve_large(filters, bias, options, (images, out, residual, n_threads))
-    layer = _small_layer(filters, bias, options)
-    result = layer.apply(images, out, residual, n_threads)
-    call = layer.known_with(arguments)
-    if call is not None:
-        _keep(_known[rank], id(arguments[0]), (ladder.forced(), call))
-    return result
+class Function:
+    """A function of the doors: an operator along so many axes."""
+
+    def __init__(self, operator: type[Convolution], rank: int) -> None:
+        self._operator, self._rank = operator, rank
+        # By the identifier of filters: what `use` said, and the last call that is known.
+        self._known: dict[int, tuple] = {}
+        functions.append(self)
+
+    def __call__(self, images, out, residual, n_threads, arguments: Arguments) -> np.ndarray:
+        """The result of arguments as the user gave them."""
+        known = self._known.get(id(arguments[0]))
+        if known is not None and residual is None and n_threads is None:
+            forced, (repeat, address, shape, dtype, _) = known
+            if forced is ladder.forced():
+                result = np.empty(shape, dtype) if out is None else out
+                if repeat(address, images, result, *arguments):
+                    return result
+        made = self._operator, *self._operator.checked(self._rank, *arguments)
+        _, filters, bias, _ = made
+        if filters.nbytes + (0 if bias is None else bias.nbytes) > SMALL_BYTES:
+            return _apply_large(*made, (images, out, residual, n_threads))
+        layer = _small_layer(*made)
+        result = layer.apply(images, out, residual, n_threads)
+        call = layer.known_with(arguments)
+        if call is not None:
+            _keep(self._known, id(arguments[0]), (ladder.forced(), call))
+        return result
+
+    def forget(self) -> None:
+        """Know no call any more."""
+        self._known.clear()
+
+
+functions: list[Function] = []
 
 
 def _keep(layers: dict, key: Any, value: Any) -> None:
@@ -45,15 +60,17 @@ def _keep(layers: dict, key: Any, value: Any) -> None:
     layers[key] = value
 
 
-def _small_layer(filters: np.ndarray, bias: np.ndarray | None, options: Options) -> Convolution:
+def _small_layer(
+    operator: type[Convolution], filters: np.ndarray, bias: np.ndarray | None, options: NamedTuple
+) -> Convolution:
     """The layer of few weights, known by their bytes."""
     weights = _frozen(filters), None if bias is None else _frozen(bias)
-    key = options, weights
+    key = operator, options, weights
     layer = _small.get(key)
     if layer is None:
         # Of the key's own bytes: the arrays may be changed meanwhile.
         own_bias = None if weights[1] is None else np.ndarray(*weights[1])
-        layer = Convolution(np.ndarray(*weights[0]), own_bias, options)
+        layer = operator(np.ndarray(*weights[0]), own_bias, options)
         _keep(_small, key, layer)
     return layer
 
@@ -63,15 +80,19 @@ def _frozen(array: np.ndarray) -> tuple[tuple[int, ...], np.dtype, bytes]:
     return array.shape, array.dtype, array.tobytes()
 
 
-def _convolve_large(
-    filters: np.ndarray, bias: np.ndarray | None, options: Options, arrays: tuple
+def _apply_large(
+    operator: type[Convolution],
+    filters: np.ndarray,
+    bias: np.ndarray | None,
+    options: NamedTuple,
+    arrays: tuple,
 ) -> np.ndarray:
     """The result of a layer of many weights, packed into the memory of the last that looked alike:
     the system takes longer to give new memory than packing does."""
-    key = options, filters.shape, filters.dtype, None if bias is None else bias.dtype
+    key = operator, options, filters.shape, filters.dtype, None if bias is None else bias.dtype
     layer = _large.pop(key, None)  # nobody else has it meanwhile
     if layer is None or not layer.reweigh(filters, bias):
-        layer = Convolution(filters, bias, options)
+        layer = operator(filters, bias, options)
     result = layer.apply(*arrays)
     if layer.can_reweigh and layer.packed_bytes <= KEPT_BYTES:
         layer.forget_weights()

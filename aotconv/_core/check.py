@@ -18,6 +18,7 @@ from .._plan.activations import ACTIVATIONS
 from .._plan.elements import HALVES, name_of
 from .._plan.geometry import FLAT, PADDINGS, RANK, Axis, Geometry, Pair
 from .._plan.registry import AOT_DTYPES
+from .._plan.transposed import CUTS, forward_axis
 
 if TYPE_CHECKING:
     from .layout import Layout
@@ -93,20 +94,20 @@ def _as_ndarray(name: str, value) -> np.ndarray:
         raise TypeError(f"{name} must be an array, got {kind}: {shown(error)}") from error
 
 
-def images_axes(shape: tuple[int, ...], rank: int) -> None:
+def images_axes(shape: tuple[int, ...], rank: int, name: str = "images") -> None:
     if len(shape) <= rank:
         raise ValueError(
-            f"images must have at least {rank + 1} axes ({', '.join((*AXES[rank], 'channels'))}), "
+            f"{name} must have at least {rank + 1} axes ({', '.join((*AXES[rank], 'channels'))}), "
             f"got {len(shape)} axes of shape {shape}"
         )
 
 
-def images_shape(value, rank: int) -> tuple[int, ...]:
+def images_shape(value, rank: int, name: str = "shape") -> tuple[int, ...]:
     """The sizes of the axes of images."""
-    items = _items("shape", value, "a tuple of integers")
-    sizes = tuple(integer("each size of shape", size, 0) for size in items)
+    items = _items(name, value, "a tuple of integers")
+    sizes = tuple(integer(f"each size of {name}", size, 0) for size in items)
     if not rank < len(sizes) <= MOST_AXES:
-        raise ValueError(f"shape must have {rank + 1} to {MOST_AXES} axes, got {shown(sizes)}")
+        raise ValueError(f"{name} must have {rank + 1} to {MOST_AXES} axes, got {shown(sizes)}")
     return sizes
 
 
@@ -211,19 +212,30 @@ def _items(name: str, value, expected: str) -> tuple:
 
 def padding(value, rank: int) -> str | tuple[Pair, ...]:
     """One of PADDINGS, or for each spatial axis the zeros before and behind."""
+    return _padding(value, rank, _PADDINGS[rank], 0)
+
+
+def cut(value, rank: int) -> str | tuple[Pair, ...]:
+    """The padding of a transposed convolution: one of CUTS, or for each spatial axis what is cut
+    from the result before and behind; less than nothing extends it."""
+    return _padding(value, rank, CUTS, -sys.maxsize)
+
+
+def _padding(value, rank: int, rules: tuple[str, ...], least: int) -> str | tuple[Pair, ...]:
+    forms = _padding_forms(rank, rules)
     if _is(value, str):
         rule = str.lower(value)
-        if rule not in _PADDINGS[rank]:
-            raise ValueError(f"padding must be {_padding_forms(rank)}, got {shown(value)}")
+        if rule not in rules:
+            raise ValueError(f"padding must be {forms}, got {shown(value)}")
         return rule
     number = value if _is(value, (bool, np.bool_)) else _index("padding", value)
     if number is not None:
-        ends = numbers("padding", number, 2, 0)
+        ends = numbers("padding", number, 2, least)
         return ((ends[0], ends[1]),) * rank
-    items = _counted("padding", value, (1, 2) if rank == 1 else (rank,), _padding_forms(rank))
+    items = _counted("padding", value, (1, 2) if rank == 1 else (rank,), forms)
     if rank == 1 and len(items) == 2:
         items = (items,)  # as np.pad takes them
-    pads = (numbers("padding", item, 2, 0) for item in items)
+    pads = (numbers("padding", item, 2, least) for item in items)
     return tuple((before, behind) for before, behind in pads)
 
 
@@ -232,13 +244,13 @@ _PADDINGS = {
 }
 
 
-def _padding_forms(rank: int) -> str:
+def _padding_forms(rank: int, rules: tuple[str, ...]) -> str:
     each, pairs = {
         1: ("(before, behind)", "((before, behind),)"),
         2: ("(rows, columns)", "((top, bottom), (left, right))"),
         3: ("(planes, rows, columns)", "((front, back), (top, bottom), (left, right))"),
     }[rank]
-    return f"one of {_PADDINGS[rank]}, an integer, {each} or {pairs}"
+    return f"one of {rules}, an integer, {each} or {pairs}"
 
 
 def data_format(value, rank: int) -> str:
@@ -317,6 +329,11 @@ def algorithm(value) -> str:
     return _one_of("algorithm", value, ALGORITHMS)
 
 
+def direct(value) -> str:
+    """The algorithm of an operator that has but one."""
+    return _one_of("algorithm", value, ("auto",))
+
+
 def winograd_layer(kernel, strides, dilations, groups: int) -> None:
     """Refuse a layer that algorithm "winograd" does not compute."""
     for name, expected, got in (
@@ -351,10 +368,10 @@ def _one_of(name: str, value, choices):
     return text
 
 
-def filter_groups(value, n_filters: int) -> int:
+def filter_groups(value, n_filters: int, noun: str = "number of filters") -> int:
     groups = integer("groups", value, 1)
     if n_filters % groups:
-        raise ValueError(f"groups must divide the number of filters, {n_filters}, got {groups}")
+        raise ValueError(f"groups must divide the {noun}, {n_filters}, got {groups}")
     return groups
 
 
@@ -388,10 +405,94 @@ def geometry(images_shape, filters_shape, strides, padding, dilations, groups) -
     geometry = Geometry(math.prod(leading), c, o, groups, z, y, x)
     padded = (*leading, *(axis.padded for axis in axes[RANK - rank :]), c)
     result = (*leading, *(axis.out for axis in axes[RANK - rank :]), o)
-    for name, shape in (("the padded images", padded), ("the result", result)):
-        if math.prod(max(size, 1) for size in shape) > sys.maxsize // LARGEST_ITEM:
-            raise ValueError(f"{name} would be too large to address: shape {shape}")
+    _addressable("the padded images", padded)
+    _addressable("the result", result)
     return geometry
+
+
+def _addressable(name: str, shape: tuple[int, ...]) -> None:
+    if math.prod(max(size, 1) for size in shape) > sys.maxsize // LARGEST_ITEM:
+        raise ValueError(f"{name} would be too large to address: shape {shape}")
+
+
+def transposed_geometry(names: tuple[str, str], shape, filters_shape, options) -> Geometry:
+    """The sizes of the convolution that is transposed, whose outputs are the argument of a shape
+    with any leading axes and channels last.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Of that argument, and of the one that says the result's size.
+    filters_shape : tuple of int
+        (.., C / groups, O), C the channels of the argument.
+    options : TransposedOptions
+    """
+    name, sized_by = names
+    *kernel, group_channels, o = filters_shape
+    rank = len(kernel)
+    *sizes, c = shape[-rank - 1 :]
+    leading = shape[: -rank - 1]
+    if c != group_channels * options.groups:
+        raise ValueError(
+            f"{name} and filters must agree in channels: {name} have {c}, filters make "
+            f"{group_channels * options.groups} of {o}"
+        )
+    nothing = (None,) * rank
+    more, outs = options.output_padding or nothing, options.output_size or nothing
+    pads = [options.padding] * rank if isinstance(options.padding, str) else options.padding
+    axes = [FLAT] * (RANK - rank)
+    for label, size, taps, *each in zip(
+        AXES[rank], sizes, kernel, options.strides, options.dilations, pads, more, outs, strict=True
+    ):
+        axis = forward_axis(size, taps, *each)
+        if axis.out != size:
+            raise ValueError(
+                f"{sized_by} must be one of which a convolution makes the {label} of {name}, "
+                f"{size}: of {axis.size} it makes {axis.out}"
+            )
+        if axis.size < min(1, size):
+            raise ValueError(
+                f"padding must leave something of the result, got {shown(options.padding)}, which "
+                f"leaves a {label} of {axis.size}"
+            )
+        axes.append(axis)
+    z, y, x = axes
+    _addressable("the result", (*leading, *(axis.size for axis in axes[RANK - rank :]), o))
+    return Geometry(math.prod(leading), o, c, options.groups, z, y, x)
+
+
+def gradient_fits(images_shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    """Refuse a shape of images that an output's gradient does not belong to."""
+    if images_shape != expected:
+        raise ValueError(
+            f"images_shape must agree with output_gradient and filters, which want {expected}, "
+            f"got {images_shape}"
+        )
+
+
+def output_padding(value, strides, dilations) -> tuple[int, ...] | None:
+    """Elements behind the result of a transposed convolution, along each axis."""
+    if value is None:
+        return None
+    more = numbers("output_padding", value, len(strides), 0)
+    for each, stride, dilation in zip(more, strides, dilations, strict=True):
+        if each >= max(stride, dilation):
+            raise ValueError(
+                f"output_padding must be less than the stride or the dilation, got {more} with "
+                f"strides {strides} and dilations {dilations}"
+            )
+    return more
+
+
+def output_size(value, rank: int, output_padding) -> tuple[int, ...] | None:
+    """Sizes of the spatial axes of the result of a transposed convolution."""
+    if value is None:
+        return None
+    if output_padding is not None:
+        raise ValueError(
+            f"output_padding must be None where output_size is given, got {output_padding}"
+        )
+    return numbers("output_size", value, rank, 1)
 
 
 def out_array(value) -> np.ndarray:

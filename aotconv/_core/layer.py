@@ -1,7 +1,7 @@
 """A layer: filters, a bias and options that were checked, and which kernels compute it."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
 from typing import Any, NamedTuple, TypeAlias
 
@@ -19,9 +19,8 @@ from .pack import copied, under
 from .repeat import Expected, Known
 from .run import Compute
 
-# What makes a layer, as a function's user gave it, in the order of `checked`.
+# What makes a layer, as a function's user gave it, in the order of its `checked`.
 Arguments: TypeAlias = tuple[Any, ...]
-FILTER_FORMAT = 9
 CONSTANTS = int, float, str, bool, type(None)  # which say the same as long as they are the same
 
 
@@ -37,47 +36,50 @@ class Options(NamedTuple):
     algorithm: str
 
 
-def checked(
-    rank,
-    filters,
-    bias,
-    strides,
-    padding,
-    padding_mode,
-    padding_value,
-    dilations,
-    groups,
-    data_format,
-    filter_format,
-    activation,
-    dtype,
-    saturate,
-    algorithm,
-) -> tuple[np.ndarray, np.ndarray | None, Options]:
-    """What makes a layer of so many spatial axes, of arguments as the user gave them."""
-    check.not_built(padding_mode, padding_value, dtype, saturate)
-    filters = check.filters_array(filters, check.filter_format(filter_format, rank))
-    n_filters = filters.shape[-1]
-    bias = check.bias_array(bias, n_filters)
-    options = Options(
-        check.numbers("strides", strides, rank, 1),
-        check.padding(padding, rank),
-        check.numbers("dilations", dilations, rank, 1),
-        check.filter_groups(groups, n_filters),
-        check.data_format(data_format, rank),
-        check.activation(activation),
-        check.algorithm(algorithm),
-    )
-    if options.algorithm == "winograd":
-        o = options
-        check.winograd_layer(filters.shape[:-2], o.strides, o.dilations, o.groups)
-    return filters, bias, options
-
-
 class Convolution(Operator):
-    """Checked filters and options, and what was decided for the arrays that they met."""
+    """Checked filters (.., C / groups, O), a bias (O,) and options."""
 
-    def __init__(self, filters: np.ndarray, bias: np.ndarray | None, options: Options) -> None:
+    _filter_format = 9  # its place in `Arguments`
+
+    @classmethod
+    def checked(
+        cls,
+        rank,
+        filters,
+        bias,
+        strides,
+        padding,
+        padding_mode,
+        padding_value,
+        dilations,
+        groups,
+        data_format,
+        filter_format,
+        activation,
+        dtype,
+        saturate,
+        algorithm,
+    ) -> tuple[np.ndarray, np.ndarray | None, NamedTuple]:
+        """What makes a layer of so many spatial axes, of arguments as the user gave them."""
+        check.not_built(padding_mode, padding_value, dtype, saturate)
+        filters = check.filters_array(filters, check.filter_format(filter_format, rank))
+        n_filters = filters.shape[-1]
+        bias = check.bias_array(bias, n_filters)
+        options = Options(
+            check.numbers("strides", strides, rank, 1),
+            check.padding(padding, rank),
+            check.numbers("dilations", dilations, rank, 1),
+            check.filter_groups(groups, n_filters),
+            check.data_format(data_format, rank),
+            check.activation(activation),
+            check.algorithm(algorithm),
+        )
+        if options.algorithm == "winograd":
+            o = options
+            check.winograd_layer(filters.shape[:-2], o.strides, o.dilations, o.groups)
+        return filters, bias, options
+
+    def __init__(self, filters: np.ndarray, bias: np.ndarray | None, options: Any) -> None:
         super().__init__()
         self._filters, self._bias, self._options = filters, bias, options
         self._rank = filters.ndim - 2
@@ -127,13 +129,20 @@ class Convolution(Operator):
         parts = [part for each in parts for part in (each if type(each) is tuple else (each,))]
         if not all(type(part) in CONSTANTS for part in parts):
             return None
-        filters = self._filters
-        if not check.filter_format(arguments[FILTER_FORMAT], self._rank).endswith("IO"):
-            filters = copied(filters.transpose(-1, -2, *range(self._rank)))
+        filters = self._given_filters
+        if not check.filter_format(arguments[self._filter_format], self._rank).endswith("IO"):
+            filters = filters.transpose(-1, -2, *range(self._rank))
+        if not filters.flags.c_contiguous:
+            filters = copied(filters)
         weights = [
             None if each is None else Expected.holding(each) for each in (filters, self._bias)
         ]
         return *weights, *options
+
+    @property
+    def _given_filters(self) -> np.ndarray:
+        """The filters as their user has them, but for their format."""
+        return self._filters
 
     def result_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The result's shape for images of a shape."""
@@ -142,23 +151,36 @@ class Convolution(Operator):
     def _channels_first(self) -> bool:
         return not self._options.data_format.endswith("C")
 
-    def _geometry(self, shape: tuple[int, ...]) -> Geometry:
-        """The sizes for images of a shape, leading axes taken as one."""
-        sizes, o = list(shape), self._options
+    def _channels_last(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of images with their channels last."""
+        sizes = list(shape)
         if self._channels_first():
             sizes.append(sizes.pop(-self._rank - 1))
-        filters = self._filters.shape
-        return check.geometry(tuple(sizes), filters, o.strides, o.padding, o.dilations, o.groups)
+        return tuple(sizes)
+
+    def _geometry(self, shape: tuple[int, ...]) -> Geometry:
+        """The sizes for images of a shape, leading axes taken as one."""
+        filters, o = self._filters.shape, self._options
+        sizes = self._channels_last(shape)
+        return check.geometry(sizes, filters, o.strides, o.padding, o.dilations, o.groups)
 
     def _result_shape(self, geometry: Geometry, shape: tuple[int, ...]) -> tuple[int, ...]:
-        outs = tuple(axis.out for axis in geometry.axes[RANK - self._rank :])
-        leading, o = shape[: len(shape) - self._rank - 1], geometry.o
-        return (*leading, o, *outs) if self._channels_first() else (*leading, *outs, o)
+        outs = (axis.out for axis in geometry.axes[RANK - self._rank :])
+        return self._shaped(shape, outs, geometry.o)
+
+    def _shaped(
+        self, images: tuple[int, ...], spatial: Iterable[int], channels: int
+    ) -> tuple[int, ...]:
+        """The shape of a result for images of a shape."""
+        leading = images[: len(images) - self._rank - 1]
+        if self._channels_first():
+            return (*leading, channels, *spatial)
+        return (*leading, *spatial, channels)
 
     def _decide(self, images: Layout, out: Layout | None, third: Layout | None) -> Decision:
         options = self._options
-        check.images_axes(images.shape, self._rank)
-        check.real_activation(options.activation, [images.dtype], "images")
+        check.images_axes(images.shape, self._rank, self.first)
+        check.real_activation(options.activation, [images.dtype], self.first)
         geometry = self._geometry(images.shape)
         dtype = np.result_type(images.dtype, *self._dtypes)
         shape = self._result_shape(geometry, images.shape)
@@ -190,15 +212,17 @@ class Convolution(Operator):
             return 0.0, self._fill(exact)
         rung = ladder.rung(computed)
         found = None if rung is None else self._kernels.decide(rung, computed, parts, arrays, view)
-        if found is not None:
-            microseconds, compute = found
-            return microseconds * times, _for_each(compute, view.outer)
-        if self._options.algorithm == "winograd":
+        if found is None and self._options.algorithm == "winograd":
             raise ValueError(
                 "algorithm 'winograd' needs compiled kernels or numba, "
                 f"and {ladder.active().name!r} computes: use 'auto'"
             )
-        return 0.0, _for_each(self._by_numpy(parts, view, exact), view.outer)
+        microseconds, compute = found or (0.0, self._by_numpy(parts, view, exact))
+        compute = _for_each(compute, view.outer)
+        written = sum(part.geometry.pixels * part.geometry.o for part in parts)
+        if written * times < prod(arrays.out.shape):  # there are outputs that no input reaches
+            compute = _behind(self._fill(exact), compute)
+        return microseconds * times, compute
 
     def _parts(self, geometry: Geometry) -> list[Part]:
         """The convolutions of parts of the arrays that this is, for one batch of images."""
@@ -229,6 +253,16 @@ class Convolution(Operator):
                 fallback.convolve(part.geometry, *arrays, activation)
 
         return compute
+
+
+def _behind(first: Compute, then: Compute) -> Compute:
+    """What computes both, one behind the other."""
+
+    def computed(*arrays_and_threads) -> None:
+        first(*arrays_and_threads)
+        then(*arrays_and_threads)
+
+    return computed
 
 
 def _for_each(compute: Compute, outer: tuple[int, ...]) -> Compute:

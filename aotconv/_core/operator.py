@@ -79,7 +79,7 @@ class Operator(ABC):
     what that is called and means is the operator's.
     """
 
-    third = "residual"  # what users call it
+    first, third = "images", "residual"  # what users call the arrays
 
     def __init__(self) -> None:
         self._decisions: dict[tuple, Decision] = {}
@@ -104,7 +104,7 @@ class Operator(ABC):
         """The result of arguments as the user gave them."""
         if n_threads is not None:
             n_threads = check.integer("threads", n_threads, 1)
-        images = check.array("images", images)
+        images = check.array(self.first, images)
         result = None if out is None else check.out_array(out)
         third = None if third is None else check.array(self.third, third)
         key = (

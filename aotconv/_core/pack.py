@@ -50,10 +50,9 @@ def copied(array: np.ndarray, dtype: str | None = None) -> np.ndarray:
 
 def under(filters: np.ndarray, taps: Taps) -> np.ndarray:
     """The weights of some taps, of filters (.., C / groups, O)."""
-    ends = ((each.start, each.stop if each.stop >= 0 else None, each.step) for each in taps)
-    return filters[
-        (*[slice(None)] * (filters.ndim - 2 - len(taps)), *(slice(*each) for each in ends))
-    ]
+    present = taps[len(taps) - (filters.ndim - 2) :] if taps else ()
+    ends = ((each.start, each.stop if each.stop >= 0 else None, each.step) for each in present)
+    return filters[tuple(slice(*each) for each in ends)]
 
 
 def pack(

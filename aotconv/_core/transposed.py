@@ -1,0 +1,159 @@
+"""Transposed convolution, and the gradient of images, which is one: as a layer of convolutions."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._plan.geometry import RANK, Geometry
+from .._plan.parts import Part
+from .._plan.transposed import phases
+from . import check
+from .layer import Convolution
+
+
+class TransposedOptions(NamedTuple):
+    """The options of a transposed convolution, checked, in their canonical form."""
+
+    strides: tuple[int, ...]
+    padding: Any
+    output_padding: tuple[int, ...] | None
+    output_size: tuple[int, ...] | None
+    dilations: tuple[int, ...]
+    groups: int
+    data_format: str
+    activation: str | None
+    algorithm: str
+
+
+def turned(filters: np.ndarray, groups: int) -> np.ndarray:
+    """Filters (.., C / groups, O) with channels exchanged: (.., O / groups, C)."""
+    *kernel, group_channels, n_filters = filters.shape
+    split = filters.reshape(*kernel, group_channels, groups, n_filters // groups)
+    return split.swapaxes(-3, -1).reshape(*kernel, n_filters // groups, groups * group_channels)
+
+
+class Transposed(Convolution):
+    """Checked filters of the convolutions that compute it, (.., C / groups, O), a bias (O,) and
+    options; C are the channels of the images, O those of the result."""
+
+    _sized_by = "output_size"  # the argument that may say the result's size
+    _filter_format = 9
+
+    @classmethod
+    def checked(
+        cls,
+        rank,
+        filters,
+        bias,
+        strides,
+        padding,
+        output_padding,
+        output_size,
+        dilations,
+        groups,
+        data_format,
+        filter_format,
+        activation,
+        dtype,
+        saturate,
+        algorithm,
+    ) -> tuple[np.ndarray, np.ndarray | None, NamedTuple]:
+        """As a convolution's; filters are those of the convolution that is transposed."""
+        check.not_built("constant", 0, dtype, saturate)
+        filters = check.filters_array(filters, check.filter_format(filter_format, rank))
+        groups = check.filter_groups(groups, filters.shape[-1], "filters' last axis")
+        filters = turned(filters, groups)
+        bias = check.bias_array(bias, filters.shape[-1])
+        strides = check.numbers("strides", strides, rank, 1)
+        dilations = check.numbers("dilations", dilations, rank, 1)
+        output_padding = check.output_padding(output_padding, strides, dilations)
+        options = TransposedOptions(
+            strides,
+            check.cut(padding, rank),
+            output_padding,
+            check.output_size(output_size, rank, output_padding),
+            dilations,
+            groups,
+            check.data_format(data_format, rank),
+            check.activation(activation),
+            check.direct(algorithm),
+        )
+        return filters, bias, options
+
+    @property
+    def _given_filters(self) -> np.ndarray:
+        return turned(self._filters, self._options.groups)
+
+    def _geometry(self, shape: tuple[int, ...]) -> Geometry:
+        """The sizes of the convolution that is transposed: its outputs are the images."""
+        filters = self._filters.shape
+        names = self.first, self._sized_by
+        return check.transposed_geometry(names, self._channels_last(shape), filters, self._options)
+
+    def _result_shape(self, geometry: Geometry, shape: tuple[int, ...]) -> tuple[int, ...]:
+        sizes = (axis.size for axis in geometry.axes[RANK - self._rank :])
+        return self._shaped(shape, sizes, geometry.c)
+
+    def _parts(self, geometry: Geometry) -> list[Part]:
+        return phases(geometry)
+
+
+class GradientOptions(NamedTuple):
+    """The options of the gradient of images: TransposedOptions, and the images' shape."""
+
+    strides: tuple[int, ...]
+    padding: Any
+    output_size: tuple[int, ...]
+    images_shape: tuple[int, ...]
+    dilations: tuple[int, ...]
+    groups: int
+    data_format: str
+    output_padding: None = None
+    activation: None = None
+    algorithm: str = "auto"
+
+
+class ImageGradient(Transposed):
+    """The gradient of the images of a convolution: that is transposed, under its own rules of
+    padding, to the size that they have."""
+
+    first = "output_gradient"
+    _sized_by = "images_shape"
+    _filter_format = 6
+
+    @classmethod
+    def checked(  # type: ignore[override]
+        cls,
+        rank,
+        filters,
+        images_shape,
+        strides,
+        padding,
+        dilations,
+        groups,
+        data_format,
+        filter_format,
+    ) -> tuple[np.ndarray, None, NamedTuple]:
+        filters = check.filters_array(filters, check.filter_format(filter_format, rank))
+        groups = check.filter_groups(groups, filters.shape[-1])
+        shape = check.images_shape(images_shape, rank, "images_shape")
+        data_format = check.data_format(data_format, rank)
+        sizes = shape[-rank - 1 : -1] if data_format.endswith("C") else shape[-rank:]
+        options = GradientOptions(
+            check.numbers("strides", strides, rank, 1),
+            check.padding(padding, rank),
+            sizes,
+            shape,
+            check.numbers("dilations", dilations, rank, 1),
+            groups,
+            data_format,
+        )
+        return turned(filters, groups), None, options
+
+    def _result_shape(self, geometry: Geometry, shape: tuple[int, ...]) -> tuple[int, ...]:
+        expected = self._options.images_shape
+        result = super()._result_shape(geometry, shape)
+        check.gradient_fits(expected, result)
+        return result

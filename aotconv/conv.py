@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, SupportsIndex, TypeAlias
 
 import numpy as np
 
@@ -36,8 +36,21 @@ Algorithm: TypeAlias = Literal["auto", "winograd"]
 _CONV1D, _CONV2D, _CONV3D = (Function(Convolution, rank) for rank in (1, 2, 3))
 
 
+def option(name: str, text: str) -> Any:
+    """A property that is one of a layer's options."""
+    return property(lambda layer: getattr(layer._options, name), doc=text)
+
+
 class Layer(Convolution):
     """A layer of any rank: how it is made of checked arguments, called and shown."""
+
+    strides = option("strides", "One for each spatial axis.")
+    padding = option("padding", "A rule by name, or numbers before and behind each spatial axis.")
+    dilations = option("dilations", "One for each spatial axis.")
+    groups = option("groups", "Of channels, and of filters.")
+    data_format = option("data_format", "By letters, as 'NHWC'.")
+    activation = option("activation", "None, or what is done to each value of the result.")
+    algorithm = option("algorithm", "'auto', or the one that was asked for.")
 
     def __init__(self, rank: int, threads: int | None, *arguments: Any) -> None:
         filters, bias, options = self.checked(rank, *arguments)
@@ -90,12 +103,33 @@ class Layer(Convolution):
         """
         return self.result_shape(check.images_shape(shape, self._rank))
 
+    @property
+    def filters(self) -> np.typing.NDArray[Any]:
+        """The filters, read-only, outputs last whatever their format was."""
+        return _read_only(self._given_filters)
+
+    @property
+    def bias(self) -> np.typing.NDArray[Any] | None:
+        """The bias, read-only."""
+        return None if self._bias is None else _read_only(self._bias)
+
+    @property
+    def threads(self) -> int | None:
+        """How many threads a call uses at most, unless it says so itself."""
+        return self._n_threads
+
     def __repr__(self) -> str:
-        parts = [f"filters {self._filters.shape} {self._filters.dtype}"]
+        parts = [f"filters {self.filters.shape} {self.filters.dtype}"]
         if self._bias is not None:
             parts.append("bias")
         parts += [f"{name}={value!r}" for name, value in self._options._asdict().items()]
         return f"{type(self).__name__}({', '.join(parts)})"
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 class Conv1D(Layer):
@@ -142,7 +176,9 @@ class Conv1D(Layer):
         dtype: np.typing.DTypeLike | None = None,
         saturate: bool = False,
         algorithm: Literal["auto"] = "auto",
+        **misnamed: NoReturn,
     ) -> None:
+        check.no_misnamed(misnamed)
         weights = filters, bias, strides, padding, padding_mode, padding_value, dilations, groups
         options = data_format, filter_format, activation, dtype, saturate, algorithm
         super().__init__(1, threads, *weights, *options)
@@ -195,7 +231,9 @@ class Conv2D(Layer):
         dtype: np.typing.DTypeLike | None = None,
         saturate: bool = False,
         algorithm: Algorithm = "auto",
+        **misnamed: NoReturn,
     ) -> None:
+        check.no_misnamed(misnamed)
         weights = filters, bias, strides, padding, padding_mode, padding_value, dilations, groups
         options = data_format, filter_format, activation, dtype, saturate, algorithm
         super().__init__(2, threads, *weights, *options)
@@ -245,7 +283,9 @@ class Conv3D(Layer):
         dtype: np.typing.DTypeLike | None = None,
         saturate: bool = False,
         algorithm: Literal["auto"] = "auto",
+        **misnamed: NoReturn,
     ) -> None:
+        check.no_misnamed(misnamed)
         weights = filters, bias, strides, padding, padding_mode, padding_value, dilations, groups
         options = data_format, filter_format, activation, dtype, saturate, algorithm
         super().__init__(3, threads, *weights, *options)
@@ -271,6 +311,7 @@ def conv1d(
     dtype: np.typing.DTypeLike | None = None,
     saturate: bool = False,
     algorithm: Literal["auto"] = "auto",
+    **misnamed: NoReturn,
 ) -> np.typing.NDArray[Any]:
     """Convolve signals, or anything along one axis, with filters.
 
@@ -321,6 +362,7 @@ def conv1d(
     >>> aotconv.conv1d(signal, np.full((3, 1, 1), 1 / 3), padding="causal").ravel().round(6)
     array([1., 3., 6., 5.])
     """
+    check.no_misnamed(misnamed)
     weights = filters, bias, strides, padding, padding_mode, padding_value, dilations, groups
     options = data_format, filter_format, activation, dtype, saturate, algorithm
     return _CONV1D(images, out, residual, threads, weights + options)
@@ -346,6 +388,7 @@ def conv2d(
     dtype: np.typing.DTypeLike | None = None,
     saturate: bool = False,
     algorithm: Algorithm = "auto",
+    **misnamed: NoReturn,
 ) -> np.typing.NDArray[Any]:
     """Convolve images with filters.
 
@@ -469,6 +512,7 @@ def conv2d(
     >>> result[0, 0, 0]
     array([48., 49., 50., 51.], dtype=float32)
     """
+    check.no_misnamed(misnamed)
     weights = filters, bias, strides, padding, padding_mode, padding_value, dilations, groups
     options = data_format, filter_format, activation, dtype, saturate, algorithm
     return _CONV2D(images, out, residual, threads, weights + options)
@@ -494,6 +538,7 @@ def conv3d(
     dtype: np.typing.DTypeLike | None = None,
     saturate: bool = False,
     algorithm: Literal["auto"] = "auto",
+    **misnamed: NoReturn,
 ) -> np.typing.NDArray[Any]:
     """Convolve volumes, or films, with filters.
 
@@ -546,6 +591,7 @@ def conv3d(
     >>> blurred.shape
     (12, 30, 32, 1)
     """
+    check.no_misnamed(misnamed)
     weights = filters, bias, strides, padding, padding_mode, padding_value, dilations, groups
     options = data_format, filter_format, activation, dtype, saturate, algorithm
     return _CONV3D(images, out, residual, threads, weights + options)

@@ -8,10 +8,11 @@ that; it returns the gradient by one of its arguments.  That by the bias is a su
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from ._core import check
 from ._core.call import Function
 from ._core.transposed import ImageGradient
 from .conv import (
@@ -47,6 +48,7 @@ def conv1d_images(
     filter_format: FilterFormat1D = "WIO",
     out: np.typing.NDArray[Any] | None = None,
     threads: int | None = None,
+    **misnamed: NoReturn,
 ) -> np.typing.NDArray[Any]:
     """Return the gradient of the images of `aotconv.conv1d`, as `conv2d_images` does.
 
@@ -64,6 +66,7 @@ def conv1d_images(
     -------
     ndarray, shape `images_shape`
     """
+    check.no_misnamed(misnamed)
     weights = filters, images_shape, strides, padding, dilations, groups
     options = data_format, filter_format
     return _IMAGES_1D(output_gradient, out, None, threads, weights + options)
@@ -82,6 +85,7 @@ def conv2d_images(
     filter_format: FilterFormat2D = "HWIO",
     out: np.typing.NDArray[Any] | None = None,
     threads: int | None = None,
+    **misnamed: NoReturn,
 ) -> np.typing.NDArray[Any]:
     """Return the gradient of the images of `aotconv.conv2d`.
 
@@ -122,6 +126,7 @@ def conv2d_images(
     >>> gradients.conv2d_images(ones, np.ones((1, 2, 1, 1)), (1, 4, 1)).ravel()
     array([1., 2., 2., 1.])
     """
+    check.no_misnamed(misnamed)
     weights = filters, images_shape, strides, padding, dilations, groups
     options = data_format, filter_format
     return _IMAGES_2D(output_gradient, out, None, threads, weights + options)
@@ -140,6 +145,7 @@ def conv3d_images(
     filter_format: FilterFormat3D = "DHWIO",
     out: np.typing.NDArray[Any] | None = None,
     threads: int | None = None,
+    **misnamed: NoReturn,
 ) -> np.typing.NDArray[Any]:
     """Return the gradient of the images of `aotconv.conv3d`, as `conv2d_images` does.
 
@@ -157,6 +163,7 @@ def conv3d_images(
     -------
     ndarray, shape `images_shape`
     """
+    check.no_misnamed(misnamed)
     weights = filters, images_shape, strides, padding, dilations, groups
     options = data_format, filter_format
     return _IMAGES_3D(output_gradient, out, None, threads, weights + options)

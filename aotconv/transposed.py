@@ -5,10 +5,11 @@ and their layers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
 import numpy as np
 
+from ._core import check
 from ._core.call import Function
 from ._core.transposed import Transposed
 from .conv import (
@@ -21,6 +22,7 @@ from .conv import (
     FilterFormat3D,
     Layer,
     Steps,
+    option,
 )
 
 if TYPE_CHECKING or np.__version__.startswith("1."):
@@ -33,7 +35,14 @@ Cut: TypeAlias = (
 _CONV1D, _CONV2D, _CONV3D = (Function(Transposed, rank) for rank in (1, 2, 3))
 
 
-class Conv1DTranspose(Layer, Transposed):
+class TransposedLayer(Layer, Transposed):
+    """A layer of any rank; `filters` are those of the convolution that is transposed."""
+
+    output_padding = option("output_padding", "One for each spatial axis, or None.")
+    output_size = option("output_size", "One for each spatial axis, or None.")
+
+
+class Conv1DTranspose(TransposedLayer):
     """A transposed convolution whose weights are packed once and that is called many times.
 
     The arguments are those of `conv1d_transpose`; otherwise as `Conv2D`.
@@ -77,13 +86,15 @@ class Conv1DTranspose(Layer, Transposed):
         dtype: np.typing.DTypeLike | None = None,
         saturate: bool = False,
         algorithm: Literal["auto"] = "auto",
+        **misnamed: NoReturn,
     ) -> None:
+        check.no_misnamed(misnamed)
         weights = filters, bias, strides, padding, output_padding, output_size, dilations, groups
         options = data_format, filter_format, activation, dtype, saturate, algorithm
         super().__init__(1, threads, *weights, *options)
 
 
-class Conv2DTranspose(Layer, Transposed):
+class Conv2DTranspose(TransposedLayer):
     """A transposed convolution whose weights are packed once and that is called many times.
 
     The arguments are those of `conv2d_transpose`; otherwise as `Conv2D`.
@@ -127,13 +138,15 @@ class Conv2DTranspose(Layer, Transposed):
         dtype: np.typing.DTypeLike | None = None,
         saturate: bool = False,
         algorithm: Literal["auto"] = "auto",
+        **misnamed: NoReturn,
     ) -> None:
+        check.no_misnamed(misnamed)
         weights = filters, bias, strides, padding, output_padding, output_size, dilations, groups
         options = data_format, filter_format, activation, dtype, saturate, algorithm
         super().__init__(2, threads, *weights, *options)
 
 
-class Conv3DTranspose(Layer, Transposed):
+class Conv3DTranspose(TransposedLayer):
     """A transposed convolution whose weights are packed once and that is called many times.
 
     The arguments are those of `conv3d_transpose`; otherwise as `Conv2D`.
@@ -177,7 +190,9 @@ class Conv3DTranspose(Layer, Transposed):
         dtype: np.typing.DTypeLike | None = None,
         saturate: bool = False,
         algorithm: Literal["auto"] = "auto",
+        **misnamed: NoReturn,
     ) -> None:
+        check.no_misnamed(misnamed)
         weights = filters, bias, strides, padding, output_padding, output_size, dilations, groups
         options = data_format, filter_format, activation, dtype, saturate, algorithm
         super().__init__(3, threads, *weights, *options)
@@ -203,6 +218,7 @@ def conv1d_transpose(
     dtype: np.typing.DTypeLike | None = None,
     saturate: bool = False,
     algorithm: Literal["auto"] = "auto",
+    **misnamed: NoReturn,
 ) -> np.typing.NDArray[Any]:
     """Transpose a convolution along one axis.
 
@@ -243,6 +259,7 @@ def conv1d_transpose(
     >>> aotconv.conv1d_transpose(signal, tent, strides=2).ravel()
     array([1., 2., 3., 4., 5., 6., 3.])
     """
+    check.no_misnamed(misnamed)
     weights = filters, bias, strides, padding, output_padding, output_size, dilations, groups
     options = data_format, filter_format, activation, dtype, saturate, algorithm
     return _CONV1D(images, out, residual, threads, weights + options)
@@ -268,6 +285,7 @@ def conv2d_transpose(
     dtype: np.typing.DTypeLike | None = None,
     saturate: bool = False,
     algorithm: Literal["auto"] = "auto",
+    **misnamed: NoReturn,
 ) -> np.typing.NDArray[Any]:
     """Transpose a convolution: make large images of small ones, as decoders do.
 
@@ -339,6 +357,7 @@ def conv2d_transpose(
            [3., 3., 4., 4.],
            [3., 3., 4., 4.]])
     """
+    check.no_misnamed(misnamed)
     weights = filters, bias, strides, padding, output_padding, output_size, dilations, groups
     options = data_format, filter_format, activation, dtype, saturate, algorithm
     return _CONV2D(images, out, residual, threads, weights + options)
@@ -364,6 +383,7 @@ def conv3d_transpose(
     dtype: np.typing.DTypeLike | None = None,
     saturate: bool = False,
     algorithm: Literal["auto"] = "auto",
+    **misnamed: NoReturn,
 ) -> np.typing.NDArray[Any]:
     """Transpose a convolution of volumes.
 
@@ -401,6 +421,7 @@ def conv3d_transpose(
     >>> aotconv.conv3d_transpose(volume, np.ones((3, 3, 3, 1, 2), np.float32), strides=2).shape
     (7, 9, 11, 1)
     """
+    check.no_misnamed(misnamed)
     weights = filters, bias, strides, padding, output_padding, output_size, dilations, groups
     options = data_format, filter_format, activation, dtype, saturate, algorithm
     return _CONV3D(images, out, residual, threads, weights + options)

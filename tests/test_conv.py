@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 import warnings
 
 import numpy as np
@@ -851,3 +852,60 @@ def test_single_pixels_of_planes_under_a_dilated_window_are_copied_where_calls_a
     planar = Conv2D(filters, data_format="NCHW", **options)(images)
     last = Conv2D(filters, **options)(images.transpose(0, 2, 3, 1))
     np.testing.assert_array_equal(planar.transpose(0, 2, 3, 1), last)
+
+
+def test_layers_say_what_they_are_made_of_and_nobody_can_change_it():
+    filters, bias = np.ones((3, 3, 2, 4)), np.arange(4.0)
+    layer = aotconv.Conv2D(filters, bias, 2, "SAME", activation="relu", threads=3)
+    np.testing.assert_array_equal(layer.filters, filters)
+    np.testing.assert_array_equal(layer.bias, bias)
+    said = layer.strides, layer.padding, layer.dilations, layer.groups, layer.data_format
+    assert said == ((2, 2), "same", (1, 1), 1, "NHWC")
+    assert (layer.activation, layer.algorithm, layer.threads) == ("relu", "auto", 3)
+    for array in (layer.filters, layer.bias):
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 0
+    for name in ("filters", "strides", "groups", "threads"):
+        with pytest.raises(AttributeError):
+            setattr(layer, name, 1)
+    transposed = aotconv.Conv2DTranspose(filters, strides=2, output_padding=1, groups=2)
+    np.testing.assert_array_equal(transposed.filters, filters)
+    assert (transposed.output_padding, transposed.output_size) == ((1, 1), None)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("stride", "strides"),
+        ("dilation", "dilations"),
+        ("dilation_rate", "dilations"),
+        ("mode", "padding_mode"),
+        ("weight", "filters"),
+    ],
+)
+def test_other_libraries_words_are_answered_with_ours(wrong, right):
+    images, filters = np.ones((5, 5, 1)), np.ones((3, 3, 1, 1))
+    calls = (
+        aotconv.conv2d,
+        aotconv.conv2d_transpose,
+        lambda _, *args, **more: aotconv.Conv2D(*args, **more),
+    )
+    for call in calls:
+        with pytest.raises(TypeError, match=f"no argument {wrong}: say {right}$"):
+            call(images, filters, **{wrong: 2})
+    with pytest.raises(TypeError, match=r"no argument nonsense$"):
+        aotconv.conv2d(images, filters, nonsense=2)
+
+
+@pytest.mark.parametrize(
+    ("images", "filters", "cure"),
+    [
+        ((9, 9, 3), (3, 3), "filters[:, :, None, None]"),
+        ((9, 9), (3, 3, 1, 1), "images[..., None]"),
+        ((7, 9, 9), (3, 3, 1, 1), "images[..., None]"),
+        ((9, 9, 3), (5, 3, 4, 4), "filter_format='OIHW'"),
+    ],
+)
+def test_arrays_that_want_axes_or_another_format_are_told_how(images, filters, cure):
+    with pytest.raises(ValueError, match=re.escape(cure)):
+        aotconv.conv2d(np.ones(images), np.ones(filters))

@@ -47,6 +47,30 @@ def shown(value) -> str:
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
+# What other libraries call an argument.
+WORDS = {
+    **dict.fromkeys(("stride", "step"), "strides"),
+    **dict.fromkeys(("dilation", "dilation_rate", "atrous_rate"), "dilations"),
+    **dict.fromkeys(("mode", "boundary", "pad_mode"), "padding_mode"),
+    **dict.fromkeys(("cval", "fillvalue", "constant_values"), "padding_value"),
+    **dict.fromkeys(("pad", "pads"), "padding"),
+    **dict.fromkeys(("weight", "weights", "kernel", "kernels", "filter"), "filters"),
+    **dict.fromkeys(("input", "inputs", "image", "x"), "images"),
+    **dict.fromkeys(("biases",), "bias"),
+    **dict.fromkeys(("group", "feature_group_count"), "groups"),
+    **dict.fromkeys(("output", "dst"), "out"),
+    **dict.fromkeys(("num_threads", "n_threads", "workers"), "threads"),
+}
+
+
+def no_misnamed(given: dict) -> None:
+    """Refuse keywords that a function does not have, and say the right one."""
+    for name in given:
+        known = WORDS.get(name)
+        says = f": say {known}" if known else ""
+        raise TypeError(f"there is no argument {name}{says}")
+
+
 def _is(value, kinds) -> bool:
     """isinstance by the value's type alone: its __class__ may say anything."""
     return issubclass(type(value), kinds)
@@ -99,6 +123,7 @@ def images_axes(shape: tuple[int, ...], rank: int, name: str = "images") -> None
         raise ValueError(
             f"{name} must have at least {rank + 1} axes ({', '.join((*AXES[rank], 'channels'))}), "
             f"got {len(shape)} axes of shape {shape}"
+            f"{f': without channels they are {name}[..., None]' if len(shape) == rank else ''}"
         )
 
 
@@ -118,9 +143,11 @@ def filters_array(value, filter_format: str) -> np.ndarray:
     channels = "channels / groups", "filters"
     if filters.ndim != rank + 2:
         axes = (*names, *channels) if last else (*channels[::-1], *names)
+        index = (*(":" * rank), "None", "None") if last else ("None", "None", *(":" * rank))
+        cure = f": a single filter is filters[{', '.join(index)}]" if filters.ndim == rank else ""
         raise ValueError(
             f"filters must have {rank + 2} axes ({', '.join(axes)}), "
-            f"got {filters.ndim} axes of shape {filters.shape}"
+            f"got {filters.ndim} axes of shape {filters.shape}{cure}"
         )
     kernel = filters.shape[:-2] if last else filters.shape[2:]
     if not all(kernel):
@@ -375,6 +402,17 @@ def filter_groups(value, n_filters: int, noun: str = "number of filters") -> int
     return groups
 
 
+def _cure(images_shape, filters_shape, groups: int) -> str:
+    """What to say of images whose channels are not those of the filters, if it can be guessed."""
+    rank = len(filters_shape) - 2
+    if filters_shape[1] * groups == images_shape[-1] and filters_shape[0] % groups == 0:
+        letters = LETTERS[rank]
+        return f"; they would as PyTorch's, of which filter_format='OI{letters}' tells"
+    if filters_shape[-2] == groups == 1:
+        return "; images without channels are images[..., None]"
+    return ""
+
+
 def geometry(images_shape, filters_shape, strides, padding, dilations, groups) -> Geometry:
     """The sizes of a convolution of images with any leading axes and channels last, which are taken
     as one; every other argument checked already."""
@@ -388,6 +426,7 @@ def geometry(images_shape, filters_shape, strides, padding, dilations, groups) -
         raise ValueError(
             f"images and filters must agree in channels: images have {c} in {groups} group(s), "
             f"filters of shape {tuple(filters_shape)} expect {group_channels} a group"
+            f"{_cure(images_shape, filters_shape, groups)}"
         )
     pads = [padding] * rank if isinstance(padding, str) else padding
     axes = [FLAT] * (RANK - rank)

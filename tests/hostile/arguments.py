@@ -243,8 +243,11 @@ def row_of(name: str) -> Row:
 # Layers and calls.
 
 
+NO_ARGUMENTS = {"self", "misnamed"}
+
+
 def names_of(door) -> list[str]:
-    return [name for name in inspect.signature(door).parameters if name != "self"]
+    return [name for name in inspect.signature(door).parameters if name not in NO_ARGUMENTS]
 
 
 class Door(NamedTuple):
@@ -266,7 +269,8 @@ LAYER = [name for name in names_of(CLASSES[2]) if name not in CALL]
 def ordinary(rank: int, **more: Piece) -> tuple[Arguments, Arguments]:
     """A layer and a call with some arguments, all others as they are by default."""
     parameters = inspect.signature(FUNCTIONS[rank]).parameters.values()
-    every = Arguments(rank, {each.name: plain(each.default) for each in parameters})
+    named = (each for each in parameters if each.name not in NO_ARGUMENTS)
+    every = Arguments(rank, {each.name: plain(each.default) for each in named})
     every |= {"strides": ones(rank), "dilations": ones(rank), **more}
     return every.of(LAYER), every.of(CALL)
 

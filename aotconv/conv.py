@@ -50,6 +50,8 @@ class Layer(Convolution):
     groups = option("groups", "Of channels, and of filters.")
     data_format = option("data_format", "By letters, as 'NHWC'.")
     activation = option("activation", "None, or what is done to each value of the result.")
+    dtype = option("dtype", "Of results; None: NumPy's common one of the arguments.")
+    saturate = option("saturate", "Whether integers are clipped and do not wrap.")
     algorithm = option("algorithm", "'auto', or the one that was asked for.")
 
     def __init__(self, rank: int, threads: int | None, *arguments: Any) -> None:
@@ -446,10 +448,14 @@ def conv2d(
         How many threads compute, at most: several calls at once share them, and more than four for
         each CPU are not used.  By default as many as the work is worth, `get_num_threads` for all
         calls together.  The result does not depend on it.
-    dtype : None
-        That of the result is NumPy's common one; others are not built.
-    saturate : False
-        Integers wrap; that they are clipped instead is not built.
+    dtype : dtype, optional
+        What products are summed in, and the result holds, as NumPy's functions take it: within the
+        kind of the arguments' common dtype, which it is by default.  int32 for sums of int8, say,
+        float32 for those of float16, float64 for those of float32.
+    saturate : bool
+        Whether a result of integers, of up to 32 bits, is clipped where it would wrap.  Then
+        `dtype` may be integers where arguments are floats, too: sums of these are rounded to
+        nearest even, and NaN is 0.
     algorithm : {"auto", "winograd"}
         "auto": the products of the formula above, summed.  "winograd": Winograd's minimal
         filtering F(4x4, 3x3) [1]_, with a quarter of the products and rounding errors of another

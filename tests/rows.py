@@ -80,7 +80,7 @@ def kernel_of(
         packed_for(row, filters[..., each], None if bias is None else bias[each], together)
         for each in some
     ]
-    return Kernel(row, family_of(row), rung, slices[0], activation, slices)
+    return Kernel(row, family_of(row), rung, slices[0], activation, slices=slices)
 
 
 def compiled(row: Row, jit: bool) -> Rung:

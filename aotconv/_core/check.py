@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # By the number of spatial axes: the axes' names, and letters of formats.
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 LETTERS = {1: "W", 2: "HW", 3: "DHW"}
+LARGEST_CLIPPED = 4  # bytes of an integer that sums are clipped to
 LARGEST_ITEM = np.dtype(np.clongdouble).itemsize
 ALGORITHMS = ("auto", "winograd")
 LONGEST_SHOWN = 200  # characters of a value in a message
@@ -306,9 +307,9 @@ def filter_format(value, rank: int) -> str:
 _CONSTANT, _ZERO = "constant", 0  # what signatures say: one object each, of CPython's
 
 
-def not_built(padding_mode, padding_value, dtype, saturate) -> None:
+def not_built(padding_mode, padding_value) -> None:
     """Refuse what these keywords may not say yet."""
-    if padding_mode is _CONSTANT and padding_value is _ZERO and dtype is None and saturate is False:
+    if padding_mode is _CONSTANT and padding_value is _ZERO:
         return  # the defaults, at every call
     if _is(padding_mode, (tuple, list)):
         raise ValueError(
@@ -331,15 +332,46 @@ def not_built(padding_mode, padding_value, dtype, saturate) -> None:
         raise ValueError(
             f"padding_value must be 0 so far, got {shown(padding_value)}: others are not built"
         )
-    if dtype is not None:
-        raise ValueError(f"dtype must be None so far, got {shown(dtype)}: others are not built")
-    if not _is(saturate, (bool, np.bool_)):
+
+
+def result_dtype(value) -> np.dtype | None:
+    """What the result is asked to hold, in this machine's order of bytes; None: what NumPy says."""
+    if value is None:
+        return None
+    try:
+        dtype = np.dtype(value).newbyteorder("=")
+    except Exception as error:  # whatever the object's own methods raise
+        raise TypeError(f"dtype must be a dtype or None, got {shown(value)}") from error
+    if dtype.kind not in "iufc" and name_of(dtype) not in HALVES:
+        raise TypeError(f"dtype must be one of integers, floats or complex numbers, got {dtype}")
+    return dtype
+
+
+def flag(name: str, value) -> bool:
+    if value is True or value is False:
+        return value
+    if not _is(value, np.bool_):
         raise TypeError(
-            f"saturate must be True or False, got {shown(saturate)} of type "
-            f"{type(saturate).__name__}"
+            f"{name} must be True or False, got {shown(value)} of type {type(value).__name__}"
         )
-    if saturate:
-        raise ValueError("saturate must be False so far, got True, which is not built")
+    return bool(value)
+
+
+def castable(common: np.dtype, asked: np.dtype | None, saturate: bool) -> np.dtype:
+    """The dtype of a result of arguments that have a common one, where another may be asked for."""
+    dtype = common if asked is None else asked
+    clipped = saturate and dtype.kind in "iu"
+    if not np.can_cast(common, dtype, "same_kind") and not (clipped and common.kind in "iuf"):
+        cure = "; saturate=True rounds" if dtype.kind in "iu" and common.kind == "f" else ""
+        raise TypeError(
+            f"dtype must be one to which the arguments' common dtype {common} can be cast within "
+            f"its kind, got {dtype}{cure}"
+        )
+    if clipped and dtype.itemsize > LARGEST_CLIPPED:
+        raise ValueError(
+            f"saturate must be False where results are larger than 32 bits, got True for {dtype}"
+        )
+    return dtype
 
 
 def activation(value) -> str | None:

@@ -49,16 +49,31 @@ def _largest(dtype: np.dtype) -> float:
 
 
 def computed_in(result: np.dtype, images: np.dtype, residual: np.dtype | None, reach: Reach) -> str:
-    """The dtype of the kernels that compute a result of some dtype."""
+    """The dtype of the kernels that compute a result of some dtype; integers wrap."""
     name = native_name(result)
     if name in HALVES:
         return "float32"
     if name in PARTS_OF_COMPLEX:
         return PARTS_OF_COMPLEX[name]
     if result.kind in "iu":
-        largest = reach.of(images, residual)
-        return next((floats for floats, below in EXACT.items() if largest < below), name)
+        return _exact_in(images, residual, reach) or name
     return name
+
+
+def clipped_in(images: np.dtype, weights: np.dtype, residual: np.dtype | None, reach: Reach) -> str:
+    """The dtype of the kernels that compute integers that are clipped: float64 where sums of
+    integers may be inexact."""
+    operands = [each for each in (images, weights, residual) if each is not None]
+    if all(each.kind in "iu" for each in operands):
+        return _exact_in(images, residual, reach) or "float64"
+    common = np.result_type(*operands)
+    return "float32" if common.itemsize <= np.dtype(np.float32).itemsize else "float64"
+
+
+def _exact_in(images: np.dtype, residual: np.dtype | None, reach: Reach) -> str | None:
+    """The floats that hold all sums of integers; None: none of them."""
+    largest = reach.of(images, residual)
+    return next((floats for floats, below in EXACT.items() if largest < below), None)
 
 
 def as_reals(filters: np.ndarray, bias: np.ndarray | None, pairs: bool):

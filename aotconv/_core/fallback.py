@@ -51,7 +51,16 @@ def convolve(
                 result += bias
             if residual is not None:
                 result += residual[part.out].astype(dtype)
-            out[part.out] = activate(result, activation)
+            out[part.out] = activate(_fitted(result, out.dtype), activation)
+
+
+def _fitted(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Floats that are stored as integers: rounded and clipped, NaN as 0."""
+    if dtype.kind not in "iu" or values.dtype.kind != "f":
+        return values
+    limits = np.iinfo(dtype)
+    whole = np.rint(values.astype(np.float64))  # float32 does not hold the ends of 32 bits
+    return np.nan_to_num(np.clip(whole, limits.min, limits.max)).astype(dtype)
 
 
 # Axes of windows: N, three of outputs, three of taps, C.
@@ -102,9 +111,10 @@ def fill(
     """What a convolution without channels gives, computed in a dtype: the bias, or zeros, and the
     residual."""
     with np.errstate(all="ignore"):
-        out[...] = 0 if bias is None else bias
+        total = np.zeros(1, dtype) if bias is None else bias.astype(dtype)
         if residual is not None:
-            np.add(out, residual, out=out, dtype=dtype, casting="same_kind")
+            total = np.add(total, residual, dtype=dtype, casting="same_kind")
+        out[...] = _fitted(total, out.dtype)
         activate(out, activation)
 
 

@@ -52,6 +52,7 @@ class Kernel(NamedTuple):
     rung: Rung
     packed: Packed
     activation: str | None
+    saturates: bool = False  # integers, instead of letting them wrap
     slices: Sequence[Packed] = ()
 
     @property
@@ -278,7 +279,7 @@ def _staged_job(kernel: Kernel, geometry: Geometry, layouts: Layouts, threads: i
         staging_row(row),
         geometry,
         _side(images),
-        None if writes else _side(out),
+        None if writes else _side(out, clipped=kernel.saturates),
         _strides(out),
         None if writes or residual is None else _side(residual),
     )
@@ -310,9 +311,11 @@ def can_be_staged(kernel: Kernel, layouts: Layouts) -> bool:
     return known and (residual.dtype.kind == "c") == (out.dtype.kind == "c")
 
 
-def _side(layout: Layout) -> Side:
-    dtype = layout.dtype
-    return Side(element_of(dtype), layout.strides, layout.aligned, not dtype.isnative)
+def _side(layout: Layout, clipped: bool = False) -> Side:
+    dtype, element = layout.dtype, element_of(layout.dtype)
+    if clipped and dtype.kind in "iu":
+        element = element.clipped
+    return Side(element, layout.strides, layout.aligned, not dtype.isnative)
 
 
 def _strides(layout: Layout) -> tuple[int, ...]:
@@ -361,7 +364,7 @@ def _writes_in_place(kernel: Kernel, layouts: Layouts) -> bool:
 def _as_integers(kernel: Kernel, out: Layout) -> bool:
     """Whether the result holds integers of the size of the kernel's floats."""
     row = kernel.row
-    floats = row.dtype in AOT_DTYPES and not row.stored
+    floats = row.dtype in AOT_DTYPES and not row.stored and not kernel.saturates
     return floats and out.dtype.kind in "iu" and out.dtype.itemsize == row.itemsize
 
 

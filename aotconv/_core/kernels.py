@@ -28,11 +28,10 @@ AS_IT_IS = (0, 1, 2)
 class Kernels:
     """The kernels that compute a layer, each with weights packed for it, kept."""
 
-    def __init__(
-        self, filters: np.ndarray, bias: np.ndarray | None, activation: str | None, algorithm: str
-    ) -> None:
+    def __init__(self, filters: np.ndarray, bias: np.ndarray | None, options: Any) -> None:
         self._filters, self._bias = filters, bias
-        self._activation, self._algorithm = activation, algorithm
+        self._algorithm = options.algorithm
+        self._finish = options.activation, options.saturate
         self._kept: dict[tuple, Kernel] = {}
         # Of those whose weights lie as they were given: their packing, and the taps.
         self._packings: dict[tuple, tuple[Packing, Taps]] = {}
@@ -152,7 +151,7 @@ class Kernels:
             if not results:
                 self._packings[key] = packing, taps
             packed = pack(packing, computed, filters, bias)
-            self._kept[key] = Kernel(row, family, rung, packed, self._activation)
+            self._kept[key] = Kernel(row, family, rung, packed, *self._finish)
         return self._kept[key]
 
     def _sliced(self, rung: Rung, computed: str, layer: Layer, geometry: Geometry) -> Kernel | None:
@@ -181,7 +180,7 @@ class Kernels:
             if rung.task(row) is None:
                 return None
             slices = self._packed_slices(family.packing(row, one), computed, channels)
-            self._kept[key] = Kernel(row, family, rung, slices[0], self._activation, slices)
+            self._kept[key] = Kernel(row, family, rung, slices[0], *self._finish, slices=slices)
         return self._kept[key]
 
     def _packed_slices(self, packing: Packing, computed: str, channels: int) -> list[Packed]:

@@ -10,7 +10,7 @@ import numpy as np
 from .._plan.geometry import RANK, Geometry
 from .._plan.parts import Part
 from . import check, fallback, ladder
-from .dtypes import Reach, computed_in, native_name
+from .dtypes import Reach, clipped_in, computed_in, native_name
 from .jobs import Layouts
 from .kernels import Kernels
 from .layout import Layout, View
@@ -33,6 +33,8 @@ class Options(NamedTuple):
     groups: int
     data_format: str
     activation: str | None
+    dtype: np.dtype | None
+    saturate: bool
     algorithm: str
 
 
@@ -61,7 +63,7 @@ class Convolution(Operator):
         algorithm,
     ) -> tuple[np.ndarray, np.ndarray | None, NamedTuple]:
         """What makes a layer of so many spatial axes, of arguments as the user gave them."""
-        check.not_built(padding_mode, padding_value, dtype, saturate)
+        check.not_built(padding_mode, padding_value)
         filters = check.filters_array(filters, check.filter_format(filter_format, rank))
         n_filters = filters.shape[-1]
         bias = check.bias_array(bias, n_filters)
@@ -72,6 +74,8 @@ class Convolution(Operator):
             check.filter_groups(groups, n_filters),
             check.data_format(data_format, rank),
             check.activation(activation),
+            check.result_dtype(dtype),
+            check.flag("saturate", saturate),
             check.algorithm(algorithm),
         )
         if options.algorithm == "winograd":
@@ -86,7 +90,7 @@ class Convolution(Operator):
         self._dtypes = [each.dtype for each in (filters, bias) if each is not None]
         check.real_activation(options.activation, self._dtypes, "filters or bias")
         self._reach = Reach(filters, bias)
-        self._kernels = Kernels(filters, bias, options.activation, options.algorithm)
+        self._kernels = Kernels(filters, bias, options)
         self._copies: dict[str, np.ndarray] = {}  # of the filters, for NumPy
         self._kernels_alone = True  # whether nothing that was decided holds weights but these
 
@@ -182,7 +186,9 @@ class Convolution(Operator):
         check.images_axes(images.shape, self._rank, self.first)
         check.real_activation(options.activation, [images.dtype], self.first)
         geometry = self._geometry(images.shape)
-        dtype = np.result_type(images.dtype, *self._dtypes)
+        common = np.result_type(images.dtype, *self._dtypes)
+        dtype = check.castable(common, options.dtype, options.saturate)
+        check.real_activation(options.activation, [dtype], "results, as dtype asks for")
         shape = self._result_shape(geometry, images.shape)
         if third is not None:
             check.residual_fits(third, shape, dtype)
@@ -202,8 +208,12 @@ class Convolution(Operator):
         if 0 in arrays.out.shape:
             return 0.0, lambda *_: None
         residual = None if arrays.residual is None else arrays.residual.dtype
-        computed = computed_in(dtype, arrays.images.dtype, residual, self._reach)
-        exact = native_name(dtype) if dtype.kind in "iuc" else computed  # NumPy computes these, too
+        if self._options.saturate and dtype.kind in "iu":
+            operands = arrays.images.dtype, np.result_type(*self._dtypes), residual
+            computed = exact = clipped_in(*operands, self._reach)
+        else:
+            computed = computed_in(dtype, arrays.images.dtype, residual, self._reach)
+            exact = native_name(dtype) if dtype.kind in "iuc" else computed  # NumPy computes these
         present = [each for each in arrays if each is not None]
         view = View.of(present, self._rank, self._channels_first())
         times = prod(view.outer)

@@ -24,6 +24,8 @@ class TransposedOptions(NamedTuple):
     groups: int
     data_format: str
     activation: str | None
+    dtype: np.dtype | None
+    saturate: bool
     algorithm: str
 
 
@@ -61,7 +63,6 @@ class Transposed(Convolution):
         algorithm,
     ) -> tuple[np.ndarray, np.ndarray | None, NamedTuple]:
         """As a convolution's; filters are those of the convolution that is transposed."""
-        check.not_built("constant", 0, dtype, saturate)
         filters = check.filters_array(filters, check.filter_format(filter_format, rank))
         groups = check.filter_groups(groups, filters.shape[-1], "filters' last axis")
         filters = turned(filters, groups)
@@ -78,6 +79,8 @@ class Transposed(Convolution):
             groups,
             check.data_format(data_format, rank),
             check.activation(activation),
+            check.result_dtype(dtype),
+            check.flag("saturate", saturate),
             check.direct(algorithm),
         )
         return filters, bias, options
@@ -112,6 +115,8 @@ class GradientOptions(NamedTuple):
     data_format: str
     output_padding: None = None
     activation: None = None
+    dtype: None = None
+    saturate: bool = False
     algorithm: str = "auto"
 
 

@@ -2,19 +2,21 @@
 
 Vectors of floats are loaded from elements, and stored as such, in LLVM IR.  Floats are rounded to
 nearest even.  Floats stored as integers must be whole numbers below 2**24 (float32) or 2**51
-(float64), of either sign; of these the low bits are stored, as NumPy wraps integers.
+(float64), of either sign; of these the low bits are stored, as NumPy wraps integers.  Those that
+are clipped may be any: they are rounded to nearest even, and NaN is 0.
 """
 
 from __future__ import annotations
 
 from llvmlite import ir
 
-from .._plan.elements import ELEMENTS
+from .._plan.elements import CLIPPED, ELEMENTS, STORED
 from .._plan.registry import LEVELS
 from .simd import WORD, Vectors, to_integers
 
 INT16, INT32 = (ir.IntType(bits) for bits in (16, 32))
 FLOAT, DOUBLE = ir.FloatType(), ir.DoubleType()
+WHOLE_FLOAT = 1.5 * 2.0**23  # added to a float32 of less than 2**22 it rounds that
 OWN = {"float32": FLOAT, "float64": DOUBLE}
 
 
@@ -50,8 +52,10 @@ class Elements:
         elif name in ("float16", "bfloat16"):
             single = self._converted(value, FLOAT, lanes)
             value = getattr(self, f"_to_{name}")(b.bitcast(single, _vector(INT32, lanes)), lanes)
+        elif name in CLIPPED.values():
+            value = self._to_integer(self._clipped(value, name, lanes), _bits(name), lanes)
         else:
-            value = self._to_integer(value, int(name.lstrip("uint")), lanes)
+            value = self._to_integer(value, _bits(name), lanes)
         b.store(value, b.inttoptr(address, value.type.as_pointer()), align=1)
 
     def widened(self, name: str, halves):
@@ -94,6 +98,22 @@ class Elements:
         integers = to_integers(b, value)
         have, target = integers.type.element.width, _vector(ir.IntType(bits), lanes)
         return integers if have == bits else (b.trunc if bits < have else b.sext)(integers, target)
+
+    def _clipped(self, value, name: str, lanes: int):
+        """Whole numbers between the ends of a type of integers."""
+        b, bits = self._b, _bits(name)
+        unsigned = "uint" in name
+        low, high = (0, (1 << bits) - 1) if unsigned else (-1 << (bits - 1), (1 << (bits - 1)) - 1)
+        if bits == 32:  # whose ends are no float32
+            value = self._converted(value, DOUBLE, lanes)
+        low, high, zero = (ir.Constant(value.type, [float(end)] * lanes) for end in (low, high, 0))
+        value = b.select(b.fcmp_unordered("uno", value, value), zero, value)
+        value = b.select(b.fcmp_ordered("<", value, low), low, value)
+        value = b.select(b.fcmp_ordered(">", value, high), high, value)
+        if value.type.element == FLOAT:  # `to_integers` rounds the others
+            offset = ir.Constant(value.type, [WHOLE_FLOAT] * lanes)
+            value = b.fsub(b.fadd(value, offset), offset)
+        return value
 
     # Halves where the level converts none: by integers, so that no denormal is flushed.
 
@@ -203,8 +223,8 @@ def convert(v, row, code, source, target, count, outwards: bool):
     """Convert `count` elements that lie side by side, on both ends."""
     elements, vectors = Elements(v, row), 4  # at a time
     lanes, itemsize = row.lanes, row.itemsize
-    for place, name in enumerate(ELEMENTS):
-        size = _bytes(name)
+    for place, name in enumerate(STORED if outwards else ELEMENTS):
+        size = _bits(name) // 8
         steps = (itemsize, size) if outwards else (size, itemsize)
 
         def some(at, n, name=name, steps=steps):
@@ -228,12 +248,12 @@ def convert(v, row, code, source, target, count, outwards: bool):
                 some(i, 1)
 
 
-def _bytes(name: str) -> int:
-    return int(name.lstrip("abcdefghijklmnopqrstuvwxyz")) // 8
+def _bits(name: str) -> int:
+    return int(name.lstrip("abcdefghijklmnopqrstuvwxyz_"))
 
 
 def read_elements(v, row, code, source, target, count):
-    """Convert `count` elements of the type of `code`, a place in ELEMENTS, to the row's dtype.
+    """Convert `count` elements of the type of `code`, a place in STORED, to the row's dtype.
 
     source, target : addresses; elements lie side by side.  Reads and writes these alone.
     """

@@ -12,7 +12,7 @@ from collections import namedtuple
 from numba import types
 from numba.extending import intrinsic
 
-from .._plan.elements import ELEMENTS
+from .._plan.elements import STORED
 from .._plan.family import FIELDS, SCRATCH_BYTES
 from .elements import collect_units, read_elements, spread_units, write_elements
 from .jobs import TASK, TASK_TYPE
@@ -30,7 +30,7 @@ PAGE = 4 << 10  # bytes: planes multiples of it apart lie in the same few sets o
 TASKS = FIELDS.index("tasks")
 
 # An array of any layout: where it begins; bytes from an image, plane, row, pixel and channel to the
-# next; bytes of a unit, units of a channel, and what they are, a place in ELEMENTS; whether they
+# next; bytes of a unit, units of a channel, and what they are, a place in STORED; whether they
 # are aligned, and whether the order of their bytes is not this machine's; channels of a pixel.
 Array = namedtuple("Array", "address n z y x c unit parts code aligned swap channels")
 # Places along an axis: the first, how many, how far apart; and how many the axis has, beyond which,
@@ -53,11 +53,11 @@ def call_task(typingctx, address, plan, images, weights, out, residual, scratch,
 
 @subroutine
 def own_code(row):
-    """The place in ELEMENTS of the type that the row computes in."""
+    """The place in STORED of the type that the row computes in."""
     return 0 if row.itemsize == 4 else 1
 
 
-assert ELEMENTS[:2] == ("float32", "float64")
+assert STORED[:2] == ("float32", "float64")
 
 
 @subroutine

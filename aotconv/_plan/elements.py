@@ -13,14 +13,24 @@ class Element(NamedTuple):
 
     @property
     def code(self) -> int:
-        return ELEMENTS.index(self.unit)
+        return STORED.index(self.unit)
+
+    @property
+    def clipped(self) -> "Element":
+        """What is stored as such an integer, rounded and clipped."""
+        return self._replace(unit=CLIPPED[self.unit])
 
 
-# Their places are what kernels are told.
 ELEMENTS = (
     *("float32", "float64", "float16", "bfloat16"),
     *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
 )
+# Integers that floats are clipped to as they are stored, by what they are then.
+CLIPPED = {
+    name: f"clipped_{name}"
+    for name in (f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32))
+}
+STORED = (*ELEMENTS, *CLIPPED.values())  # their places are what kernels are told
 HALVES, HALF_BYTES = ("float16", "bfloat16"), 2  # which no kernel computes in
 PARTS_OF_COMPLEX = {"complex64": "float32", "complex128": "float64"}
 

@@ -13,7 +13,7 @@ from math import prod
 from .activations import FINISHES
 from .dense import DENSE
 from .depthwise import DEPTHWISE
-from .elements import ELEMENTS
+from .elements import STORED
 from .family import FIELDS, SCRATCH_WORDS, Family, Layer
 from .geometry import Geometry
 from .image import IMAGE
@@ -62,7 +62,7 @@ _told = repr(
         JOBS_FIELDS,
         JOB_FIELDS,
         (CALL_FIELDS, ARGUMENT_FIELDS, LAYOUT_FIELDS, SCRATCH_FIELDS),
-        ELEMENTS,
+        STORED,
         FIELDS,
         FINISHES,
         SCRATCH_WORDS,

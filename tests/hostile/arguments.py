@@ -205,6 +205,17 @@ NUMBERS_OF_THREADS = st.sampled_from([1, 2, 3, *FAR]).flatmap(pieces.of_int)
 STEPS = by_rank(lambda rank: pieces.no_counts(1, rank), pieces.steps_of)
 ZERO = st.sampled_from([0, 0.0, -0.0, np.float64(0), np.int8(0)]).map(lambda value: plain(value))
 
+DTYPES = st.sampled_from(["float32", "float64", "int32", "uint8", "float16", "complex64"]).flatmap(
+    lambda name: st.sampled_from([name, np.dtype(name), np.dtype(name).newbyteorder()]).map(
+        lambda value: Piece(value, np.dtype(name), f"dtype {value!r}")
+    )
+)
+FLAGS = st.sampled_from([False] * 6 + [True]).flatmap(
+    lambda value: st.sampled_from([value, np.bool_(value)]).map(
+        lambda given: Piece(given, value, f"{given!r}")
+    )
+)
+
 ARGUMENTS = {
     "images": Row(
         lambda case: pieces.no_arrays(case.images, free=True),
@@ -224,8 +235,8 @@ ARGUMENTS = {
     "residual": seldom(4, Row(lambda case: pieces.no_arrays(case.ones), residual), none),
     "out": seldom(2, Row(lambda case: pieces.no_outs(case.ones), out), none),
     "threads": seldom(4, drawn(pieces.no_ints(1, or_none=True), NUMBERS_OF_THREADS), none),
-    "dtype": drawn(pieces.no_dtypes(), st.just(plain(None))),
-    "saturate": drawn(pieces.no_flags(), st.sampled_from([plain(False), plain(np.False_)])),
+    "dtype": seldom(6, drawn(pieces.no_dtypes(), DTYPES), none),
+    "saturate": drawn(pieces.no_flags(), FLAGS),
     "algorithm": drawn(pieces.no_choices(), pieces.texts(["auto"] * 9 + ["winograd"])),
     "shape": Row(lambda case: pieces.no_shapes(), shape),
 }

@@ -62,7 +62,10 @@ def compare(layer, call, found: Result, result: np.ndarray) -> None:
     assert result.dtype == found.dtype
     expected = expected_of(layer, call.images, call.residual, found)
     top = {None: None, "relu": np.inf, "relu6": 6}[layer.activation]
-    if found.dtype.kind in "iu":
+    if found.dtype.kind in "iu" and layer.saturate:
+        ends = np.iinfo(found.dtype)
+        expected = np.clip(np.rint(expected), ends.min, ends.max).astype(found.dtype)
+    elif found.dtype.kind in "iu":
         expected = expected.astype(np.int64).astype(found.dtype)
     if layer.algorithm == "winograd":
         arrays = wide(call.images), wide(filters_of(layer)), layer.bias

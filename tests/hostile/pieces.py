@@ -296,16 +296,17 @@ def no_zeros() -> list[Maker]:
 
 @functools.cache
 def no_flags() -> list[Maker]:
-    """What is not False; True is not built."""
-    values = [True, np.True_, 0, 1, None, "False", 0.0]
+    """What is no truth value."""
+    values = [0, 1, None, "False", 0.0]
     return [*NONSENSE, *(maker(f"{value!r}", lambda v=value: v) for value in values)]
 
 
 @functools.cache
 def no_dtypes() -> list[Maker]:
-    """What is not None; all else is not built."""
-    values = ["float32", np.float64, np.dtype("int8"), float, 0, False]
-    return [*NONSENSE, *no_words(), *(maker(f"{value!r}", lambda v=value: v) for value in values)]
+    """What is no dtype, or none of numbers."""
+    values = ["bool", np.bool_, "U3", object, "datetime64[s]", "f3", 0, False, [("a", "i4")]]
+    nonsense = [make for make in NONSENSE if make().value is not int]  # which is one
+    return [*nonsense, *no_words(), *(maker(f"{value!r}", lambda v=value: v) for value in values)]
 
 
 @st.composite

@@ -133,12 +133,25 @@ def result_of(layer, images):
     if not isinstance(found, Result):
         return found
     arrays = [each for each in (images, layer.filters, layer.bias) if each is not None]
-    dtype = np.result_type(*(each.dtype for each in arrays))
-    if layer.activation is not None and dtype.kind == "c":
+    dtype = dtype_of(layer, np.result_type(*(each.dtype for each in arrays)))
+    if dtype is WRONG:
+        return WRONG
+    kinds = [dtype.kind, *(each.dtype.kind for each in arrays)]
+    if layer.activation is not None and "c" in kinds:
         return WRONG
     if layer.algorithm == "winograd" and dtype not in (np.float32, np.float64):
         return WRONG
     return found._replace(dtype=dtype)
+
+
+def dtype_of(layer, common: np.dtype):
+    """The result's dtype, of arguments that have a common one; WRONG where it cannot be asked."""
+    dtype = common if layer.dtype is None else layer.dtype
+    clipped = layer.saturate and dtype.kind in "iu"
+    if clipped and dtype.itemsize > 4:
+        return WRONG
+    fits = np.can_cast(common, dtype, "same_kind") or (clipped and common.kind in "iuf")
+    return dtype if fits else WRONG
 
 
 def residual_fits(residual, found: Result) -> bool:

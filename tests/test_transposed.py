@@ -262,3 +262,13 @@ def test_gradients_of_images_refuse_another_shape_by_name():
         aotconv.gradients.conv1d_images(gradient[..., :2], filters, (2, 7, 2))
     with pytest.raises(TypeError, match="output_gradient must"):
         aotconv.gradients.conv1d_images("gradient", filters, (2, 7, 2))
+
+
+def test_a_known_gradient_is_told_from_one_of_another_shape():
+    filters, gradient = np.ones((2, 1, 1), np.float32), np.ones((4, 1), np.float32)
+    shapes = (8, 1), (7, 1)
+    function = aotconv.gradients.conv1d_images
+    for shape in [*shapes[:1] * 5, *shapes[1:] * 5, *shapes * 3]:
+        found = function(gradient, filters, shape, 2, "same" if shape == (7, 1) else "valid")
+        assert found.shape == shape
+        assert found.sum() == 8 if shape == (8, 1) else 7

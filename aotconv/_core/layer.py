@@ -41,7 +41,7 @@ class Options(NamedTuple):
 class Convolution(Operator):
     """Checked filters (.., C / groups, O), a bias (O,) and options."""
 
-    _filter_format = 9  # its place in `Arguments`
+    _n_weights, _filter_format = 2, 9  # of `Arguments` how many are weights, and its place
 
     @classmethod
     def checked(
@@ -128,7 +128,7 @@ class Convolution(Operator):
 
     def _others(self, arguments: Arguments) -> Sequence[Any] | None:
         """Arguments of a function as `know` wants them; None where one may change its meaning."""
-        options = arguments[2:]
+        options = arguments[self._n_weights :]
         parts = [part for each in options for part in (each if type(each) is tuple else (each,))]
         parts = [part for each in parts for part in (each if type(each) is tuple else (each,))]
         if not all(type(part) in CONSTANTS for part in parts):
@@ -138,9 +138,8 @@ class Convolution(Operator):
             filters = filters.transpose(-1, -2, *range(self._rank))
         if not filters.flags.c_contiguous:
             filters = copied(filters)
-        weights = [
-            None if each is None else Expected.holding(each) for each in (filters, self._bias)
-        ]
+        held = (filters, self._bias)[: self._n_weights]
+        weights = [None if each is None else Expected.holding(each) for each in held]
         return *weights, *options
 
     @property

@@ -41,7 +41,6 @@ class Transposed(Convolution):
     options; C are the channels of the images, O those of the result."""
 
     _sized_by = "output_size"  # the argument that may say the result's size
-    _filter_format = 9
 
     @classmethod
     def checked(
@@ -126,7 +125,7 @@ class ImageGradient(Transposed):
 
     first = "output_gradient"
     _sized_by = "images_shape"
-    _filter_format = 6
+    _n_weights, _filter_format = 1, 7
 
     @classmethod
     def checked(  # type: ignore[override]

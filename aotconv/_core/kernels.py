@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .._plan.activations import Activation
 from .._plan.family import Layer, Packing, Repeated
 from .._plan.geometry import Geometry
 from .._plan.lower import turn
@@ -27,7 +28,7 @@ class Kernels:
     """The kernels that compute a layer, each with weights packed for it, kept."""
 
     def __init__(
-        self, filters: np.ndarray, bias: np.ndarray | None, activation: str | None, algorithm: str
+        self, filters: np.ndarray, bias: np.ndarray | None, activation: Activation, algorithm: str
     ) -> None:
         self._filters, self._bias = filters, bias
         self._activation, self._algorithm = activation, algorithm

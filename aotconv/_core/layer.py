@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from .._plan.activations import Activation
 from .._plan.geometry import RANK, Geometry
 from . import check, fallback, ladder, threads
 from .dtypes import Reach, computed_in, native_name
@@ -40,7 +41,7 @@ class Options(NamedTuple):
     dilations: tuple[int, ...]
     groups: int
     data_format: str
-    activation: str | None
+    activation: Activation
     algorithm: str
 
 
@@ -277,6 +278,7 @@ class Convolution:
         check.real_activation(options.activation, [images.dtype], "images")
         geometry = self._geometry(images.shape)
         dtype = np.result_type(images.dtype, *self._dtypes)
+        check.float_activation(options.activation, dtype)
         shape = self._result_shape(geometry, images.shape)
         if residual is not None:
             check.residual_fits(residual, shape, dtype)

@@ -4,12 +4,14 @@ fused, and the functions of arrays."""
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
 import warnings
 
 import numpy as np
 import pytest
 from conftest import AOT_LEVELS, AVAILABLE, COMPILED
+from hostile import pieces
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -475,3 +477,29 @@ READ_ONLY = np.broadcast_to(ONES, (2, 3))
 def test_hostile_arguments_are_refused_by_name(error, message, call):
     with pytest.raises(error, match=message):
         call()
+
+
+GARBAGE = {
+    "array": pieces.NONSENSE,
+    "out": pieces.no_outs(ONES),
+    "threads": pieces.no_ints(1, or_none=True),
+    "activation": pieces.no_activations(),
+    "axis": [*pieces.NONSENSE, *pieces.no_words()],
+}
+ARGUMENTS = [
+    (door, name)
+    for door in (aotconv.activate, aotconv.erf, aotconv.softmax)
+    for name in inspect.signature(door).parameters
+]
+
+
+@pytest.mark.parametrize(("door", "name"), ARGUMENTS)
+def test_garbage_at_any_argument_is_refused_by_its_name(door, name):
+    right = {"array": ONES, "activation": "silu"}
+    for piece in (make() for make in GARBAGE[name]):
+        if piece.meaning is not pieces.WRONG:
+            continue
+        names = inspect.signature(door).parameters
+        given = {**{key: value for key, value in right.items() if key in names}, name: piece.value}
+        with pytest.raises((TypeError, ValueError), match=name):
+            door(**given)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._plan.activations import ACTIVATIONS, CLAMPS, SLOPE, Activation, named
+from .._plan.activations import ACTIVATIONS, CLAMPS, Activation, named
 from .._plan.elements import HALVES, name_of
 from .._plan.geometry import FLAT, PADDINGS, RANK, Axis, Geometry, Pair
 from .._plan.registry import AOT_DTYPES
@@ -315,8 +315,8 @@ def activation(value) -> Activation:
         if not math.isfinite(slope):
             raise ValueError(f"activation's slope must be finite, got {slope}")
         return "leaky_relu", slope + 0.0  # 0.0 and -0.0 are equal, and so must their results be
-    name = _one_of("activation", value, ACTIVATIONS)
-    return (name, SLOPE) if name == "leaky_relu" else name
+    name, slope = named(_one_of("activation", value, ACTIVATIONS))
+    return (name, slope) if name == "leaky_relu" else name
 
 
 def real_activation(activation: Activation, dtypes, names: str) -> None:

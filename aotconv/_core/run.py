@@ -11,6 +11,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from .._plan.activations import CLAMPS
+from .._plan.elementwise import elementwise_microseconds
 from .._plan.geometry import Geometry
 from .._plan.parts import Fits, cut, in_bytes
 from .._plan.registry import AOT_DTYPES
@@ -34,6 +36,8 @@ def decide(kernel: Kernel, geometry: Geometry, layouts: Layouts) -> tuple[float,
     compute : Whole or Parts
     """
     microseconds = estimate(kernel.row, kernel.slice_of(geometry)) * max(1, len(kernel.slices))
+    if kernel.activation not in CLAMPS:
+        microseconds += elementwise_microseconds(kernel.row, prod(layouts.out.shape))
     copies = not (in_place(kernel, layouts) or can_be_staged(kernel, layouts))
     if microseconds > LONGEST_MICROSECONDS or copies:
         return microseconds, Parts(kernel, geometry, microseconds, copies)

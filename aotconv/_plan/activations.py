@@ -42,7 +42,9 @@ FINISHES = (*CLAMPS, INTEGERS, *CURVES, "exp", "erf")
 
 def named(activation: Activation) -> tuple[str | None, float]:
     """The name and the slope of an activation."""
-    return activation if isinstance(activation, tuple) else (activation, 0.0)
+    if isinstance(activation, tuple):
+        return activation
+    return activation, SLOPE if activation == "leaky_relu" else 0.0
 
 
 def finish_words(finish: Activation) -> dict[str, int]:

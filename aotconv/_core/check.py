@@ -311,9 +311,9 @@ def activation(value) -> Activation:
             raise ValueError(
                 f'activation must be a name or ("leaky_relu", slope), got {shown(value)}'
             )
-        slope = real("activation's slope", pair[1])
+        slope = real("the slope of activation", pair[1])
         if not math.isfinite(slope):
-            raise ValueError(f"activation's slope must be finite, got {slope}")
+            raise ValueError(f"the slope of activation must be finite, got {slope}")
         return "leaky_relu", slope + 0.0  # 0.0 and -0.0 are equal, and so must their results be
     name, slope = named(_one_of("activation", value, ACTIVATIONS))
     return (name, slope) if name == "leaky_relu" else name

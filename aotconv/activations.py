@@ -122,7 +122,7 @@ def erf(
     >>> import numpy as np
     >>> import aotconv
     >>> aotconv.erf(np.array([-np.inf, 0.0, 0.5])).round(6)
-    array([-1.      ,  0.      ,  0.5205  ])
+    array([-1.    ,  0.    ,  0.5205])
     """
     return evaluate(array, "erf", out, threads)
 

@@ -2,15 +2,16 @@
 
 `conv1d`, `conv2d` and `conv3d` convolve, `conv1d_transpose`, `conv2d_transpose` and
 `conv3d_transpose` the other way; layers, `Conv1D` to `Conv3DTranspose`, keep packed weights for
-many calls.  `gradients` has the gradients.  `implementations`, `active` and `use` tell and choose
-what computes; `show_config` prints it.  `get_num_threads` and `set_num_threads` say how many
-threads a call uses.
+many calls.  `gradients` has the gradients.  `activate`, `erf` and `softmax` are functions of
+arrays.  `implementations`, `active` and `use` tell and choose what computes; `show_config` prints
+it.  `get_num_threads` and `set_num_threads` say how many threads a call uses.
 """
 
 from . import gradients
 from ._core.config import __version__, show_config
 from ._core.ladder import FallbackWarning, Implementation, active, implementations, use
 from ._core.threads import get_num_threads, register_threadpoolctl, set_num_threads
+from .activations import activate, erf, softmax
 from .conv import Conv1D, Conv2D, Conv3D, conv1d, conv2d, conv3d
 from .transposed import (
     Conv1DTranspose,
@@ -31,6 +32,7 @@ __all__ = [
     "FallbackWarning",
     "Implementation",
     "__version__",
+    "activate",
     "active",
     "conv1d",
     "conv1d_transpose",
@@ -38,11 +40,13 @@ __all__ = [
     "conv2d_transpose",
     "conv3d",
     "conv3d_transpose",
+    "erf",
     "get_num_threads",
     "gradients",
     "implementations",
     "register_threadpoolctl",
     "set_num_threads",
     "show_config",
+    "softmax",
     "use",
 ]

@@ -11,6 +11,7 @@ from ._core import check
 from ._core.call import Function
 from ._core.layer import Convolution
 from ._core.pack import copied
+from .activations import Activation
 
 if TYPE_CHECKING or np.__version__.startswith("1."):
     import numpy.typing  # NumPy 2 does when a hint is evaluated: import is spared a millisecond
@@ -29,7 +30,6 @@ DataFormat3D: TypeAlias = Literal["NDHWC", "NCDHW", "channels_last", "channels_f
 FilterFormat1D: TypeAlias = Literal["WIO", "OIW"]
 FilterFormat2D: TypeAlias = Literal["HWIO", "OIHW"]
 FilterFormat3D: TypeAlias = Literal["DHWIO", "OIDHW"]
-Activation: TypeAlias = Literal["relu", "relu6"]
 Algorithm: TypeAlias = Literal["auto", "winograd"]
 
 
@@ -436,8 +436,10 @@ def conv2d(
         The order of the axes of `images` and of the result.
     filter_format : {"HWIO", "OIHW"}
         The order of the axes of `filters`; the latter is PyTorch's and ONNX'.
-    activation : {None, "relu", "relu6"}
-        What is done to each value of the result: nothing, ``max(x, 0)``, ``min(max(x, 0), 6)``.
+    activation : str, ("leaky_relu", float) or None
+        What is done to each value of the result, as `activate` does it: "relu", "relu6",
+        "leaky_relu" (by itself of slope 0.01), "hard_sigmoid", "hard_swish", "sigmoid", "tanh",
+        "silu", "gelu" (by erf), "gelu_tanh".  Sums of float16 and bfloat16 are rounded after it.
     residual : array_like, of the result's shape, optional
         Added to the sums before the activation, as the shortcut of a residual network is.  It has
         no say in the result's dtype, to which it is cast; nothing is broadcast.
@@ -473,8 +475,8 @@ def conv2d(
     ------
     TypeError
         An argument of the wrong type; arrays of booleans (but images), objects or strings, or
-        with a mask; an activation of complex numbers; a residual whose dtype cannot be cast to the
-        result's within its kind.
+        with a mask; an activation of complex numbers, or of integers but for "relu" and "relu6";
+        a residual whose dtype cannot be cast to the result's within its kind.
     ValueError
         Sizes that do not fit together; an algorithm that does not apply; what is not built.
         Nothing has been written into `out` then.

@@ -4,7 +4,7 @@
 Convolution", from which this library began: valid padding, NHWC images, HWIO filters, a bias per
 filter and a pair of strides.  ``conv_reference`` and ``conv_transpose_reference`` are the oracles
 of the tests: convolution along any number of axes with every option, and its transpose, computed
-in float64, short enough to trust by eye.
+in float64, short enough to trust by eye; ``activation_reference`` is that of activations.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import math
 import numpy as np
 
 __all__ = [
+    "activation_reference",
     "conv_reference",
     "conv_transpose_reference",
     "filter_image",
@@ -80,6 +81,32 @@ def filter_images_v3(images, filters, biases, strides):
                                 total += pixel * filters[ky, kx, c, o]
                     out[n, y, x, o] = total
     return out
+
+
+def activation_reference(x, activation):
+    """What `aotconv.activate` makes of real numbers, by formulas, in float64 or longdouble (but for
+    erf, which is float64's)."""
+    name, slope = activation if isinstance(activation, tuple) else (activation, 0.01)
+    x = np.asarray(x, np.result_type(x, np.float64))
+    with np.errstate(over="ignore", invalid="ignore"):
+        hard_sigmoid = np.clip(x / 6 + 0.5, 0, 1)
+        sigmoid = 1 / (1 + np.exp(-x))
+        return {
+            None: lambda: x,
+            "relu": lambda: np.maximum(x, 0),
+            "relu6": lambda: np.clip(x, 0, 6),
+            "leaky_relu": lambda: np.where(x < 0, slope * x, x),
+            "hard_sigmoid": lambda: hard_sigmoid,
+            "hard_swish": lambda: x * hard_sigmoid,
+            "sigmoid": lambda: sigmoid,
+            "tanh": lambda: np.tanh(x),
+            "silu": lambda: x * sigmoid,
+            "gelu": lambda: x / 2 * (1 + _erf(x / np.sqrt(2))),
+            "gelu_tanh": lambda: x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))),
+        }[name]()
+
+
+_erf = np.vectorize(math.erf, otypes=[np.float64])
 
 
 def _zeros(padding, axis, size, stride, window):
@@ -158,9 +185,7 @@ def conv_reference(
         out = np.moveaxis(out, -1, -1 - rank)
     if residual is not None:
         out = out + np.asarray(residual, kind)
-    if activation is not None:
-        out = np.clip(out, 0, {"relu": np.inf, "relu6": 6}[activation])
-    return out
+    return out if activation is None else activation_reference(out, activation)
 
 
 def conv_transpose_reference(
@@ -232,9 +257,7 @@ def conv_transpose_reference(
         out = np.moveaxis(out, -1, -1 - rank)
     if residual is not None:
         out = out + np.asarray(residual, kind)
-    if activation is not None:
-        out = np.clip(out, 0, {"relu": np.inf, "relu6": 6}[activation])
-    return out
+    return out if activation is None else activation_reference(out, activation)
 
 
 def _cut(padding, axis, size, stride, window, output_padding, output_size):

@@ -27,6 +27,7 @@ from rows import NAMED, compiled, geometry_of, kernel_of, run_kernel
 from aotconv._core import jobs, pack, run
 from aotconv._plan import family as plan
 from aotconv._plan import staging
+from aotconv._plan.activations import CLAMPS, CURVES, Activation
 from aotconv._plan.family import APART, Triple
 from aotconv._plan.geometry import extent
 from aotconv._plan.registry import Row
@@ -56,7 +57,7 @@ class Case(NamedTuple):
     together: int  # channels of a channelwise layer that are computed at a time; 0: all
     has_bias: bool
     has_residual: bool
-    activation: str | None
+    activation: Activation
     threads: int
     dtypes: dict[str, str]  # of images, residual and out
     layouts: dict[str, Layout]  # of the same
@@ -78,7 +79,7 @@ def draw(name: str) -> Case:
     rng = Draws(int(seed), int(number))
     every = sweep(row, int(seed))
     out_layout = _layout(row, rng)
-    is_complex = np.dtype(row.dtype).kind == "c"
+    is_complex, dtypes = np.dtype(row.dtype).kind == "c", _dtypes(row, rng)
     sizes = _sizes(row, rng, *every[int(number) % len(every)])
     return Case(
         name,
@@ -88,9 +89,9 @@ def draw(name: str) -> Case:
         together=_together(row, rng, sizes[-1]),
         has_bias=rng.often(0.7),
         has_residual=rng.often(0.5),
-        activation=None if is_complex else rng.one(None, "relu", "relu6"),
+        activation=None if is_complex else _activation(dtypes["out"], rng),
         threads=rng.one(1, 1, 2, 3),
-        dtypes=_dtypes(row, rng),
+        dtypes=dtypes,
         layouts={
             "images": _layout(row, rng),
             "out": out_layout,
@@ -99,6 +100,13 @@ def draw(name: str) -> Case:
         at_end={array: rng.often(0.5) for array in ARRAYS},
         limits={limit: rng.one(*values) for limit, values in limits_of(row).items()},
     )
+
+
+def _activation(out: str, rng: Draws) -> Activation:
+    """Mostly a clamp, which is all that integers have."""
+    if np.dtype(out).kind in "iu" or rng.often(0.6):
+        return rng.one(*CLAMPS)
+    return rng.one(*CURVES, ("leaky_relu", 0.25))
 
 
 def _together(row: Row, rng: Draws, channels: int) -> int:

@@ -8,6 +8,7 @@ is due.  It takes a second or two, and is meant for other machines, emulated one
 from __future__ import annotations
 
 import argparse
+import math
 import platform
 import sys
 import warnings
@@ -18,10 +19,11 @@ with warnings.catch_warnings():
     warnings.simplefilter("error")
     import aotconv
     from aotconv._core import cpu
+    from aotconv._plan.activations import ACTIVATIONS
     from aotconv._plan.family import Layer
     from aotconv._plan.registry import AOT_DTYPES, LEVELS, ROWS
     from aotconv._plan.select import select
-    from aotconv.reference import conv_reference
+    from aotconv.reference import activation_reference, conv_reference
 
 # The number of filters' axes -> the function and the layer.
 DOORS = {
@@ -114,13 +116,31 @@ def check_case(name: str, dtype: str, level: str, rng: np.random.Generator) -> s
     return family_of(filters, options, level)
 
 
+def check_functions(dtype: str, level: str, rng: np.random.Generator) -> None:
+    """Activations by themselves and behind a layer, erf, and softmax."""
+    array, what = 3 * rng.standard_normal((2, 5, 9), dtype), f"{dtype}, {level}"
+    error = 40 * np.finfo(dtype).eps
+    filters = np.eye(9, dtype=dtype)[np.newaxis]
+    for name in ACTIVATIONS:
+        expected = activation_reference(array.astype(np.float64), name)
+        check_close(aotconv.activate(array, name), expected, error, f"{name}, {what}")
+        fused = aotconv.conv1d(array, filters, activation=name)
+        assert (fused == aotconv.activate(array, name)).all(), f"{name} behind a layer, {what}"
+    check_close(aotconv.erf(array), np.vectorize(math.erf)(array), error, f"erf, {what}")
+    e = np.exp(array.astype(np.float64))
+    expected = e / e.sum(1, keepdims=True)
+    check_close(aotconv.softmax(array, 1), expected, error, f"softmax, {what}")
+
+
 def check_level(level: str) -> None:
     """Every family that a level has."""
     rng = np.random.default_rng(0)
     for dtype in AOT_DTYPES:
         met = {check_case(name, dtype, level, rng) for name in CASES}
+        check_functions(dtype, level, rng)
         built = {row.family for row in ROWS if (row.level, row.dtype) == (level, dtype)}
-        assert met == built - {"peak", "staging"}, f"{level}, {dtype}: {met ^ built} tried or not"
+        built -= {"peak", "staging", "elementwise", "softmax"}
+        assert met == built, f"{level}, {dtype}: {met ^ built} tried or not"
 
 
 def check_dtypes() -> None:

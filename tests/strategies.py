@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import as_strided
 
+from aotconv._plan.activations import CLAMPS, CURVES
 from aotconv._tools.problem import CLASSES, FUNCTIONS, Layer
 
 FLOATS = ("float32", "float64", "float16")
@@ -24,7 +25,9 @@ leadings = st.sampled_from([(1,), (2,), (), (3,), (0,), (2, 2), (3, 1), (2, 0), 
 few = st.integers(1, 3)
 zeros = st.integers(0, 3)
 ends = st.tuples(zeros, zeros)
-activations = st.sampled_from([None, "relu", "relu6"])
+clamps = st.sampled_from(CLAMPS)
+slopes = st.sampled_from([-0.5, 0, 0.01, 0.25, 1])
+activations = st.one_of(clamps, st.sampled_from(CURVES), st.tuples(st.just("leaky_relu"), slopes))
 layouts = st.sampled_from(
     ["C", "F", "reversed", "sliced", "misaligned", "byteswapped", "broadcast", "read-only"]
 )
@@ -55,6 +58,11 @@ def data_formats(rank: int):
 
 def filter_formats(rank: int):
     return st.sampled_from([f"{LETTERS[rank]}IO", f"OI{LETTERS[rank]}"])
+
+
+def activations_of(dtype: np.dtype):
+    """Those that a result of a dtype may have."""
+    return {"c": st.none(), "f": activations}.get(dtype.kind, clamps)
 
 
 class Problem(NamedTuple):
@@ -234,7 +242,7 @@ def problems(
         "groups": groups,
         "data_format": data_format,
         "filter_format": filter_format,
-        "activation": None if np.dtype(dtype).kind == "c" else draw(activations),
+        "activation": draw(activations_of(np.result_type(dtype, other))),
     }
     if winograd:
         options["algorithm"] = "winograd"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from aotconv._core.fallback import LIMITS
-from aotconv._plan.activations import ACTIVATIONS
+from aotconv._core.activations import MEANINGS
+from aotconv._plan.activations import ACTIVATIONS, CLAMPS, CURVES, FINISHES, INTEGERS
 from aotconv._plan.registry import LOOP_ROWS, ROWS
 from aotconv._plan.select import FAMILIES
 
@@ -72,9 +72,8 @@ def test_every_row_has_a_family_and_every_family_a_kernel_of_its_name():
 
 
 def test_activations_mean_something_to_arrays_and_to_vectors():
-    epilogue = pytest.importorskip("aotconv._kernels.epilogue", reason="needs numba")
-    assert tuple(LIMITS) == tuple(epilogue.LIMITS) == ACTIVATIONS
-    for name in ACTIVATIONS:
-        ends = (-float("inf"), float("inf"))
-        pairs = zip(LIMITS[name], ends, strict=True)
-        assert tuple(end if own is None else own for own, end in pairs) == epilogue.LIMITS[name]
+    functions = pytest.importorskip("aotconv._kernels.functions", reason="needs numba")
+    assert (*CLAMPS, *CURVES) == ACTIVATIONS
+    finishes = [name for name in FINISHES if name not in (None, INTEGERS)]
+    assert list(functions.MEANINGS) == finishes
+    assert list(MEANINGS) == finishes[len(CLAMPS) - 1 :]

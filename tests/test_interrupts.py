@@ -131,6 +131,38 @@ def test_an_interrupt_is_answered_within_a_second_and_the_layer_still_computes(c
     output_of(interrupting(images, filters, **(options[0] if options else {})))
 
 
+# Of an array and out: the call, their shape and their dtype.
+FUNCTIONS = {
+    "activate": ("aotconv.activate(array, 'gelu', out)", (3 << 30,), "float64"),
+    "activate, halves": ("aotconv.activate(array, 'tanh', out)", (3 << 30,), "float16"),
+    "activate, integers": ("aotconv.activate(array, 'relu', out)", (8 << 30,), "int8"),
+    "erf, strided": ("aotconv.erf(array[:, ::2], out[:, 1::2])", (60000, 60000), "float32"),
+    "softmax": ("aotconv.softmax(array, out=out)", (3000000, 1000), "float32"),
+    "softmax, one row": ("aotconv.softmax(array, out=out)", (4 << 30,), "float32"),
+    "softmax, first axis": ("aotconv.softmax(array, 0, out)", (60000, 60000), "float32"),
+}
+
+
+MOSTLY = {"activate", "erf, strided", "softmax, one row"}  # others are in the long run
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=() if case in MOSTLY else pytest.mark.long) for case in FUNCTIONS],
+)
+def test_functions_of_arrays_answer_an_interrupt_within_a_second(case):
+    call, shape, dtype = FUNCTIONS[case]
+    code = f"""{PREAMBLE}
+array, out = huge({shape}, {dtype!r}), huge({shape}, {dtype!r})
+seconds = []
+while len(seconds) < 3 and not (seconds and seconds[-1] < 1):
+    seconds.append(interrupted(lambda: {call}))
+assert seconds[-1] < 1, seconds
+print("done")
+"""
+    assert output_of(code) == "done"
+
+
 def test_weights_that_are_converted_and_packed_for_seconds_are_interrupted_within_one():
     code = f"""{PREAMBLE}
 filters = huge((1, 1, 20000, 10000), "float32")

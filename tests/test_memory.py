@@ -135,6 +135,58 @@ def test_known_calls_look_at_nothing_but_their_arrays():
     assert done.stdout.strip() == "done", done.stderr
 
 
+FUNCTIONS = """
+import itertools, sys
+from unittest import mock
+import numpy as np, aotconv
+from guarded import Pages
+from aotconv._core import jobs, softmax
+from aotconv._core.elementwise import evaluate
+from aotconv._plan.activations import FINISHES, INTEGERS
+from oracle import assert_same_bits
+kept = []
+def table(words):
+    kept.append(Pages((len(words),), np.int64, True))
+    kept[-1].array[:] = words
+    kept[-1].freeze()
+    return kept[-1].array
+def staging(size):
+    kept.append(Pages((size,), np.uint8, True))
+    return kept[-1].array, kept[-1].array.ctypes.data
+rng, count = np.random.default_rng(0), 0
+names = [name for name in FINISHES if name not in (None, INTEGERS)]
+functions = [lambda a, out, name=name: evaluate(a, name, out, 1) for name in names]
+functions.append(lambda a, out: aotconv.softmax(a, -1, out, 1))
+with mock.patch.object(jobs, "_table", table), mock.patch.object(jobs, "_staging", staging):
+    for dtype, at_end, rows in itertools.product(("float32", "float64"), (False, True), (1, 3)):
+        lanes = 64 // np.dtype(dtype).itemsize
+        sizes = 1, 2, lanes // 4 + 1, lanes - 1, lanes, lanes + 1, 2 * lanes + 3, 65_536, 70_001
+        for length in sizes if rows == 1 else sizes[2:7:2]:
+            values = rng.standard_normal((rows, length)).astype(dtype)
+            for function in functions if length < 65_536 else functions[-3:]:
+                source, target = (Pages(values.shape, dtype, at_end) for _ in range(2))
+                source.array[:] = values
+                source.freeze()
+                assert function(source.array, target.array) is target.array
+                assert_same_bits(target.array, function(values, None))
+                memory = [each for each in kept if each.array.dtype == np.uint8]
+                assert not any(each.spoiled() for each in (target, *memory))
+                same = Pages(values.shape, dtype, at_end)
+                same.array[:] = values
+                assert_same_bits(function(same.array, same.array), function(values, None))
+                assert same.spoiled() == 0
+                kept.clear()
+                count += 1
+print(count)
+"""
+
+
+@pytest.mark.parametrize("level", [*AOT_LEVELS, pytest.param("jit", marks=pytest.mark.long)])
+def test_functions_of_arrays_keep_to_their_elements(level):
+    done = run_with_tests(FUNCTIONS, AOTCONV_IMPLEMENTATION=level)
+    assert int(done.stdout or 0) > 400, done.stderr
+
+
 @pytest.mark.long
 def test_every_row_keeps_to_its_arrays_over_all_tails_in_a_hundred_thousand_cases(guarded, capsys):
     count = 0

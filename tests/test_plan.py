@@ -517,7 +517,7 @@ def test_words_hold_every_field_in_its_place():
         "pixels": 88, "group_channels": 3, "group_filters": 2, "groups": 2,
         "image_n": 11, "image_z": 12, "image_y": 13, "image_x": 14,
         "out_n": 21, "out_z": 22, "out_y": 23, "out_x": 24,
-        "activation": 2, "weights_offset": 64, "merge_rows": 0, "block_taps": 12,
+        "activation": 2, "slope": 0, "weights_offset": 64, "merge_rows": 0, "block_taps": 12,
         "block_channels": 3, "task_pixels": 88, "border": ZEROS, "task_panels": 2, "tasks": 1,
         "panel_groups": 1, "staging": 0,
     }.items():  # fmt: skip

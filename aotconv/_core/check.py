@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._plan.activations import ACTIVATIONS
+from .._plan.activations import ACTIVATIONS, CLAMPS, Activation, named
 from .._plan.elements import HALVES, name_of
 from .._plan.geometry import FLAT, PADDINGS, RANK, Axis, Geometry, Pair
 from .._plan.registry import AOT_DTYPES
@@ -374,14 +374,72 @@ def castable(common: np.dtype, asked: np.dtype | None, saturate: bool) -> np.dty
     return dtype
 
 
-def activation(value) -> str | None:
-    return _one_of("activation", value, ACTIVATIONS)
+def activation(value) -> Activation:
+    """A name or None; of "leaky_relu" the pair with its slope."""
+    if _is(value, (tuple, list)):
+        pair = _counted("activation", value, (2,), 'a name or ("leaky_relu", slope)')
+        if not _is(pair[0], str) or str.__str__(pair[0]) != "leaky_relu":
+            raise ValueError(
+                f'activation must be a name or ("leaky_relu", slope), got {shown(value)}'
+            )
+        slope = real("the slope of activation", pair[1])
+        if not math.isfinite(slope):
+            raise ValueError(f"the slope of activation must be finite, got {slope}")
+        return "leaky_relu", slope + 0.0  # 0.0 and -0.0 are equal, and so must their results be
+    name, slope = named(_one_of("activation", value, ACTIVATIONS))
+    return (name, slope) if name == "leaky_relu" else name
 
 
-def real_activation(activation: str | None, dtypes, names: str) -> None:
+def real_activation(activation: Activation, dtypes, names: str) -> None:
     """Refuse an activation of complex numbers."""
     if activation is not None and any(dtype.kind == "c" for dtype in dtypes):
-        raise TypeError(f"activation {activation!r} is not defined for complex {names}")
+        raise TypeError(f"activation {named(activation)[0]!r} is not defined for complex {names}")
+
+
+def float_activation(activation: Activation, dtype) -> None:
+    """Refuse a function of floats for a result of integers, which has clamps alone."""
+    if activation not in CLAMPS and dtype.kind in "iu":
+        raise TypeError(
+            f"activation {named(activation)[0]!r} is not defined for a result of dtype {dtype}: "
+            f"integers have {' and '.join(map(repr, CLAMPS[1:]))}"
+        )
+
+
+def real(name: str, value) -> float:
+    """A number as a float; booleans are none."""
+    if type(value) in (np.float16, np.float32, np.longdouble):
+        return float(value)
+    if _is(value, float):
+        return float.__float__(value)  # a subclass may lie
+    number = _index(name, value)
+    if number is None:
+        raise TypeError(
+            f"{name} must be a number, got {shown(value)} of type {type(value).__name__}"
+        )
+    try:
+        return float(number)
+    except OverflowError:
+        raise ValueError(
+            f"{name} must be a number that a float holds, got {shown(value)}"
+        ) from None
+
+
+def floats_of(name: str, array: np.ndarray) -> np.dtype:
+    """The dtype of a function of floats of an array, as NumPy's ufuncs have it."""
+    dtype = array.dtype
+    if dtype.kind == "c":
+        raise TypeError(f"{name} must hold real numbers, got dtype {dtype}")
+    if dtype.kind in "iu":
+        return np.dtype({1: np.float16, 2: np.float32}.get(dtype.itemsize, np.float64))
+    return dtype.newbyteorder("=")
+
+
+def axis(value, n_axes: int) -> int:
+    """The number of an axis, counted from the first; negative ones from behind the last."""
+    number = integer("axis", value, -sys.maxsize)
+    if not -n_axes <= number < n_axes:
+        raise ValueError(f"axis must be one of the {n_axes} axes of array, got {shown(number)}")
+    return number % n_axes
 
 
 def algorithm(value) -> str:

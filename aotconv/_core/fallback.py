@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from .._plan.activations import Activation
 from .._plan.geometry import Geometry
 from .._plan.parts import PART_BYTES, Part, cut
+from .activations import activate
 
 PART_PRODUCTS = 1 << 26  # signals wait for them; integers' take a nanosecond each
 
@@ -21,7 +23,7 @@ def convolve(
     bias: np.ndarray | None,
     out: np.ndarray,
     residual: np.ndarray | None,
-    activation: str | None,
+    activation: Activation,
 ) -> None:
     """Convolve images (N, D, H, W, C) into `out` (N, OD, OH, OW, O), in the dtype of `filters`.
 
@@ -105,7 +107,7 @@ def fill(
     bias: np.ndarray | None,
     out: np.ndarray,
     residual: np.ndarray | None,
-    activation: str | None,
+    activation: Activation,
     dtype: str,
 ) -> None:
     """What a convolution without channels gives, computed in a dtype: the bias, or zeros, and the
@@ -116,21 +118,3 @@ def fill(
             total = np.add(total, residual, dtype=dtype, casting="same_kind")
         out[...] = _fitted(total, out.dtype)
         activate(out, activation)
-
-
-# What each of `_plan.activations` keeps values between; None: of no end.
-LIMITS: dict[str | None, tuple[float | None, float | None]] = {
-    None: (None, None),
-    "relu": (0, None),
-    "relu6": (0, 6),
-}
-
-
-def activate(array: np.ndarray, activation: str | None) -> np.ndarray:
-    """Apply an activation in place."""
-    lower, upper = LIMITS[activation]
-    if lower is not None:
-        np.maximum(array, lower, out=array)
-    if upper is not None:
-        np.minimum(array, upper, out=array)
-    return array

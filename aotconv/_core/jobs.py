@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from .._plan.activations import INTEGERS
+from .._plan.activations import INTEGERS, LIMITS, Activation
 from .._plan.elements import ELEMENTS, element_of, name_of, unit_of
 from .._plan.family import (
     ALIGNMENT,
@@ -27,8 +27,8 @@ from .._plan.parts import part
 from .._plan.registry import AOT_DTYPES, Row
 from .._plan.select import staging_row, stored_row
 from .._plan.staging import Side, Staged, choose_box, stage_words, works
+from .activations import activate
 from .baseline import exported
-from .fallback import activate
 from .ladder import Rung
 from .layout import Layout
 from .pack import Packed
@@ -51,7 +51,7 @@ class Kernel(NamedTuple):
     family: Family
     rung: Rung
     packed: Packed
-    activation: str | None
+    activation: Activation
     saturates: bool = False  # integers, instead of letting them wrap
     slices: Sequence[Packed] = ()
 
@@ -146,6 +146,13 @@ def plan_call(pieces: Sequence[Piece], threads: int) -> Call:
         activate(out, kernel.activation)
 
     return activated
+
+
+def job_of(rung: Rung, row: Row, words: list[int], weights: int = 0, memory: Any = None) -> Job:
+    """The job of a row's task; `weights` is the address of what `memory` keeps alive."""
+    task = rung.task(row)
+    assert task is not None  # who has a plan for it has asked
+    return Job(task, _table(words), weights, memory)
 
 
 def call_of(rung: Rung, jobs: Sequence[Job], threads: int) -> Call:
@@ -256,8 +263,11 @@ def _on_halves(kernel: Kernel, geometry: Geometry, layouts: Layouts) -> Kernel |
     """The kernel that computes the same on arrays of halves as they are; None where there is none,
     or they cannot be addressed."""
     row = stored_row(kernel.row, name_of(layouts.images.dtype))
-    # A residual is to be added before a sum is rounded; such rows go through windows of one plane.
+    # A residual is to be added before a sum is rounded, and a function to be applied; such rows go
+    # through windows of one plane.
     if row is None or layouts.residual is not None or geometry.z.kernel > 1:
+        return None
+    if kernel.activation not in LIMITS:
         return None
     halves = kernel._replace(row=row)
     return halves if in_place(halves, layouts) and kernel.rung.task(row) is not None else None

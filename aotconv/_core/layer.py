@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from .._plan.activations import Activation
 from .._plan.geometry import RANK, Geometry
 from .._plan.parts import Part
 from . import check, fallback, ladder
@@ -32,7 +33,7 @@ class Options(NamedTuple):
     dilations: tuple[int, ...]
     groups: int
     data_format: str
-    activation: str | None
+    activation: Activation
     dtype: np.dtype | None
     saturate: bool
     algorithm: str
@@ -188,6 +189,7 @@ class Convolution(Operator):
         common = np.result_type(images.dtype, *self._dtypes)
         dtype = check.castable(common, options.dtype, options.saturate)
         check.real_activation(options.activation, [dtype], "results, as dtype asks for")
+        check.float_activation(options.activation, dtype)
         shape = self._result_shape(geometry, images.shape)
         if third is not None:
             check.residual_fits(third, shape, dtype)

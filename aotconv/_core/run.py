@@ -11,6 +11,8 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
+from .._plan.activations import CLAMPS
+from .._plan.elementwise import elementwise_microseconds
 from .._plan.geometry import Geometry
 from .._plan.parts import Fits, Part, cut, in_bytes
 from .._plan.registry import AOT_DTYPES
@@ -56,9 +58,11 @@ class Share(NamedTuple):
     @property
     def microseconds(self) -> float:
         """On one thread, roughly."""
-        kernel = self.piece.kernel
-        times = max(1, len(kernel.slices))
-        return estimate(kernel.row, kernel.slice_of(self.piece.geometry)) * times
+        kernel, geometry, layouts, _ = self.piece
+        alone = estimate(kernel.row, kernel.slice_of(geometry)) * max(1, len(kernel.slices))
+        if kernel.activation in CLAMPS:
+            return alone
+        return alone + elementwise_microseconds(kernel.row, prod(layouts.out.shape))
 
     @property
     def copies(self) -> bool:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._plan.activations import Activation
 from .._plan.geometry import RANK, Geometry
 from .._plan.parts import Part
 from .._plan.transposed import phases
@@ -23,7 +24,7 @@ class TransposedOptions(NamedTuple):
     dilations: tuple[int, ...]
     groups: int
     data_format: str
-    activation: str | None
+    activation: Activation
     dtype: np.dtype | None
     saturate: bool
     algorithm: str

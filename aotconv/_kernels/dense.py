@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections import namedtuple
 
 from .._plan.dense import COPIED, NO_BORDER, PIXEL_WORDS, SKIPPED, TILE_FIELDS, ZEROS
-from .epilogue import NO_ACTIVATION
+from .epilogue import LAST_IN_TILES, NO_ACTIVATION, finish_stored
 from .panel import multiply_groups, multiply_run, start_sums, store_sums
 from .runtime import (
     Record,
@@ -404,6 +404,21 @@ def cut_tiles(row, plan, tables, inputs, outs, count, taps, zeros):
 
 
 @chapter
+def finish_pixels(row, plan, task, tables, offset, n_filters):
+    """Apply to some filters of a task's outputs what tiles do not apply.
+
+    offset : bytes to be added to the addresses of pixels.
+    """
+    first = 0
+    while first < task.pixels:
+        row_rest = plan.ow - (task.first_pixel + first) % plan.ow
+        some = min(task.pixels - first, row_rest)
+        out = word(tables.outs, first) + offset
+        finish_stored(row, plan, out, rows=1, out_y=0, pixels=some, channels=n_filters)
+        first += some
+
+
+@chapter
 def compute_panels(row, plan, task, tables, tiles, taps, weights, residual, is_first, is_last):
     """Compute a step of the reduction of all tiles and panels of a task.
 
@@ -424,6 +439,7 @@ def compute_panels(row, plan, task, tables, tiles, taps, weights, residual, is_f
             groups = min(plan.panel_groups, plan.groups - group)
             panel_filter = p % group_panels * row.channels
             first_filter = group * plan.group_filters + panel_filter
+            n_filters = min(row.channels, groups * plan.group_filters - panel_filter)
             panel = weights + plan.weights_offset + p * panel_bytes
             compute_tiles(
                 row,
@@ -434,7 +450,7 @@ def compute_panels(row, plan, task, tables, tiles, taps, weights, residual, is_f
                 offset=(group * plan.group_channels + first) * itemsize,
                 panel=panel + panel_row * (1 + taps.first * plan.group_channels + first),
                 out_offset=first_filter * itemsize,
-                n_filters=min(row.channels, groups * plan.group_filters - panel_filter),
+                n_filters=n_filters,
                 bias=panel if begins else 0,
                 residual=residual if ends else 0,
                 activation=plan.activation if ends else NO_ACTIVATION,
@@ -443,6 +459,8 @@ def compute_panels(row, plan, task, tables, tiles, taps, weights, residual, is_f
                 line_offset=first_filter * itemsize,
                 line_step=row.lanes * itemsize,
             )
+            if ends and plan.activation > LAST_IN_TILES:
+                finish_pixels(row, plan, task, tables, first_filter * itemsize, n_filters)
 
 
 def task(row, plan, images, weights, out, residual, scratch, index):

@@ -156,7 +156,7 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
     scratch : SCRATCH_WORDS words, for as many vectors and the tables that `columns` reads.
 
     Assumes rows and columns of dilations 1, and of strides and a window that are the row's; of rows
-    for halves a window of one plane, no residual and no integers.
+    for halves a window of one plane, a clamp or no activation, no residual and no integers.
     """
     vector, stored = row.lanes * row.itemsize, row.lanes * row.stored_itemsize
     blocks = ceil_div(plan.oh, row.pixels)

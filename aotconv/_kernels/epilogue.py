@@ -1,21 +1,21 @@
 """What is done to a block of outputs while it is near: residuals are added, sums clamped, whole
-numbers made integers.
+numbers made integers, functions applied.
 """
 
 from __future__ import annotations
 
-from math import inf
-
-from .._plan.activations import FINISHES, INTEGERS
+from .._plan.activations import CLAMPS, FINISHES, INTEGERS, LIMITS
+from .functions import MEANINGS
 from .runtime import chapter, tile_intrinsic
 
-# What each of ACTIVATIONS keeps values between.
-LIMITS = {None: (-inf, inf), "relu": (0.0, inf), "relu6": (0.0, 6.0)}
 NO_ACTIVATION, AS_INTEGERS = map(FINISHES.index, (None, INTEGERS))
+LAST_IN_TILES = AS_INTEGERS  # of FINISHES; those behind are applied to what was stored
+assert FINISHES[: LAST_IN_TILES + 1] == (*CLAMPS, INTEGERS)
 
 
 def limits(v, activation):
-    """What `v.clamp` takes for an activation, which is a place in FINISHES."""
+    """What `v.clamp` takes for an activation, which is a place in FINISHES: of one that is no
+    clamp, no limits."""
     lower, upper = map(v.constant, LIMITS[None])
     for name in LIMITS:
         if name is not None:
@@ -80,12 +80,51 @@ def integers(v, row, out, rows, out_y, pixels, out_x, channels):
         _store(v, v.as_integers(_load(v, target, *place)), target, *place)
 
 
-add_residuals, make_integers = map(tile_intrinsic, (residuals, integers))
+def functions(v, row, out, rows, out_y, pixels, out_x, channels, activation, slope):
+    """Apply a function to outputs (see `vectors_of`).
+
+    activation : its place in FINISHES.
+    slope : the bits of a float64.
+
+    Reads and writes these elements, no others, and each once.
+    """
+    slope = v.splat_double(slope)
+    for name, meaning in MEANINGS.items():
+        for _ in v.when(v.equal(activation, FINISHES.index(name))):
+            for target, *place in vectors_of(v, row, out, rows, out_y, pixels, out_x, channels):
+                _store(v, meaning(v, row, _load(v, target, *place), slope), target, *place)
+
+
+add_residuals = tile_intrinsic(residuals, shared=True)
+make_integers = tile_intrinsic(integers, shared=True)
+apply_function = tile_intrinsic(functions, shared=True)
+
+
+@chapter
+def finish_stored(row, plan, out, rows, out_y, pixels, channels):
+    """Apply the plan's activation to outputs, each of which was stored for the last time, if it is
+    one of those that tiles do not apply.
+
+    out, rows, out_y, pixels, channels : as in `vectors_of`.
+    """
+    if plan.activation > LAST_IN_TILES:
+        apply_function(
+            row,
+            out=out,
+            rows=rows,
+            out_y=out_y,
+            pixels=pixels,
+            out_x=plan.out_x,
+            channels=channels,
+            activation=plan.activation,
+            slope=plan.slope,
+        )
 
 
 @chapter
 def finish(row, plan, out, rows, out_y, pixels, channels, residual):
-    """Add residuals, and clamp the sums; or make outputs, which were clamped, integers.
+    """Add residuals, and clamp the sums; or make outputs, which were clamped, integers; and apply
+    what tiles do not apply.  Each output was stored for the last time.
 
     out, rows, out_y, pixels, channels : as in `vectors_of`.
     residual : bytes from an output element to its residual; 0: none.
@@ -112,3 +151,4 @@ def finish(row, plan, out, rows, out_y, pixels, channels, residual):
             out_x=plan.out_x,
             channels=channels,
         )
+    finish_stored(row, plan, out, rows, out_y, pixels, channels)

@@ -26,7 +26,7 @@ from numba.extending import (
 from .._plan import arithmetic
 from .._plan.family import FIELDS
 from .._plan.registry import Row
-from .._plan.select import FAMILIES
+from .._plan.select import FAMILIES, elementwise_row
 from .simd import WORD, call_tile
 
 VOID_POINTER = ir.IntType(8).as_pointer()
@@ -167,17 +167,18 @@ def parameter(name: str) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
-def tile_intrinsic(tile):
+def tile_intrinsic(tile, shared=False):
     """The intrinsic ``(row, *words)`` that calls ``tile(v, row, *words)``, by position or by name.
 
     The tile is a function of its own, so that registers are allocated for it alone.  It may be long
     and take many words: what it keeps in registers must be one function, and its words are given
-    by name.
+    by name.  One that is `shared` depends on a row's level and dtype alone: a module has it once.
     """
 
     def definition(typingctx, row, *words, **named):
         def emit(context, builder, sig, args):
-            call_tile(builder, row.row, tile, args[1:])
+            of = elementwise_row(row.row) if shared else None
+            call_tile(builder, row.row, tile, args[1:], of)
             return context.get_dummy_value()
 
         return types.none(row, *[types.int64] * (len(words) + len(named))), emit

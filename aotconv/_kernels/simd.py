@@ -57,6 +57,7 @@ class Vectors:
         self._itemsize = row.itemsize
         self._lanes = row.lanes
         self._fma = row.fma
+        self._whole = WHOLES[row.dtype]
 
     # Integers and control
 
@@ -365,12 +366,19 @@ class Vectors:
         mask = ir.Constant(ir.VectorType(ir.IntType(1), self._lanes), [int(lane) for lane in lanes])
         return self._builder.select(mask, value, ir.Constant(self._vector, None))
 
+    def fill_behind(self, count, value, other: float):
+        """`other` in the lanes behind the first `count`."""
+        return self._builder.select(self._below(count), value, self.constant(other))
+
+    def rotated(self, value, count: int):
+        """The lanes of `value`, from number `count` on, and then those before it."""
+        return self._shuffle(value, [(lane + count) % self._lanes for lane in range(self._lanes)])
+
     def add_neighbours(self, value, count: int):
         """The sums of each `count` neighbouring lanes, in the first of them."""
         while count > 1:
             count //= 2
-            lanes = [(lane + count) % self._lanes for lane in range(self._lanes)]
-            value = self._builder.fadd(value, self._shuffle(value, lanes))
+            value = self._builder.fadd(value, self.rotated(value, count))
         return value
 
     def store_lanes(self, value, pointer, step: int, count):
@@ -393,6 +401,89 @@ class Vectors:
     def difference(self, a, b):
         return self._builder.fsub(a, b)
 
+    def product(self, a, b):
+        return self._builder.fmul(a, b)
+
+    def quotient(self, a, b):
+        return self._builder.fdiv(a, b)
+
+    def is_less(self, a, b):
+        """Which lanes of `a` are less than those of `b`; NaN is not."""
+        return self._builder.fcmp_ordered("<", a, b)
+
+    def minimum_of(self, a, b):
+        """`b` where it is less than `a`, else `a`: NaN in `a` stays."""
+        return self.select(self.is_less(b, a), b, a)
+
+    def maximum_of(self, a, b):
+        """`b` where it is more than `a`, else `a`: NaN in `b` is passed over."""
+        return self.select(self.is_less(a, b), b, a)
+
+    def absolute(self, value):
+        return self._floats(self._builder.and_(self._bits(value), self._every(~self._sign)))
+
+    def negative(self, value):
+        return self._floats(self._builder.xor(self._bits(value), self._every(self._sign)))
+
+    def with_sign(self, value, other):
+        """`value`, whose signs are positive, with those of `other`."""
+        sign = self._builder.and_(self._bits(other), self._every(self._sign))
+        return self._floats(self._builder.or_(self._bits(value), sign))
+
+    def nearest_whole(self, a, b):
+        """The whole number nearest to a * b, below 2**21: as an exponent for `power_of_two`, and as
+        a float."""
+        offset = self.constant(self._whole)
+        moved = self.fma(a, b, offset)
+        exponent = self._builder.sub(self._bits(moved), self._bits(offset))
+        return exponent, self.difference(moved, offset)
+
+    def power_of_two(self, exponent):
+        """2**exponent, which must be a float that is not denormal."""
+        bias, fraction = self._format
+        biased = self._builder.add(exponent, self._every(bias))
+        return self._floats(self._builder.shl(biased, self._every(fraction)))
+
+    def halves_of_power(self, exponent):
+        """Two such floats whose product is 2**exponent, which may be beyond them by as much."""
+        b, (bias, fraction) = self._builder, self._format
+        both = b.add(exponent, self._every(2 * bias))
+        half = b.lshr(both, self._every(1))
+        parts = half, b.sub(both, half)
+        return [self._floats(b.shl(part, self._every(fraction))) for part in parts]
+
+    @property
+    def _sign(self) -> int:
+        """The bit of a float's sign."""
+        return 1 << (8 * self._itemsize - 1)
+
+    @property
+    def _format(self) -> tuple[int, int]:
+        """What is added to an exponent in a float's bits, and the bits of the fraction."""
+        return {4: (127, 23), 8: (1023, 52)}[self._itemsize]
+
+    def _every(self, word: int):
+        """An integer of an element's size in every lane."""
+        bits = 8 * self._itemsize
+        return ir.Constant(
+            ir.VectorType(ir.IntType(bits), self._lanes), [word % (1 << bits)] * self._lanes
+        )
+
+    def _bits(self, value):
+        kind = ir.VectorType(ir.IntType(8 * self._itemsize), self._lanes)
+        return self._builder.bitcast(value, kind)
+
+    def _floats(self, bits):
+        return self._builder.bitcast(bits, self._vector)
+
+    def splat_double(self, word):
+        """The float64 of these bits, an int64, as an element in every lane."""
+        b = self._builder
+        value = b.bitcast(word, ir.DoubleType())
+        if self._element != ir.DoubleType():
+            value = b.fptrunc(value, self._element)
+        return self._splat_value(value)
+
     def fma(self, a, b, c):
         """a * b + c: rounded once where the level has FMA, else twice."""
         if self._fma:
@@ -411,8 +502,8 @@ class Vectors:
         return b.select(b.fcmp_ordered(">", value, upper), upper, value)
 
 
-# Added to a float64 of less than 2**51 it leaves a whole number in the low bits.
-WHOLE = 1.5 * 2.0**52
+# Added to a float of less than 2**22, or 2**51, these leave a whole number in the low bits.
+WHOLES = {"float32": 1.5 * 2.0**23, "float64": 1.5 * 2.0**52}
 
 
 def to_integers(builder, value):
@@ -421,29 +512,31 @@ def to_integers(builder, value):
     vector = ir.VectorType(WORD, value.type.count)
     if value.type.element == ir.FloatType():
         return builder.fptosi(value, ir.VectorType(ir.IntType(32), vector.count))
-    offset = ir.Constant(value.type, [WHOLE] * vector.count)
+    offset = ir.Constant(value.type, [WHOLES["float64"]] * vector.count)
     bits = builder.bitcast(builder.fadd(value, offset), vector)
     return builder.sub(bits, builder.bitcast(offset, vector))
 
 
-# The tiles that a row's task calls, by their names in the module.
-_tiles: dict[Row, dict[str, Callable]] = {}
+# The tiles that a row's task calls, and the rows whose they are, by their names in the module.
+_tiles: dict[Row, dict[str, tuple[Callable, Row]]] = {}
 
 
-def call_tile(builder, row, tile, args):
-    """Call the function ``tile(v, row, *args)`` of int64 values, which `define_tiles` defines."""
-    name = f"{row.level}_{row.name}_{tile.__name__}"
-    _tiles.setdefault(row, {})[name] = tile
+def call_tile(builder, row, tile, args, of=None):
+    """Call the function ``tile(v, row, *args)`` of int64 values, which `define_tiles` defines; or
+    with `of` that of another row, which a module has once for all rows that call it."""
+    own = of or row
+    name = f"{own.level}_{own.name}_{tile.__name__}"
+    _tiles.setdefault(row, {})[name] = tile, own
     builder.call(_function(builder.module, name, len(args)), args)
 
 
 def define_tiles(module, row):
     """Define the tiles that a row's compiled task calls, in the module of its kernel."""
-    for name, tile in _tiles.get(row, {}).items():
+    for name, (tile, own) in _tiles.get(row, {}).items():
         function = _function(module, name, len(inspect.signature(tile).parameters) - 2)
         function.linkage = "linkonce_odr"
         builder = ir.IRBuilder(function.append_basic_block("entry"))
-        tile(Vectors(builder, row), row, *function.args)
+        tile(Vectors(builder, own), own, *function.args)
         builder.ret_void()
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections import namedtuple
 
 from .._plan.winograd import INPUT, POINTS, TILE
-from .epilogue import NO_ACTIVATION, add_residuals, limits
+from .epilogue import NO_ACTIVATION, finish, limits
 from .panel import multiply_run
 from .runtime import ceil_div, chapter, set_word, subroutine, tile_intrinsic
 
@@ -276,7 +276,7 @@ def multiply_positions(row, plan, block, staged, panel, first_channel, channels)
 
 @chapter
 def store_tiles(row, plan, block, staged, out, residual, scratch, panel, first_filter):
-    """Transform a block's sums into outputs, and add the residuals.
+    """Transform a block's sums into outputs, and finish them.
 
     panel : address of its bias.
     scratch : address of 16 words.
@@ -300,18 +300,16 @@ def store_tiles(row, plan, block, staged, out, residual, scratch, panel, first_f
             bias=panel,
             activation=NO_ACTIVATION if residual != 0 else plan.activation,
         )
-        if residual != 0:
-            add_residuals(
-                row,
-                out=corner + first_filter * row.itemsize,
-                rows=min(TILE, plan.oh - y),
-                out_y=plan.out_y,
-                pixels=min(TILE, plan.ow - x),
-                out_x=plan.out_x,
-                channels=n_filters,
-                residual=residual,
-                activation=plan.activation,
-            )
+        finish(
+            row,
+            plan,
+            out=corner + first_filter * row.itemsize,
+            rows=min(TILE, plan.oh - y),
+            out_y=plan.out_y,
+            pixels=min(TILE, plan.ow - x),
+            channels=n_filters,
+            residual=residual,
+        )
 
 
 def task(row, plan, images, weights, out, residual, scratch, staging, index):

@@ -7,7 +7,7 @@ library must know of it is asked of that value.
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
-from .activations import FINISHES
+from .activations import Activation, finish_words
 from .arithmetic import ceil_div
 from .geometry import Axis, Geometry
 from .registry import Row
@@ -249,6 +249,7 @@ FIELDS = (
     "out_y",
     "out_x",
     "activation",  # its place in FINISHES
+    "slope",  # of "leaky_relu": the bits of a float64
     "weights_offset",  # from the packed zeros to the weights behind them
 )
 _SIZES, _IMAGE, _OUT = FIELDS[2:20], FIELDS[24:28], FIELDS[28:32]
@@ -259,13 +260,13 @@ def _told(axis: Axis) -> tuple[int, ...]:
     return axis.size, axis.kernel, axis.stride, axis.dilation, axis.before, axis.out
 
 
-def words(family: Family, work: Work, finish: str | None, offset: int) -> list[int]:
+def words(family: Family, work: Work, finish: Activation, offset: int) -> list[int]:
     """Everything that a kernel is told beside addresses, in the order of FIELDS and the family's.
 
     Parameters
     ----------
-    finish : str, optional
-        One of FINISHES.
+    finish : str, (str, float) or None
+        One of FINISHES, or an activation with its slope.
     offset : int
         Bytes from the packed zeros to the weights behind them.
     """
@@ -277,13 +278,18 @@ def words(family: Family, work: Work, finish: str | None, offset: int) -> list[i
         "group_channels": g.group_channels,
         "group_filters": g.group_filters,
         "groups": g.groups,
-        "activation": FINISHES.index(finish),
+        **finish_words(finish),
         "weights_offset": offset,
         **dict(zip(_IMAGE, work.image_strides, strict=False)),
         **dict(zip(_OUT, work.out_strides, strict=False)),
         **family.blocking(work),
     }
     return [told[name] for name in FIELDS + family.fields]
+
+
+def bare_words(family: Family, told: Mapping[str, int]) -> list[int]:
+    """What a kernel is told that computes no convolution: zeros, but for these."""
+    return [told.get(name, 0) for name in FIELDS + family.fields]
 
 
 def row_tasks(geometry: Geometry, rows: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NoReturn
 
-from .family import FIELDS, Family, Layer
+from .family import Family, Layer, bare_words
 from .registry import Row
 
 
@@ -29,5 +29,4 @@ PEAK = Family(
 
 def peak_words(iterations: int, tasks: int) -> list[int]:
     """The plan of a peak row, whose tasks multiply and add `iterations` times."""
-    fields = {"iterations": iterations, "tasks": tasks}
-    return [fields.get(name, 0) for name in FIELDS + PEAK.fields]
+    return bare_words(PEAK, {"iterations": iterations, "tasks": tasks})

@@ -204,6 +204,11 @@ ROWS = (
         for stored in HALVES
         if tile[2:] in STORED_DEPTHWISE
     ),
-    *(Row("staging", dtype, level.name, 1, 1) for level in LEVELS.values() for dtype in AOT_DTYPES),
+    *(
+        Row(family, dtype, level.name, 1, 1)
+        for level in LEVELS.values()
+        for dtype in AOT_DTYPES
+        for family in ("staging", "elementwise", "softmax")
+    ),
 )
 LOOP_ROWS = tuple(Row("loop", dtype, level, 1, 1) for level in LEVELS for dtype in LOOP_DTYPES)

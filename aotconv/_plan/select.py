@@ -14,6 +14,7 @@ from .activations import FINISHES
 from .dense import DENSE
 from .depthwise import DEPTHWISE
 from .elements import STORED
+from .elementwise import ELEMENTWISE
 from .family import FIELDS, SCRATCH_WORDS, Family, Layer
 from .geometry import Geometry
 from .image import IMAGE
@@ -23,13 +24,17 @@ from .narrow import NARROW
 from .peak import PEAK
 from .registry import LEVELS, LOOP_ROWS, ROWS, Row
 from .repeat import ARGUMENT_FIELDS, CALL_FIELDS, LAYOUT_FIELDS, SCRATCH_FIELDS
+from .softmax import SOFTMAX
 from .staging import STAGING
 from .strip import STRIP
 from .team import KNOWN
 from .winograd import WINOGRAD
 
 # The first that has a row for a layer computes it.
-ORDER = (WINOGRAD, IMAGE, DEPTHWISE, STRIP, NARROW, DENSE, LOOP, PEAK, STAGING)
+ORDER = (
+    *(WINOGRAD, IMAGE, DEPTHWISE, STRIP, NARROW, DENSE, LOOP),
+    *(PEAK, STAGING, ELEMENTWISE, SOFTMAX),
+)
 FAMILIES = {family.name: family for family in ORDER}
 
 # Of one thread, roughly, in a microsecond: vectors multiplied and added, by their bytes; bytes of
@@ -102,6 +107,16 @@ def estimate(row: Row, geometry: Geometry) -> float:
 def staging_row(row: Row) -> Row:
     """The row that stages what another row computes."""
     return _rows[STAGING.name, row.dtype, row.level][0]
+
+
+def elementwise_row(row: Row) -> Row:
+    """The row of functions of elements, of another one's level and dtype."""
+    return _rows[ELEMENTWISE.name, row.dtype, row.level][0]
+
+
+def softmax_row(row: Row) -> Row:
+    """The row of softmax, of another one's level and dtype."""
+    return _rows[SOFTMAX.name, row.dtype, row.level][0]
 
 
 def stored_row(row: Row, stored: str) -> Row | None:

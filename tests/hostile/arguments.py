@@ -16,6 +16,7 @@ import numpy as np
 from hypothesis import strategies as st
 from strategies import integer_values, seeds
 
+from aotconv._plan.activations import ACTIVATIONS, CLAMPS
 from aotconv._tools.problem import CLASSES, FUNCTIONS
 
 from . import pieces, right
@@ -154,8 +155,11 @@ def groups(case: Case) -> Piece:
 
 
 def activation(case: Case) -> Piece:
-    is_defined = case.filters.dtype.kind != "c" or case.one_in(14)
-    return case.draw(pieces.texts([None, "relu", "relu6"] if is_defined else [None]))
+    kind = case.filters.dtype.kind
+    if case.one_in(14):
+        kind = "f"
+    names = {"c": [None], "f": ACTIVATIONS}.get(kind, CLAMPS)
+    return case.draw(pieces.activations(names))
 
 
 def residual(case: Case) -> Piece:
@@ -231,7 +235,7 @@ ARGUMENTS = {
     "groups": Row(lambda case: pieces.no_ints(1), groups),
     "data_format": by_rank(lambda rank: pieces.no_choices(), data_formats),
     "filter_format": Row(lambda case: pieces.no_choices(), filter_format),
-    "activation": Row(lambda case: pieces.no_choices(), activation),
+    "activation": Row(lambda case: pieces.no_activations(), activation),
     "residual": seldom(4, Row(lambda case: pieces.no_arrays(case.ones), residual), none),
     "out": seldom(2, Row(lambda case: pieces.no_outs(case.ones), out), none),
     "threads": seldom(4, drawn(pieces.no_ints(1, or_none=True), NUMBERS_OF_THREADS), none),

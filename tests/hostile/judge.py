@@ -10,9 +10,10 @@ import warnings
 from collections.abc import Iterator
 
 import numpy as np
-from oracle import error_bound, wide, winograd_bound
+from oracle import assert_equal_behind, bound_behind, error_bound, wide, winograd_bound
 
 import aotconv
+from aotconv.reference import activation_reference
 
 from .arguments import ARGUMENTS, COMPUTED, Arguments
 from .right import (
@@ -61,7 +62,6 @@ def compare(layer, call, found: Result, result: np.ndarray) -> None:
     assert result.shape == found.shape
     assert result.dtype == found.dtype
     expected = expected_of(layer, call.images, call.residual, found)
-    top = {None: None, "relu": np.inf, "relu6": 6}[layer.activation]
     if found.dtype.kind in "iu" and layer.saturate:
         ends = np.iinfo(found.dtype)
         expected = np.clip(np.rint(expected), ends.min, ends.max).astype(found.dtype)
@@ -71,12 +71,11 @@ def compare(layer, call, found: Result, result: np.ndarray) -> None:
         arrays = wide(call.images), wide(filters_of(layer)), layer.bias
         bound = winograd_bound(*arrays, found.dtype, call.residual)
         assert bound >= error_bound(*arrays, found.dtype, call.residual) / 4
-        expected = expected if top is None else np.clip(expected, 0, top)
+        expected = activation_reference(expected, layer.activation)
+        bound = bound_behind(layer.activation, bound, found.dtype)
         assert np.abs(result - expected).max(initial=0) <= bound
         return
-    expected = expected.astype(found.dtype)
-    expected = expected if top is None else np.clip(expected, 0, top)
-    np.testing.assert_array_equal(result, expected)
+    assert_equal_behind(layer.activation, result, expected)
 
 
 def skips(layer, found) -> bool:

@@ -273,6 +273,39 @@ def no_choices() -> list[Maker]:
 
 
 @functools.cache
+def no_activations() -> list[Maker]:
+    """What is no name, and no pair of "leaky_relu" and a slope."""
+    slopes = [None, "0", True, float("nan"), -float("inf"), 1j, 10**400, [0.1], (0.1,)]
+    pairs = [
+        ("leaky_relu",),
+        ("leaky_relu", 0.1, 0),
+        ("relu", 0.1),
+        (None, 0.1),
+        (b"leaky_relu", 0),
+    ]
+    return [
+        *no_choices(),
+        *(maker(f"slope {slope!r:.20}", lambda s=slope: ("leaky_relu", s)) for slope in slopes),
+        *(maker(f"{pair!r}", lambda p=pair: p) for pair in pairs),
+        maker("a slope of many digits", lambda: ("leaky_relu", 10**5000)),
+        *within(NONSENSE, "leaky_relu of", lambda value: ("leaky_relu", value)),
+    ]
+
+
+@st.composite
+def activations(draw, names) -> Piece:
+    """One of the names, or "leaky_relu" with a slope."""
+    piece = draw(texts(names))
+    if piece.meaning != "leaky_relu" or draw(st.booleans()):
+        return piece
+    slope = draw(st.sampled_from([0, 0.5, -1, np.float32(0.25), np.float64(2), np.int8(3)]))
+    kind = draw(st.sampled_from([tuple, list]))
+    return Piece(
+        kind([piece.value, slope]), ("leaky_relu", float(slope)), f"{piece.label} of {slope!r}"
+    )
+
+
+@functools.cache
 def no_modes() -> list[Maker]:
     """What is no padding mode, and those that are not built."""
     unbuilt = words("reflect symmetric edge wrap replicate circular")

@@ -139,6 +139,8 @@ def result_of(layer, images):
     kinds = [dtype.kind, *(each.dtype.kind for each in arrays)]
     if layer.activation is not None and "c" in kinds:
         return WRONG
+    if layer.activation not in (None, "relu", "relu6") and dtype.kind in "iu":
+        return WRONG
     if layer.algorithm == "winograd" and dtype not in (np.float32, np.float64):
         return WRONG
     return found._replace(dtype=dtype)

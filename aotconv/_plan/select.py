@@ -21,6 +21,7 @@ from .jobs import JOB_FIELDS, JOBS_FIELDS
 from .loop import LOOP
 from .narrow import NARROW
 from .peak import PEAK
+from .planar import PLANAR
 from .registry import LEVELS, LOOP_ROWS, ROWS, Row
 from .repeat import ARGUMENT_FIELDS, CALL_FIELDS, LAYOUT_FIELDS, SCRATCH_FIELDS
 from .staging import STAGING
@@ -29,7 +30,7 @@ from .team import KNOWN
 from .winograd import WINOGRAD
 
 # The first that has a row for a layer computes it.
-ORDER = (WINOGRAD, IMAGE, DEPTHWISE, STRIP, NARROW, DENSE, LOOP, PEAK, STAGING)
+ORDER = (WINOGRAD, IMAGE, DEPTHWISE, STRIP, PLANAR, NARROW, DENSE, LOOP, PEAK, STAGING)
 FAMILIES = {family.name: family for family in ORDER}
 
 # Of one thread, roughly, in a microsecond: vectors multiplied and added, by their bytes; bytes of

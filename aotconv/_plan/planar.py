@@ -159,10 +159,11 @@ def cost(row: Row, g: Geometry) -> float:
     vectors = ceil_div(rows, cut["run_rows"]) * round_up(run, row.channels) // row.lanes
     product = 1.3 if row.fma else 2.3
     planes = g.z.kernel * cut["row_phases"] * cut["column_phases"] * g.c
-    copied = planes * _input_rows(g, rows) * (ceil_div(cut["copied_columns"], row.lanes) + 8)
     copy = 12 if g.x.stride * g.c <= MOST_STEP else 6 * row.lanes
+    line = 40 + copy * ceil_div(cut["copied_columns"], row.lanes)
+    copied = planes * _input_rows(g, rows) * line
     computed = vectors * (product * g.products * g.o + 16 * g.o)
-    return cut["tasks"] * (computed + copied * copy + 8 * g.products + 400)
+    return cut["tasks"] * (computed + copied + 8 * g.products + 400)
 
 
 PLANAR = Family(

@@ -35,7 +35,9 @@ DOORS = {
 CASES = {
     "dense": ((2, 9, 10, 5), (3, 3, 5, 20), {"padding": "same", "strides": (2, 1)}),
     "dense, of small groups": ((2, 9, 10, 16), (3, 3, 2, 16), {"padding": 1, "groups": 8}),
-    "narrow": ((2, 9, 10, 3), (4, 4, 3, 2), {"padding": "same_lower", "dilations": (1, 2)}),
+    "narrow": ((2, 9, 10, 6), (4, 4, 6, 2), {"padding": "same_lower", "dilations": (1, 2)}),
+    "planar": ((2, 9, 30, 2), (3, 5, 2, 5), {"padding": "same", "strides": (2, 1)}),
+    "planar, three axes": ((2, 4, 9, 10, 1), (2, 3, 3, 1, 4), {"padding": "same"}),
     "depthwise": ((2, 9, 10, 32), (3, 3, 1, 32), {"padding": "same", "groups": 32}),
     "image": ((2, 9, 40, 3), (5, 5, 1, 3), {"padding": (2, 1), "groups": 3}),
     "dense, one axis": ((2, 40, 5), (5, 5, 20), {"padding": "causal", "strides": 2}),

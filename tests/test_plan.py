@@ -11,10 +11,12 @@ from rows import geometry_of, kernel_sizes, packed_for
 
 from aotconv._core import check
 from aotconv._plan import dense, family, strip
+from aotconv._plan.arithmetic import ceil_div, round_up
 from aotconv._plan.dense import COPIED, NO_BORDER, PIXEL_WORDS, SKIPPED, TILE_FIELDS, ZEROS
 from aotconv._plan.family import ALIGNMENT, FIELDS, SCRATCH_WORDS, Layer, Work, words
 from aotconv._plan.geometry import extent
 from aotconv._plan.lower import joined
+from aotconv._plan.planar import tile_vectors
 from aotconv._plan.registry import IS_X86_64, LEVELS, LOOP_ROWS, ROWS
 from aotconv._plan.select import estimate, family_of, select
 from aotconv._tools.board import BOARD
@@ -41,14 +43,25 @@ def of_plane(strides):
         ((3, 3, 64, 64), 1, "float32", "x86-64-v4", "dense_float32_6x4"),
         ((3, 3, 64, 96), 1, "float32", "x86-64-v4", "dense_float32_8x2"),
         ((3, 3, 64, 64), 1, "float64", "x86-64-v3", "dense_float64_6x2"),
-        ((4, 4, 3, 4), 1, "float32", "x86-64-v3", "narrow_float32_8x1_split2"),
-        ((4, 4, 3, 4), 1, "float32", "x86-64-v4", "narrow_float32_8x1_split2"),
-        ((4, 4, 3, 4), 1, "float32", "x86-64-v2", "dense_float32_6x1"),
-        ((4, 4, 3, 3), 1, "float32", "x86-64-v3", "narrow_float32_8x1_split2"),
-        ((4, 4, 3, 2), 1, "float32", "x86-64-v3", "narrow_float32_8x1_split4"),
+        ((4, 4, 6, 4), 1, "float32", "x86-64-v3", "narrow_float32_8x1_split2"),
+        ((4, 4, 6, 4), 1, "float32", "x86-64-v4", "narrow_float32_8x1_split2"),
+        ((4, 4, 6, 4), 1, "float32", "x86-64-v2", "dense_float32_6x1"),
+        ((4, 4, 6, 3), 1, "float32", "x86-64-v3", "narrow_float32_8x1_split2"),
+        ((4, 4, 6, 2), 1, "float32", "x86-64-v3", "narrow_float32_8x1_split4"),
+        ((4, 4, 3, 4), 1, "float32", "x86-64-v2", "planar_float32_4x2"),
+        ((4, 4, 3, 4), 1, "float32", "x86-64-v3", "planar_float32_4x3"),
+        ((4, 4, 3, 4), 1, "float32", "x86-64-v4", "planar_float32_4x4"),
+        ((3, 3, 1, 2), 1, "float64", "x86-64-v3", "planar_float64_4x3"),
+        ((3, 3, 1, 16), 1, "float32", "x86-64-v3", "planar_float32_4x3"),
+        ((3, 3, 2, 16), 1, "float32", "x86-64-v3", "dense_float32_6x2"),
+        ((3, 3, 2, 16), 1, "float32", "x86-64-v4", "planar_float32_4x4"),
+        ((3, 3, 4, 8), 1, "float32", "x86-64-v3", "planar_float32_4x3"),
+        ((1, 1, 4, 8), 1, "float32", "x86-64-v3", "dense_float32_8x1"),
+        ((3, 3, 1, 17), 1, "float32", "x86-64-v3", "dense_float32_8x1"),
+        ((23, 23, 4, 2), 1, "float32", "x86-64-v3", "narrow_float32_8x1_split4"),
         ((4, 4, 3, 1), 1, "float32", "x86-64-v3", "narrow_float32_8x1_split8"),
         ((4, 4, 3, 1), 1, "float64", "x86-64-v3", "narrow_float64_8x1_split4"),
-        ((4, 4, 3, 5), 1, "float32", "x86-64-v3", "dense_float32_8x1"),
+        ((4, 4, 5, 5), 1, "float32", "x86-64-v3", "dense_float32_8x1"),
         ((4, 4, 6, 4), 2, "float32", "x86-64-v3", "dense_float32_8x1"),
         ((9, 9, 99, 4), 1, "float32", "x86-64-v3", "dense_float32_8x1"),
         ((4, 4, 3, 16), 1, "float32", "x86-64-v3", "dense_float32_6x2"),
@@ -71,7 +84,8 @@ def of_plane(strides):
         ((3, 3, 64, 64), 1, "int32", "x86-64-v3", "loop_int32_1x1"),
         ((3, 3, 64, 64), 1, "int64", "x86-64-v2", "loop_int64_1x1"),
         ((3, 3, 3, 64, 64), 1, "float32", "x86-64-v3", "dense_float32_6x2"),
-        ((2, 4, 4, 3, 4), 1, "float32", "x86-64-v3", "narrow_float32_8x1_split2"),
+        ((2, 4, 4, 6, 4), 1, "float32", "x86-64-v3", "narrow_float32_8x1_split2"),
+        ((2, 4, 4, 3, 4), 1, "float32", "x86-64-v3", "planar_float32_4x3"),
         ((9, 9, 9, 9, 4), 1, "float32", "x86-64-v3", "dense_float32_8x1"),
         ((1, 3, 3, 1, 32), 32, "float32", "x86-64-v3", "depthwise_float32_3x3_window3_stride1"),
         ((2, 3, 3, 1, 32), 32, "float32", "x86-64-v3", "depthwise_float32_3x3_window3_stride1"),
@@ -111,9 +125,9 @@ def test_select_looks_at_strides_and_dilations_of_channelwise_layers(strides, di
 LARGE = "dense_float32_6x4", "dense_float32_6x2", "dense_float32_4x2"
 BOARD_KERNELS = {
     "seed_4x4x3x4": (
-        "narrow_float32_8x1_split2",
-        "narrow_float32_8x1_split2",
-        "dense_float32_6x1",
+        "planar_float32_4x4",
+        "planar_float32_4x3",
+        "planar_float32_4x2",
     ),
     "r50_conv1_7x7s2": LARGE,
     "r50_2_3x3_64": LARGE,
@@ -416,6 +430,65 @@ def test_narrow_blocking_keeps_the_kernels_assumptions(
     assert tables + copied <= 8 * SCRATCH_WORDS
     blocks = -(-g.y.out // b["task_rows"]) * -(-g.x.out // b["task_columns"])
     assert b["tasks"] == g.z.out * blocks
+
+
+@given(
+    st.sampled_from([row for row in ROWS if row.family == "planar"]),
+    st.tuples(depths, sizes, sizes),
+    st.tuples(st.integers(1, 4), st.integers(1, 12), st.integers(1, 12)),
+    st.tuples(st.integers(1, 4), st.integers(2, 16)),
+    st.tuples(*[st.integers(1, 9)] * 3),
+    st.tuples(*[st.integers(1, 300)] * 3),
+    st.integers(1, 64),
+)
+def test_planar_blocking_keeps_the_kernels_assumptions(
+    row, size, window, filters, strides, dilations, threads
+):
+    layer = Layer(window, filters[0], filters[1], 1, strides, dilations)
+    assume(family_of(row).choose([row], layer) == row)
+    shape = (1, *size, filters[0])
+    g = check.geometry(shape, (*window, *filters), strides, "same", dilations, 1)
+    adjacent = 0, 0, 0, filters[0] * row.itemsize, row.itemsize
+    out = 0, 0, 0, filters[1] * row.itemsize, row.itemsize
+    b = family_of(row).blocking(Work(row, g, adjacent, out, threads))
+
+    # Each row of outputs is in one task: rows of the same rest are `apart` apart.
+    together = b["task_rows"] * b["apart"]
+    tasks = [
+        range(first, min(g.y.out, first + together), b["apart"])
+        for block in range(0, round_up(g.y.out, together), together)
+        for first in range(block, block + b["apart"])
+    ]
+    assert sorted(y for rows in tasks for y in rows) == list(range(g.y.out))
+    assert b["tasks"] == g.z.out * len(tasks) * ceil_div(g.x.out, b["task_columns"])
+
+    # Tap (ky, kx) of output (y, x) is where a plane has its row and column.
+    ky, kx = g.y.kernel - 1, g.x.kernel - 1
+    y, x = b["task_rows"] - 1, b["task_columns"] - 1
+    if y:
+        assert b["row_step"] == b["apart"] * g.y.stride
+    phase, down = ky % b["row_phases"], ky // b["row_phases"]
+    assert phase * g.y.dilation + down * b["row_step"] == ky * g.y.dilation
+    phase, along = kx % b["column_phases"], kx // b["column_phases"] * b["column_step"]
+    assert phase * g.x.dilation + along * g.x.stride == kx * g.x.dilation
+    assert x + along < b["copied_columns"]
+
+    # A plane holds its rows; a run and the end of its last tile are within their memory.
+    def run(rows):
+        length = (rows - 1) * b["copied_columns"] + b["task_columns"]
+        return [
+            round_up(length, vectors * row.lanes)
+            for vectors in (tile_vectors(row, n) for n in range(1, row.pixels + 1))
+        ]
+
+    assert b["plane_bytes"] >= (y + 1 + down) * b["copied_columns"] * row.itemsize
+    assert b["out_bytes"] >= max(run(b["run_rows"])) * row.itemsize
+    planes = g.z.kernel * b["row_phases"] * b["column_phases"] * g.c
+    last = (y - (b["run_rows"] - 1) + down) * b["copied_columns"] + along
+    read = (planes - 1) * b["plane_bytes"] + (last + max(run(b["run_rows"]))) * row.itemsize
+    assert max(read, planes * b["plane_bytes"] + g.o * b["out_bytes"]) <= b["staging"]
+    words = 8 * g.products + g.o * row.lanes * row.itemsize
+    assert words <= 8 * SCRATCH_WORDS and b["staging"] <= family.STAGING_BYTES
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.family == "narrow"], ids=str)

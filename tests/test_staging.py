@@ -65,7 +65,8 @@ def misaligned(array):
 LAYERS = {
     "dense": ((3, 2, 5, 9), 5, {"padding": "same"}),
     "groups": ((3, 3, 4, 16), 8, {"groups": 2, "strides": 2}),
-    "narrow": ((3, 3, 4, 2), 4, {"padding": 1}),
+    "narrow": ((3, 3, 6, 2), 6, {"padding": 1}),
+    "planar": ((3, 4, 2, 3), 2, {"padding": 1}),
     "depthwise": ((3, 3, 1, 40), 40, {"groups": 40, "padding": "same"}),
     "strip": ((2, 3, 1, 10), 10, {"groups": 10, "dilations": (1, 2), "padding": "same"}),
     "image": ((3, 3, 1, 1), 1, {"padding": "same"}),
@@ -183,6 +184,7 @@ RIDERS = {
     "dense, taps outside skipped": ((3, 3, 256, 8), 1),
     "dense, small groups": ((3, 3, 2, 24), 12),
     "narrow": ((3, 3, 6, 2), 1),
+    "planar": ((3, 3, 2, 5), 1),
     "image": ((3, 3, 1, 1), 1),
     "depthwise": ((5, 5, 1, 40), 40),
     "strip": ((4, 2, 1, 5), 5),

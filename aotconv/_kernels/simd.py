@@ -197,6 +197,61 @@ class Vectors:
         """`a` without its first `count` elements, and as many of `b`."""
         return self._shuffle(a, list(range(count, count + self._lanes)), b)
 
+    def load_every(self, pointer, index, step: int):
+        """A vector of elements, each `step` (a power of two, or odd) from the other, the first at
+        `pointer` plus `index`: of as many vectors, all elements of which are read."""
+        lanes = self._lanes
+        loaded = [self.load(pointer, self.add(index, j * lanes)) for j in range(step)]
+        if step % 2 == 0:
+            while len(loaded) > 1:
+                pairs = zip(loaded[::2], loaded[1::2], strict=True)
+                loaded = [self._shuffle(a, list(range(0, 2 * lanes, 2)), b) for a, b in pairs]
+            return loaded[0]
+        # No two of the elements are in the same lane: they are put together, and then in order.
+        return self._shuffle(
+            self._from_each(loaded, {i * step % lanes: i * step // lanes for i in range(lanes)}),
+            [i * step % lanes for i in range(lanes)],
+        )
+
+    def interleaved(self, vectors):
+        """As many vectors (two, or an odd number), in which the elements lie side by side."""
+        lanes, n = self._lanes, len(vectors)
+        if n == 2:
+            order = [lane // 2 + lanes * (lane % 2) for lane in range(2 * lanes)]
+            return [
+                self._shuffle(vectors[0], o, vectors[1]) for o in (order[:lanes], order[lanes:])
+            ]
+        # First each element is put in the lane where it will be.
+        inverse = pow(n, -1, lanes)
+        spread = [
+            self._shuffle(vector, [(lane - f) * inverse % lanes for lane in range(lanes)])
+            for f, vector in enumerate(vectors)
+        ]
+        return [
+            self._from_each(spread, {lane: (j * lanes + lane) % n for lane in range(lanes)})
+            for j in range(n)
+        ]
+
+    def _from_each(self, vectors, chosen):
+        """Each lane of the vector that is `chosen` for it."""
+        lanes, result = range(self._lanes), vectors[0]
+        for j, vector in enumerate(vectors[1:], start=1):
+            mask = [lane + self._lanes * (chosen[lane] == j) for lane in lanes]
+            result = self._shuffle(result, mask, vector)
+        return result
+
+    def store_pieces(self, vectors, pointers):
+        """Store to `lanes` pointers the columns of as many vectors as elements go into 16 bytes."""
+        b = self._builder
+        piece = len(vectors)
+        some = ir.VectorType(self._element, piece).as_pointer()
+        for i, column in enumerate(self._exchanged(list(vectors))):
+            for j in range(0, self._lanes, piece):
+                place = b.bitcast(pointers[i + j], some)
+                b.store(
+                    self._shuffle(column, list(range(j, j + piece))), place, align=self._itemsize
+                )
+
     def every_second(self, a, b, first: int):
         """Every second element of `a` and `b`, from `first` on, in an order of halves of vectors
         that costs least: `in_order` restores it."""

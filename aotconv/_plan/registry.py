@@ -33,7 +33,7 @@ class Row(NamedTuple):
     family: str
     dtype: str
     level: str
-    pixels: int  # MR: output pixels of a tile, or rows of them
+    pixels: int  # MR: output pixels of a tile, rows of them or filters
     vectors: int  # NR: vectors of a tile
     window: int = 0  # the one height and width of filters that it serves; 0: any
     stride: int = 0  # the one stride that it serves; 0: any
@@ -157,6 +157,9 @@ _IMAGE_TILES = {
 # Tiles (rows, vectors).
 _STRIP_TILES = dict.fromkeys((16, 32, 64), ((4, 3), (1, 4)))
 
+# Tiles (filters, vectors): of fewer filters they have more vectors.
+_PLANAR_TILES = {16: ((4, 2),), 32: ((4, 3),), 64: ((4, 4),)}
+
 # Tiles (pixels, vectors) for all levels with FMA.  Their vectors are of one width: the order of
 # summation depends on the split, and the levels are to agree.
 NARROW_BYTES = 32
@@ -177,6 +180,7 @@ ROWS = (
             ("image", _IMAGE_TILES),
             ("depthwise", _DEPTHWISE_TILES),
             ("strip", _STRIP_TILES),
+            ("planar", _PLANAR_TILES),
             ("winograd", _WINOGRAD_TILES),
             ("peak", _PEAK_TILES),
         )

@@ -22,6 +22,7 @@ from .jobs import JOB_FIELDS, JOBS_FIELDS
 from .loop import LOOP
 from .narrow import NARROW
 from .peak import PEAK
+from .planar import PLANAR
 from .registry import LEVELS, LOOP_ROWS, ROWS, Row
 from .repeat import ARGUMENT_FIELDS, CALL_FIELDS, LAYOUT_FIELDS, SCRATCH_FIELDS
 from .softmax import SOFTMAX
@@ -32,7 +33,7 @@ from .winograd import WINOGRAD
 
 # The first that has a row for a layer computes it.
 ORDER = (
-    *(WINOGRAD, IMAGE, DEPTHWISE, STRIP, NARROW, DENSE, LOOP),
+    *(WINOGRAD, IMAGE, DEPTHWISE, STRIP, PLANAR, NARROW, DENSE, LOOP),
     *(PEAK, STAGING, ELEMENTWISE, SOFTMAX),
 )
 FAMILIES = {family.name: family for family in ORDER}

@@ -2,9 +2,10 @@
 
 `conv1d`, `conv2d` and `conv3d` convolve; `Conv1D`, `Conv2D` and `Conv3D` keep packed weights for
 many calls.  `implementations`, `active` and `use` tell and choose what computes; `show_config`
-prints it.  `get_num_threads` and `set_num_threads` say how many threads a call uses.
+prints it.  `gradients` has the gradients of convolution.  `get_num_threads` and `set_num_threads` say how many threads a call uses.
 """
 
+from . import gradients
 from ._core.config import __version__, show_config
 from ._core.ladder import FallbackWarning, Implementation, active, implementations, use
 from ._core.threads import get_num_threads, register_threadpoolctl, set_num_threads
@@ -22,6 +23,7 @@ __all__ = [
     "conv2d",
     "conv3d",
     "get_num_threads",
+    "gradients",
     "implementations",
     "register_threadpoolctl",
     "set_num_threads",

@@ -14,6 +14,7 @@ import numpy as np
 
 __all__ = [
     "conv_reference",
+    "filter_gradient_reference",
     "filter_image",
     "filter_images_v1",
     "filter_images_v2",
@@ -159,3 +160,33 @@ def conv_reference(
     if activation is not None:
         out = np.clip(out, 0, {"relu": np.inf, "relu6": 6}[activation])
     return out
+
+
+def filter_gradient_reference(
+    images,
+    output_gradient,
+    filters_shape,
+    strides=1,
+    padding="valid",
+    *,
+    dilations=1,
+    groups=1,
+    data_format="NHWC",
+    filter_format="HWIO",
+):
+    """Compute the gradient of filters as `aotconv.gradients` does, in float64 (complex128 for
+    complex input).
+
+    Convolution is linear in its filters: the gradient by one of them is the sum of the products of
+    the output gradient and of the convolution with that filter alone, of value 1.
+    """
+    output_gradient = np.asarray(output_gradient)
+    gradient = np.zeros(filters_shape, np.result_type(images, output_gradient, np.float64))
+    options = {"dilations": dilations, "groups": groups}
+    formats = {"data_format": data_format, "filter_format": filter_format}
+    for place in np.ndindex(*filters_shape):
+        one = np.zeros(filters_shape)
+        one[place] = 1
+        moved = conv_reference(images, one, None, strides, padding, **options, **formats)
+        gradient[place] = (moved * output_gradient.astype(gradient.dtype)).sum()
+    return gradient

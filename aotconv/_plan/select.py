@@ -20,6 +20,7 @@ from .image import IMAGE
 from .jobs import JOB_FIELDS, JOBS_FIELDS
 from .loop import LOOP
 from .narrow import NARROW
+from .outer import OUTER
 from .peak import PEAK
 from .registry import LEVELS, LOOP_ROWS, ROWS, Row
 from .repeat import ARGUMENT_FIELDS, CALL_FIELDS, LAYOUT_FIELDS, SCRATCH_FIELDS
@@ -29,7 +30,7 @@ from .team import KNOWN
 from .winograd import WINOGRAD
 
 # The first that has a row for a layer computes it.
-ORDER = (WINOGRAD, IMAGE, DEPTHWISE, STRIP, NARROW, DENSE, LOOP, PEAK, STAGING)
+ORDER = (WINOGRAD, IMAGE, DEPTHWISE, STRIP, NARROW, DENSE, LOOP, PEAK, STAGING, OUTER)
 FAMILIES = {family.name: family for family in ORDER}
 
 # Of one thread, roughly, in a microsecond: vectors multiplied and added, by their bytes; bytes of
@@ -102,6 +103,11 @@ def estimate(row: Row, geometry: Geometry) -> float:
 def staging_row(row: Row) -> Row:
     """The row that stages what another row computes."""
     return _rows[STAGING.name, row.dtype, row.level][0]
+
+
+def gradient_row(dtype: str, level: str) -> Row:
+    """The row that computes the gradient of filters."""
+    return _rows[OUTER.name, dtype, level][0]
 
 
 def stored_row(row: Row, stored: str) -> Row | None:

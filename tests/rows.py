@@ -6,13 +6,14 @@ import numpy as np
 
 import aotconv
 from aotconv._core import check
-from aotconv._core.jobs import Kernel, Layouts
+from aotconv._core.jobs import Kernel, Layouts, Piece, Places
 from aotconv._core.ladder import Rung
-from aotconv._core.layout import Layout
+from aotconv._core.layout import Layout, View
 from aotconv._core.pack import pack
-from aotconv._core.run import decide
+from aotconv._core.run import Share, decide
 from aotconv._plan.family import Layer
 from aotconv._plan.geometry import Geometry
+from aotconv._plan.parts import Part
 from aotconv._plan.registry import LEVELS, LOOP_ROWS, ROWS, Row
 from aotconv._plan.select import family_of
 
@@ -108,7 +109,8 @@ def run_kernel(kernel: Kernel, geometry: Geometry, images, out, residual=None, t
     images, out = lifted(images), lifted(out)
     residual = None if residual is None else lifted(residual)
     layouts = (None if each is None else Layout.of(each) for each in (images, out, residual))
-    _, compute = decide(kernel, geometry, Layouts(*layouts))
+    piece = Piece(kernel, geometry, Layouts(*layouts), Places())
+    _, compute = decide([Share(View(3, False), Part(geometry), piece)])
     compute(images, out, residual, threads)
     return compute
 

@@ -13,7 +13,7 @@ from families import NO_LAYERS, layers, suited
 from rows import compiled, geometry_of, kernel_of, lifted, shape_of
 from strategies import real_values
 
-from aotconv._core.jobs import Layouts, plan_call
+from aotconv._core.jobs import Layouts, Piece, Places, plan_call
 from aotconv._core.layout import Layout
 from aotconv._plan.registry import ROWS
 from aotconv._plan.select import estimate
@@ -38,7 +38,7 @@ def ratio(row, layer, stride):
     out = np.empty(shape_of(geometry, rank), row.holds)
     kernel = kernel_of(row, compiled(row, False), filters, None, layer.groups)
     layouts = Layouts(*(Layout.of(lifted(each)) for each in (images, out)), None)
-    call = plan_call(kernel, geometry, layouts, 1)
+    call = plan_call([Piece(kernel, geometry, layouts, Places())], 1)
     call(images, out, None)
     least, end = math.inf, time.perf_counter() + SECONDS
     while least == math.inf or time.perf_counter() < end:

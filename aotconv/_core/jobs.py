@@ -76,6 +76,16 @@ class Layouts(NamedTuple):
     out: Layout
     residual: Layout | None
 
+    def part(self, images: Sequence[slice], out: Sequence[slice]) -> tuple["Layouts", "Places"]:
+        """The layouts of parts of the arrays, and the bytes to these."""
+        source, at = self.images.part(images)
+        target, to = self.out.part(out)
+        residual, beside = None, 0
+        if self.residual is not None:
+            residual, further = self.residual.part(out)
+            beside = further - to
+        return Layouts(source, target, residual), Places(at, to, beside)
+
 
 # Runs a kernel on arrays ``(images, out, residual)`` of the layouts that were planned for, in any
 # order of axes.
@@ -102,11 +112,32 @@ class Job(NamedTuple):
     residual: int = 0
 
 
-def plan_call(kernel: Kernel, geometry: Geometry, layouts: Layouts, threads: int) -> Call:
+class Piece(NamedTuple):
+    """A kernel on parts of a call's arrays.
+
+    Attributes
+    ----------
+    geometry : Geometry
+        Of what it computes.
+    layouts : Layouts
+        Of the parts of the arrays.
+    places : Places
+        Bytes to them.
+    """
+
+    kernel: Kernel
+    geometry: Geometry
+    layouts: Layouts
+    places: "Places"
+
+
+def plan_call(pieces: Sequence[Piece], threads: int) -> Call:
     """The call for arrays of such layouts: all that compiled code is told is ready, but where the
     arrays are."""
-    call = call_of(kernel.rung, list(_jobs(kernel, geometry, layouts, threads)), threads)
-    if kernel.activation is None or _activates(kernel, layouts.out):
+    jobs = [job for piece in pieces for job in _jobs(piece, threads)]
+    kernel, out = pieces[0].kernel, pieces[0].layouts.out  # of one dtype and activation, as all are
+    call = call_of(kernel.rung, jobs, threads)
+    if kernel.activation is None or _activates(kernel, out):
         return call
 
     def activated(images, out, residual) -> None:
@@ -145,48 +176,49 @@ def _activates(kernel: Kernel, out: Layout) -> bool:
     return kernel.family.activates and out.dtype.kind not in "iu"
 
 
-def _jobs(kernel: Kernel, geometry: Geometry, layouts: Layouts, threads: int) -> Iterator[Job]:
-    """The jobs that a kernel's work is: one, or one for each channel or plane where it computes
+def _jobs(piece: Piece, threads: int) -> Iterator[Job]:
+    """The jobs that a piece is: one, or one for each channel or plane where its kernel computes
     these alone."""
     jobs: dict[tuple, Job] = {}
-    for one, smaller, places in _pieces(kernel, geometry, layouts, _Places()):
+    for one, smaller, places in _alone(*piece):
         key = smaller, one.packed.offset, one.packed.finite  # what the words follow from
         job = jobs.get(key)
         if job is None:
-            seen = layouts if one is kernel else _first_channels(layouts, smaller.c)
+            layouts = piece.layouts
+            seen = layouts if one is piece.kernel else _first_channels(layouts, smaller.c)
             job = jobs[key] = _job(one, smaller, seen, threads)
         memory = job.memory, one.packed.memory
         yield job._replace(weights=one.packed.address, memory=memory, **places._asdict())
 
 
-class _Places(NamedTuple):
+class Places(NamedTuple):
     """Bytes to what a job reads and writes, as JOB_FIELDS says them."""
 
     images: int = 0
     out: int = 0
     residual: int = 0
 
-    def moved(self, layouts: Layouts, axis: int, image: int, out: int) -> "_Places":
+    def moved(self, layouts: Layouts, axis: int, image: int, out: int) -> "Places":
         """The places so many elements further on along an axis."""
         images, result, residual = layouts
         step = result.strides[axis]
         beside = 0 if residual is None else residual.strides[axis] - step
-        return _Places(
+        return Places(
             self.images + image * images.strides[axis],
             self.out + out * step,
             self.residual + out * beside,
         )
 
 
-def _pieces(
-    kernel: Kernel, geometry: Geometry, layouts: Layouts, places: _Places
-) -> Iterator[tuple[Kernel, Geometry, _Places]]:
+def _alone(
+    kernel: Kernel, geometry: Geometry, layouts: Layouts, places: Places
+) -> Iterator[tuple[Kernel, Geometry, Places]]:
     """Kernels, geometries and places of the jobs."""
     if kernel.slices:
         smaller = kernel.slice_of(geometry)
         for i, packed in enumerate(kernel.slices):
             one, first = kernel._replace(packed=packed, slices=()), i * smaller.c
-            yield from _pieces(one, smaller, layouts, places.moved(layouts, 4, first, first))
+            yield from _alone(one, smaller, layouts, places.moved(layouts, 4, first, first))
     elif kernel.family.planes or geometry.z == FLAT:
         yield kernel, geometry, places
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,15 +10,16 @@ import numpy as np
 from .._plan.family import Layer, Packing, Repeated
 from .._plan.geometry import Geometry
 from .._plan.lower import turn
+from .._plan.parts import Part, Taps
 from .._plan.registry import Row
 from .._plan.select import family_of, select
 from .._plan.staging import near_channels
 from .dtypes import as_reals
-from .jobs import Kernel, Layouts, are_planar
+from .jobs import Kernel, Layouts, Piece, are_planar
 from .ladder import Rung
 from .layout import View
-from .pack import Packed, pack, pack_channels
-from .run import Compute, decide
+from .pack import Packed, pack, pack_channels, under
+from .run import Compute, Share, decide
 
 LEAST_ROW = 32  # pixels of a row in planes of which each channel is an image of its own
 AS_IT_IS = (0, 1, 2)
@@ -32,7 +34,8 @@ class Kernels:
         self._filters, self._bias = filters, bias
         self._activation, self._algorithm = activation, algorithm
         self._kept: dict[tuple, Kernel] = {}
-        self._packings: dict[tuple, Packing] = {}  # of those whose weights lie as they were given
+        # Of those whose weights lie as they were given: their packing, and the taps.
+        self._packings: dict[tuple, tuple[Packing, Taps]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         # Packed weights are known by their address, which belongs to this object alone.
@@ -56,42 +59,63 @@ class Kernels:
         """Take other weights of the same shapes and dtypes, packed where the last ones were;
         whether all that was decided still holds.  If not, this is of no more use."""
         self._filters, self._bias = filters, bias
-        for key, packing in self._packings.items():
+        for key, (packing, taps) in self._packings.items():
             kernel = self._kept[key]
+            memory = kernel.packed.memory
             with np.errstate(all="ignore"):  # of weights that are converted
-                packed = pack(packing, kernel.row.dtype, filters, bias, kernel.packed.memory)
+                packed = pack(packing, kernel.row.dtype, under(self._filters, taps), bias, memory)
             if packed.finite != kernel.packed.finite:
                 return False
         return True
 
     def decide(
-        self, rung: Rung, computed: str, geometry: Geometry, arrays: Layouts, view: View
-    ) -> tuple[float, Compute, View] | None:
-        """What computes, how many microseconds it takes on one thread, roughly, and the view of the
-        arrays that it wants; None where the kernel cannot be compiled.
+        self,
+        rung: Rung,
+        computed: str,
+        parts: Sequence[Part],
+        arrays: Layouts,
+        view: View,
+    ) -> tuple[float, Compute] | None:
+        """How many microseconds it takes on one thread, roughly, and what computes; None where a
+        kernel cannot be compiled.
 
         Parameters
         ----------
         computed : str
             The dtype of the kernels.
-        geometry : Geometry
+        parts : sequence of Part
             Complex numbers counted as one channel.
         arrays : Layouts
             Of the arrays as they are, which `view` shows as (N, D, H, W, C).
         """
+        shares = []
+        for part in parts:
+            share = self._share(rung, computed, part, arrays, view)
+            if share is None:
+                return None
+            shares.append(share)
+        return decide(shares)
+
+    def _share(
+        self, rung: Rung, computed: str, part: Part, arrays: Layouts, view: View
+    ) -> Share | None:
+        """What computes a part; None where its kernel cannot be compiled."""
         pairs, results = (each.dtype.kind == "c" for each in arrays[:2])
-        reals = geometry._replace(c=geometry.c * (1 + pairs), o=geometry.o * (1 + results))
+        g = part.geometry
+        reals = g._replace(c=g.c * (1 + pairs), o=g.o * (1 + results))
         reals, layer, order = self._lowered(rung.level, computed, reals)
-        view = view._replace(order=order)
+        view, part = view._replace(order=order), part.turned(order)
         images, out = map(view.layout, arrays[:2])
         residual = None if arrays.residual is None else view.layout(arrays.residual)
-        layouts = Layouts(images, out, residual)
+        layouts, places = Layouts(images, out, residual).part(part.images, part.out)
         kernel = None
-        if layer.channelwise and are_planar(layouts):
+        if layer.channelwise and are_planar(layouts) and not part.taps:
             kernel = self._sliced(rung, computed, layer, reals)
         if kernel is None:
-            kernel = self._whole(rung, computed, layer, pairs, results)
-        return None if kernel is None else (*decide(kernel, reals, layouts), view)
+            kernel = self._whole(rung, computed, layer, part.taps, pairs, results)
+        if kernel is None:
+            return None
+        return Share(view, part, Piece(kernel, reals, layouts, places))
 
     def _lowered(
         self, level: str, computed: str, geometry: Geometry
@@ -106,9 +130,9 @@ class Kernels:
         return geometry, layer, AS_IT_IS
 
     def _whole(
-        self, rung: Rung, computed: str, layer: Layer, pairs: bool, results: bool
+        self, rung: Rung, computed: str, layer: Layer, taps: Taps, pairs: bool, results: bool
     ) -> Kernel | None:
-        """The kernel for a layer; None where it cannot be compiled.
+        """The kernel for a layer of some taps; None where it cannot be compiled.
 
         Parameters
         ----------
@@ -116,17 +140,17 @@ class Kernels:
             Whether images and results are complex.
         """
         row: Row = select(layer, computed, rung.level)
-        key = rung, row, layer
+        key = rung, row, layer, taps
         if key not in self._kept:
             if rung.task(row) is None:
                 return None
-            filters, bias = self._filters, self._bias
+            filters, bias = under(self._filters, taps), self._bias
             if results:
                 filters, bias = as_reals(filters, bias, pairs)
             family = family_of(row)
             packing = family.packing(row, layer)
             if not results:
-                self._packings[key] = packing
+                self._packings[key] = packing, taps
             packed = pack(packing, computed, filters, bias)
             self._kept[key] = Kernel(row, family, rung, packed, self._activation)
         return self._kept[key]
@@ -152,7 +176,7 @@ class Kernels:
             return None
         if channels == 1 and not row.window:  # staging takes half as long
             return None
-        key = rung, row, layer, channels
+        key = rung, row, layer, (), channels
         if key not in self._kept:
             if rung.task(row) is None:
                 return None

@@ -8,15 +8,16 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from .._plan.geometry import RANK, Geometry
+from .._plan.parts import Part
 from . import check, fallback, ladder
 from .dtypes import Reach, computed_in, native_name
 from .jobs import Layouts
 from .kernels import Kernels
 from .layout import Layout, View
 from .operator import Decision, Operator
-from .pack import copied
+from .pack import copied, under
 from .repeat import Expected, Known
-from .run import Compute, Whole
+from .run import Compute
 
 # What makes a layer, as a function's user gave it, in the order of `checked`.
 Arguments: TypeAlias = tuple[Any, ...]
@@ -181,27 +182,27 @@ class Convolution(Operator):
         residual = None if arrays.residual is None else arrays.residual.dtype
         computed = computed_in(dtype, arrays.images.dtype, residual, self._reach)
         exact = native_name(dtype) if dtype.kind in "iuc" else computed  # NumPy computes these, too
-        if geometry.products == 0:
-            return 0.0, self._fill(exact)
         present = [each for each in arrays if each is not None]
         view = View.of(present, self._rank, self._channels_first())
         times = prod(view.outer)
-        geometry = geometry._replace(n=geometry.n // times)
+        parts = self._parts(geometry._replace(n=geometry.n // times))
+        if not parts or parts[0].geometry.products == 0:
+            return 0.0, self._fill(exact)
         rung = ladder.rung(computed)
-        found = (
-            None if rung is None else self._kernels.decide(rung, computed, geometry, arrays, view)
-        )
+        found = None if rung is None else self._kernels.decide(rung, computed, parts, arrays, view)
         if found is not None:
-            microseconds, compute, view = found
-            if isinstance(compute, Whole) and not view.outer:
-                return microseconds, compute
-            return microseconds * times, _of_views(compute, view)
+            microseconds, compute = found
+            return microseconds * times, _for_each(compute, view.outer)
         if self._options.algorithm == "winograd":
             raise ValueError(
                 "algorithm 'winograd' needs compiled kernels or numba, "
                 f"and {ladder.active().name!r} computes: use 'auto'"
             )
-        return 0.0, _of_views(self._by_numpy(geometry, exact), view)
+        return 0.0, _for_each(self._by_numpy(parts, view, exact), view.outer)
+
+    def _parts(self, geometry: Geometry) -> list[Part]:
+        """The convolutions of parts of the arrays that this is, for one batch of images."""
+        return [Part(geometry)]
 
     def _fill(self, dtype: str) -> Compute:
         """What a convolution without channels gives."""
@@ -211,24 +212,34 @@ class Convolution(Operator):
             bias = bias.reshape(-1, *[1] * self._rank)
         return lambda _, out, residual, __: fallback.fill(bias, out, residual, activation, dtype)
 
-    def _by_numpy(self, geometry: Geometry, dtype: str) -> Compute:
+    def _by_numpy(self, parts: list[Part], view: View, dtype: str) -> Compute:
         self._kernels_alone = False
         filters = self._copies.get(dtype)
         if filters is None:
             # Of the same dtype, too: `out` may lie on the user's.
             filters = self._copies[dtype] = copied(self._filters, dtype)
         bias, activation = self._bias, self._options.activation
-        return lambda images, out, residual, _: fallback.convolve(
-            geometry, images, filters, bias, out, residual, activation
-        )
+
+        def compute(images, out, residual, _) -> None:
+            images, out = view.array(images), view.array(out)
+            residual = None if residual is None else view.array(residual)
+            for part in parts:
+                more = None if residual is None else residual[part.out]
+                arrays = images[part.images], under(filters, part.taps), bias, out[part.out], more
+                fallback.convolve(part.geometry, *arrays, activation)
+
+        return compute
 
 
-def _of_views(compute: Compute, view: View) -> Compute:
-    """What computes from arrays as users have them, made of what does from views of them."""
+def _for_each(compute: Compute, outer: tuple[int, ...]) -> Compute:
+    """What computes of arrays of outer axes what is behind them."""
+    if not outer:
+        return compute
 
     def computed(images, out, residual, threads: int) -> None:
-        for index in np.ndindex(*view.outer):
-            more = None if residual is None else view.array(residual[index])
-            compute(view.array(images[index]), view.array(out[index]), more, threads)
+        for index in np.ndindex(*outer):
+            compute(
+                images[index], out[index], None if residual is None else residual[index], threads
+            )
 
     return computed

@@ -30,6 +30,16 @@ class Layout(NamedTuple):
         strides = contiguous(shape, dtype.itemsize)
         return cls(shape, strides, dtype, C_CONTIGUOUS | ALIGNED | WRITEABLE)
 
+    def part(self, slices: Sequence[slice]) -> tuple["Layout", int]:
+        """The layout of ``array[slices]``, and the bytes to its first element."""
+        shape, strides, offset = list(self.shape), list(self.strides), 0
+        for axis, taken in enumerate(slices):
+            places = range(*taken.indices(self.shape[axis]))
+            offset += (places.start if places else 0) * self.strides[axis]
+            shape[axis], strides[axis] = len(places), places.step * self.strides[axis]
+        flags = self.flags & ~C_CONTIGUOUS
+        return Layout(tuple(shape), tuple(strides), self.dtype, flags), offset
+
     @property
     def c_contiguous(self) -> bool:
         return bool(self.flags & C_CONTIGUOUS)

@@ -10,6 +10,7 @@ import numpy as np
 from .._plan.arithmetic import ceil_div, round_up
 from .._plan.elements import name_of
 from .._plan.family import ALIGNMENT, Packing, Panels, Products, Repeated
+from .._plan.parts import Taps
 from .._plan.registry import AOT_DTYPES
 from .._plan.winograd import INPUT, POINTS
 from .baseline import exported
@@ -45,6 +46,14 @@ def copied(array: np.ndarray, dtype: str | None = None) -> np.ndarray:
     copy = np.empty(array.shape, array.dtype if dtype is None else dtype)
     convert(array, copy)
     return copy
+
+
+def under(filters: np.ndarray, taps: Taps) -> np.ndarray:
+    """The weights of some taps, of filters (.., C / groups, O)."""
+    ends = ((each.start, each.stop if each.stop >= 0 else None, each.step) for each in taps)
+    return filters[
+        (*[slice(None)] * (filters.ndim - 2 - len(taps)), *(slice(*each) for each in ends))
+    ]
 
 
 def pack(

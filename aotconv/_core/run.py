@@ -1,22 +1,33 @@
-"""A kernel on arrays, whole or in parts.
+"""Kernels on arrays, whole or in parts.
 
 What computes is decided by layouts alone (`decide`), before there are arrays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from .._plan.geometry import Geometry
-from .._plan.parts import Fits, cut, in_bytes
+from .._plan.parts import Fits, Part, cut, in_bytes
 from .._plan.registry import AOT_DTYPES
 from .._plan.select import estimate
-from .jobs import Call, Jobs, Kernel, Layouts, can_be_staged, in_place, order_for, plan_call
-from .layout import Layout
+from .jobs import (
+    Call,
+    Jobs,
+    Kernel,
+    Layouts,
+    Piece,
+    Places,
+    can_be_staged,
+    in_place,
+    order_for,
+    plan_call,
+)
+from .layout import Layout, View
 
 LONGEST_MICROSECONDS = 20_000  # of a kernel's call, roughly, on one thread: signals wait for it
 KEPT_CALLS = 64  # parts have few sizes; what meets many forgets them
@@ -25,32 +36,62 @@ KEPT_CALLS = 64  # parts have few sizes; what meets many forgets them
 Compute: TypeAlias = Callable[[np.ndarray, np.ndarray, np.ndarray | None, int], None]
 
 
-def decide(kernel: Kernel, geometry: Geometry, layouts: Layouts) -> tuple[float, Compute]:
-    """How many microseconds a convolution takes on one thread, roughly, and what computes it.
+class Share(NamedTuple):
+    """What a kernel computes of a call.
+
+    Attributes
+    ----------
+    view : View
+        How arrays are seen as (N, D, H, W, C).
+    part : Part
+        What of those is read and written.
+    piece : Piece
+        The kernel on these parts.
+    """
+
+    view: View
+    part: Part
+    piece: Piece
+
+    @property
+    def microseconds(self) -> float:
+        """On one thread, roughly."""
+        kernel = self.piece.kernel
+        times = max(1, len(kernel.slices))
+        return estimate(kernel.row, kernel.slice_of(self.piece.geometry)) * times
+
+    @property
+    def copies(self) -> bool:
+        """Whether there is something that neither the kernel nor staging can address."""
+        arrays = self.piece.kernel, self.piece.layouts
+        return not (in_place(*arrays) or can_be_staged(*arrays))
+
+
+def decide(shares: Sequence[Share]) -> tuple[float, Compute]:
+    """How many microseconds a call takes on one thread, roughly, and what computes it.
 
     Returns
     -------
     microseconds : float
     compute : Whole or Parts
     """
-    microseconds = estimate(kernel.row, kernel.slice_of(geometry)) * max(1, len(kernel.slices))
-    copies = not (in_place(kernel, layouts) or can_be_staged(kernel, layouts))
-    if microseconds > LONGEST_MICROSECONDS or copies:
-        return microseconds, Parts(kernel, geometry, microseconds, copies)
-    return microseconds, Whole(kernel, geometry, layouts)
+    microseconds = sum(share.microseconds for share in shares)
+    if microseconds > LONGEST_MICROSECONDS or any(share.copies for share in shares):
+        return microseconds, Parts(shares)
+    return microseconds, Whole([share.piece for share in shares])
 
 
 class Whole:
-    """A kernel on whole arrays of one layout, by the number of threads."""
+    """Kernels on whole arrays of one layout, by the number of threads."""
 
-    def __init__(self, kernel: Kernel, geometry: Geometry, layouts: Layouts) -> None:
-        self._planned = kernel, geometry, layouts
+    def __init__(self, pieces: Sequence[Piece]) -> None:
+        self._pieces = pieces
         self._calls: dict[int, Call] = {}
 
     def __call__(self, images, out, residual, threads: int) -> None:
         call = self._calls.get(threads)
         if call is None:
-            call = self._calls[threads] = plan_call(*self._planned, threads)
+            call = self._calls[threads] = plan_call(self._pieces, threads)
         call(images, out, residual)
 
     @property
@@ -60,59 +101,63 @@ class Whole:
 
 
 class Parts:
-    """A kernel on arrays (N, D, H, W, C), part by part, so that Python answers signals in between.
+    """Kernels on arrays, part by part, so that Python answers signals in between.
 
-    Parameters
-    ----------
-    microseconds : float
-        What all of it takes on one thread, roughly.
-    copies : bool
-        Whether there is something that neither the kernel nor staging can address: then a kernel of
-        floats gets a copy of a part's residual in the result's dtype, one of plain loops copies of
-        all in its own.
+    Of what neither a kernel nor staging can address a kernel of floats gets a copy of a part's
+    residual in the result's dtype, one of plain loops copies of all in its own.
     """
 
-    def __init__(
-        self, kernel: Kernel, geometry: Geometry, microseconds: float, copies: bool
-    ) -> None:
-        self._kernel, self._geometry, self._copies = kernel, geometry, copies
-        self._fits = self._limit(microseconds)
+    def __init__(self, shares: Sequence[Share]) -> None:
+        self._shares = [(share, share.copies, self._limit(share)) for share in shares]
         self._calls: dict[tuple, Call] = {}
 
-    def _limit(self, microseconds: float) -> Fits:
-        g = self._geometry
-        share = LONGEST_MICROSECONDS / max(microseconds, LONGEST_MICROSECONDS)
-        pixels = int(g.pixels * share)
-        if not self._copies:
+    @staticmethod
+    def _limit(share: Share) -> Fits:
+        kernel, geometry, *_ = share.piece
+        longest = LONGEST_MICROSECONDS / max(share.microseconds, LONGEST_MICROSECONDS)
+        pixels = int(geometry.pixels * longest)
+        if not share.copies:
             return lambda *outs: prod(outs) <= pixels
-        small = in_bytes(g, self._kernel.row.itemsize)
+        small = in_bytes(geometry, kernel.row.itemsize)
         return lambda *outs: prod(outs) <= pixels and small(*outs)
 
     def __call__(self, images, out, residual, threads: int) -> None:
-        kernel = self._kernel
+        for share, copies, fits in self._shares:
+            view, part, piece = share
+            source, target = view.array(images)[part.images], view.array(out)[part.out]
+            more = None if residual is None else view.array(residual)[part.out]
+            multiple = piece.kernel.family.multiple
+            for smaller in cut(piece.geometry, fits, multiple=multiple):
+                some = None if more is None else more[smaller.out]
+                arrays = source[smaller.images], target[smaller.out], some
+                self._compute(piece.kernel, smaller.geometry, copies, arrays, threads)
+
+    def _compute(
+        self, kernel: Kernel, geometry: Geometry, copies: bool, arrays: tuple, threads: int
+    ) -> None:
         dtype, takes = kernel.row.dtype, kernel.family.takes(kernel.row)
         loops = dtype not in AOT_DTYPES
-        for piece in cut(self._geometry, self._fits, multiple=kernel.family.multiple):
-            source, target = images[piece.images], out[piece.out]
-            more = None if residual is None else residual[piece.out]
-            with np.errstate(all="ignore"):
-                # A part's pixels may lie further apart than those of the whole.
-                if loops and order_for(Layout.of(source), kernel.row) not in takes:
-                    source = source.astype(dtype, order="C")
-                if self._copies and more is not None:
-                    more = more.astype(dtype if loops else out.dtype.newbyteorder("="), order="C")
-                own = np.empty(target.shape, dtype) if self._copies and loops else target
-                self._compute(piece.geometry, source, own, more, threads)
-                if own is not target:
-                    np.copyto(target, own, casting="same_kind")
+        source, target, more = arrays
+        with np.errstate(all="ignore"):
+            # A part's pixels may lie further apart than those of the whole.
+            if loops and order_for(Layout.of(source), kernel.row) not in takes:
+                source = source.astype(dtype, order="C")
+            if copies and more is not None:
+                more = more.astype(dtype if loops else target.dtype.newbyteorder("="), order="C")
+            own = np.empty(target.shape, dtype) if copies and loops else target
+            layouts = Layouts(
+                Layout.of(source), Layout.of(own), None if more is None else Layout.of(more)
+            )
+            self._call(Piece(kernel, geometry, layouts, Places()), threads)(source, own, more)
+            if own is not target:
+                np.copyto(target, own, casting="same_kind")
 
-    def _compute(self, geometry: Geometry, images, out, residual, threads: int) -> None:
-        more = None if residual is None else Layout.of(residual)
-        layouts = Layouts(Layout.of(images), Layout.of(out), more)
-        key = geometry, layouts, threads
+    def _call(self, piece: Piece, threads: int) -> Call:
+        kernel, geometry, layouts, _ = piece
+        key = kernel.packed.address, geometry, layouts, threads
         call = self._calls.get(key)
         if call is None:
             if len(self._calls) >= KEPT_CALLS:
                 self._calls.clear()
-            call = self._calls[key] = plan_call(self._kernel, geometry, layouts, threads)
-        call(images, out, residual)
+            call = self._calls[key] = plan_call([piece], threads)
+        return call

@@ -2,13 +2,13 @@
 ever copied, and no call of a kernel takes long.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from math import prod
 from typing import NamedTuple, TypeAlias
 
 from .arithmetic import ceil_div, largest
-from .geometry import Axis, Geometry
+from .geometry import RANK, Axis, Geometry
 
 PART_BYTES = 512 << 10  # of inputs and outputs together
 ROW_BYTES = 8 << 20  # what one row of outputs may need before it is cut: cuts copy their overlap
@@ -16,12 +16,22 @@ ROW_BYTES = 8 << 20  # what one row of outputs may need before it is cut: cuts c
 Fits: TypeAlias = Callable[..., bool]
 
 
+Taps: TypeAlias = tuple[range, ...]  # of each of a window's axes; (): all taps
+EVERY = (slice(None),) * (1 + RANK)
+
+
 class Part(NamedTuple):
-    """A part of a convolution: what it reads and writes, and its own sizes."""
+    """A part of an operator, which is a convolution itself: its sizes, what it reads and writes."""
 
     geometry: Geometry
-    images: tuple[slice, ...]  # of axes N, D, H, W
-    out: tuple[slice, ...]
+    images: tuple[slice, ...] = EVERY  # of axes N, D, H, W
+    out: tuple[slice, ...] = EVERY
+    taps: Taps = ()
+
+    def turned(self, order: Sequence[int]) -> "Part":
+        """The part of arrays whose spatial axes stand in another order."""
+        images, out = ((each[0], *(each[1 + i] for i in order)) for each in (self.images, self.out))
+        return self._replace(images=images, out=out)
 
 
 def _axis(axis: Axis, outputs: slice) -> tuple[slice, Axis]:

@@ -2,7 +2,8 @@
 
 `conv1d`, `conv2d` and `conv3d` convolve; `Conv1D`, `Conv2D` and `Conv3D` keep packed weights for
 many calls.  `implementations`, `active` and `use` tell and choose what computes; `show_config`
-prints it.  `gradients` has the gradients of convolution.  `get_num_threads` and `set_num_threads` say how many threads a call uses.
+prints it.  `get_num_threads` and `set_num_threads` say how many threads a call uses.  `gradients`
+has convolution's gradients.
 """
 
 from . import gradients

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -39,7 +38,7 @@ Add: TypeAlias = Callable[[Geometry, np.ndarray, np.ndarray, np.ndarray, int], N
 @functools.lru_cache(maxsize=KEPT)
 def filter_gradient(
     filters_shape: tuple[int, ...], filters_last: bool, options: Options
-) -> "FilterGradient":
+) -> FilterGradient:
     """The operator of what was checked; kept."""
     return FilterGradient(filters_shape, filters_last, options)
 
@@ -170,9 +169,10 @@ class Sums:
 class WholeSums(Sums):
     """Sums over pixels that compiled code reads where they are."""
 
-    def __init__(self, kernel: "Compiled", layouts: Sequence[Layout], *of_sums: Any) -> None:
+    def __init__(self, kernel: Compiled, layouts: tuple[Layout, Layout], *of_sums: Any) -> None:
         super().__init__(*of_sums)
-        self._kernel, self._strides = kernel, [each.strides for each in layouts]
+        images, output_gradient = layouts
+        self._kernel, self._strides = kernel, (images.strides, output_gradient.strides)
         self._calls: dict[int, list[Call]] = {}
 
     def __call__(self, images, out, output_gradient, threads: int) -> None:
@@ -232,7 +232,7 @@ def _some_images(array: np.ndarray, view: View, n: slice) -> np.ndarray:
     leading = array.shape[: array.ndim - view.rank - 1]
     places = np.unravel_index(np.arange(n.start, n.stop), leading)
     if n.stop - n.start == 1:  # which is not copied
-        places = tuple(int(each[0]) for each in places)
+        return view._replace(outer=()).array(array[tuple(int(each[0]) for each in places)])
     return view._replace(outer=()).array(array[places])
 
 
@@ -263,7 +263,7 @@ class Compiled:
     def __init__(self, rung: Rung, row: Row, geometry: Geometry) -> None:
         self._rung, self._row = rung, row
         self._chunk = chunk_steps(geometry, row.itemsize)
-        self._chunk_microseconds = estimate(row, geometry) / self._chunk.count(geometry)
+        self._chunk_microseconds = estimate(row, geometry) / self._chunk.chunks(geometry)
         self._calls: dict[tuple, list[Call]] = {}
 
     def takes(self, *layouts: Layout) -> bool:
@@ -290,7 +290,7 @@ class Compiled:
         cuts = ceil_div(int(self._chunk_microseconds), LONGEST_MICROSECONDS)
         block = Block.of(row, geometry, max(wanted_tasks(threads), cuts))
         work = Work(row, geometry, image_strides, gradient_strides, threads)
-        of_task = self._chunk_microseconds / block.count(row, geometry)
+        of_task = self._chunk_microseconds / block.tasks(row, geometry)
         most = max(1, int(LONGEST_MICROSECONDS / max(of_task, 1e-3)))
         task = self._rung.task(row)
         assert task is not None  # who made this has asked

@@ -95,8 +95,9 @@ def channels_tile(
     mr, nr : how many rows and vectors, 1 to MR and NR.
     out, out_step : address of the first row of filters, and the bytes to the next.
 
-    Reads `mr` channels of each pixel of images, and the panel, whose pixels are NR vectors, aligned.
-    Reads and writes `count` elements of each row of filters.  Neighbouring bytes are not touched.
+    Reads `mr` channels of each pixel of images, and the panel, whose pixels are NR vectors,
+    aligned.  Reads and writes `count` elements of each row of filters.  Neighbouring bytes are not
+    touched.
     """
 
     def load(pixel, i):
@@ -209,12 +210,12 @@ pack_channels = tile_intrinsic(packed_channels)
 Chunk = namedtuple("Chunk", "n last_n z last_z y last_y x last_x")
 # A task: its kernel rows, its panels and its channels of a group.
 Task = namedtuple("Task", "first_row last_row first_panel last_panel first_channel last_channel")
-# What a panel has: its group and the first channel of that, its first filter in `out`, the number of
+# What a panel has: its group and the first channel of that, its first filter in `out`, and how many
 # filters.
 Panel = namedtuple("Panel", "group channel filter count")
-# Where pixels of images lie: the address of the first, even if it is not there, and the bytes to the
-# next image, plane, row and column; and from a tile's first value to the next tile's, 0: as many
-# values as the tile has.
+# Where pixels of images lie: the address of the first, even if it is not there, and the bytes to
+# the next image, plane, row and column; and from a tile's first value to the next tile's, 0: as
+# many values as the tile has.
 Source = namedtuple("Source", "first n z y x tile")
 # Pixels of images under a chunk, of each image, from the first to before the last.
 Box = namedtuple("Box", "z last_z y last_y x last_x")

@@ -40,13 +40,15 @@ class Steps(NamedTuple):
         """Where those along each axis begin."""
         return [range(0, *each) for each in zip(outputs(geometry), self, strict=True)]
 
-    def count(self, geometry: Geometry) -> int:
+    def chunks(self, geometry: Geometry) -> int:
+        """How many there are."""
         return prod(map(ceil_div, outputs(geometry), self))
 
 
 def outputs(geometry: Geometry) -> tuple[int, int, int, int]:
     """Numbers of images, planes, rows and columns of outputs."""
-    return geometry.n, *(axis.out for axis in geometry.axes)
+    z, y, x = geometry.axes
+    return geometry.n, z.out, y.out, x.out
 
 
 def _steps(g: Geometry, fits: Callable[..., bool], multiples: Sequence[int]) -> Steps:
@@ -126,7 +128,8 @@ class Block(NamedTuple):
         panels, rows, channels = cuts
         return cls(*map(ceil_div, wholes, (rows, panels, channels)))
 
-    def count(self, row: Row, g: Geometry) -> int:
+    def tasks(self, row: Row, g: Geometry) -> int:
+        """How many there are."""
         return prod(map(ceil_div, _wholes(row, g), self))
 
 
@@ -147,7 +150,7 @@ class Call(NamedTuple):
 def calls(row: Row, g: Geometry, chunk: Steps, block: Block, most: int) -> Iterator[Call]:
     """The calls that compute all, in the order of summation, each of at most so many tasks and
     chunks of theirs, as far as that can be."""
-    chunks, tasks = chunk.count(g), block.count(row, g)
+    chunks, tasks = chunk.chunks(g), block.tasks(row, g)
     some_tasks = min(tasks, most)
     some = max(1, most // tasks)
     for first in range(0, chunks, some):
@@ -160,8 +163,9 @@ def _packed_images(row: Row, g: Geometry, chunk: Steps, block: Block) -> int:
     would take too long beside the products, or too much memory."""
     if rows_are_taps(g):
         return 0
-    spans = [(out - 1) * axis.stride + axis.extent for axis, out in zip(g.axes, chunk[1:])]
-    pixels = chunk.n * prod(map(min, spans, (axis.size for axis in g.axes)))
+    outs = zip(g.axes, chunk[1:], strict=True)
+    spans = (min(axis.size, (out - 1) * axis.stride + axis.extent) for axis, out in outs)
+    pixels = chunk.n * prod(spans)
     panels = min(block.panels, ceil_div(g.group_filters, row.channels))
     times = panels * block.rows * g.x.kernel
     tiles = ceil_div(block.channels, row.pixels)
@@ -214,7 +218,7 @@ def cost(row: Row, g: Geometry) -> float:
     mr, nr = evenly(size, row.pixels), row.vectors
     tiles = ceil_div(size, mr) * _panels(row, g) * g.taps * g.group_channels // size
     pixel = max(mr * nr, mr + nr, WAIT) * (1 if row.fma else 1.8)
-    chunks = chunk_steps(g, row.itemsize).count(g)
+    chunks = chunk_steps(g, row.itemsize).chunks(g)
     rows = g.n * g.z.out * g.y.out
     return tiles * (g.pixels * pixel + 24.0 * rows + (8.0 * mr * nr + 100) * chunks)
 

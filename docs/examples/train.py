@@ -4,8 +4,8 @@
 
 The network is a convolution (4 filters of 4 x 4 x 3 on images of 28 x 28 x 3), ReLU, a max pool of
 5 x 5 and a dense layer.  The images are noise in which one of four kinds of stripes is hidden, at a
-random place.  Some seconds later it tells the stripes of images that it has not seen apart, at least
-nine times in ten.
+random place.  Some seconds later it tells the stripes of images that it has not seen apart, at
+least nine times in ten.
 """
 
 import numpy as np
@@ -23,7 +23,7 @@ def make_images(rng, count):
     kinds = rng.integers(0, KINDS, count)
     y, x = np.mgrid[:12, :12]
     stripes = [y % 4 < 2, x % 4 < 2, (x + y) % 4 < 2, (x - y) % 4 < 2]
-    for image, kind in zip(images, kinds):
+    for image, kind in zip(images, kinds, strict=True):
         top, left = rng.integers(0, SIDE - 12, 2)
         image[top : top + 12, left : left + 12] += 2.0 * stripes[kind][..., np.newaxis] - 1
     return images, kinds
@@ -88,7 +88,7 @@ def train(rng, images, kinds, steps=300, batch=64, rate=0.05, momentum=0.9):
         some = rng.integers(0, len(images), batch)
         scores, kept = forward(weights, images[some])
         steepest = backward(weights, images[some], kept, by_scores_of(scores, kinds[some]))
-        for weight, speed, gradient in zip(weights, speeds, steepest):
+        for weight, speed, gradient in zip(weights, speeds, steepest, strict=True):
             speed *= momentum
             speed -= rate * gradient
             weight += speed

@@ -9,7 +9,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from conftest import AVAILABLE
+from conftest import AVAILABLE, COMPILED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -110,7 +110,10 @@ def reference(problem: Problem, output_gradient) -> np.ndarray:
     return filter_gradient_reference(*arrays, *where, **options_of(problem))
 
 
-@given(problem=problems(COMPLEX + INTEGERS, mixed=True), seed=seeds, layout=layouts, limited=limits)
+exact_problems = st.one_of(problems(COMPLEX, mixed=True), problems(INTEGERS, mixed=True))
+
+
+@given(problem=exact_problems, seed=seeds, layout=layouts, limited=limits)
 @settings(max_examples=30)
 def test_integers_and_complex_numbers_are_exact_and_wrap_as_numpy_s(problem, seed, layout, limited):
     dtype = problem.filters.dtype
@@ -228,16 +231,19 @@ def test_bits_do_not_depend_on_how_long_a_call_may_take(layer):
         assert again.tobytes() == expected.tobytes()
 
 
+WITH_FMA = [name for name in AVAILABLE if name == "jit" or (name in LEVELS and LEVELS[name].fma)]
+
+
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_levels_with_fma_give_the_same_bits(layer, dtype):
+@pytest.mark.parametrize("rung", WITH_FMA[1:])
+def test_levels_with_fma_give_the_same_bits(rung, dtype, layer):
     images, output_gradient, others, options = arrays_of(layer, dtype)
     found = []
-    for name in AVAILABLE:
-        if name == "jit" or (name in LEVELS and LEVELS[name].fma):
-            with aotconv.use(name):
-                found.append(gradients.conv2d_filters(images, output_gradient, *others, **options))
-    assert len({each.tobytes() for each in found}) <= 1
+    for name in (WITH_FMA[0], rung):
+        with aotconv.use(name):
+            found.append(gradients.conv2d_filters(images, output_gradient, *others, **options))
+    assert found[0].tobytes() == found[1].tobytes()
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -411,27 +417,26 @@ def test_calls_in_python_threads_do_not_disturb_each_other():
         assert list(pool.map(compute, cases)) == [compute(case) for case in cases]
 
 
-@pytest.mark.skipif(not AVAILABLE, reason="no kernel runs here")
-@pytest.mark.parametrize("level", AVAILABLE)
-def test_kernels_keep_to_their_arrays(level):
+@pytest.mark.parametrize("rung", COMPILED)
+def test_kernels_keep_to_their_arrays(rung):
     process = run_with_tests(
-        f"import guarded_gradients; guarded_gradients.main({level!r}, range(150))"
+        f"import guarded_gradients; guarded_gradients.main({rung!r}, range(150))"
     )
     assert process.returncode == 0, process.stdout[-300:] + process.stderr[-2000:]
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("level", AVAILABLE)
-def test_kernels_keep_to_their_arrays_in_thousands_of_cases(level):
+@pytest.mark.parametrize("rung", COMPILED)
+def test_kernels_keep_to_their_arrays_in_thousands_of_cases(rung):
     process = run_with_tests(
-        f"import guarded_gradients; guarded_gradients.main({level!r}, range(150, 5000))"
+        f"import guarded_gradients; guarded_gradients.main({rung!r}, range(150, 5000))"
     )
     assert process.returncode == 0, process.stdout[-300:] + process.stderr[-2000:]
 
 
 INTERRUPTED = {
     "many channels": ((300, 56, 56, 256), (3, 3, 256, 256), {"padding": "same"}),
-    "many filters": ((1, 64, 64, 4096), (5, 5, 4096, 4096), {"padding": "same"}),
+    "many filters": ((1, 64, 64, 2048), (5, 5, 2048, 2048), {"padding": "same"}),
     "one image": ((1, 30000, 30000, 1), (7, 7, 1, 8), {"padding": "same"}),
     "channelwise": ((3000, 112, 112, 64), (7, 7, 1, 64), {"groups": 64, "padding": "same"}),
     "channels first": (

@@ -151,7 +151,7 @@ class Sums:
         g = self._geometry
         shape = *(axis.kernel for axis in g.axes), g.group_channels, g.o
         sums = target.reshape(shape) if suits else np.empty(shape, self._dtype)
-        sums.fill(0)
+        convert(np.broadcast_to(self._dtype.type(0), shape), sums)  # piece by piece
         add(images, sums, output_gradient, threads)
         if not suits:
             self._store(sums, target)

@@ -1,19 +1,21 @@
 """Gradients of convolution, for who trains by hand or teaches another library to.
 
-Each function is given the gradient of a loss by the result of a convolution, and the options of
-that; it returns the gradient by one of its arguments.  That by the bias is a sum:
-``output_gradient.sum(axis)`` over all axes but the channels'.
+For ``y = conv2d(images, filters, bias, ...)`` and a loss whose gradient by y is `output_gradient`,
+`conv2d_images` is the loss's gradient by the images, and `conv2d_filters` that by the filters.  That
+by the bias is a sum over all axes but the filters', with channels last
+``output_gradient.sum(axis=tuple(range(output_gradient.ndim - 1)))``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
 
 import numpy as np
 
 from ._core import check
 from ._core.call import Function
+from ._core.gradient import filter_gradient
 from ._core.transposed import ImageGradient
 from .conv import (
     DataFormat1D,
@@ -30,7 +32,14 @@ from .conv import (
 if TYPE_CHECKING or np.__version__.startswith("1."):
     import numpy.typing  # NumPy 2 does when a hint is evaluated: import is spared a millisecond
 
-__all__ = ["conv1d_images", "conv2d_images", "conv3d_images"]
+__all__ = [
+    "conv1d_filters",
+    "conv1d_images",
+    "conv2d_filters",
+    "conv2d_images",
+    "conv3d_filters",
+    "conv3d_images",
+]
 
 _IMAGES_1D, _IMAGES_2D, _IMAGES_3D = (Function(ImageGradient, rank) for rank in (1, 2, 3))
 
@@ -38,7 +47,7 @@ _IMAGES_1D, _IMAGES_2D, _IMAGES_3D = (Function(ImageGradient, rank) for rank in 
 def conv1d_images(
     output_gradient: np.typing.ArrayLike,
     filters: np.typing.ArrayLike,
-    images_shape: Sequence[int],
+    images_shape: Sequence[SupportsIndex],
     strides: Steps = 1,
     padding: Padding1D = "valid",
     *,
@@ -75,7 +84,7 @@ def conv1d_images(
 def conv2d_images(
     output_gradient: np.typing.ArrayLike,
     filters: np.typing.ArrayLike,
-    images_shape: Sequence[int],
+    images_shape: Sequence[SupportsIndex],
     strides: Steps = 1,
     padding: Padding = "valid",
     *,
@@ -135,7 +144,7 @@ def conv2d_images(
 def conv3d_images(
     output_gradient: np.typing.ArrayLike,
     filters: np.typing.ArrayLike,
-    images_shape: Sequence[int],
+    images_shape: Sequence[SupportsIndex],
     strides: Steps = 1,
     padding: Padding = "valid",
     *,
@@ -167,3 +176,205 @@ def conv3d_images(
     weights = filters, images_shape, strides, padding, dilations, groups
     options = data_format, filter_format
     return _IMAGES_3D(output_gradient, out, None, threads, weights + options)
+
+
+def conv1d_filters(
+    images: np.typing.ArrayLike,
+    output_gradient: np.typing.ArrayLike,
+    filters_shape: Sequence[SupportsIndex],
+    strides: Steps = 1,
+    padding: Padding1D = "valid",
+    *,
+    dilations: Steps = 1,
+    groups: int = 1,
+    data_format: DataFormat1D = "NWC",
+    filter_format: FilterFormat1D = "WIO",
+    out: np.typing.NDArray[Any] | None = None,
+    threads: int | None = None,
+    **misnamed: NoReturn,
+) -> np.typing.NDArray[Any]:
+    """Compute the gradient of `conv1d` by its filters.
+
+    As `conv2d_filters` does along two axes.
+
+    Parameters
+    ----------
+    images : array_like, shape (..., W, C)
+        With `data_format` "NCW": (..., C, W).
+    output_gradient : array_like, shape (..., OW, O)
+        With `data_format` "NCW": (..., O, OW).
+    filters_shape : tuple of int
+        (K, C / groups, O); with `filter_format` "OIW" (O, C / groups, K).
+    strides, padding, dilations, groups, data_format, filter_format
+        Those of the convolution, as in `conv1d`.
+    out, threads
+        As in `conv2d_filters`.
+
+    Returns
+    -------
+    ndarray, of shape `filters_shape`
+        As in `conv2d_filters`, with its errors, too.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from aotconv import gradients
+    >>> signal = np.array([1.0, 2.0, 3.0, 4.0]).reshape(4, 1)
+    >>> gradients.conv1d_filters(signal, np.ones((2, 1)), (3, 1, 1)).ravel()
+    array([3., 5., 7.])
+    """
+    check.no_misnamed(misnamed)
+    options = strides, padding, dilations, groups, data_format, filter_format
+    return filter_gradient(1, (images, output_gradient), filters_shape, out, threads, options)
+
+
+def conv2d_filters(
+    images: np.typing.ArrayLike,
+    output_gradient: np.typing.ArrayLike,
+    filters_shape: Sequence[SupportsIndex],
+    strides: Steps = 1,
+    padding: Padding = "valid",
+    *,
+    dilations: Steps = 1,
+    groups: int = 1,
+    data_format: DataFormat2D = "NHWC",
+    filter_format: FilterFormat2D = "HWIO",
+    out: np.typing.NDArray[Any] | None = None,
+    threads: int | None = None,
+    **misnamed: NoReturn,
+) -> np.typing.NDArray[Any]:
+    """Compute the gradient of `conv2d` by its filters.
+
+    For ``y = conv2d(images, filters, ...)`` and a loss whose gradient by y is `output_gradient`::
+
+        result[i, j, c, o] = sum over n, y, x of
+            images[n, y * sh + i * dh, x * sw + j * dw, c] * output_gradient[n, y, x, o]
+
+    where strides are (sh, sw) and dilations (dh, dw), n runs over all leading axes, and c is a
+    channel of o's group.  The sum is over pixels of images alone: what `padding` puts around them
+    adds nothing, even if `output_gradient` is infinite or NaN there.
+
+    Parameters
+    ----------
+    images : array_like, shape (..., H, W, C)
+        Those of the convolution.  With `data_format` "NCHW": (..., C, H, W).
+    output_gradient : array_like, shape (..., OH, OW, O)
+        Of the shape of the convolution's result.  With `data_format` "NCHW": (..., O, OH, OW).
+    filters_shape : tuple of int
+        (KH, KW, C / groups, O); with `filter_format` "OIHW" (O, C / groups, KH, KW).
+    strides, padding, dilations, groups, data_format, filter_format
+        Those of the convolution, as in `conv2d`.
+    out : ndarray, optional
+        Where the result is written: of its shape and dtype, with any strides.  It may overlap
+        the other arrays.
+    threads : int, optional
+        How many threads compute, at most, as in `conv2d`.  The result does not depend on it.
+
+    Returns
+    -------
+    ndarray, of shape `filters_shape`
+        `out` if it was given.  Its dtype is NumPy's common one of images and output gradient.
+        float16 and bfloat16 are summed in float32; integers wrap.  Complex numbers are multiplied
+        as they are, none conjugated.
+
+    Raises
+    ------
+    TypeError
+        An argument of the wrong type; arrays of booleans (but images), objects or strings, or
+        with a mask.
+    ValueError
+        Sizes that do not fit together.  Nothing has been written into `out` then.
+
+    Warns
+    -----
+    FallbackWarning
+        Once, where no compiled kernel can run.
+
+    See Also
+    --------
+    conv1d_filters, conv3d_filters : along one axis and three.
+
+    Notes
+    -----
+    Pixels are summed in chunks, and chunks are added one after the other; the sizes of the
+    convolution alone say which they are, so that results do not depend on threads and layouts.  Of
+    float32 or float64 a result of n products differs from the exact value by no more than
+    ``n * eps / (1 - n * eps)`` times the sum of their absolute values, short of overflow, and
+    by far less as a rule: a product is rounded with at most 256 sums of its chunk and once with
+    each later chunk ([1]_, section 4.2).  Integers are exact: summed in floats where no sum can
+    be rounded, else by NumPy.
+
+    The gradient by the bias of the convolution is
+    ``output_gradient.sum(axis=tuple(range(output_gradient.ndim - 1)))``, with channels last.
+
+    References
+    ----------
+    .. [1] N. J. Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., SIAM 2002.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import aotconv
+    >>> from aotconv import gradients
+    >>> images = np.ones((32, 28, 28, 3), np.float32)
+    >>> filters = np.ones((4, 4, 3, 4), np.float32)
+    >>> result = aotconv.conv2d(images, filters)
+    >>> gradient = gradients.conv2d_filters(images, np.ones_like(result), filters.shape)
+    >>> gradient.shape
+    (4, 4, 3, 4)
+    >>> gradient[0, 0, 0]
+    array([20000., 20000., 20000., 20000.], dtype=float32)
+    """
+    check.no_misnamed(misnamed)
+    options = strides, padding, dilations, groups, data_format, filter_format
+    return filter_gradient(2, (images, output_gradient), filters_shape, out, threads, options)
+
+
+def conv3d_filters(
+    images: np.typing.ArrayLike,
+    output_gradient: np.typing.ArrayLike,
+    filters_shape: Sequence[SupportsIndex],
+    strides: Steps = 1,
+    padding: Padding = "valid",
+    *,
+    dilations: Steps = 1,
+    groups: int = 1,
+    data_format: DataFormat3D = "NDHWC",
+    filter_format: FilterFormat3D = "DHWIO",
+    out: np.typing.NDArray[Any] | None = None,
+    threads: int | None = None,
+    **misnamed: NoReturn,
+) -> np.typing.NDArray[Any]:
+    """Compute the gradient of `conv3d` by its filters.
+
+    As `conv2d_filters` does along two axes.
+
+    Parameters
+    ----------
+    images : array_like, shape (..., D, H, W, C)
+        With `data_format` "NCDHW": (..., C, D, H, W).
+    output_gradient : array_like, shape (..., OD, OH, OW, O)
+        With `data_format` "NCDHW": (..., O, OD, OH, OW).
+    filters_shape : tuple of int
+        (KD, KH, KW, C / groups, O); with `filter_format` "OIDHW" (O, C / groups, KD, KH, KW).
+    strides, padding, dilations, groups, data_format, filter_format
+        Those of the convolution, as in `conv3d`.
+    out, threads
+        As in `conv2d_filters`.
+
+    Returns
+    -------
+    ndarray, of shape `filters_shape`
+        As in `conv2d_filters`, with its errors, too.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from aotconv import gradients
+    >>> volume = np.ones((6, 8, 8, 1), np.float32)
+    >>> gradients.conv3d_filters(volume, np.ones((4, 6, 6, 2), np.float32), (3, 3, 3, 1, 2)).shape
+    (3, 3, 3, 1, 2)
+    """
+    check.no_misnamed(misnamed)
+    options = strides, padding, dilations, groups, data_format, filter_format
+    return filter_gradient(3, (images, output_gradient), filters_shape, out, threads, options)

@@ -17,6 +17,7 @@ __all__ = [
     "activation_reference",
     "conv_reference",
     "conv_transpose_reference",
+    "filter_gradient_reference",
     "filter_image",
     "filter_images_v1",
     "filter_images_v2",
@@ -279,3 +280,44 @@ def _cut(padding, axis, size, stride, window, output_padding, output_size):
         return 0, spread + more
     before, behind = _zeros(padding, axis, size, stride, window)
     return before, spread - before - behind + (output_padding or 0)
+
+
+def filter_gradient_reference(
+    images,
+    output_gradient,
+    filters_shape,
+    strides=1,
+    padding="valid",
+    *,
+    dilations=1,
+    groups=1,
+    data_format="NHWC",
+    filter_format="HWIO",
+):
+    """Compute the gradient of filters as `aotconv.gradients` does, in float64 (complex128 for
+    complex input), of finite images.
+
+    Convolving with filters that are 1 at one tap, for each channel one, gives the pixels under that
+    tap; the gradient there sums the products of these and of the output gradient.
+    """
+    kind = np.result_type(images, output_gradient, np.float64)
+    if filter_format.startswith("OI"):
+        filters_shape = *filters_shape[2:], filters_shape[1], filters_shape[0]
+    *kernel, channels, n_filters = filters_shape
+    channels_first = data_format == "channels_first" or data_format.startswith("NC")
+    options = {"dilations": dilations, "groups": groups, "data_format": data_format}
+
+    def by_group(array):
+        array = np.moveaxis(array, -1 - len(kernel), -1) if channels_first else array
+        *pixels, channels = array.shape
+        return array.reshape(math.prod(pixels), groups, channels // groups).astype(kind)
+
+    output_gradient = by_group(np.asarray(output_gradient))
+    gradient = np.zeros(filters_shape, kind)
+    for tap in np.ndindex(*kernel):
+        picking = np.zeros((*kernel, channels, groups * channels))
+        picking[tap] = np.tile(np.eye(channels), groups)
+        pixels = by_group(conv_reference(images, picking, None, strides, padding, **options))
+        products = np.einsum("pgc,pgo->cgo", pixels, output_gradient)
+        gradient[tap] = products.reshape(channels, n_filters)
+    return np.moveaxis(gradient, (-1, -2), (0, 1)) if filter_format.startswith("OI") else gradient

@@ -158,6 +158,22 @@ def filters_array(value, filter_format: str) -> np.ndarray:
     return filters if last else filters.transpose(*range(2, rank + 2), 1, 0)
 
 
+def filters_shape(value, filter_format: str) -> tuple[int, ...]:
+    """The shape (.., C / groups, O) of filters, whatever their format."""
+    rank = len(filter_format) - 2
+    items = _counted("filters_shape", value, (rank + 2,), f"a tuple of {rank + 2} integers")
+    sizes = tuple(integer("each size of filters_shape", size, 0) for size in items)
+    last = filter_format.endswith("IO")
+    kernel = sizes[:-2] if last else sizes[2:]
+    if not all(kernel):
+        raise ValueError(
+            f"filters_shape must have a {' and a '.join(AXES[rank])} of at least 1, got {sizes}"
+        )
+    if math.prod(max(size, 1) for size in sizes) > sys.maxsize // LARGEST_ITEM:
+        raise ValueError(f"filters_shape would be too large to address: {sizes}")
+    return sizes if last else (*kernel, sizes[1], sizes[0])
+
+
 def bias_array(value, n_filters: int) -> np.ndarray | None:
     if value is None:
         return None
@@ -590,7 +606,7 @@ def transposed_geometry(names: tuple[str, str], shape, filters_shape, options) -
     return Geometry(math.prod(leading), o, c, options.groups, z, y, x)
 
 
-def gradient_fits(images_shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
+def images_shape_fits(images_shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
     """Refuse a shape of images that an output's gradient does not belong to."""
     if images_shape != expected:
         raise ValueError(
@@ -653,6 +669,15 @@ def residual_fits(residual: Layout, shape, dtype) -> None:
         raise TypeError(
             f"residual must be castable to the result's dtype {dtype} within its kind, "
             f"got dtype {residual.dtype}"
+        )
+
+
+def output_gradient_fits(gradient: Layout, shape) -> None:
+    """Refuse an output gradient of another shape than the convolution's result has."""
+    if gradient.shape != tuple(shape):
+        raise ValueError(
+            f"output_gradient must have the shape of the convolution's result, {tuple(shape)}, "
+            f"got {gradient.shape}"
         )
 
 

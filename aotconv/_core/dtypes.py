@@ -76,6 +76,15 @@ def _exact_in(images: np.dtype, residual: np.dtype | None, reach: Reach) -> str 
     return next((floats for floats, below in EXACT.items() if largest < below), None)
 
 
+def products_in(result: np.dtype, factors: tuple[np.dtype, np.dtype], terms: int) -> str:
+    """The dtype of the kernels that sum so many products of numbers of two dtypes."""
+    if result.kind in "iu":
+        largest = float(terms) * _largest(factors[0]) * _largest(factors[1])
+        return next((name for name, below in EXACT.items() if largest < below), native_name(result))
+    name = native_name(result)
+    return "float32" if name in HALVES else PARTS_OF_COMPLEX.get(name, name)
+
+
 def as_reals(filters: np.ndarray, bias: np.ndarray | None, pairs: bool):
     """The filters and the bias that compute complex numbers as real ones, whose real and imaginary
     parts are neighbouring channels.

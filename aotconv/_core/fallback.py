@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from .._plan.activations import Activation
-from .._plan.geometry import Geometry
+from .._plan.geometry import Axis, Geometry
 from .._plan.parts import PART_BYTES, Part, cut
 from .activations import activate
 
@@ -101,6 +101,34 @@ def _apart(geometry: Geometry, images: np.ndarray, part: Part, dtype: np.dtype) 
     windows[:, to_z, to_y, to_x] = images[n][:, z, y, x]
     windows = windows.reshape(len(windows), *sizes, geometry.c)
     return windows.transpose(0, 1, 3, 5, 2, 4, 6, 7)
+
+
+def add_filter_gradient(
+    geometry: Geometry, images: np.ndarray, gradient: np.ndarray, output_gradient: np.ndarray, _
+) -> None:
+    """Add to a gradient of filters (KD, KH, KW, C / groups, O) the products of images (N, D, H, W,
+    C) and an output gradient (N, OD, OH, OW, O), all of one dtype, tap by tap."""
+    g = geometry
+    into = gradient.reshape(*gradient.shape[:4], g.groups, g.group_filters)
+    for tap in np.ndindex(*gradient.shape[:3]):
+        inside = [_inside(axis, k) for axis, k in zip(g.axes, tap, strict=True)]
+        pixels = images[(slice(None), *(pixel for pixel, _ in inside))]
+        outputs = output_gradient[(slice(None), *(output for _, output in inside))]
+        left = pixels.reshape(-1, g.groups, g.group_channels).transpose(1, 2, 0)
+        right = outputs.reshape(-1, g.groups, g.group_filters).transpose(1, 0, 2)
+        into[tap] += np.matmul(left, right).transpose(1, 0, 2)
+
+
+def _inside(axis: Axis, tap: int) -> tuple[slice, slice]:
+    """The pixels under a tap of one axis, as far as they are inside, and their outputs."""
+    shift = tap * axis.dilation - axis.before
+    first = max(0, -(shift // axis.stride))
+    last = max(first, min(axis.out, (axis.size - 1 - shift) // axis.stride + 1))
+    if first == last:
+        return slice(0, 0), slice(0, 0)
+    start = first * axis.stride + shift
+    stop = (last - 1) * axis.stride + shift + 1
+    return slice(start, stop, axis.stride), slice(first, last)
 
 
 def fill(

@@ -160,5 +160,5 @@ class ImageGradient(Transposed):
     def _result_shape(self, geometry: Geometry, shape: tuple[int, ...]) -> tuple[int, ...]:
         expected = self._options.images_shape
         result = super()._result_shape(geometry, shape)
-        check.gradient_fits(expected, result)
+        check.images_shape_fits(expected, result)
         return result

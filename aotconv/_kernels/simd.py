@@ -166,9 +166,9 @@ class Vectors:
     def store(self, value, pointer, index=0):
         self._builder.store(value, self._at_vector(pointer, index), align=self._itemsize)
 
-    def prefetch(self, pointer):
+    def prefetch(self, pointer, *, writes=True):
         """Bring the cache line at `pointer` near."""
-        prefetch(self._builder, pointer, writes=True)
+        prefetch(self._builder, pointer, writes)
 
     def copy(self, source, target, index):
         """Copy the element at `source` plus `index` to `target` plus `index`."""

@@ -128,6 +128,8 @@ _DENSE_TILES = {
 _PERMUTED_TILES = {16: (), 32: ((6, 1),), 64: ((8, 1),)}
 _WINOGRAD_TILES = {16: ((4, 2),), 32: ((6, 2),), 64: ((6, 4),)}
 _PEAK_TILES = {16: ((14, 1),), 32: ((12, 1),), 64: ((12, 1),)}
+# Tiles (channels, vectors of filters).
+_OUTER_TILES = {16: ((4, 2),), 32: ((6, 2),), 64: ((6, 4),)}
 # Tiles (rows, pixels, window, stride).
 _DEPTHWISE_TILES = {
     16: (),
@@ -183,6 +185,7 @@ ROWS = (
             ("planar", _PLANAR_TILES),
             ("winograd", _WINOGRAD_TILES),
             ("peak", _PEAK_TILES),
+            ("outer", _OUTER_TILES),
         )
         for tile in tiles[level.vector_bytes]
     ),

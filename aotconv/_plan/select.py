@@ -21,6 +21,7 @@ from .image import IMAGE
 from .jobs import JOB_FIELDS, JOBS_FIELDS
 from .loop import LOOP
 from .narrow import NARROW
+from .outer import OUTER
 from .peak import PEAK
 from .planar import PLANAR
 from .registry import LEVELS, LOOP_ROWS, ROWS, Row
@@ -34,7 +35,7 @@ from .winograd import WINOGRAD
 # The first that has a row for a layer computes it.
 ORDER = (
     *(WINOGRAD, IMAGE, DEPTHWISE, STRIP, PLANAR, NARROW, DENSE, LOOP),
-    *(PEAK, STAGING, ELEMENTWISE, SOFTMAX),
+    *(PEAK, STAGING, OUTER, ELEMENTWISE, SOFTMAX),
 )
 FAMILIES = {family.name: family for family in ORDER}
 
@@ -118,6 +119,11 @@ def elementwise_row(row: Row) -> Row:
 def softmax_row(row: Row) -> Row:
     """The row of softmax, of another one's level and dtype."""
     return _rows[SOFTMAX.name, row.dtype, row.level][0]
+
+
+def gradient_row(dtype: str, level: str) -> Row:
+    """The row that computes the gradient of filters."""
+    return _rows[OUTER.name, dtype, level][0]
 
 
 def stored_row(row: Row, stored: str) -> Row | None:

@@ -78,12 +78,8 @@ class Family(NamedTuple):
     products: Callable[[Row], int] = lambda row: PRODUCTS
 
 
-NO_LAYERS = {
-    "peak",
-    "staging",
-    "elementwise",
-    "softmax",
-}  # which compute none, or not by themselves
+# Families that compute none, or not by themselves.
+NO_LAYERS = {"elementwise", "outer", "peak", "softmax", "staging"}
 
 # A family of the plan that has no file here is an ImportError that names it.
 FAMILIES: dict[str, Family] = {

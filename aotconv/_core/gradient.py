@@ -1,0 +1,327 @@
+"""The gradient of filters: a checked shape and options, and what computes it for which layouts."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from .._plan.arithmetic import ceil_div
+from .._plan.elements import PARTS_OF_COMPLEX
+from .._plan.family import Work, wanted_tasks
+from .._plan.geometry import RANK, Geometry
+from .._plan.lower import turn
+from .._plan.outer import Block, calls, chunk_steps, outer_words, part_steps, parts
+from .._plan.parts import in_bytes
+from .._plan.registry import AOT_DTYPES, Row
+from .._plan.select import estimate, family_of, gradient_row
+from . import check, fallback, ladder
+from .dtypes import native_name, products_in
+from .jobs import Call, Job, Layouts, call_of, order_for
+from .ladder import Rung
+from .layout import Layout, View
+from .operator import Decision, Operator
+from .pack import convert, copied
+from .run import KEPT_CALLS, LONGEST_MICROSECONDS, Compute
+
+KEPT = 64  # gradients that functions keep; what meets more forgets them
+
+Pairs: TypeAlias = tuple[bool, bool]
+# Adds to a gradient (KD, KH, KW, C / groups, O) what a part of its pixels is:
+# ``(geometry, images, gradient, output_gradient, threads)``.
+Add: TypeAlias = Callable[[Geometry, np.ndarray, np.ndarray, np.ndarray, int], None]
+
+
+class Options(NamedTuple):
+    """Of the convolution, checked, in their canonical form."""
+
+    strides: tuple[int, ...]
+    padding: Any
+    dilations: tuple[int, ...]
+    groups: int
+    data_format: str
+
+
+def filter_gradient(rank: int, arrays, filters_shape, out, threads, options) -> np.ndarray:
+    """The gradient of filters, of arguments as the user gave them."""
+    strides, padding, dilations, groups, data_format, filter_format = options
+    filter_format = check.filter_format(filter_format, rank)
+    shape = check.filters_shape(filters_shape, filter_format)
+    checked = Options(
+        check.numbers("strides", strides, rank, 1),
+        check.padding(padding, rank),
+        check.numbers("dilations", dilations, rank, 1),
+        check.filter_groups(groups, shape[-1]),
+        check.data_format(data_format, rank),
+    )
+    images, output_gradient = arrays
+    output_gradient = check.array("output_gradient", output_gradient)
+    operator = _operator(shape, filter_format.endswith("IO"), checked)
+    return operator.apply(images, out, output_gradient, threads)
+
+
+@functools.lru_cache(maxsize=KEPT)
+def _operator(
+    filters_shape: tuple[int, ...], filters_last: bool, options: Options
+) -> FilterGradient:
+    """The operator of what was checked; kept."""
+    return FilterGradient(filters_shape, filters_last, options)
+
+
+class FilterGradient(Operator):
+    """The gradient of filters, of a shape and of options, for the arrays that they met.
+
+    Parameters
+    ----------
+    filters_shape : tuple of int
+        (.., C / groups, O), whatever their format.
+    filters_last : bool
+        Whether the result is (.., C / groups, O), and not (O, C / groups, ..).
+    options : Options
+    """
+
+    third = "output_gradient"
+
+    def __init__(
+        self, filters_shape: tuple[int, ...], filters_last: bool, options: Options
+    ) -> None:
+        super().__init__()
+        self._shape, self._filters_last, self._options = filters_shape, filters_last, options
+        self._rank = len(filters_shape) - 2
+
+    def _channels_first(self) -> bool:
+        return not self._options.data_format.endswith("C")
+
+    def _geometry(self, shape: tuple[int, ...]) -> Geometry:
+        """The sizes of the convolution, for images of a shape; leading axes taken as one."""
+        sizes, o = list(shape), self._options
+        if self._channels_first():
+            sizes.append(sizes.pop(-self._rank - 1))
+        return check.geometry(
+            tuple(sizes), self._shape, o.strides, o.padding, o.dilations, o.groups
+        )
+
+    def _result_shape(self, geometry: Geometry, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """That of the convolution of images of a shape."""
+        outs = tuple(axis.out for axis in geometry.axes[RANK - self._rank :])
+        leading, o = shape[: len(shape) - self._rank - 1], geometry.o
+        return (*leading, o, *outs) if self._channels_first() else (*leading, *outs, o)
+
+    def _decide(self, images: Layout, out: Layout | None, third: Layout | None) -> Decision:
+        assert third is not None  # the doors want it
+        check.images_axes(images.shape, self._rank)
+        geometry = self._geometry(images.shape)
+        check.output_gradient_fits(third, self._result_shape(geometry, images.shape))
+        dtype = np.result_type(images.dtype, third.dtype)
+        *kernel, channels, o = self._shape
+        shape = self._shape if self._filters_last else (o, channels, *kernel)
+        if out is not None:
+            check.out_fits(out, shape, dtype)
+        arrays = Layouts(images, out or Layout.new(shape, dtype), third)
+        if 0 in shape or geometry.pixels == 0 or 0 in images.shape:
+            return Decision(arrays, 0.0, lambda _, out, *__: out.fill(0))
+        microseconds, compute = self._computing(geometry, dtype, arrays)
+        return Decision(arrays, microseconds, compute)
+
+    def _computing(
+        self, geometry: Geometry, dtype: np.dtype, arrays: Layouts
+    ) -> tuple[float, Compute]:
+        """What computes, and how long it takes on one thread, roughly."""
+        images, _, third = arrays
+        assert third is not None
+        turned, order = turn(geometry)
+        view = View.of([images, third], self._rank, self._channels_first())._replace(order=order)
+        computed = products_in(dtype, (images.dtype, third.dtype), geometry.pixels)
+        rung = ladder.rung(computed) if computed in AOT_DTYPES or dtype.kind not in "iu" else None
+        row = None if rung is None else gradient_row(computed, rung.level)
+        if rung is None or row is None or rung.task(row) is None:
+            exact = native_name(dtype) if dtype.kind in "iuc" else computed  # NumPy computes these
+            add = fallback.add_filter_gradient
+            return 0.0, PartSums(add, view, turned, exact, self._filters_last)
+        pairs = images.dtype.kind == "c", third.dtype.kind == "c"
+        reals = turned._replace(c=turned.c * (1 + pairs[0]), o=turned.o * (1 + pairs[1]))
+        kernel, of_sums = Compiled(rung, row, reals), (reals, computed, self._filters_last, pairs)
+        if not view.outer and not any(pairs):
+            layouts = view.layout(images), view.layout(third)
+            if kernel.takes(*layouts):
+                return estimate(row, reals), WholeSums(kernel, layouts, *of_sums)
+        return estimate(row, reals), PartSums(kernel, view, *of_sums)
+
+
+class Sums:
+    """A gradient of filters as sums over pixels.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Of the convolution; of complex numbers real and imaginary parts are channels.
+    dtype : str
+        Of sums.
+    filters_last : bool
+        Whether the result is (.., C / groups, O), and not (O, C / groups, ..).
+    pairs : (bool, bool)
+        Whether numbers of images, and of the output gradient, are pairs of channels.
+    """
+
+    def __init__(
+        self, geometry: Geometry, dtype: str, filters_last: bool, pairs: Pairs = (False, False)
+    ) -> None:
+        self._geometry, self._dtype, self._pairs = geometry, np.dtype(dtype), pairs
+        self._filters_last = filters_last
+
+    def compute(self, add: Callable[..., None], images, out, output_gradient, threads: int) -> None:
+        """``add(images, sums, output_gradient, threads)`` to zeros, and make them the result."""
+        target = out if self._filters_last else out.transpose(*range(2, out.ndim), 1, 0)
+        suits = target.flags.carray and target.dtype == self._dtype
+        g = self._geometry
+        shape = *(axis.kernel for axis in g.axes), g.group_channels, g.o
+        sums = target.reshape(shape) if suits else np.empty(shape, self._dtype)
+        convert(np.broadcast_to(self._dtype.type(0), shape), sums)  # piece by piece
+        add(images, sums, output_gradient, threads)
+        if not suits:
+            self._store(sums, target)
+
+    def _store(self, sums: np.ndarray, target: np.ndarray) -> None:
+        with np.errstate(all="ignore"):
+            if any(self._pairs):
+                _join(sums, self._pairs, target)
+                return
+            if target.dtype.kind in "iu" and self._dtype.kind == "f":
+                sums = copied(sums, "int64")  # wraps as it is converted further
+            convert(sums.reshape(target.shape), target)
+
+
+class WholeSums(Sums):
+    """Sums over pixels that compiled code reads where they are."""
+
+    def __init__(self, kernel: Compiled, layouts: tuple[Layout, Layout], *of_sums: Any) -> None:
+        super().__init__(*of_sums)
+        images, output_gradient = layouts
+        self._kernel, self._strides = kernel, (images.strides, output_gradient.strides)
+        self._calls: dict[int, list[Call]] = {}
+
+    def __call__(self, images, out, output_gradient, threads: int) -> None:
+        self.compute(self._add, images, out, output_gradient, threads)
+
+    def _add(self, images, sums, output_gradient, threads: int) -> None:
+        calls = self._calls.get(threads)
+        if calls is None:
+            planned = self._kernel.planned(self._geometry, *self._strides, threads)
+            calls = self._calls[threads] = list(planned)
+        for call in calls:
+            call(images, sums, output_gradient)
+
+
+class PartSums(Sums):
+    """Sums over pixels of which parts are copied, in the dtype of sums; a part is whole chunks, so
+    that bits do not depend on it.
+
+    Parameters
+    ----------
+    add : Add
+    view : View
+        Of images and of the output gradient.
+    """
+
+    def __init__(self, add: Add, view: View, *of_sums: Any) -> None:
+        super().__init__(*of_sums)
+        self._add_part, self._view = add, view
+        g, itemsize = self._geometry, self._dtype.itemsize
+        self._steps = part_steps(g, chunk_steps(g, itemsize), in_bytes(g, itemsize))
+
+    def __call__(self, images, out, output_gradient, threads: int) -> None:
+        self.compute(self._add, images, out, output_gradient, threads)
+
+    def _add(self, images, sums, output_gradient, threads: int) -> None:
+        with np.errstate(all="ignore"):
+            for piece in parts(self._geometry, self._steps):
+                source = self._copy(images, piece.images, self._pairs[0])
+                more = self._copy(output_gradient, piece.out, self._pairs[1])
+                self._add_part(piece.geometry, source, sums, more, threads)
+
+    def _copy(self, array: np.ndarray, at: Sequence[slice], pairs: bool) -> np.ndarray:
+        """A part of an array, as (N, D, H, W, C)."""
+        n, *others = at
+        if self._view.outer:
+            part = _some_images(array, self._view, n)[(slice(None), *others)]
+        else:
+            part = self._view.array(array)[tuple(at)]
+        if not pairs:
+            return part.astype(self._dtype, order="C")
+        kind = next(name for name, of in PARTS_OF_COMPLEX.items() if of == self._dtype.name)
+        return part.astype(kind, order="C").view(self._dtype)
+
+
+def _some_images(array: np.ndarray, view: View, n: slice) -> np.ndarray:
+    """Some images of an array whose leading axes lie in no order, as (N, D, H, W, C)."""
+    leading = array.shape[: array.ndim - view.rank - 1]
+    places = np.unravel_index(np.arange(n.start, n.stop), leading)
+    if n.stop - n.start == 1:  # which is not copied
+        return view._replace(outer=()).array(array[tuple(int(each[0]) for each in places)])
+    return view._replace(outer=()).array(array[places])
+
+
+def _join(sums: np.ndarray, pairs: tuple[bool, bool], target: np.ndarray) -> None:
+    """Make complex numbers of the sums of products of their parts, no number conjugated."""
+    *kernel, channels, o = target.shape
+    images, others = (1 + each for each in pairs)
+    parts_of = sums.reshape(*kernel, channels, images, o, others)
+    real, imaginary = parts_of[..., 0, :, 0], parts_of[..., -1, :, 0]
+    if pairs[1]:
+        imaginary = parts_of[..., 0, :, 1]
+    if all(pairs):
+        real = real - parts_of[..., 1, :, 1]
+        imaginary = imaginary + parts_of[..., 1, :, 0]
+    convert(real, target.real)
+    convert(imaginary, target.imag)
+
+
+class Compiled:
+    """What compiled code adds.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Of the whole, which says what a chunk is.
+    """
+
+    def __init__(self, rung: Rung, row: Row, geometry: Geometry) -> None:
+        self._rung, self._row = rung, row
+        self._chunk = chunk_steps(geometry, row.itemsize)
+        self._chunk_microseconds = estimate(row, geometry) / self._chunk.chunks(geometry)
+        self._calls: dict[tuple, list[Call]] = {}
+
+    def takes(self, *layouts: Layout) -> bool:
+        """Whether it reads arrays (N, D, H, W, C) of such layouts where they are."""
+        orders = family_of(self._row).takes(self._row)
+        return all(order_for(each, self._row) in orders for each in layouts)
+
+    def __call__(self, geometry: Geometry, images, sums, output_gradient, threads: int) -> None:
+        """Add a part: an `Add`."""
+        key = geometry, images.strides, output_gradient.strides, threads
+        planned = self._calls.get(key)
+        if planned is None:
+            if len(self._calls) >= KEPT_CALLS:
+                self._calls.clear()
+            planned = self._calls[key] = list(self.planned(*key))
+        for call in planned:
+            call(images, sums, output_gradient)
+
+    def planned(
+        self, geometry: Geometry, image_strides, gradient_strides, threads: int
+    ) -> Iterator[Call]:
+        """The calls for arrays of such strides, none of which takes long."""
+        row = self._row
+        cuts = ceil_div(int(self._chunk_microseconds), LONGEST_MICROSECONDS)
+        block = Block.of(row, geometry, max(wanted_tasks(threads), cuts))
+        work = Work(row, geometry, image_strides, gradient_strides, threads)
+        of_task = self._chunk_microseconds / block.tasks(row, geometry)
+        most = max(1, int(LONGEST_MICROSECONDS / max(of_task, 1e-3)))
+        task = self._rung.task(row)
+        assert task is not None  # who made this has asked
+        for each in calls(row, geometry, self._chunk, block, most):
+            words = np.array(outer_words(work, self._chunk, block, each), np.int64)
+            # A kernel reads no weights.
+            yield call_of(self._rung, [Job(task, words, 0, None)], threads)

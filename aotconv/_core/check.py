@@ -16,7 +16,8 @@ import numpy as np
 
 from .._plan.activations import ACTIVATIONS
 from .._plan.elements import HALVES, name_of
-from .._plan.geometry import FLAT, PADDINGS, RANK, Axis, Geometry, Pair
+from .._plan.geometry import FLAT, PADDINGS, RANK, Axis, Geometry, Pair, extent
+from .._plan.pool import pool_axis
 from .._plan.registry import AOT_DTYPES
 
 if TYPE_CHECKING:
@@ -184,6 +185,15 @@ def numbers(name: str, value, rank: int, minimum: int) -> tuple[int, ...]:
     return tuple(integer(name, each, minimum) for each in items)
 
 
+def flag(name: str, value) -> bool:
+    """`value` as a bool, which numbers are not."""
+    if not _is(value, (bool, np.bool_)):
+        raise TypeError(
+            f"{name} must be True or False, got {shown(value)} of type {type(value).__name__}"
+        )
+    return bool(value)
+
+
 def _count(number: int, noun: str) -> str:
     return f"{('', 'one', 'a pair of', 'three')[number]} {noun}{'s' * (number > 1)}"
 
@@ -209,18 +219,22 @@ def _items(name: str, value, expected: str) -> tuple:
         ) from error
 
 
-def padding(value, rank: int) -> str | tuple[Pair, ...]:
-    """One of PADDINGS, or for each spatial axis the zeros before and behind."""
+def padding(value, rank: int, rules: tuple[str, ...] = ()) -> str | tuple[Pair, ...]:
+    """One of the rules, by default those of PADDINGS, or for each spatial axis the zeros before and
+    behind."""
+    rules = rules or _PADDINGS[rank]
     if _is(value, str):
         rule = str.lower(value)
-        if rule not in _PADDINGS[rank]:
-            raise ValueError(f"padding must be {_padding_forms(rank)}, got {shown(value)}")
+        if rule not in rules:
+            raise ValueError(f"padding must be {_padding_forms(rank, rules)}, got {shown(value)}")
         return rule
     number = value if _is(value, (bool, np.bool_)) else _index("padding", value)
     if number is not None:
         ends = numbers("padding", number, 2, 0)
         return ((ends[0], ends[1]),) * rank
-    items = _counted("padding", value, (1, 2) if rank == 1 else (rank,), _padding_forms(rank))
+    items = _counted(
+        "padding", value, (1, 2) if rank == 1 else (rank,), _padding_forms(rank, rules)
+    )
     if rank == 1 and len(items) == 2:
         items = (items,)  # as np.pad takes them
     pads = (numbers("padding", item, 2, 0) for item in items)
@@ -232,13 +246,32 @@ _PADDINGS = {
 }
 
 
-def _padding_forms(rank: int) -> str:
+POOL_PADDINGS = ("valid", "same", "same_lower")
+
+
+def pool_padding(value, window, dilations) -> str | tuple[Pair, ...]:
+    """One of POOL_PADDINGS, or for each spatial axis pixels before and behind, fewer than a window
+    spans."""
+    rank = len(window)
+    pads = padding(value, rank, POOL_PADDINGS)
+    if not isinstance(pads, str):
+        for name, pair, size, dilation in zip(AXES[rank], pads, window, dilations, strict=True):
+            if max(pair) >= extent(size, dilation):
+                dilated = f", dilated to {extent(size, dilation)}" if dilation > 1 else ""
+                raise ValueError(
+                    f"padding must be less than the window: its {name} is {size}{dilated}, got "
+                    f"padding {pair[0]} + {pair[1]}"
+                )
+    return pads
+
+
+def _padding_forms(rank: int, rules: tuple[str, ...]) -> str:
     each, pairs = {
         1: ("(before, behind)", "((before, behind),)"),
         2: ("(rows, columns)", "((top, bottom), (left, right))"),
         3: ("(planes, rows, columns)", "((front, back), (top, bottom), (left, right))"),
     }[rank]
-    return f"one of {_PADDINGS[rank]}, an integer, {each} or {pairs}"
+    return f"one of {rules}, an integer, {each} or {pairs}"
 
 
 def data_format(value, rank: int) -> str:
@@ -294,12 +327,7 @@ def not_built(padding_mode, padding_value, dtype, saturate) -> None:
         )
     if dtype is not None:
         raise ValueError(f"dtype must be None so far, got {shown(dtype)}: others are not built")
-    if not _is(saturate, (bool, np.bool_)):
-        raise TypeError(
-            f"saturate must be True or False, got {shown(saturate)} of type "
-            f"{type(saturate).__name__}"
-        )
-    if saturate:
+    if flag("saturate", saturate):
         raise ValueError("saturate must be False so far, got True, which is not built")
 
 
@@ -386,12 +414,40 @@ def geometry(images_shape, filters_shape, strides, padding, dilations, groups) -
         axes.append(axis)
     z, y, x = axes
     geometry = Geometry(math.prod(leading), c, o, groups, z, y, x)
-    padded = (*leading, *(axis.padded for axis in axes[RANK - rank :]), c)
-    result = (*leading, *(axis.out for axis in axes[RANK - rank :]), o)
+    _addressable(leading, axes[RANK - rank :], c, o)
+    return geometry
+
+
+def _addressable(leading, axes, c: int, o: int) -> None:
+    """Refuse what has more elements than can be addressed."""
+    padded = (*leading, *(axis.padded for axis in axes), c)
+    result = (*leading, *(axis.out for axis in axes), o)
     for name, shape in (("the padded images", padded), ("the result", result)):
         if math.prod(max(size, 1) for size in shape) > sys.maxsize // LARGEST_ITEM:
             raise ValueError(f"{name} would be too large to address: shape {shape}")
-    return geometry
+
+
+def pool_geometry(images_shape, window, strides, padding, dilations, ceil_mode: bool) -> Geometry:
+    """The sizes of a pool of images with any leading axes and channels last, which are taken as
+    one; every other argument checked already."""
+    rank = len(window)
+    *sizes, c = images_shape[-rank - 1 :]
+    leading = images_shape[: -rank - 1]
+    pads = [padding] * rank if isinstance(padding, str) else padding
+    axes = [FLAT] * (RANK - rank)
+    for name, *each in zip(AXES[rank], sizes, window, strides, dilations, pads, strict=True):
+        axis = pool_axis(Axis.of(*each), ceil_mode)
+        if axis.out < 1 and padding not in ("same", "same_lower"):
+            dilated = f", dilated to {axis.extent}," if axis.dilation > 1 else ""
+            raise ValueError(
+                f"window must fit into the padded images: its {name} {axis.kernel}{dilated} is "
+                f"more than the images' {name} {axis.size} with padding "
+                f"{axis.before} + {axis.behind}"
+            )
+        axes.append(axis)
+    z, y, x = axes
+    _addressable(leading, axes[RANK - rank :], c, c)
+    return Geometry(math.prod(leading), c, c, max(c, 1), z, y, x)
 
 
 def out_array(value) -> np.ndarray:

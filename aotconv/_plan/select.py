@@ -21,6 +21,7 @@ from .jobs import JOB_FIELDS, JOBS_FIELDS
 from .loop import LOOP
 from .narrow import NARROW
 from .peak import PEAK
+from .pool import POOL
 from .registry import LEVELS, LOOP_ROWS, ROWS, Row
 from .repeat import ARGUMENT_FIELDS, CALL_FIELDS, LAYOUT_FIELDS, SCRATCH_FIELDS
 from .staging import STAGING
@@ -29,7 +30,7 @@ from .team import KNOWN
 from .winograd import WINOGRAD
 
 # The first that has a row for a layer computes it.
-ORDER = (WINOGRAD, IMAGE, DEPTHWISE, STRIP, NARROW, DENSE, LOOP, PEAK, STAGING)
+ORDER = (WINOGRAD, IMAGE, DEPTHWISE, STRIP, NARROW, DENSE, LOOP, PEAK, STAGING, POOL)
 FAMILIES = {family.name: family for family in ORDER}
 
 # Of one thread, roughly, in a microsecond: vectors multiplied and added, by their bytes; bytes of
@@ -40,6 +41,7 @@ COPY_RATE, WEIGHT_RATE = 20_000, 8_000
 _rows: dict[tuple[str, str, str], list[Row]] = {}
 for _row in (row for row in ROWS + LOOP_ROWS if not row.stored):
     _rows.setdefault((_row.family, _row.dtype, _row.level), []).append(_row)
+_pool_rows = {(row.holds, row.level): row for row in ROWS if row.family == POOL.name}
 _stored_rows = {(row._replace(stored=""), row.stored): row for row in ROWS if row.stored}
 
 # A function of this name, and of no other, is in every module whose plans and weights look as
@@ -102,6 +104,11 @@ def estimate(row: Row, geometry: Geometry) -> float:
 def staging_row(row: Row) -> Row:
     """The row that stages what another row computes."""
     return _rows[STAGING.name, row.dtype, row.level][0]
+
+
+def pool_row(holds: str, level: str) -> Row | None:
+    """The row of pools of arrays that hold numbers of a type, if there is one."""
+    return _pool_rows.get((holds, level))
 
 
 def stored_row(row: Row, stored: str) -> Row | None:

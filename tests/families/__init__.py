@@ -78,7 +78,7 @@ class Family(NamedTuple):
     products: Callable[[Row], int] = lambda row: PRODUCTS
 
 
-NO_LAYERS = {"peak", "staging"}  # families that compute none, or not by themselves
+NO_LAYERS = {"peak", "staging", "pool"}  # families that compute none, or not by themselves
 
 # A family of the plan that has no file here is an ImportError that names it.
 FAMILIES: dict[str, Family] = {

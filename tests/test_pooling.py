@@ -68,8 +68,14 @@ def values_of(rng, shape, dtype, hostile=False):
     if dtype.kind in "iu":
         info = np.iinfo(dtype)
         ends = np.array([info.min, info.max, info.max - 1, info.min + 1], dtype)
-        return np.where(rng.random(shape) < 0.2, rng.choice(ends, shape), rng.integers(0, 9, shape).astype(dtype))
-    values = np.where(rng.random(shape) < 0.5, rng.standard_normal(shape), rng.integers(-3, 3, shape))
+        return np.where(
+            rng.random(shape) < 0.2,
+            rng.choice(ends, shape),
+            rng.integers(0, 9, shape).astype(dtype),
+        )
+    values = np.where(
+        rng.random(shape) < 0.5, rng.standard_normal(shape), rng.integers(-3, 3, shape)
+    )
     if hostile:
         odd = rng.choice([np.nan, np.inf, -np.inf, -0.0], shape)
         values = np.where(rng.random(shape) < 0.15, odd, values)
@@ -87,18 +93,27 @@ def pools(draw, dtypes=FLOATS, hostile=False, layout=layouts):
     window = each(st.integers(1, LARGEST_WINDOW[rank]))
     strides = draw(st.none()) if draw(st.booleans()) else each(st.integers(1, 3))
     dilations = each(st.sampled_from([1, 1, 2, 3]))
-    spans = [extent(int(k), int(d)) for k, d in zip(np.broadcast_to(window, rank), np.broadcast_to(dilations, rank), strict=True)]
+    spans = [
+        extent(int(k), int(d))
+        for k, d in zip(
+            np.broadcast_to(window, rank), np.broadcast_to(dilations, rank), strict=True
+        )
+    ]
     padding: Any = draw(st.sampled_from(["valid", "same", "SAME_LOWER", "numbers", "numbers"]))
     least = spans
     if padding == "numbers":
-        padding = tuple(draw(st.tuples(st.integers(0, s - 1), st.integers(0, s - 1))) for s in spans)
+        padding = tuple(
+            draw(st.tuples(st.integers(0, s - 1), st.integers(0, s - 1))) for s in spans
+        )
         least = [max(s - sum(pads), 0) for s, pads in zip(spans, padding, strict=True)]
     elif padding != "valid":
         least = [0] * rank
     sizes = [draw(st.integers(n, n + FREE_PIXELS[rank])) for n in least]
     channels = draw(st.one_of(st.integers(0, 9), st.sampled_from([16, 17, 33, 70])))
     rng = np.random.default_rng(draw(seeds))
-    images = values_of(rng, (*draw(leadings), *sizes, channels), draw(st.sampled_from(dtypes)), hostile)
+    images = values_of(
+        rng, (*draw(leadings), *sizes, channels), draw(st.sampled_from(dtypes)), hostile
+    )
     data_format = draw(data_formats(rank))
     if data_format.startswith(("NC", "channels_first")):
         images = np.ascontiguousarray(np.moveaxis(images, -1, -1 - rank))
@@ -127,7 +142,9 @@ def test_maxima_and_their_places_are_the_reference_s(problem):
 @given(pools(FLOATS + INTEGERS))
 def test_averages_are_within_the_bound_of_the_reference(problem):
     result, (expected, _) = problem.average(), problem.reference(average=True)
-    assert result.dtype == (problem.images.dtype.newbyteorder("=") if problem.images.dtype.kind == "f" else np.float64)
+    assert result.dtype == (
+        problem.images.dtype.newbyteorder("=") if problem.images.dtype.kind == "f" else np.float64
+    )
     taps = np.prod(np.broadcast_to(problem.arguments[0], problem.rank))
     eps = np.finfo(result.dtype).eps
     inner = max(np.finfo(np.float32).eps, eps) if eps > np.finfo(np.float32).eps else eps
@@ -141,7 +158,10 @@ def test_averages_are_within_the_bound_of_the_reference(problem):
 @given(pools())
 def test_bfloat16_is_pooled_as_float32_rounded_once(problem):
     images = problem.images.astype(BFLOAT16)
-    halves, wide = problem._replace(images=images), problem._replace(images=images.astype(np.float32))
+    halves, wide = (
+        problem._replace(images=images),
+        problem._replace(images=images.astype(np.float32)),
+    )
     result, indices = halves.maximum(return_indices=True)
     expected, places = wide.maximum(return_indices=True)
     np.testing.assert_array_equal(result.astype(np.float32), expected)
@@ -155,7 +175,9 @@ def test_bfloat16_is_pooled_as_float32_rounded_once(problem):
 def test_out_gets_the_result_in_any_layout_and_may_overlap_the_images(problem, data):
     for function in (problem.maximum, problem.average):
         expected = function()
-        out = lay_out(np.zeros_like(expected), data.draw(st.sampled_from(["C", "F", "reversed", "sliced"])))
+        out = lay_out(
+            np.zeros_like(expected), data.draw(st.sampled_from(["C", "F", "reversed", "sliced"]))
+        )
         assert function(out=out) is out
         np.testing.assert_array_equal(out, expected)
     expected, places = problem.maximum(return_indices=True)
@@ -198,7 +220,10 @@ def test_results_are_the_same_for_any_number_of_threads_and_any_cut_of_the_work(
         patch.setattr(core, "LONGEST_MICROSECONDS", 0.2)
         core._pools.clear()
         for threads in (1, 3):
-            found = *problem.maximum(return_indices=True, threads=threads), problem.average(threads=threads)
+            found = (
+                *problem.maximum(return_indices=True, threads=threads),
+                problem.average(threads=threads),
+            )
             for one, other in zip(expected, found, strict=True):
                 assert_same_bits(one, other)
     core._pools.clear()
@@ -211,7 +236,9 @@ def test_a_batch_gives_the_bits_of_its_images(problem):
         return
     expected = *problem.maximum(return_indices=True), problem.average()
     one = problem._replace(images=images[0])
-    for whole, alone in zip(expected, (*one.maximum(return_indices=True), one.average()), strict=True):
+    for whole, alone in zip(
+        expected, (*one.maximum(return_indices=True), one.average()), strict=True
+    ):
         assert_same_bits(whole[0], alone)
 
 
@@ -240,4 +267,6 @@ def test_each_rung_pools_each_dtype_over_the_tails_of_vectors(rung, dtype):
             wide = np.nan_to_num(images.astype(np.float64), posinf=4, neginf=-4)
             few = problem._replace(images=np.clip(wide, 0, 9).round().astype(dtype))
             expected = few.reference(average=True)[0]
-            np.testing.assert_allclose(few.average(), expected, rtol=2 * float(np.finfo(few.average().dtype).eps))
+            np.testing.assert_allclose(
+                few.average(), expected, rtol=2 * float(np.finfo(few.average().dtype).eps)
+            )

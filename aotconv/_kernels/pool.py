@@ -34,7 +34,7 @@ FLOATS = {4: "float32", 8: "float64"}
 # The taps of a window: how many along each axis; bytes from one to the next; and how many pixels.
 WINDOW = Record(
     *("planes", "rows", "columns"),
-    *("plane_step", "row_step", "column_step"),
+    *("pelement_step", "row_step", "column_step"),
     *("plane_place", "row_place", "column_place"),
 )
 write_window = WINDOW.writer()
@@ -371,13 +371,13 @@ def places(
     beside_step,
     first,
     first_step,
-    lane_step,
+    element_step,
 ):
     """The same as `maxima`, of no run that is halved, and beside each result as an int64 the place
     of the first of the largest elements, or of those that are NaN; -1 where there is no tap.
 
     beside, beside_step : address of the first output's, and bytes to the next place's.
-    first, first_step, lane_step : the place of the first window's first tap; what the next place
+    first, first_step, element_step : the place of the first window's first tap; what the next place
         adds to it, and the next element.
     """
     taps = Taps.at(v, window)
@@ -385,17 +385,16 @@ def places(
     b = v.builder
     planes, rows, columns = taps.counts
     empty = v.equal(v.mul(planes, v.mul(rows, columns)), 0)
-    first, first_step, lane_step = (
+    first, first_step, element_step = (
         v.select(empty, v.word(none), each)
-        for none, each in ((-1, first), (0, first_step), (0, lane_step))
+        for none, each in ((-1, first), (0, first_step), (0, element_step))
     )
 
     def finish(values, state, place, element):
         words = ir.VectorType(WORD, values.lanes)
-        lanes = b.mul(values.splat(lane_step), ir.Constant(words, list(range(values.lanes))))
-        found = b.add(
-            state.places(), b.add(values.splat(v.add(first, v.mul(place, first_step))), lanes)
-        )
+        lanes = b.mul(values.splat(element_step), ir.Constant(words, list(range(values.lanes))))
+        begin = v.add(first, v.add(v.mul(place, first_step), v.mul(element, element_step)))
+        found = b.add(state.places(), b.add(values.splat(begin), lanes))
         at = v.add(beside, v.add(v.mul(place, beside_step), v.mul(element, INDEX_BYTES)))
         b.store(found, b.inttoptr(at, words.as_pointer()), align=INDEX_BYTES)
         return state.result()
@@ -416,36 +415,53 @@ def taps_between(start, step, count, low, high):
     return first, max(first, last)
 
 
-# A row of outputs: where its windows' first planes and rows begin, where it is written, and the
-# places of its results; the place of its images' first pixel; planes and rows of taps, and how many
-# of both are counted.
-Line = namedtuple("Line", "image out beside place planes rows counted")
-# Some of its outputs: the first, and an element behind it; how many places of how many elements,
-# and whether these are vectors of a run, which may be halved.
-Span = namedtuple("Span", "x element count length is_run halved")
+# Rows of outputs whose windows have as many planes and rows of taps: where the first one's windows
+# begin, where it is written, and its places; the place of its images' first pixel; how many rows;
+# planes and rows of taps, and how many of both are counted.
+Lines = namedtuple("Lines", "image out beside place count planes rows counted")
+# Some of their outputs: the first, and an element behind it; how many places of how many elements,
+# what is a place, and whether these are of a run that is halved.
+Span = namedtuple("Span", "x element count length kind halved")
+PIXELS, VECTORS, ROWS = range(3)  # of a line; of a run in a line; one of each line
 # Columns of taps: the first, how many, and how many are counted.
 Columns = namedtuple("Columns", "first count counted")
 
 
 @subroutine
-def compute_windows(row, plan, scratch, line, span, columns):
+def element_step_of(plan):
+    """What the next element of a run adds to its place: one of several channels is in the same."""
+    return plan.place_x if plan.is_run else 0
+
+
+@subroutine
+def steps_of(plan, kind, apart):
+    """What the next place of a span adds to addresses in images and results, and to these."""
+    if kind == PIXELS:
+        return plan.sw * plan.image_x, plan.out_x, plan.index_x, plan.sw * plan.place_x
+    if kind == ROWS:
+        return plan.sh * plan.image_y, plan.out_y, plan.index_y, plan.sh * plan.place_y
+    lanes = plan.lanes
+    source_step, target_step = lanes * apart * plan.image_item, lanes * plan.out_item
+    beside_step = lanes * INDEX_BYTES
+    return source_step, target_step, beside_step, lanes * element_step_of(plan)
+
+
+@subroutine
+def compute_span(row, plan, scratch, lines, span, columns):
     """Compute outputs of alike windows."""
     apart = 2 if span.halved else 1
     column = span.x * plan.sw - plan.left + columns.first * plan.dw
-    source = line.image + column * plan.image_x + span.element * apart * plan.image_item
-    target = line.out + span.x * plan.out_x + span.element * plan.out_item
-    beside = line.beside + span.x * plan.index_x + span.element * INDEX_BYTES
-    place = line.place + (column + span.element) * plan.place_x
-    vectors = plan.lanes if span.is_run else 0
-    source_step = vectors * apart * plan.image_item if span.is_run else plan.sw * plan.image_x
-    target_step = vectors * plan.out_item if span.is_run else plan.out_x
+    source = lines.image + column * plan.image_x + span.element * apart * plan.image_item
+    target = lines.out + span.x * plan.out_x + span.element * plan.out_item
+    source_step, target_step, beside_step, place_step = steps_of(plan, span.kind, apart)
+    element_step = element_step_of(plan)
     write_window(
         scratch,
         0,
-        planes=line.planes,
-        rows=line.rows,
+        planes=lines.planes,
+        rows=lines.rows,
         columns=columns.count,
-        plane_step=plan.dd * plan.image_z,
+        pelement_step=plan.dd * plan.image_z,
         row_step=plan.dh * plan.image_y,
         column_step=plan.dw * plan.image_x,
         plane_place=plan.dd * plan.place_z,
@@ -475,7 +491,7 @@ def compute_windows(row, plan, scratch, line, span, columns):
             length=span.length,
             halved=span.halved,
             window=scratch,
-            divisor=line.counted * columns.counted,
+            divisor=lines.counted * columns.counted,
         )
     else:
         compute_places(
@@ -487,17 +503,56 @@ def compute_windows(row, plan, scratch, line, span, columns):
             count=span.count,
             length=span.length,
             window=scratch,
-            beside=beside,
-            beside_step=vectors * INDEX_BYTES if span.is_run else plan.index_x,
-            first=place,
-            first_step=vectors * plan.place_x if span.is_run else plan.sw * plan.place_x,
-            lane_step=plan.place_x if span.is_run else 0,
+            beside=lines.beside + span.x * plan.index_x + span.element * INDEX_BYTES,
+            beside_step=beside_step,
+            first=lines.place + column * plan.place_x + span.element * element_step,
+            first_step=place_step,
+            element_step=element_step,
         )
 
 
+@subroutine
+def line_of(plan, lines, i):
+    """One of some lines."""
+    return Lines(
+        lines.image + i * plan.sh * plan.image_y,
+        lines.out + i * plan.out_y,
+        lines.beside + i * plan.index_y,
+        lines.place + i * plan.sh * plan.place_y,
+        1,
+        lines.planes,
+        lines.rows,
+        lines.counted,
+    )
+
+
+@subroutine
+def compute_run(row, plan, scratch, line, x, length, halved, columns):
+    """Compute at least a vector of outputs that lie side by side, of one line."""
+    vectors = length // plan.lanes
+    whole = Span(x, 0, vectors, plan.lanes, VECTORS, halved)
+    compute_span(row, plan, scratch, line, whole, columns)
+    if length % plan.lanes:  # the last vector goes back
+        rest = Span(x, length - plan.lanes, 1, plan.lanes, VECTORS, halved)
+        compute_span(row, plan, scratch, line, rest, columns)
+
+
+@subroutine
+def compute_column(row, plan, scratch, lines, x, columns):
+    """Compute one output of each line."""
+    channels = plan.groups
+    if lines.count < row.pixels and plan.lanes * row.pixels <= channels and not plan.is_run:
+        for i in range(lines.count):
+            line = line_of(plan, lines, i)
+            compute_run(row, plan, scratch, line, x, channels, 0, columns)
+    else:
+        span = Span(x, 0, lines.count, channels, ROWS, 0)
+        compute_span(row, plan, scratch, lines, span, columns)
+
+
 @chapter
-def compute_inside(row, plan, scratch, line, first, last):
-    """Compute the outputs of a row, from `first` to before `last`, whose windows' columns all lie
+def compute_inside(row, plan, scratch, lines, first, last):
+    """Compute the outputs of lines, from `first` to before `last`, whose windows' columns all lie
     inside the images."""
     columns, channels = Columns(0, plan.kw, plan.kw), plan.groups
     length, halved = (last - first) * channels, 0
@@ -507,44 +562,54 @@ def compute_inside(row, plan, scratch, line, first, last):
         length = min(length, beyond // 2 + 1 - first) if beyond >= 0 else 0
         halved = 1
     if (plan.is_halved or plan.is_run) and length >= plan.lanes:
-        vectors = length // plan.lanes
-        whole = Span(first, 0, vectors, plan.lanes, 1, halved)
-        compute_windows(row, plan, scratch, line, whole, columns)
-        if length % plan.lanes:  # the last vector goes back
-            rest = Span(first, length - plan.lanes, 1, plan.lanes, 1, halved)
-            compute_windows(row, plan, scratch, line, rest, columns)
+        if lines.count == 1:
+            compute_run(row, plan, scratch, lines, first, length, halved, columns)
+        else:
+            span = Span(first, 0, lines.count, length, ROWS, halved)
+            compute_span(row, plan, scratch, lines, span, columns)
         first = first + length if plan.is_halved else last
     elif plan.is_run and length > 0:
-        compute_windows(row, plan, scratch, line, Span(first, 0, 1, length, 1, 0), columns)
+        span = Span(first, 0, lines.count, length, ROWS, 0)
+        compute_span(row, plan, scratch, lines, span, columns)
         first = last
-    if first < last:
-        compute_windows(
-            row, plan, scratch, line, Span(first, 0, last - first, channels, 0, 0), columns
-        )
+    if last - first < row.pixels or last - first < lines.count:
+        for x in range(first, last):
+            compute_column(row, plan, scratch, lines, x, columns)
+    else:
+        for i in range(lines.count):
+            span = Span(first, 0, last - first, channels, PIXELS, 0)
+            compute_span(row, plan, scratch, line_of(plan, lines, i), span, columns)
 
 
 @subroutine
-def compute_edge(row, plan, scratch, line, first, last):
-    """Compute outputs of a row whose windows have columns outside the images."""
+def compute_edge(row, plan, scratch, lines, first, last):
+    """Compute outputs of lines whose windows have columns outside the images."""
     for x in range(first, last):
         column = x * plan.sw - plan.left
         tap, end = taps_between(column, plan.dw, plan.kw, 0, plan.w)
         low, high = taps_between(column, plan.dw, plan.kw, plan.low_x, plan.high_x)
         columns = Columns(tap, end - tap, high - low)
-        compute_windows(row, plan, scratch, line, Span(x, 0, 1, plan.groups, 0, 0), columns)
+        compute_column(row, plan, scratch, lines, x, columns)
 
 
-@chapter
-def compute_line(row, plan, scratch, line, first, last):
-    """Compute the outputs of a row from `first` to before `last`."""
-    beyond = (plan.kw - 1) * plan.dw + 1
-    start = max(first, min(ceil_div(max(plan.left, 0), plan.sw), last))
-    stop = start
-    if plan.w + plan.left >= beyond:
-        stop = max(start, min(last, (plan.w + plan.left - beyond) // plan.sw + 1))
-    compute_edge(row, plan, scratch, line, first, start)
-    compute_inside(row, plan, scratch, line, start, stop)
-    compute_edge(row, plan, scratch, line, stop, last)
+@subroutine
+def inside(first, last, before, size, stride, extent):
+    """From which output on, and before which, of those from `first` to before `last`, windows lie
+    inside the images."""
+    start = max(first, min(ceil_div(max(before, 0), stride), last))
+    if size + before < extent:
+        return start, start
+    return start, max(start, min(last, (size + before - extent) // stride + 1))
+
+
+@subroutine
+def compute_lines(row, plan, scratch, lines, first, last):
+    """Compute outputs of lines from `first` to before `last`."""
+    extent = (plan.kw - 1) * plan.dw + 1
+    start, stop = inside(first, last, plan.left, plan.w, plan.sw, extent)
+    compute_edge(row, plan, scratch, lines, first, start)
+    compute_inside(row, plan, scratch, lines, start, stop)
+    compute_edge(row, plan, scratch, lines, stop, last)
 
 
 def task(row, plan, images, out, residual, scratch, index):
@@ -554,7 +619,6 @@ def task(row, plan, images, out, residual, scratch, index):
         the plan's, in bytes.  An average of integers is a float64; else both hold the same type.
     residual : of an indexed maximum, bytes from the first output to the first of its places: int64,
         whose strides are the plan's `index_*`, in bytes, and for channels one element.
-
     scratch : a WINDOW.
 
     Reads the taps that lie inside the images, and where the plan says `is_halved` elements of their
@@ -564,7 +628,7 @@ def task(row, plan, images, out, residual, scratch, index):
     part = index // across
     x = (index - part * across) * plan.task_columns
     plane = part // down
-    first = (part - plane * down) * plan.task_rows
+    y = (part - plane * down) * plan.task_rows
     n = plane // plan.od
     z = plane - n * plan.od
     depth = z * plan.sd - plan.front
@@ -575,18 +639,24 @@ def task(row, plan, images, out, residual, scratch, index):
     image = images + n * plan.image_n + depth * plan.image_z
     target = out + n * plan.out_n + z * plan.out_z
     beside = out + residual + n * plan.index_n + z * plan.index_z
-    for y in range(first, min(first + plan.task_rows, plan.oh)):
+    end = min(y + plan.task_rows, plan.oh)
+    extent = (plan.kh - 1) * plan.dh + 1
+    start, stop = inside(y, end, plan.top, plan.h, plan.sh, extent)
+    while y < end:
+        count = stop - start if y == start and start < stop else 1
         top = y * plan.sh - plan.top
         above, below = taps_between(top, plan.dh, plan.kh, 0, plan.h)
         low, high = taps_between(top, plan.dh, plan.kh, plan.low_y, plan.high_y)
         top += above * plan.dh
-        line = Line(
+        lines = Lines(
             image + top * plan.image_y,
             target + y * plan.out_y,
             beside + y * plan.index_y,
             plan.place + depth * plan.place_z + top * plan.place_y,
+            count,
             far - near,
             below - above,
             counted_planes * (high - low),
         )
-        compute_line(row, plan, scratch, line, x, min(x + plan.task_columns, plan.ow))
+        compute_lines(row, plan, scratch, lines, x, min(x + plan.task_columns, plan.ow))
+        y += count

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple, NoReturn
 
-from .arithmetic import ceil_div
+from .arithmetic import ceil_div, evenly, round_up
 from .family import Family, Layer, Triple, Work, row_tasks, words
 from .geometry import Axis, Geometry
 from .registry import AOT_DTYPES, LEVELS, Row
@@ -144,7 +144,7 @@ def pool_words(pool: Pool, threads: int) -> list[int]:
     if operation == INDEXED:  # the pixels of a vector's lanes are known of one channel alone
         is_run = is_run and g.c == 1 and _adjacent(g, pool.index_strides, INDEX_BYTES)
     halved = operation != INDEXED and g.c == 1 and g.x.stride == 2 and g.x.dilation == 1
-    rows, columns = _task_outputs(work)
+    rows, columns = _task_outputs(work, is_run or (adjacent and halved))
     told: dict[str, int] = {
         "tasks": row_tasks(g, rows) * ceil_div(g.x.out, columns),
         "operation": operation,
@@ -174,13 +174,21 @@ def _adjacent(g: Geometry, strides: Sequence[int], itemsize: int) -> bool:
     return strides[3] == g.c * itemsize
 
 
-def _task_outputs(work: Work) -> tuple[int, int]:
+def _task_outputs(work: Work, together: bool) -> tuple[int, int]:
     """Rows and columns of a plane's outputs that are worth a task's start, and are few enough for
-    all threads."""
+    all threads.
+
+    Parameters
+    ----------
+    together : bool
+        Whether vectors hold several pixels of a row.
+    """
     row, g = work.row, work.geometry
-    vectors = prod(map(taps, g.axes)) * ceil_div(g.c, row.lanes)
+    across = ceil_div(g.x.out * g.c, row.lanes) if together else g.x.out * ceil_div(g.c, row.lanes)
+    vectors = max(1, prod(map(taps, g.axes)) * across)  # of a row of outputs
     most = max(1, g.pixels // work.wanted_tasks)
-    pixels = min(ceil_div(TASK_VECTORS, max(1, vectors)), most)
-    if pixels < g.x.out:
-        return 1, max(pixels, min(g.x.out, LEAST_COLUMNS))
-    return min(pixels // g.x.out, g.y.out), g.x.out
+    if vectors > TASK_VECTORS or most < g.x.out:
+        columns = min(g.x.out * TASK_VECTORS // vectors, most)
+        return 1, min(g.x.out, max(columns, LEAST_COLUMNS))
+    rows = min(ceil_div(TASK_VECTORS, vectors), most // g.x.out)
+    return evenly(g.y.out, min(g.y.out, round_up(rows, row.pixels))), g.x.out

@@ -357,7 +357,7 @@ def average_pool1d(
     array([4.5, 6. , 5. , 4.5])
     """
     check.not_built("constant", 0, dtype, False)
-    options = dilations, ceil_mode, count_padding, data_format
+    options = dilations, ceil_mode, data_format, count_padding
     return averages(images, out, threads, (1, window, strides, padding, *options))
 
 
@@ -428,7 +428,7 @@ def average_pool2d(
     array([2.5, 4.5])
     """
     check.not_built("constant", 0, dtype, False)
-    options = dilations, ceil_mode, count_padding, data_format
+    options = dilations, ceil_mode, data_format, count_padding
     return averages(images, out, threads, (2, window, strides, padding, *options))
 
 
@@ -479,5 +479,5 @@ def average_pool3d(
     array([30.5, 32.5])
     """
     check.not_built("constant", 0, dtype, False)
-    options = dilations, ceil_mode, count_padding, data_format
+    options = dilations, ceil_mode, data_format, count_padding
     return averages(images, out, threads, (3, window, strides, padding, *options))

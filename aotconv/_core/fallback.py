@@ -150,7 +150,7 @@ def pool(
         As of `_plan.pool.Pool`.
     """
     kernel = geometry.taps * geometry.c
-    for part in cut(geometry, lambda *outs: prod(outs) * kernel <= PART_PRODUCTS):
+    for part in cut(geometry, lambda *outs: prod(outs) * kernel <= PART_PRODUCTS // 8):
         n, *spatial = part.out
         target = None if indices is None else indices[part.out]
         _pool_part(geometry, operation, counted, steps, images[n], spatial, out[part.out], target)

@@ -11,7 +11,7 @@ import numpy as np
 from .._plan.elements import name_of
 from .._plan.geometry import RANK, Geometry
 from .._plan.parts import cut
-from .._plan.pool import AVERAGE, INDEXED, MAXIMUM, OPERATIONS, Pool, can_count, pool_words
+from .._plan.pool import AVERAGE, INDEXED, MAXIMUM, OPERATIONS, Pool, can_count, pool_words, times
 from .._plan.select import estimate, pool_row
 from . import check, fallback, ladder
 from .jobs import Call, Job, Layouts, Places, call_of
@@ -44,7 +44,15 @@ class Options(NamedTuple):
 
 
 def checked(
-    rank, operation, window, strides, padding, dilations, ceil_mode, count_padding, data_format
+    rank,
+    operation,
+    window,
+    strides,
+    padding,
+    dilations,
+    ceil_mode,
+    data_format,
+    count_padding=False,
 ) -> Options:
     """The options of arguments as the user gave them."""
     window = check.numbers("window", window, rank, 1)
@@ -76,12 +84,11 @@ def pools_of(options: Options) -> Pools:
 
 
 def maxima(images, out, n_threads, return_indices, arguments: tuple):
-    """What a door of maxima gives for arguments as the user gave them; `arguments` but `images` and
-    what is said of the result."""
-    rank, *others, data_format = arguments
+    """What a door of maxima gives for arguments as the user gave them; `arguments` are the rank and
+    those of `checked` behind the operation."""
     indexed = check.flag("return_indices", return_indices)
-    operation = OPERATIONS[INDEXED if indexed else MAXIMUM]
-    pools = pools_of(checked(rank, operation, *others, False, data_format))
+    rank, *others = arguments
+    pools = pools_of(checked(rank, OPERATIONS[INDEXED if indexed else MAXIMUM], *others))
     return pools.indexed(images, out, n_threads) if indexed else pools(images, out, n_threads)
 
 
@@ -144,8 +151,9 @@ class Pools(Operator):
         if 0 in arrays.out.shape:
             return 0.0, lambda *_: None
         seen = Seen.of(self._options, arrays)
-        layouts = Layouts(*(None if each is None else seen.layout(each) for each in arrays))
-        geometry = geometry._replace(n=layouts.out.shape[0], **seen.channels(geometry))
+        layouts = seen.layouts(arrays)
+        n, *_, c = layouts.out.shape
+        geometry = geometry._replace(n=n, c=c, o=c, groups=c)
         task = _Task.of(self._options, geometry, layouts)
         if task is not None:
             places = list(seen.outer_places(arrays))
@@ -158,10 +166,10 @@ class Pools(Operator):
 
         def by_numpy(images, out, indices, _) -> None:
             for index in np.ndindex(*seen.view.outer):
-                given = (
-                    None if a is None else seen.array(a, index) for a in (images, out, indices)
-                )
-                fallback.pool(geometry, options.operation, counted, steps, *given)
+                source, target = seen.array(images, index), seen.array(out, index)
+                beside = None if indices is None else seen.array(indices, index)
+                how = geometry, options.operation, counted, steps
+                fallback.pool(*how, source, target, beside)
 
         return 0.0, by_numpy
 
@@ -234,20 +242,18 @@ class Seen(NamedTuple):
         shape, strides = ([each[i] for i in order] for each in (layout.shape, layout.strides))
         return layout._replace(shape=(*shape, 1), strides=(*strides, layout.dtype.itemsize))
 
-    def layout(self, layout: Layout) -> Layout:
-        """The layout of what `array` gives."""
-        return self.view.layout(self._lifted(layout))
+    def layouts(self, arrays: Layouts) -> Layouts:
+        """The layouts of what `array` gives."""
+        images, out, indices = arrays
+        source, target = (self.view.layout(self._lifted(each)) for each in (images, out))
+        beside = None if indices is None else self.view.layout(self._lifted(indices))
+        return Layouts(source, target, beside)
 
     def array(self, array: np.ndarray, index: tuple[int, ...]) -> np.ndarray:
         """An array behind its outer axes, at an index of these."""
         if self.apart:
             array = array.transpose(self._order(array.ndim))[..., np.newaxis]
         return self.view.array(array[index])
-
-    def channels(self, geometry: Geometry) -> dict[str, int]:
-        """Channels of what is seen."""
-        c = 1 if self.apart else geometry.c
-        return {"c": c, "o": c, "groups": c}
 
     def outer_places(self, arrays: Layouts) -> Iterator[Places]:
         """Bytes to what `array` gives at each index."""
@@ -284,7 +290,7 @@ class _Task(NamedTuple):
 
     @property
     def microseconds(self) -> float:
-        return estimate(self.pool.row, self.pool.geometry)
+        return times(self.pool.operation) * estimate(self.pool.row, self.pool.geometry)
 
     def _job(self, pool: Pool, threads: int) -> Job:
         words = np.array(pool_words(pool, threads), np.int64)

@@ -2,9 +2,10 @@
 
 `conv1d`, `conv2d` and `conv3d` convolve, `conv1d_transpose`, `conv2d_transpose` and
 `conv3d_transpose` the other way; layers, `Conv1D` to `Conv3DTranspose`, keep packed weights for
-many calls.  `gradients` has the gradients.  `activate`, `erf` and `softmax` are functions of
-arrays.  `implementations`, `active` and `use` tell and choose what computes; `show_config` prints
-it.  `get_num_threads` and `set_num_threads` say how many threads a call uses.
+many calls.  `gradients` has the gradients.  `max_pool1d` to `average_pool3d` pool.  `activate`,
+`erf` and `softmax` are functions of arrays.  `implementations`, `active` and `use` tell and choose
+what computes; `show_config` prints it.  `get_num_threads` and `set_num_threads` say how many
+threads a call uses.
 """
 
 from . import gradients
@@ -13,6 +14,14 @@ from ._core.ladder import FallbackWarning, Implementation, active, implementatio
 from ._core.threads import get_num_threads, register_threadpoolctl, set_num_threads
 from .activations import activate, erf, softmax
 from .conv import Conv1D, Conv2D, Conv3D, conv1d, conv2d, conv3d
+from .pooling import (
+    average_pool1d,
+    average_pool2d,
+    average_pool3d,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+)
 from .transposed import (
     Conv1DTranspose,
     Conv2DTranspose,
@@ -34,6 +43,9 @@ __all__ = [
     "__version__",
     "activate",
     "active",
+    "average_pool1d",
+    "average_pool2d",
+    "average_pool3d",
     "conv1d",
     "conv1d_transpose",
     "conv2d",
@@ -44,6 +56,9 @@ __all__ = [
     "get_num_threads",
     "gradients",
     "implementations",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
     "register_threadpoolctl",
     "set_num_threads",
     "show_config",

@@ -1,8 +1,8 @@
 """Gradients of convolution, for who trains by hand or teaches another library to.
 
 For ``y = conv2d(images, filters, bias, ...)`` and a loss whose gradient by y is `output_gradient`,
-`conv2d_images` is the loss's gradient by the images, and `conv2d_filters` that by the filters.  That
-by the bias is a sum over all axes but the filters', with channels last
+`conv2d_images` is the loss's gradient by the images, and `conv2d_filters` that by the filters; of
+other ranks alike.  That by the bias is a sum over all axes but the filters', with channels last
 ``output_gradient.sum(axis=tuple(range(output_gradient.ndim - 1)))``.
 """
 

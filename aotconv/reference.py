@@ -22,6 +22,7 @@ __all__ = [
     "filter_images_v1",
     "filter_images_v2",
     "filter_images_v3",
+    "pool_reference",
 ]
 
 
@@ -321,3 +322,77 @@ def filter_gradient_reference(
         products = np.einsum("pgc,pgo->cgo", pixels, output_gradient)
         gradient[tap] = products.reshape(channels, n_filters)
     return np.moveaxis(gradient, (-1, -2), (0, 1)) if filter_format.startswith("OI") else gradient
+
+
+def pool_reference(
+    images,
+    window,
+    strides=None,
+    padding="valid",
+    *,
+    average=False,
+    dilations=1,
+    ceil_mode=False,
+    count_padding=False,
+    data_format="NHWC",
+):
+    """Pool as `aotconv.max_pool1d` and the like do, one window after the other; `data_format` says
+    how many spatial axes there are.
+
+    Returns
+    -------
+    result : ndarray
+        Averages in float64.
+    indices : ndarray of int64
+        Of maxima.
+    """
+    rank, channels_first = len(data_format) - 2, data_format.startswith("NC")
+    images = np.asarray(images)
+    if channels_first:
+        images = np.moveaxis(images, -1 - rank, -1)
+    *leading, channels = images.shape
+    leading, sizes = leading[:-rank], leading[-rank:]
+    if rank == 1 and not isinstance(padding, (str, int)) and len(padding) == 2:
+        padding = [padding]  # (before, behind)
+    strides = window if strides is None else strides
+    steps = [[int(n) for n in np.broadcast_to(s, rank)] for s in (window, strides, dilations)]
+    pads, outs = [], []
+    for axis, (n, k, s, d) in enumerate(zip(sizes, *steps, strict=True)):
+        span = (k - 1) * d + 1
+        before, behind = _zeros(padding, axis, n, s, span)
+        room = n + before + behind - span
+        out = 1 + (math.ceil(room / s) if ceil_mode else room // s)
+        if ceil_mode and (out - 1) * s >= n + before:
+            out -= 1
+        pads.append((before, behind))
+        outs.append(out)
+
+    flat = images.reshape(math.prod(leading), *sizes, channels)
+    places = np.arange(math.prod(sizes)).reshape(sizes)
+    shape = (len(flat), *outs, channels)
+    lowest = -np.inf if images.dtype.kind not in "iu" else np.iinfo(images.dtype).min
+    result = np.empty(shape) if average else np.full(shape, lowest, images.dtype)
+    indices = np.full(shape, -1)
+    for at in np.ndindex(*outs):
+        taps, counted = [], 1
+        for i, n, (before, behind), k, s, d in zip(at, sizes, pads, *steps, strict=True):
+            along = [i * s - before + tap * d for tap in range(k)]
+            taps.append([place for place in along if 0 <= place < n])
+            counted *= sum(-before <= place < n + behind for place in along)
+        pixels = flat[(slice(None), *np.ix_(*taps))]
+        n_taps = math.prod(map(len, taps))
+        pixels = pixels.reshape(len(flat), n_taps, channels)
+        to = (slice(None), *at)
+        if average:
+            with np.errstate(all="ignore"):
+                divisor = counted if count_padding else n_taps
+                result[to] = pixels.astype(float).sum(axis=1) / np.float64(divisor)
+        elif n_taps:
+            first = pixels.argmax(axis=1)  # of the first maximum, or the first NaN
+            result[to] = np.take_along_axis(pixels, first[:, np.newaxis], axis=1)[:, 0]
+            indices[to] = places[np.ix_(*taps)].ravel()[first]
+    shape = (*leading, *outs, channels)
+    result, indices = result.reshape(shape), indices.reshape(shape)
+    if channels_first:
+        result, indices = (np.moveaxis(each, -1, -1 - rank) for each in (result, indices))
+    return result, indices

@@ -164,6 +164,37 @@ print("done")
     assert output_of(code) == "done"
 
 
+POOLS = {
+    "maxima": ("max_pool2d", (4000, 224, 224, 64), "float32", "3, 1"),
+    "places": ("max_pool2d", (2000, 224, 224, 64), "float32", "3, 1, return_indices=True"),
+    "averages": ("average_pool2d", (1, 40000, 40000, 1), "float32", "9, 1"),
+    "one row": ("average_pool1d", (1, 1000000000, 1), "float32", "30, 1"),
+    "integers": ("max_pool2d", (4000, 64, 224, 224), "uint8", "5, 1, data_format='NCHW'"),
+}
+
+
+@pytest.mark.parametrize("case", POOLS)
+def test_a_pool_answers_an_interrupt_within_a_second_and_computes_again(case):
+    door, shape, dtype, arguments = POOLS[case]
+    output_of(f"""{PREAMBLE}
+real = np.empty
+np.empty = lambda shape, dtype=float: (
+    huge(shape, dtype) if np.prod(shape) > 1e8 else real(shape, dtype)
+)
+images = huge({shape}, {dtype!r})
+few = np.ones([min(size, 32) for size in {shape}], {dtype!r})
+def pool(images, threads):
+    result = aotconv.{door}(images, {arguments}, threads=threads)
+    return result[0] if type(result) is tuple else result
+for threads in (1, 2):
+    seconds = []
+    while len(seconds) < 3 and not (seconds and seconds[-1] < 1):
+        seconds.append(interrupted(lambda: pool(images, threads)))
+        assert (pool(few, threads) == 1).all()
+    assert seconds[-1] < 1, seconds
+""")
+
+
 def test_weights_that_are_converted_and_packed_for_seconds_are_interrupted_within_one():
     code = f"""{PREAMBLE}
 filters = huge((1, 1, 20000, 10000), "float32")

@@ -16,7 +16,8 @@ import numpy as np
 
 from .._plan.activations import ACTIVATIONS, CLAMPS, Activation, named
 from .._plan.elements import HALVES, name_of
-from .._plan.geometry import FLAT, PADDINGS, RANK, Axis, Geometry, Pair
+from .._plan.geometry import FLAT, PADDINGS, RANK, Axis, Geometry, Pair, extent
+from .._plan.pool import pool_axis
 from .._plan.registry import AOT_DTYPES
 from .._plan.transposed import CUTS, forward_axis
 
@@ -229,6 +230,15 @@ def numbers(name: str, value, rank: int, minimum: int) -> tuple[int, ...]:
     return tuple(integer(name, each, minimum) for each in items)
 
 
+def flag(name: str, value) -> bool:
+    """`value` as a bool, which numbers are not."""
+    if not _is(value, (bool, np.bool_)):
+        raise TypeError(
+            f"{name} must be True or False, got {shown(value)} of type {type(value).__name__}"
+        )
+    return bool(value)
+
+
 def _count(number: int, noun: str) -> str:
     return f"{('', 'one', 'a pair of', 'three')[number]} {noun}{'s' * (number > 1)}"
 
@@ -286,6 +296,25 @@ def _padding(value, rank: int, rules: tuple[str, ...], least: int) -> str | tupl
 _PADDINGS = {
     rank: tuple(rule for rule in PADDINGS if rank == 1 or rule != "causal") for rank in AXES
 }
+
+
+POOL_PADDINGS = ("valid", "same", "same_lower")
+
+
+def pool_padding(value, window, dilations) -> str | tuple[Pair, ...]:
+    """One of POOL_PADDINGS, or for each spatial axis pixels before and behind, fewer than a window
+    spans."""
+    rank = len(window)
+    pads = _padding(value, rank, POOL_PADDINGS, 0)
+    if not isinstance(pads, str):
+        for name, pair, size, dilation in zip(AXES[rank], pads, window, dilations, strict=True):
+            if max(pair) >= extent(size, dilation):
+                dilated = f", dilated to {extent(size, dilation)}" if dilation > 1 else ""
+                raise ValueError(
+                    f"padding must be less than the window: its {name} is {size}{dilated}, got "
+                    f"padding {pair[0]} + {pair[1]}"
+                )
+    return pads
 
 
 def _padding_forms(rank: int, rules: tuple[str, ...]) -> str:
@@ -363,14 +392,10 @@ def result_dtype(value) -> np.dtype | None:
     return dtype
 
 
-def flag(name: str, value) -> bool:
-    if value is True or value is False:
-        return value
-    if not _is(value, np.bool_):
-        raise TypeError(
-            f"{name} must be True or False, got {shown(value)} of type {type(value).__name__}"
-        )
-    return bool(value)
+def no_dtype(dtype) -> None:
+    """Refuse to choose the dtype of averages, which is not built."""
+    if dtype is not None:
+        raise ValueError(f"dtype must be None so far, got {shown(dtype)}: others are not built")
 
 
 def castable(common: np.dtype, asked: np.dtype | None, saturate: bool) -> np.dtype:
@@ -553,6 +578,30 @@ def geometry(images_shape, filters_shape, strides, padding, dilations, groups) -
     _addressable("the padded images", padded)
     _addressable("the result", result)
     return geometry
+
+
+def pool_geometry(images_shape, window, strides, padding, dilations, ceil_mode: bool) -> Geometry:
+    """The sizes of a pool of images with any leading axes and channels last, which are taken as
+    one; every other argument checked already."""
+    rank = len(window)
+    *sizes, c = images_shape[-rank - 1 :]
+    leading = images_shape[: -rank - 1]
+    pads = [padding] * rank if isinstance(padding, str) else padding
+    axes = [FLAT] * (RANK - rank)
+    for name, *each in zip(AXES[rank], sizes, window, strides, dilations, pads, strict=True):
+        axis = pool_axis(Axis.of(*each), ceil_mode)
+        if axis.out < 1 and padding not in ("same", "same_lower"):
+            dilated = f", dilated to {axis.extent}," if axis.dilation > 1 else ""
+            raise ValueError(
+                f"window must fit into the padded images: its {name} {axis.kernel}{dilated} is "
+                f"more than the images' {name} {axis.size} with padding "
+                f"{axis.before} + {axis.behind}"
+            )
+        axes.append(axis)
+    z, y, x = axes
+    padded = (*leading, *(axis.padded for axis in axes[RANK - rank :]), c)
+    _addressable("the padded images", padded)
+    return Geometry(math.prod(leading), c, c, max(c, 1), z, y, x)
 
 
 def _addressable(name: str, shape: tuple[int, ...]) -> None:

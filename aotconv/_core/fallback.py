@@ -1,4 +1,5 @@
-"""The last rung: convolution by NumPy's windows and matrix products, for every dtype."""
+"""The last rung: convolution by NumPy's windows and matrix products, and pools tap by tap, for all
+dtypes."""
 
 from __future__ import annotations
 

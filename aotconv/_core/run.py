@@ -6,6 +6,7 @@ What computes is decided by layouts alone (`decide`), before there are arrays.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import prod
 from typing import NamedTuple, TypeAlias
 
@@ -82,20 +83,20 @@ def decide(shares: Sequence[Share]) -> tuple[float, Compute]:
     microseconds = sum(share.microseconds for share in shares)
     if microseconds > LONGEST_MICROSECONDS or any(share.copies for share in shares):
         return microseconds, Parts(shares)
-    return microseconds, Whole([share.piece for share in shares])
+    return microseconds, Whole(partial(plan_call, [share.piece for share in shares]))
 
 
 class Whole:
-    """Kernels on whole arrays of one layout, by the number of threads."""
+    """Kernels on whole arrays of one layout, as they are planned for a number of threads."""
 
-    def __init__(self, pieces: Sequence[Piece]) -> None:
-        self._pieces = pieces
+    def __init__(self, plan: Callable[[int], Call]) -> None:
+        self._plan = plan
         self._calls: dict[int, Call] = {}
 
     def __call__(self, images, out, residual, threads: int) -> None:
         call = self._calls.get(threads)
         if call is None:
-            call = self._calls[threads] = plan_call(self._pieces, threads)
+            call = self._calls[threads] = self._plan(threads)
         call(images, out, residual)
 
     @property

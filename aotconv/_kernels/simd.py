@@ -18,6 +18,12 @@ WORD = ir.IntType(64)
 binding.initialize_native_asmparser()  # for inline assembly
 
 
+def element_type(dtype: str):
+    """LLVM's type of a dtype that rows have."""
+    floats = {"float32": ir.FloatType(), "float64": ir.DoubleType()}
+    return floats.get(dtype) or ir.IntType(int(dtype.lstrip("uint")))
+
+
 def prefetch(builder, pointer, writes: bool) -> None:
     """Bring the cache line at a pointer near, for it will be read, or written, too."""
     byte, int32 = ir.IntType(8).as_pointer(), ir.IntType(32)
@@ -52,7 +58,7 @@ class Vectors:
 
     def __init__(self, builder, row) -> None:
         self._builder = self.builder = builder
-        self._element = {"float32": ir.FloatType(), "float64": ir.DoubleType()}[row.dtype]
+        self._element = element_type(row.dtype)
         self._vector = ir.VectorType(self._element, row.lanes)
         self._itemsize = row.itemsize
         self._lanes = row.lanes

@@ -167,8 +167,11 @@ _PLANAR_TILES = {16: ((4, 2),), 32: ((4, 3),), 64: ((4, 4),)}
 NARROW_BYTES = 32
 _NARROW_TILE = (8, 1)
 
+# Tiles (pixels, vectors): the latter are of channels, or of a row's elements.
+_POOL_TILE = (4, 1)
+
 AOT_DTYPES = ("float32", "float64")
-# Compiled in the user's process alone: a plain loop, exact for integers.
+# Convolved in the user's process alone: a plain loop, exact for integers.
 LOOP_DTYPES = tuple(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64))
 ITEMSIZES = {name: np.dtype(name).itemsize for name in AOT_DTYPES + LOOP_DTYPES}
 
@@ -216,6 +219,14 @@ ROWS = (
         for level in LEVELS.values()
         for dtype in AOT_DTYPES
         for family in ("staging", "elementwise", "softmax")
+    ),
+    *(
+        Row("pool", dtype, level.name, *_POOL_TILE, stored=stored)
+        for level in LEVELS.values()
+        for dtype, stored in (
+            *((dtype, "") for dtype in AOT_DTYPES + LOOP_DTYPES),
+            *((AOT_DTYPES[0], half) for half in HALVES),
+        )
     ),
 )
 LOOP_ROWS = tuple(Row("loop", dtype, level, 1, 1) for level in LEVELS for dtype in LOOP_DTYPES)

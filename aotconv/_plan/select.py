@@ -24,6 +24,7 @@ from .narrow import NARROW
 from .outer import OUTER
 from .peak import PEAK
 from .planar import PLANAR
+from .pool import POOL
 from .registry import LEVELS, LOOP_ROWS, ROWS, Row
 from .repeat import ARGUMENT_FIELDS, CALL_FIELDS, LAYOUT_FIELDS, SCRATCH_FIELDS
 from .softmax import SOFTMAX
@@ -35,7 +36,7 @@ from .winograd import WINOGRAD
 # The first that has a row for a layer computes it.
 ORDER = (
     *(WINOGRAD, IMAGE, DEPTHWISE, STRIP, PLANAR, NARROW, DENSE, LOOP),
-    *(PEAK, STAGING, OUTER, ELEMENTWISE, SOFTMAX),
+    *(PEAK, STAGING, OUTER, POOL, ELEMENTWISE, SOFTMAX),
 )
 FAMILIES = {family.name: family for family in ORDER}
 
@@ -47,6 +48,7 @@ COPY_RATE, WEIGHT_RATE = 20_000, 8_000
 _rows: dict[tuple[str, str, str], list[Row]] = {}
 for _row in (row for row in ROWS + LOOP_ROWS if not row.stored):
     _rows.setdefault((_row.family, _row.dtype, _row.level), []).append(_row)
+_pool_rows = {(row.holds, row.level): row for row in ROWS if row.family == POOL.name}
 _stored_rows = {(row._replace(stored=""), row.stored): row for row in ROWS if row.stored}
 
 # A function of this name, and of no other, is in every module whose plans and weights look as
@@ -124,6 +126,11 @@ def softmax_row(row: Row) -> Row:
 def gradient_row(dtype: str, level: str) -> Row:
     """The row that computes the gradient of filters."""
     return _rows[OUTER.name, dtype, level][0]
+
+
+def pool_row(holds: str, level: str) -> Row | None:
+    """The row of pools of arrays that hold numbers of a type, if there is one."""
+    return _pool_rows.get((holds, level))
 
 
 def stored_row(row: Row, stored: str) -> Row | None:

@@ -1,0 +1,445 @@
+"""Pools: literal results, the reference, what other libraries gave, and what all results keep."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from conftest import AOT_LEVELS
+from hypothesis import given
+from hypothesis import strategies as st
+from processes import run_with_tests
+from strategies import data_formats, lay_out, layouts, leadings, odd_strides, ranks, seeds
+
+import aotconv
+from aotconv._core import pool as core
+from aotconv._plan.geometry import extent
+from aotconv.reference import pool_reference
+
+MAXIMA = {1: aotconv.max_pool1d, 2: aotconv.max_pool2d, 3: aotconv.max_pool3d}
+AVERAGES = {1: aotconv.average_pool1d, 2: aotconv.average_pool2d, 3: aotconv.average_pool3d}
+DOORS = [*MAXIMA.values(), *AVERAGES.values()]
+FLOATS = ("float32", "float64", "float16")
+INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "bool")
+LARGEST_WINDOW = {1: 9, 2: 4, 3: 3}
+FREE_PIXELS = {1: 40, 2: 9, 3: 3}
+
+try:
+    import ml_dtypes
+
+    BFLOAT16: Any = np.dtype(ml_dtypes.bfloat16)
+except ImportError:
+    BFLOAT16 = None
+
+
+class Problem(NamedTuple):
+    """Arguments of a pool."""
+
+    rank: int
+    images: np.ndarray
+    arguments: tuple  # window, strides, padding
+    options: dict[str, Any]  # dilations, ceil_mode, data_format
+    count_padding: bool
+
+    def maximum(self, **more):
+        return MAXIMA[self.rank](self.images, *self.arguments, **self.options, **more)
+
+    def average(self, **more):
+        options = {**self.options, "count_padding": self.count_padding, **more}
+        return AVERAGES[self.rank](self.images, *self.arguments, **options)
+
+    def reference(self, average: bool):
+        options = {**self.options, "average": average, "count_padding": self.count_padding}
+        letters = {1: "W", 2: "HW", 3: "DHW"}[self.rank]
+        first = options["data_format"].startswith(("NC", "channels_first"))
+        options["data_format"] = f"NC{letters}" if first else f"N{letters}C"
+        images = self.images.view(np.uint8) if self.images.dtype == bool else self.images
+        return pool_reference(images, *self.arguments, **options)
+
+
+def values_of(rng, shape, dtype, hostile=False):
+    """Numbers of a dtype, many of them alike; of floats some NaN and infinite, if `hostile`."""
+    dtype = np.dtype(dtype)
+    if dtype.kind == "b":
+        return rng.random(shape) < 0.3
+    if dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        ends = np.array([info.min, info.max, info.max - 1, info.min + 1], dtype)
+        return np.where(
+            rng.random(shape) < 0.2,
+            rng.choice(ends, shape),
+            rng.integers(0, 9, shape).astype(dtype),
+        )
+    values = np.where(
+        rng.random(shape) < 0.5, rng.standard_normal(shape), rng.integers(-3, 3, shape)
+    )
+    if hostile:
+        odd = rng.choice([np.nan, np.inf, -np.inf, -0.0], shape)
+        values = np.where(rng.random(shape) < 0.15, odd, values)
+    return values.astype(dtype)
+
+
+@st.composite
+def pools(draw, dtypes=FLOATS, hostile=False, layout=layouts):
+    """Pools that fit: every rank and option, small sizes around the vectors' ends."""
+    rank = draw(ranks)
+
+    def each(values):
+        return draw(st.one_of(values, st.tuples(*[values] * rank)))
+
+    window = each(st.integers(1, LARGEST_WINDOW[rank]))
+    strides = draw(st.none()) if draw(st.booleans()) else each(st.integers(1, 3))
+    dilations = each(st.sampled_from([1, 1, 2, 3]))
+    spans = [
+        extent(int(k), int(d))
+        for k, d in zip(
+            np.broadcast_to(window, rank), np.broadcast_to(dilations, rank), strict=True
+        )
+    ]
+    padding: Any = draw(st.sampled_from(["valid", "same", "SAME_LOWER", "numbers", "numbers"]))
+    least = spans
+    if padding == "numbers":
+        padding = tuple(
+            draw(st.tuples(st.integers(0, s - 1), st.integers(0, s - 1))) for s in spans
+        )
+        least = [max(s - sum(pads), 0) for s, pads in zip(spans, padding, strict=True)]
+    elif padding != "valid":
+        least = [0] * rank
+    sizes = [draw(st.integers(n, n + FREE_PIXELS[rank])) for n in least]
+    channels = draw(st.one_of(st.integers(0, 9), st.sampled_from([16, 17, 33, 70])))
+    rng = np.random.default_rng(draw(seeds))
+    images = values_of(
+        rng, (*draw(leadings), *sizes, channels), draw(st.sampled_from(dtypes)), hostile
+    )
+    data_format = draw(data_formats(rank))
+    if data_format.startswith(("NC", "channels_first")):
+        images = np.ascontiguousarray(np.moveaxis(images, -1, -1 - rank))
+    images = lay_out(images, draw(layout))
+    if draw(st.booleans()):
+        images = odd_strides(images)
+    options = {"dilations": dilations, "ceil_mode": draw(st.booleans()), "data_format": data_format}
+    return Problem(rank, images, (window, strides, padding), options, draw(st.booleans()))
+
+
+def assert_maximum(problem: Problem, result, indices) -> None:
+    expected, places = problem.reference(average=False)
+    assert result.dtype == expected.dtype.newbyteorder("=") or problem.images.dtype == bool
+    np.testing.assert_array_equal(result, expected)
+    np.testing.assert_array_equal(indices, places)
+    assert indices.dtype == np.int64
+
+
+@given(pools(FLOATS + INTEGERS, hostile=True))
+def test_maxima_and_their_places_are_the_reference_s(problem):
+    result, indices = problem.maximum(return_indices=True)
+    assert_maximum(problem, result, indices)
+    np.testing.assert_array_equal(problem.maximum(), result)
+
+
+@given(pools(FLOATS + INTEGERS))
+def test_averages_are_within_the_bound_of_the_reference(problem):
+    result, (expected, _) = problem.average(), problem.reference(average=True)
+    assert result.dtype == (
+        problem.images.dtype.newbyteorder("=") if problem.images.dtype.kind == "f" else np.float64
+    )
+    taps = np.prod(np.broadcast_to(problem.arguments[0], problem.rank))
+    eps = np.finfo(result.dtype).eps
+    inner = max(np.finfo(np.float32).eps, eps) if eps > np.finfo(np.float32).eps else eps
+    size = float(np.abs(problem.images.astype(np.float64)).max(initial=0))
+    inner = min(inner, np.finfo(np.float32).eps)
+    bound = (taps * inner + eps) * size
+    np.testing.assert_allclose(result.astype(np.float64), expected, rtol=0, atol=bound)
+
+
+@pytest.mark.skipif(BFLOAT16 is None, reason="needs ml_dtypes")
+@given(pools())
+def test_bfloat16_is_pooled_as_float32_rounded_once(problem):
+    images = problem.images.astype(BFLOAT16)
+    halves, wide = (
+        problem._replace(images=images),
+        problem._replace(images=images.astype(np.float32)),
+    )
+    result, indices = halves.maximum(return_indices=True)
+    expected, places = wide.maximum(return_indices=True)
+    np.testing.assert_array_equal(result.astype(np.float32), expected)
+    np.testing.assert_array_equal(indices, places)
+    assert halves.average().dtype == BFLOAT16
+    rounded = wide.average().astype(BFLOAT16)
+    np.testing.assert_array_equal(halves.average().astype(np.float32), rounded.astype(np.float32))
+
+
+@given(pools(FLOATS + INTEGERS, hostile=True), st.data())
+def test_out_gets_the_result_in_any_layout_and_may_overlap_the_images(problem, data):
+    for function in (problem.maximum, problem.average):
+        expected = function()
+        out = lay_out(
+            np.zeros_like(expected), data.draw(st.sampled_from(["C", "F", "reversed", "sliced"]))
+        )
+        assert function(out=out) is out
+        np.testing.assert_array_equal(out, expected)
+    expected, places = problem.maximum(return_indices=True)
+    size = max(problem.images.size, expected.size)
+    memory = np.empty(size, expected.dtype)
+    images = memory[: problem.images.size].reshape(problem.images.shape)
+    out = memory[size - expected.size :].reshape(expected.shape)
+    images[...] = problem.images
+    result, indices = problem._replace(images=images).maximum(out=out, return_indices=True)
+    np.testing.assert_array_equal(result, expected)
+    np.testing.assert_array_equal(indices, places)
+
+
+def assert_same_bits(a, b):
+    """But for NaN, which has many."""
+    np.testing.assert_array_equal(a, b)
+    numbers = a == a
+    np.testing.assert_array_equal(np.signbit(a[numbers]), np.signbit(b[numbers]))
+
+
+@given(pools(FLOATS + INTEGERS, hostile=True))
+def test_all_rungs_but_numba_s_give_the_same_bits(problem):
+    results = []
+    for name in (*AOT_LEVELS, "numpy"):
+        with aotconv.use(name):
+            results.append((*problem.maximum(return_indices=True), problem.average()))
+    for others in results[1:]:
+        for one, other in zip(results[0], others, strict=True):
+            assert_same_bits(one, other)
+
+
+@given(pools(hostile=True))
+def test_results_are_the_same_for_any_number_of_threads_and_any_cut_of_the_work(problem):
+    expected = *problem.maximum(return_indices=True), problem.average()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(core, "LONGEST_MICROSECONDS", 0.2)
+        core._pools.clear()
+        for threads in (1, 3):
+            found = (
+                *problem.maximum(return_indices=True, threads=threads),
+                problem.average(threads=threads),
+            )
+            for one, other in zip(expected, found, strict=True):
+                assert_same_bits(one, other)
+    core._pools.clear()
+
+
+@given(pools(hostile=True))
+def test_a_batch_gives_the_bits_of_its_images(problem):
+    images = problem.images
+    if images.ndim == problem.rank + 1 or not images.shape[0]:
+        return
+    expected = *problem.maximum(return_indices=True), problem.average()
+    one = problem._replace(images=images[0])
+    for whole, alone in zip(
+        expected, (*one.maximum(return_indices=True), one.average()), strict=True
+    ):
+        assert_same_bits(whole[0], alone)
+
+
+@given(pools(hostile=True, layout=st.just("C")))
+def test_both_data_formats_give_the_same_bits(problem):
+    first = problem.options["data_format"].startswith(("NC", "channels_first"))
+    ends = (-1 - problem.rank, -1) if first else (-1, -1 - problem.rank)
+    options = {**problem.options, "data_format": "channels_last" if first else "channels_first"}
+    other = problem._replace(images=np.moveaxis(problem.images, *ends).copy(), options=options)
+    for function in ("maximum", "average"):
+        expected = np.moveaxis(getattr(problem, function)(), *ends)
+        assert_same_bits(getattr(other, function)(), expected)
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, *INTEGERS[:-1]])
+def test_each_rung_pools_each_dtype_over_the_tails_of_vectors(rung, dtype):
+    rng = np.random.default_rng(0)
+    for channels in (1, 2, 3, 8, 9, 31, 32, 33, 67):
+        for strides, width in ((1, 40), (2, 75), (3, 20)):
+            images = values_of(rng, (2, 5, width, channels), dtype, hostile=True)
+            options = {"dilations": (1, 1), "ceil_mode": True, "data_format": "NHWC"}
+            problem = Problem(2, images, (3, strides, 1), options, False)
+            result, indices = problem.maximum(return_indices=True)
+            assert_maximum(problem, result, indices)
+            np.testing.assert_array_equal(problem.maximum(), result)
+            wide = np.nan_to_num(images.astype(np.float64), posinf=4, neginf=-4)
+            few = problem._replace(images=np.clip(wide, 0, 9).round().astype(dtype))
+            expected = few.reference(average=True)[0]
+            np.testing.assert_allclose(
+                few.average(), expected, rtol=2 * float(np.finfo(few.average().dtype).eps)
+            )
+
+
+with np.load(Path(__file__).parent / "golden" / "pools.npz") as archive:
+    GOLDEN = dict(archive)
+CASES = json.loads(GOLDEN["cases"].item())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_pytorch_s_and_onnx_runtime_s_results(name):
+    rank, average, arguments, options = CASES[name]
+    images, expected = GOLDEN[f"{rank}/images"], GOLDEN[f"{name}/expected"]
+    options["data_format"] = "channels_first"
+    if average:
+        result = AVERAGES[rank](images, *arguments, **options)
+        assert result.shape == expected.shape
+        np.testing.assert_allclose(result, expected, rtol=0, atol=99 * 30 * 2**-23)
+    else:
+        result, indices = MAXIMA[rank](images, *arguments, return_indices=True, **options)
+        np.testing.assert_array_equal(result, expected)
+        np.testing.assert_array_equal(indices, GOLDEN[f"{name}/indices"])
+
+
+def column(*values):
+    return np.array(values, np.float32)[:, np.newaxis]
+
+
+def test_a_window_at_the_end_in_ceil_mode_by_hand():
+    signal = column(1, 2, 3, 4, 9)
+    assert aotconv.max_pool1d(signal, 2).ravel().tolist() == [2, 4]
+    assert aotconv.max_pool1d(signal, 2, ceil_mode=True).ravel().tolist() == [2, 4, 9]
+    # It would begin in the padding behind, and does not count.
+    assert aotconv.max_pool1d(signal, 2, 3, 1, ceil_mode=True).ravel().tolist() == [1, 4]
+    # What it adds is never counted: of the last window three pixels, or the one inside the images.
+    averages = aotconv.average_pool1d(signal, 4, 3, 1, ceil_mode=True).ravel()
+    np.testing.assert_array_equal(averages, np.array([2, 16 / 3], np.float32))
+    averages = aotconv.average_pool1d(signal, 4, 3, 1, ceil_mode=True, count_padding=True).ravel()
+    np.testing.assert_array_equal(averages, np.array([1.5, 4], np.float32))
+
+
+def test_the_first_maximum_and_the_first_nan_by_hand():
+    result, indices = aotconv.max_pool1d(column(3, 5, 5, 1), 4, return_indices=True)
+    assert (result.item(), indices.item()) == (5, 1)
+    result, indices = aotconv.max_pool1d(column(3, np.nan, 9, np.nan), 4, return_indices=True)
+    assert np.isnan(result.item()) and indices.item() == 1
+    result, indices = aotconv.max_pool1d(column(-np.inf, -np.inf), 2, return_indices=True)
+    assert (result.item(), indices.item()) == (-np.inf, 0)
+
+
+def test_a_window_without_a_pixel_by_hand():
+    options = {"strides": 1, "padding": 3, "dilations": 4}  # taps at -3 and 1, -2 and 2, ..
+    for kind, lowest in ((np.float32, -np.inf), (np.int16, -(2**15)), (np.uint8, 0)):
+        signal = column(7, 8).astype(kind)
+        result, indices = aotconv.max_pool1d(signal, 2, return_indices=True, **options)
+        assert result.ravel().tolist() == [8, lowest, lowest, 7]
+        assert indices.ravel().tolist() == [1, -1, -1, 0]
+        np.testing.assert_array_equal(aotconv.max_pool1d(signal, 2, **options), result)
+    averages = aotconv.average_pool1d(column(7, 8), 2, **options).ravel()
+    np.testing.assert_array_equal(averages, [8, np.nan, np.nan, 7])
+    averages = aotconv.average_pool1d(column(7, 8), 2, count_padding=True, **options).ravel()
+    assert averages.tolist() == [4, 0, 0, 3.5]
+
+
+def test_integers_of_64_bits_are_compared_exactly():
+    for kind, near in ((np.int64, 2**62), (np.int64, -(2**62)), (np.uint64, 2**63)):
+        signal = np.array([near, near + 1, near - 1], kind)[:, np.newaxis]
+        result, indices = aotconv.max_pool1d(signal, 3, return_indices=True)
+        assert (result.item(), indices.item()) == (near + 1, 1)
+
+
+ARRAY = np.ones((1, 6, 6, 2), np.float32)
+WRONG = {
+    "images": [
+        "abc",
+        None,
+        [[1, [2]]],
+        np.ones((6, 2), object),
+        np.ones(3),
+        np.ones((1, 6, 6, 2), "U3"),
+    ],
+    "window": [0, -1, 1.5, "3", None, (1, 2, 3, 4), True, 7, 2**70, [[1]]],
+    "strides": [0, -1, 2.0, "1", (1, 2, 3, 4), True],
+    "padding": ["full", "causal", "sam", -1, 3, 0.5, (1, 2, 3, 4), True, None],
+    "dilations": [0, -2, 1.0, None, "2", False],
+    "ceil_mode": [None, 1, 0, "yes", [True]],
+    "count_padding": [None, 1, 0, "yes"],
+    "return_indices": [None, 1, 0, "yes"],
+    "data_format": ["NH", None, 3, "HWNC", "OIHW"],
+    "out": [[1], np.ones(3, np.float32), np.ma.ones((1, 2, 2, 2), np.float32)],
+    "threads": [0, -1, 1.5, "2", True],
+    "dtype": [np.float64, "float32", 3],
+}
+
+
+@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
+def test_each_wrong_argument_is_refused_by_name_and_nothing_is_written(door):
+    rank = int(door.__name__[-2])
+    images = np.ones((1, *[6] * rank, 2), np.float32)
+    right = {"images": images, "window": 3, "out": np.full((1, *[2] * rank, 2), 5, np.float32)}
+    door(**right)
+    for name, values in WRONG.items():
+        if name not in door.__kwdefaults__ and name not in (
+            "images",
+            "window",
+            "strides",
+            "padding",
+        ):
+            continue
+        for value in values:
+            right["out"][...] = 5
+            with pytest.raises((TypeError, ValueError)) as caught:
+                door(**{**right, name: value})
+            assert name in str(caught.value), (value, str(caught.value))
+            assert (right["out"] == 5).all()
+
+
+def test_complex_images_are_refused():
+    for door in (aotconv.max_pool1d, aotconv.average_pool1d):
+        with pytest.raises(TypeError, match="images must hold integers or floats"):
+            door(np.ones((4, 1), complex), 2)
+
+
+def test_longdouble_is_pooled_by_numpy():
+    signal = np.array([1, 5, 2, 8], np.longdouble)[:, np.newaxis]
+    assert aotconv.max_pool1d(signal, 2).ravel().tolist() == [5, 8]
+    result = aotconv.average_pool1d(signal, 2)
+    assert result.dtype == np.longdouble and result.ravel().tolist() == [3, 5]
+
+
+GUARDED = """
+import numpy as np, aotconv
+from guarded import Layout, Pages
+from aotconv._core.pool import Pools, checked
+rng, count = np.random.default_rng(0), 0
+kinds = "float32 float64 float16 int8 uint8 int16 uint16 int32 uint32 int64 uint64".split()
+for number in range({cases}):
+    kind, operation = kinds[number % len(kinds)], ("maximum", "indexed", "average")[number % 3]
+    channels, width = int(rng.integers(1, 70)), int(rng.integers(1, 90))
+    if number % 2:
+        channels = int(rng.integers(1, 4))
+    window = tuple(int(n) for n in rng.integers(1, 4, 2))
+    steps, dilations = (tuple(int(n) for n in rng.integers(1, most, 2)) for most in (4, 3))
+    pads = tuple((0, min(1, k - 1)) for k in window)
+    spans = [(k - 1) * d + 1 for k, d in zip(window, dilations)]
+    shape = (2, max(spans[0], int(rng.integers(1, 9))), max(spans[1], width), channels)
+    pools = Pools(checked(2, operation, window, steps, pads, dilations, bool(number & 8), "NHWC"))
+    layouts = []
+    for _ in range(2):
+        order = (0, 3, 1, 2) if rng.random() < 0.3 else (0, 1, 2, 3)
+        gaps = tuple(int(n) for n in rng.choice([0, 0, 0, 1, 3], 4))
+        if rng.random() < 0.6:
+            gaps = (*gaps[:3], 0) if order[3] == 3 else gaps
+        backwards = tuple(axis for axis in range(4) if rng.random() < 0.1)
+        layouts.append(Layout(order, gaps, backwards))
+    images = Pages(shape, kind, bool(rng.random() < 0.5), layouts[0])
+    images.array[...] = rng.integers(0, 9, shape)
+    images.freeze()
+    expected = pools.apply(images.array.copy(), None, None, 1) if operation != "indexed" else None
+    if expected is None:
+        expected, places = pools.indexed(images.array.copy(), None, 1)
+    out = Pages(expected.shape, expected.dtype, bool(rng.random() < 0.5), layouts[1])
+    beside = Pages(expected.shape, np.int64, bool(rng.random() < 0.5))
+    third = beside.array if operation == "indexed" else None
+    pools.apply(images.array, out.array, third, int(rng.integers(1, 3)))
+    assert (out.array == expected).all(), number
+    if third is not None:
+        assert (third == places).all() and beside.spoiled() == 0
+    assert out.spoiled() == 0
+    count += 1
+print(count)
+"""
+
+
+@pytest.mark.parametrize("level", AOT_LEVELS)
+@pytest.mark.parametrize("cases", [400, pytest.param(20_000, marks=pytest.mark.long)])
+def test_pools_keep_to_their_arrays(level, cases):
+    done = run_with_tests(GUARDED.replace("{cases}", str(cases)), AOTCONV_IMPLEMENTATION=level)
+    assert done.returncode == 0 and done.stdout.strip() == str(cases), done.stderr

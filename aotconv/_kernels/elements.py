@@ -12,11 +12,10 @@ from llvmlite import ir
 
 from .._plan.elements import CLIPPED, ELEMENTS, STORED
 from .._plan.registry import LEVELS
-from .simd import WORD, Vectors, to_integers
+from .simd import WHOLES, WORD, Vectors, to_integers
 
 INT16, INT32 = (ir.IntType(bits) for bits in (16, 32))
 FLOAT, DOUBLE = ir.FloatType(), ir.DoubleType()
-WHOLE_FLOAT = 1.5 * 2.0**23  # added to a float32 of less than 2**22 it rounds that
 OWN = {"float32": FLOAT, "float64": DOUBLE}
 
 
@@ -111,7 +110,7 @@ class Elements:
         value = b.select(b.fcmp_ordered("<", value, low), low, value)
         value = b.select(b.fcmp_ordered(">", value, high), high, value)
         if value.type.element == FLOAT:  # `to_integers` rounds the others
-            offset = ir.Constant(value.type, [WHOLE_FLOAT] * lanes)
+            offset = ir.Constant(value.type, [WHOLES["float32"]] * lanes)
             value = b.fsub(b.fadd(value, offset), offset)
         return value
 

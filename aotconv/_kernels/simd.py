@@ -63,7 +63,7 @@ class Vectors:
         self._itemsize = row.itemsize
         self._lanes = row.lanes
         self._fma = row.fma
-        self._whole = WHOLES[row.dtype]
+        self._whole = WHOLES.get(row.dtype)
 
     # Integers and control
 

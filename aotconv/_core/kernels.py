@@ -29,10 +29,16 @@ class Kernels:
     """The kernels that compute a layer, each with weights packed for it, kept."""
 
     def __init__(
-        self, filters: np.ndarray, bias: np.ndarray | None, activation: str | None, algorithm: str
+        self,
+        filters: np.ndarray,
+        bias: np.ndarray | None,
+        activation: str | None,
+        algorithm: str,
+        padding_value: complex,
     ) -> None:
         self._filters, self._bias = filters, bias
         self._activation, self._algorithm = activation, algorithm
+        self._padding_value = padding_value
         self._kept: dict[tuple, Kernel] = {}
         # Of those whose weights lie as they were given: their packing, and the taps.
         self._packings: dict[tuple, tuple[Packing, Taps]] = {}
@@ -152,7 +158,7 @@ class Kernels:
             if not results:
                 self._packings[key] = packing, taps
             packed = pack(packing, computed, filters, bias)
-            self._kept[key] = Kernel(row, family, rung, packed, self._activation)
+            self._kept[key] = self._kernel(row, rung, packed)
         return self._kept[key]
 
     def _sliced(self, rung: Rung, computed: str, layer: Layer, geometry: Geometry) -> Kernel | None:
@@ -181,8 +187,12 @@ class Kernels:
             if rung.task(row) is None:
                 return None
             slices = self._packed_slices(family.packing(row, one), computed, channels)
-            self._kept[key] = Kernel(row, family, rung, slices[0], self._activation, slices)
+            self._kept[key] = self._kernel(row, rung, slices[0], slices)
         return self._kept[key]
+
+    def _kernel(self, row: Row, rung: Rung, packed: Packed, slices: Sequence[Packed] = ()) -> Kernel:
+        own = self._activation, slices, self._padding_value
+        return Kernel(row, family_of(row), rung, packed, *own)
 
     def _packed_slices(self, packing: Packing, computed: str, channels: int) -> list[Packed]:
         """The weights of so many channels of a channelwise layer each."""

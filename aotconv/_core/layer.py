@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from .._plan.borders import border_of
 from .._plan.geometry import RANK, Geometry
 from .._plan.parts import Part
 from . import check, fallback, ladder
@@ -30,11 +31,18 @@ class Options(NamedTuple):
 
     strides: tuple[int, ...]
     padding: Any
+    padding_mode: tuple[str, ...]
+    padding_value: complex
     dilations: tuple[int, ...]
     groups: int
     data_format: str
     activation: str | None
     algorithm: str
+
+    @property
+    def borders(self) -> tuple[int, ...]:
+        """Of each spatial axis."""
+        return tuple(border_of(mode, self.padding_value) for mode in self.padding_mode)
 
 
 def checked(
@@ -55,13 +63,16 @@ def checked(
     algorithm,
 ) -> tuple[np.ndarray, np.ndarray | None, Options]:
     """What makes a layer of so many spatial axes, of arguments as the user gave them."""
-    check.not_built(padding_mode, padding_value, dtype, saturate)
+    check.not_built(dtype, saturate)
     filters = check.filters_array(filters, check.filter_format(filter_format, rank))
     n_filters = filters.shape[-1]
     bias = check.bias_array(bias, n_filters)
+    modes = check.padding_mode(padding_mode, rank)
     options = Options(
         check.numbers("strides", strides, rank, 1),
         check.padding(padding, rank),
+        modes,
+        check.padding_value(padding_value, modes),
         check.numbers("dilations", dilations, rank, 1),
         check.filter_groups(groups, n_filters),
         check.data_format(data_format, rank),
@@ -84,7 +95,9 @@ class Convolution(Operator):
         self._dtypes = [each.dtype for each in (filters, bias) if each is not None]
         check.real_activation(options.activation, self._dtypes, "filters or bias")
         self._reach = Reach(filters, bias)
-        self._kernels = Kernels(filters, bias, options.activation, options.algorithm)
+        self._kernels = Kernels(
+            filters, bias, options.activation, options.algorithm, options.padding_value
+        )
         self._copies: dict[str, np.ndarray] = {}  # of the filters, for NumPy
         self._kernels_alone = True  # whether nothing that was decided holds weights but these
 
@@ -147,8 +160,8 @@ class Convolution(Operator):
         sizes, o = list(shape), self._options
         if self._channels_first():
             sizes.append(sizes.pop(-self._rank - 1))
-        filters = self._filters.shape
-        return check.geometry(tuple(sizes), filters, o.strides, o.padding, o.dilations, o.groups)
+        arguments = self._filters.shape, o.strides, o.padding, o.dilations, o.groups
+        return check.geometry(tuple(sizes), *arguments, borders=o.borders)
 
     def _result_shape(self, geometry: Geometry, shape: tuple[int, ...]) -> tuple[int, ...]:
         outs = tuple(axis.out for axis in geometry.axes[RANK - self._rank :])
@@ -159,6 +172,7 @@ class Convolution(Operator):
         options = self._options
         check.images_axes(images.shape, self._rank)
         check.real_activation(options.activation, [images.dtype], "images")
+        check.padding_value_fits(options.padding_value, images.dtype)
         geometry = self._geometry(images.shape)
         dtype = np.result_type(images.dtype, *self._dtypes)
         shape = self._result_shape(geometry, images.shape)
@@ -219,6 +233,7 @@ class Convolution(Operator):
             # Of the same dtype, too: `out` may lie on the user's.
             filters = self._copies[dtype] = copied(self._filters, dtype)
         bias, activation = self._bias, self._options.activation
+        value = self._options.padding_value
 
         def compute(images, out, residual, _) -> None:
             images, out = view.array(images), view.array(out)
@@ -226,7 +241,7 @@ class Convolution(Operator):
             for part in parts:
                 more = None if residual is None else residual[part.out]
                 arrays = images[part.images], under(filters, part.taps), bias, out[part.out], more
-                fallback.convolve(part.geometry, *arrays, activation)
+                fallback.convolve(part.geometry, *arrays, activation, value)
 
         return compute
 

@@ -25,7 +25,7 @@ from .._plan.family import (
 from .._plan.geometry import FLAT, Geometry
 from .._plan.jobs import JOB_FIELDS, JOBS_FIELDS
 from .._plan.lower import joined, plane
-from .._plan.parts import around, part
+from .._plan.parts import Part, around, part
 from .._plan.registry import AOT_DTYPES, Row
 from .._plan.select import staging_row, stored_row
 from .._plan.staging import Side, Staged, choose_box, stage_words, works
@@ -136,6 +136,12 @@ class Piece(NamedTuple):
     layouts: Layouts
     places: "Places"
 
+    def part(self, part: Part) -> "Piece":
+        """What it is of a part of what it computes."""
+        layouts, further = self.layouts.part(part.images, part.out)
+        places = Places(*map(sum, zip(self.places, further, strict=True)))
+        return Piece(self.kernel, part.geometry, layouts, places)
+
 
 def plan_call(pieces: Sequence[Piece], threads: int) -> Call:
     """The call for arrays of such layouts: all that compiled code is told is ready, but where the
@@ -185,18 +191,13 @@ def _activates(kernel: Kernel, out: Layout) -> bool:
 def _cut_at_borders(piece: Piece) -> list[Piece]:
     """A piece cut into one that is computed in place and those along a border, which are staged;
     itself where there is no such border, or all is better staged."""
-    kernel, geometry, layouts, places = piece
+    kernel, geometry, layouts, _ = piece
     if not (geometry.has_borders and _is_worth_cutting(geometry)):
         return [piece]
     seen = _first_channels(layouts, kernel.slice_of(geometry).c) if kernel.slices else layouts
     if not (in_place(kernel, seen) or _on_halves(kernel, geometry, seen)):
         return [piece]
-    pieces = []
-    for each in around(geometry, kernel.family.multiple):
-        smaller, further = layouts.part(each.images, each.out)
-        moved = Places(*map(sum, zip(places, further, strict=True)))
-        pieces.append(Piece(kernel, each.geometry, smaller, moved))
-    return pieces or [piece]
+    return [piece.part(each) for each in around(geometry, kernel.family.multiple)] or [piece]
 
 
 def _is_worth_cutting(geometry: Geometry) -> bool:

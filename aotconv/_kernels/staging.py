@@ -20,12 +20,14 @@ from .._plan.family import FIELDS, SCRATCH_BYTES
 from .elements import collect_units, read_elements, spread_units, write_elements
 from .jobs import TASK, TASK_TYPE
 from .runtime import ceil_div, chapter, subroutine, tile_intrinsic, word, zero_bytes
+from .simd import WORD
 from .transpose import pack, unpack
 
 read_run, write_run = tile_intrinsic(read_elements), tile_intrinsic(write_elements)
 collect, spread = tile_intrinsic(collect_units), tile_intrinsic(spread_units)
 
 FEW_CHANNELS = 8  # of a pixel: not worth a run of their own
+FEW_ELEMENTS = 24  # of a row
 PIECE = 64  # pixels of another type that are transposed at a time
 # Pixels that are transposed at a time fill half of the first-level cache, and are so many.
 PIECE_BYTES, LEAST_PIECE, MOST_PIECE = 16 << 10, 16, 128
@@ -67,6 +69,18 @@ def set_bits(typingctx, row, address, bits):
         return context.get_dummy_value()
 
     return types.none(row, types.int64, types.int64), emit
+
+
+@intrinsic
+def bits_at(typingctx, row, address):
+    """The bits of an element of the row's dtype."""
+
+    def emit(context, builder, sig, args):
+        kind = ir.IntType(8 * row.row.itemsize)
+        bits = builder.load(builder.inttoptr(args[1], kind.as_pointer()))
+        return builder.zext(bits, WORD)
+
+    return types.int64(row, types.int64), emit
 
 
 index = subroutine(borders.index)
@@ -317,6 +331,33 @@ def gather_rows_outside(row, array, source, y, x, first, last, fill, target, scr
 
 
 @subroutine
+def is_narrow(row, array, x):
+    """Whether rows of a box are a few elements, to be copied as they are."""
+    plain = array.aligned and not array.swap and array.parts == 1
+    return plain and array.code == own_code(row) and x.count * array.channels <= FEW_ELEMENTS
+
+
+@subroutine
+def gather_columns(row, array, source, step, rows, x, fill, target):
+    """Gather narrow rows that lie `step` bytes apart, column by column.
+
+    source : address of the first pixel of the first row.
+    """
+    itemsize, channels = row.itemsize, array.channels
+    row_bytes = x.count * channels * itemsize
+    for p in range(x.count):
+        place = index(x.first + p * x.step, x.size, x.border)
+        for c in range(channels):
+            at, to = source + place * array.x + c * array.c, target + (p * channels + c) * itemsize
+            if place < 0:
+                for k in range(rows):
+                    set_bits(row, to + k * row_bytes, fill.real)
+            else:
+                for k in range(rows):
+                    set_bits(row, to + k * row_bytes, bits_at(row, at + k * step))
+
+
+@subroutine
 def gather(row, array, n, images, z, y, x, fill, target, scratch):
     """Gather a box: images from `n` on, and of planes, rows and pixels those of the spans."""
     row_bytes = x.count * array.channels * array.parts * row.itemsize
@@ -336,6 +377,9 @@ def gather(row, array, n, images, z, y, x, fill, target, scratch):
                     pixels = (bottom - top) * x.count
                     at += x.first * array.x
                     gather_pixels(row, array, at, x.step * array.x, place, pixels, scratch)
+                elif is_narrow(row, array, x):
+                    step = y.step * array.y
+                    gather_columns(row, array, at, step, bottom - top, x, fill, place)
                 else:
                     for _ in range(top, bottom):
                         gather_row(row, array, at, x, fill, place, scratch)

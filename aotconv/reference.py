@@ -80,8 +80,8 @@ def filter_images_v3(images, filters, biases, strides):
     return out
 
 
-def _zeros(padding, axis, size, stride, window):
-    """Zeros before and behind one axis of images."""
+def _pads(padding, axis, size, stride, window):
+    """Pixels before and behind one axis of images."""
     if not isinstance(padding, str):
         both = padding if isinstance(padding, int) else padding[axis]
         return (both, both) if isinstance(both, int) else tuple(both)
@@ -103,6 +103,8 @@ def conv_reference(
     strides=1,
     padding="valid",
     *,
+    padding_mode="constant",
+    padding_value=0,
     dilations=1,
     groups=1,
     data_format="NHWC",
@@ -135,10 +137,15 @@ def conv_reference(
     strides, dilations = ([int(n) for n in np.broadcast_to(s, rank)] for s in (strides, dilations))
     windows = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
     axes = list(zip(sizes, strides, windows, strict=True))
-    pads = [_zeros(padding, axis, *each) for axis, each in enumerate(axes)]
+    pads = [_pads(padding, axis, *each) for axis, each in enumerate(axes)]
     outs = [(n + sum(p) - w) // s + 1 for (n, s, w), p in zip(axes, pads, strict=True)]
     images = images.reshape(math.prod(leading), *sizes, channels)
-    images = np.pad(images, ((0, 0), *pads, (0, 0)))
+    modes = [padding_mode] * rank if isinstance(padding_mode, str) else padding_mode
+    for axis, (pad, mode) in enumerate(zip(pads, modes, strict=True), 1):
+        widths = [pad if i == axis else (0, 0) for i in range(rank + 2)]
+        mode = {"zeros": "constant", "replicate": "edge", "circular": "wrap"}.get(mode, mode)
+        more = {"constant_values": padding_value} if mode == "constant" else {}
+        images = np.pad(images, widths, mode, **more)
 
     n_pixels = math.prod(leading) * math.prod(outs)
     weights = filters.reshape(*kernel, group_channels, groups, n_filters // groups)

@@ -30,6 +30,7 @@ LETTERS = {1: "W", 2: "HW", 3: "DHW"}
 LARGEST_ITEM = np.dtype(np.clongdouble).itemsize
 ALGORITHMS = ("auto", "winograd")
 LONGEST_SHOWN = 200  # characters of a value in a message
+LONGEST_INTEGER = 1023  # bits: what float64 holds
 MOST_AXES = 32  # of images: as many as every NumPy allows
 MOST_ITEMS = MOST_AXES + 1  # that are taken from what should be a few numbers: it may have no end
 
@@ -291,6 +292,8 @@ def padding_value(value, modes: tuple[str, ...]) -> complex:
         )
     if number == 0:
         return 0
+    if _is(number, int) and number.bit_length() > LONGEST_INTEGER:
+        raise ValueError(f"padding_value must be a number of a dtype, got {shown(value)}")
     if "constant" not in modes:
         raise ValueError(
             f"padding_value must be 0 unless a padding_mode is 'constant', got {shown(value)} and "
@@ -301,24 +304,18 @@ def padding_value(value, modes: tuple[str, ...]) -> complex:
 
 def padding_value_fits(value, dtype) -> None:
     """Refuse a value that images of a dtype cannot hold."""
+    if value == 0:
+        return
     fits = dtype.kind == "c" or not _is(value, (complex, np.clongdouble))
-    if fits and value != 0:
-        try:
-            with np.errstate(all="ignore"):
-                element = np.array(value).astype(dtype)
-            exact = dtype.kind in "iu"
-            fits = element.item() == value if exact else _stays_finite(element, value)
-        except OverflowError:
-            fits = False
+    if fits and dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        fits = info.min <= value <= info.max and value == int(value)
+    elif fits:
+        with np.errstate(all="ignore"):
+            element = complex(np.array(value).astype(dtype))
+        fits = cmath.isfinite(element) or not cmath.isfinite(complex(value))  # does not overflow
     if not fits:
-        raise ValueError(
-            f"padding_value must fit the images' dtype {dtype}, got {shown(value)}"
-        )
-
-
-def _stays_finite(element, value) -> bool:
-    """Whether no finite number became an infinity."""
-    return cmath.isfinite(complex(element)) or not cmath.isfinite(complex(value))
+        raise ValueError(f"padding_value must fit the images' dtype {dtype}, got {shown(value)}")
 
 
 def not_built(dtype, saturate) -> None:

@@ -190,7 +190,9 @@ class Kernels:
             self._kept[key] = self._kernel(row, rung, slices[0], slices)
         return self._kept[key]
 
-    def _kernel(self, row: Row, rung: Rung, packed: Packed, slices: Sequence[Packed] = ()) -> Kernel:
+    def _kernel(
+        self, row: Row, rung: Rung, packed: Packed, slices: Sequence[Packed] = ()
+    ) -> Kernel:
         own = self._activation, slices, self._padding_value
         return Kernel(row, family_of(row), rung, packed, *own)
 

@@ -1,8 +1,8 @@
 """Tasks on arrays that kernels do not read and write in place: of another order, or of other types.
 
 A task gathers the images under a box of outputs into its thread's memory, as pixels of channels in
-the type that its kernel computes in, the border around them; runs the kernel's tasks there, as for a
-convolution of that size without padding; and scatters the outputs to their places.
+the type that its kernel computes in, what is around them, too; runs the kernel's tasks there, as
+for a convolution of that size without padding; and scatters the outputs to their places.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ TASKS = FIELDS.index("tasks")
 # next; bytes of a unit, units of a channel, and what they are, a place in ELEMENTS; whether they
 # are aligned, and whether the order of their bytes is not this machine's; channels of a pixel.
 Array = namedtuple("Array", "address n z y x c unit parts code aligned swap channels")
-# Places along an axis: the first, how many, how far apart; how many the axis has, and what is beyond
-# on either side, a place in BORDERS.
+# Places along an axis: the first, how many, how far apart; how many the axis has, and what is
+# beyond on either side, a place in BORDERS.
 Span = namedtuple("Span", "first count step size border")
 # The value of what is no pixel: the bits of its parts.
 Fill = namedtuple("Fill", "real imag")

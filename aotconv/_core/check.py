@@ -292,7 +292,7 @@ def padding_value(value, modes: tuple[str, ...]) -> complex:
         )
     if number == 0:
         return 0
-    if _is(number, int) and number.bit_length() > LONGEST_INTEGER:
+    if isinstance(number, int) and number.bit_length() > LONGEST_INTEGER:
         raise ValueError(f"padding_value must be a number of a dtype, got {shown(value)}")
     if "constant" not in modes:
         raise ValueError(

@@ -126,9 +126,9 @@ CASES = {
         {"padding": "same", "padding_mode": "reflect"},
     ),
     "image, wide edges": (
-        (1, 6, 10, 1),
+        (40000, 6, 10, 1),
         (5, 5, 1, 1),
-        {"padding": 40000, "padding_mode": "symmetric"},
+        {"padding": 300, "padding_mode": "symmetric"},
     ),
     "float16": ((300, 56, 56, 256), (3, 3, 256, 256), {"dtype": "float16"}),
     "integers": ((300, 56, 56, 256), (3, 3, 256, 256), {"dtype": "int32"}),

@@ -23,7 +23,10 @@ Padding: TypeAlias = (
     | Sequence[Steps]
 )
 Padding1D: TypeAlias = Padding | Literal["causal", "CAUSAL"]
-PaddingMode: TypeAlias = Literal["constant", "zeros"]
+Mode: TypeAlias = Literal[
+    "constant", "reflect", "symmetric", "edge", "wrap", "zeros", "replicate", "circular"
+]
+PaddingMode: TypeAlias = Mode | tuple[Mode, ...] | list[Mode]
 DataFormat1D: TypeAlias = Literal["NWC", "NCW", "channels_last", "channels_first"]
 DataFormat2D: TypeAlias = Literal["NHWC", "NCHW", "channels_last", "channels_first"]
 DataFormat3D: TypeAlias = Literal["NDHWC", "NCDHW", "channels_last", "channels_first"]
@@ -168,7 +171,7 @@ class Conv1D(Layer):
         padding: Padding1D = "valid",
         *,
         padding_mode: PaddingMode = "constant",
-        padding_value: float = 0,
+        padding_value: complex = 0,
         dilations: Steps = 1,
         groups: int = 1,
         data_format: DataFormat1D = "NWC",
@@ -223,7 +226,7 @@ class Conv2D(Layer):
         padding: Padding = "valid",
         *,
         padding_mode: PaddingMode = "constant",
-        padding_value: float = 0,
+        padding_value: complex = 0,
         dilations: Steps = 1,
         groups: int = 1,
         data_format: DataFormat2D = "NHWC",
@@ -275,7 +278,7 @@ class Conv3D(Layer):
         padding: Padding = "valid",
         *,
         padding_mode: PaddingMode = "constant",
-        padding_value: float = 0,
+        padding_value: complex = 0,
         dilations: Steps = 1,
         groups: int = 1,
         data_format: DataFormat3D = "NDHWC",
@@ -301,7 +304,7 @@ def conv1d(
     padding: Padding1D = "valid",
     *,
     padding_mode: PaddingMode = "constant",
-    padding_value: float = 0,
+    padding_value: complex = 0,
     dilations: Steps = 1,
     groups: int = 1,
     data_format: DataFormat1D = "NWC",
@@ -333,7 +336,7 @@ def conv1d(
     strides, dilations : int
         Elements from one window to the next, and from one tap of a filter to the next.
     padding : {"valid", "same", "same_lower", "full", "causal"}, int or (int, int)
-        Zeros before and behind, by the rules of `conv2d`; "causal": so many before that no
+        Pixels before and behind, by the rules of `conv2d`; "causal": so many before that no
         element of the result sees a later one of the images.
     groups, activation, residual, out, threads
         As in `conv2d`.
@@ -378,7 +381,7 @@ def conv2d(
     padding: Padding = "valid",
     *,
     padding_mode: PaddingMode = "constant",
-    padding_value: float = 0,
+    padding_value: complex = 0,
     dilations: Steps = 1,
     groups: int = 1,
     data_format: DataFormat2D = "NHWC",
@@ -399,8 +402,8 @@ def conv2d(
         out[..., y, x, o] = act(residual[..., y, x, o] + bias[o] + sum over i, j, c of
             images[..., y * sh + i * dh, x * sw + j * dw, c] * filters[i, j, c, o])
 
-    where strides are (sh, sw) and dilations (dh, dw), the images are surrounded with zeros as
-    `padding` says, and c runs over the channels of o's group.
+    where strides are (sh, sw) and dilations (dh, dw), the images are surrounded with pixels as
+    `padding` and `padding_mode` say, and c runs over the channels of o's group.
 
     Parameters
     ----------
@@ -414,7 +417,7 @@ def conv2d(
     strides : int or pair of int
         Pixels from one window to the next, down and to the right.
     padding : {"valid", "same", "same_lower", "full"}, int, (int, int) or ((int, int), (int, int))
-        Zeros around the images.  Case does not matter.
+        Pixels around the images.  Case does not matter.
 
         - "valid": none.
         - "same": as many as give ``ceil(size / stride)`` pixels, an odd one behind: TensorFlow's
@@ -423,10 +426,22 @@ def conv2d(
           window's size, on all four sides.
         - One number: on all four sides.  Two: (top and bottom, left and right).
         - ((top, bottom), (left, right)).
-    padding_mode : {"constant", "zeros"}
-        What surrounds the images: `padding_value`.  Others are not built.
+    padding_mode : {"constant", "reflect", "symmetric", "edge", "wrap"}, or a pair of them
+        What surrounds the images, in np.pad's words; one for both axes, or (rows, columns).  The
+        result is that of images that were padded so, to the bit; where `padding` adds no pixels it
+        does not depend on it.
+
+        - "constant", or PyTorch's "zeros": `padding_value`, ``0000|abcd|0000``.
+        - "reflect": ``dcb|abcd|cba``; SciPy calls it "mirror".  A single pixel is repeated.
+        - "symmetric": ``dcba|abcd|dcba``; SciPy calls it "reflect".
+        - "edge", or PyTorch's "replicate", SciPy's "nearest": ``aaaa|abcd|dddd``.
+        - "wrap", or PyTorch's "circular": ``abcd|abcd|abcd``.
+
+        Wider padding goes on in the same way, as often as it takes.
     padding_value : number
-        0; others are not built.
+        What "constant" adds, as the images' dtype holds it: for integers a whole number in their
+        range, for floats any that does not overflow, NaN and infinities, too, for complex numbers
+        a complex one, too.  A zero has no sign.  0 where no mode is "constant".
     dilations : int or pair of int
         Pixels from one tap of a filter to the next, down and to the right.
     groups : int
@@ -478,8 +493,9 @@ def conv2d(
         with a mask; an activation of complex numbers, or of integers but for "relu" and "relu6";
         a residual whose dtype cannot be cast to the result's within its kind.
     ValueError
-        Sizes that do not fit together; an algorithm that does not apply; what is not built.
-        Nothing has been written into `out` then.
+        Sizes that do not fit together; images without pixels along an axis that is padded with
+        pixels; a padding value that the images' dtype does not hold; an algorithm that does not
+        apply; what is not built.  Nothing has been written into `out` then.
 
     Warns
     -----
@@ -534,7 +550,7 @@ def conv3d(
     padding: Padding = "valid",
     *,
     padding_mode: PaddingMode = "constant",
-    padding_value: float = 0,
+    padding_value: complex = 0,
     dilations: Steps = 1,
     groups: int = 1,
     data_format: DataFormat3D = "NDHWC",
@@ -569,7 +585,7 @@ def conv3d(
     strides, dilations : int or three int
         Voxels from one window to the next, and from one tap of a filter to the next.
     padding : {"valid", "same", "same_lower", "full"}, int, (int, int, int) or three pairs of int
-        Zeros around the images, by the rules of `conv2d`: one number for all sides, one for each
+        Pixels around the images, by the rules of `conv2d`: one number for all sides, one for each
         of the axes D, H and W, or ((front, back), (top, bottom), (left, right)).
     groups, activation, residual, out, threads
         As in `conv2d`.

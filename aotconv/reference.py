@@ -111,8 +111,8 @@ def activation_reference(x, activation):
 _erf = np.vectorize(math.erf, otypes=[np.float64])
 
 
-def _zeros(padding, axis, size, stride, window):
-    """Zeros before and behind one axis of images."""
+def _pads(padding, axis, size, stride, window):
+    """Pixels before and behind one axis of images."""
     if not isinstance(padding, str):
         both = padding if isinstance(padding, int) else padding[axis]
         return (both, both) if isinstance(both, int) else tuple(both)
@@ -134,6 +134,8 @@ def conv_reference(
     strides=1,
     padding="valid",
     *,
+    padding_mode="constant",
+    padding_value=0,
     dilations=1,
     groups=1,
     data_format="NHWC",
@@ -166,10 +168,15 @@ def conv_reference(
     strides, dilations = ([int(n) for n in np.broadcast_to(s, rank)] for s in (strides, dilations))
     windows = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
     axes = list(zip(sizes, strides, windows, strict=True))
-    pads = [_zeros(padding, axis, *each) for axis, each in enumerate(axes)]
+    pads = [_pads(padding, axis, *each) for axis, each in enumerate(axes)]
     outs = [(n + sum(p) - w) // s + 1 for (n, s, w), p in zip(axes, pads, strict=True)]
     images = images.reshape(math.prod(leading), *sizes, channels)
-    images = np.pad(images, ((0, 0), *pads, (0, 0)))
+    modes = [padding_mode] * rank if isinstance(padding_mode, str) else padding_mode
+    for axis, (pad, mode) in enumerate(zip(pads, modes, strict=True), 1):
+        widths = [pad if i == axis else (0, 0) for i in range(rank + 2)]
+        mode = {"zeros": "constant", "replicate": "edge", "circular": "wrap"}.get(mode, mode)
+        more = {"constant_values": padding_value} if mode == "constant" else {}
+        images = np.pad(images, widths, mode, **more)
 
     n_pixels = math.prod(leading) * math.prod(outs)
     weights = filters.reshape(*kernel, group_channels, groups, n_filters // groups)
@@ -266,7 +273,7 @@ def _cut(padding, axis, size, stride, window, output_padding, output_size):
     """What is cut from the front of one axis of a transposed convolution, and what is left."""
     spread = (size - 1) * stride + window
     if output_size is not None:
-        return _zeros(padding, axis, output_size, stride, window)[0], output_size
+        return _pads(padding, axis, output_size, stride, window)[0], output_size
     rule = padding.lower() if isinstance(padding, str) else None
     if rule in ("same", "same_lower") and output_padding is None:
         cut = max(window - stride, 0)
@@ -279,7 +286,7 @@ def _cut(padding, axis, size, stride, window, output_padding, output_size):
     if rule == "valid":
         more = max(stride - window, 0) if output_padding is None else output_padding
         return 0, spread + more
-    before, behind = _zeros(padding, axis, size, stride, window)
+    before, behind = _pads(padding, axis, size, stride, window)
     return before, spread - before - behind + (output_padding or 0)
 
 
@@ -359,7 +366,7 @@ def pool_reference(
     pads, outs = [], []
     for axis, (n, k, s, d) in enumerate(zip(sizes, *steps, strict=True)):
         span = (k - 1) * d + 1
-        before, behind = _zeros(padding, axis, n, s, span)
+        before, behind = _pads(padding, axis, n, s, span)
         room = n + before + behind - span
         out = 1 + (math.ceil(room / s) if ceil_mode else room // s)
         if ceil_mode and (out - 1) * s >= n + before:

@@ -28,6 +28,7 @@ from aotconv._core import jobs, pack, run
 from aotconv._plan import family as plan
 from aotconv._plan import staging
 from aotconv._plan.activations import CLAMPS, CURVES, Activation
+from aotconv._plan.borders import BORDERS, CONSTANT, ZEROS
 from aotconv._plan.family import APART, Triple
 from aotconv._plan.geometry import extent
 from aotconv._plan.registry import Row
@@ -37,6 +38,8 @@ ARRAYS = ("images", "filters", "bias", "residual", "out", "weights", "words", "s
 # Of `run` and of the plan, so that small layers are cut, too; first what they have.
 LIMITS = {
     (run, "LONGEST_MICROSECONDS"): (run.LONGEST_MICROSECONDS, run.LONGEST_MICROSECONDS, 2),
+    (jobs, "WIDE"): (jobs.WIDE, 0),
+    (jobs, "MANY_PRODUCTS"): (jobs.MANY_PRODUCTS, 10**9),
     (plan, "STAGING_BYTES"): (plan.STAGING_BYTES, 64 << 10),
     (staging, "NEAR_BYTES"): (staging.NEAR_BYTES, 16 << 10, 2 << 10),
 }
@@ -59,6 +62,8 @@ class Case(NamedTuple):
     has_residual: bool
     activation: Activation
     threads: int
+    borders: Triple  # what is around images, by axis
+    value: int
     dtypes: dict[str, str]  # of images, residual and out
     layouts: dict[str, Layout]  # of the same
     at_end: dict[str, bool]  # whether the guard is behind the array, or before it
@@ -91,6 +96,7 @@ def draw(name: str) -> Case:
         has_residual=rng.often(0.5),
         activation=None if is_complex else _activation(dtypes["out"], rng),
         threads=rng.one(1, 1, 2, 3),
+        **_borders(rng, *sizes),
         dtypes=dtypes,
         layouts={
             "images": _layout(row, rng),
@@ -154,6 +160,16 @@ def _dtypes(row: Row, rng: Draws) -> dict[str, str]:
         stays = np.dtype(row.dtype).kind != "f" or (row.family == "winograd" and name != "images")
         drawn[name] = row.dtype if stays else other
     return drawn
+
+
+def _borders(rng: Draws, images, *_) -> dict[str, Any]:
+    """Mostly zeros; where there are no pixels, no others."""
+    if not all(images) or rng.often(0.7):
+        return {"borders": (ZEROS,) * 3, "value": 0}
+    drawn = tuple(rng.one(*range(len(BORDERS))) for _ in range(3))
+    if rng.often(0.3):
+        return {"borders": tuple(CONSTANT if b == ZEROS else b for b in drawn), "value": 1}
+    return {"borders": tuple(ZEROS if b == CONSTANT else b for b in drawn), "value": 0}
 
 
 class Draws:
@@ -310,7 +326,7 @@ def check_case(case: Case, memory: type[Pages] | type[Heap] = Pages) -> None:
     """Convolve; the result is right, and nothing else was written."""
     rng = np.random.default_rng(0)
     sizes = case.strides, case.pads, case.dilations
-    geometry = geometry_of(case.images, case.filters, *sizes, case.groups)
+    geometry = geometry_of(case.images, case.filters, *sizes, case.groups, borders=case.borders)
     _, shape = geometry.shapes
     with contextlib.ExitStack() as stack:
         guarded = Guarded(case, memory)
@@ -329,12 +345,14 @@ def check_case(case: Case, memory: type[Pages] | type[Heap] = Pages) -> None:
         function = compiled(case.row, case.jit)
         window = filters if family_of(case.row).planes else filters[0]
         arrays = window, bias, case.groups, case.activation, case.together
-        kernel = kernel_of(case.row, function, *arrays)
+        kernel = kernel_of(case.row, function, *arrays)._replace(padding_value=case.value)
         for held in guarded.weights:
             held.freeze()
         run_kernel(kernel, geometry, images, out.array, residual, case.threads)
     arrays = images, filters, bias, *sizes[:2]
     options = {"dilations": case.dilations, "groups": case.groups, "activation": case.activation}
+    modes = ["constant" if b == ZEROS else BORDERS[b] for b in case.borders]
+    options |= {"padding_mode": modes, "padding_value": case.value}
     judge = assert_winograd if case.row.family == "winograd" else assert_exact
     judge(out.array.copy(), *arrays, residual=residual, **options)
     for each in (out, *guarded.staging):

@@ -90,12 +90,14 @@ def compiled(row: Row, jit: bool) -> Rung:
     return rung
 
 
-def geometry_of(images, filters, strides=1, padding="valid", dilations=1, groups=1) -> Geometry:
+def geometry_of(
+    images, filters, strides=1, padding="valid", dilations=1, groups=1, *, borders=None
+) -> Geometry:
     """The sizes of a convolution of shapes, with options as `aotconv.conv2d` takes them."""
     rank = len(filters) - 2
     strides, dilations = (check.numbers("steps", each, rank, 1) for each in (strides, dilations))
     pads = check.padding(padding, rank)
-    return check.geometry(images, filters, strides, pads, dilations, groups)
+    return check.geometry(images, filters, strides, pads, dilations, groups, borders=borders)
 
 
 def shape_of(geometry: Geometry, rank: int = 2) -> tuple[int, ...]:

@@ -53,7 +53,7 @@ REFUSED = {
     "bias must have one value for each of the 4 filters": {"bias": np.ones(5)},
     "strides must be at least 1, got 0": {"strides": 0},
     "padding must be": {"padding": "causal"},
-    "padding_mode must be 'constant' so far": {"padding_mode": "edge"},
+    "padding_mode must be one of": {"padding_mode": "mirror"},
     "groups must": {"groups": 3},
     "threads must be an integer, got 1.5": {"threads": 1.5},
 }

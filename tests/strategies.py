@@ -50,6 +50,14 @@ def paddings(rank: int):
     return st.one_of(st.sampled_from(rules), zeros, numbers, tuples(ends, rank))
 
 
+def borders(rank: int, valued: bool):
+    """Mostly zeros; else a mode for all axes, or one for each; with `valued` perhaps a value."""
+    one = st.sampled_from(["constant", "reflect", "symmetric", "edge", "wrap", "circular"])
+    modes = st.one_of(one, tuples(one, rank))
+    more = {"padding_mode": "constant", "padding_value": 3} if valued else {}
+    return st.one_of(st.sampled_from([{}, more]), modes.map(lambda each: {"padding_mode": each}))
+
+
 def data_formats(rank: int):
     letters = LETTERS[rank]
     names = [f"N{letters}C", f"NC{letters}", "channels_last", "channels_first"]
@@ -73,7 +81,7 @@ class Problem(NamedTuple):
     bias: np.ndarray | None
     strides: Any
     padding: Any
-    options: dict[str, Any]  # dilations, groups, formats, activation, perhaps algorithm
+    options: dict[str, Any]  # dilations, groups, formats, activation, perhaps algorithm, border
     residual: np.ndarray | None
 
     def __repr__(self) -> str:
@@ -94,7 +102,7 @@ class Problem(NamedTuple):
             self.options["filter_format"],
         )
         more = [f"leading axes {self.leading}"] if len(self.leading) != 1 else []
-        names = ("activation", "algorithm")
+        names = ("activation", "algorithm", "padding_mode", "padding_value")
         more += [str(self.options[name]) for name in names if self.options.get(name)]
         more += [name for name in ("bias", "residual") if getattr(self, name) is not None]
         strides = [f"{name} {getattr(self, name).strides}" for name in ("images", "filters")]
@@ -246,6 +254,8 @@ def problems(
     }
     if winograd:
         options["algorithm"] = "winograd"
+    if all(sizes):
+        options |= draw(borders(rank, valued=values is not real_values))
     problem = Problem(images, filters, bias, strides, padding, options, None)
     if draw(st.booleans()):
         shape = problem.layer().output_shape(images.shape)

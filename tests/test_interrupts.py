@@ -116,6 +116,21 @@ CASES = {
     "dense, three axes": ((10, 60, 112, 112, 64), (3, 3, 3, 64, 64)),
     "depthwise, three axes": ((40, 60, 112, 112, 64), (3, 3, 3, 1, 64), {"groups": 64}),
     "image, three axes": ((20000, 2000, 2000, 1), (5, 5, 5, 1, 1), {"padding": "same"}),
+    "dense, wrapped": (
+        (300, 56, 56, 256),
+        (3, 3, 256, 256),
+        {"padding": "same", "padding_mode": "wrap"},
+    ),
+    "image, reflected": (
+        (1, 60000, 60000, 1),
+        (7, 7, 1, 1),
+        {"padding": "same", "padding_mode": "reflect"},
+    ),
+    "image, wide edges": (
+        (40000, 6, 10, 1),
+        (5, 5, 1, 1),
+        {"padding": 300, "padding_mode": "symmetric"},
+    ),
     "float16": ((300, 56, 56, 256), (3, 3, 256, 256), {"dtype": "float16"}),
     "integers": ((300, 56, 56, 256), (3, 3, 256, 256), {"dtype": "int32"}),
 }

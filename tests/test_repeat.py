@@ -121,7 +121,7 @@ ARGUMENTS = {
     "strides": [1, True, 1.0, (1, 1), [1, 1], OneOf(1), 2, "1", None, np.int64(1)],
     "padding": ["same", "SAME", "valid", 1, ((1, 1), (1, 1)), 1.0, None, "same "],
     "padding_mode": ["constant", "zeros", "edge", ("constant",)],
-    "padding_value": [0, 0.0, False, 1, -0.0],
+    "padding_value": [0, 0.0, False, 1, -0.0, 1.5, 1j],
     "dilations": [1, True, (1, 1), 2, [1, 1]],
     "groups": [1, True, 1.0, 2, OneOf(1)],
     "data_format": ["NHWC", "channels_last", "NCHW", "NDHWC"],

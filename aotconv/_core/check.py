@@ -6,6 +6,7 @@ raises TypeError or ValueError with the argument's name, what came and what was 
 
 from __future__ import annotations
 
+import cmath
 import math
 import operator
 import sys
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._plan.activations import ACTIVATIONS, CLAMPS, Activation, named
+from .._plan.borders import BORDERS, MODES, ZEROS, maps
 from .._plan.elements import HALVES, name_of
 from .._plan.geometry import FLAT, PADDINGS, RANK, Axis, Geometry, Pair, extent
 from .._plan.pool import pool_axis
@@ -31,13 +33,9 @@ LARGEST_CLIPPED = 4  # bytes of an integer that sums are clipped to
 LARGEST_ITEM = np.dtype(np.clongdouble).itemsize
 ALGORITHMS = ("auto", "winograd")
 LONGEST_SHOWN = 200  # characters of a value in a message
+LONGEST_INTEGER = 1023  # bits: what float64 holds
 MOST_AXES = 32  # of images: as many as every NumPy allows
 MOST_ITEMS = MOST_AXES + 1  # that are taken from what should be a few numbers: it may have no end
-# SciPy's "reflect" is "symmetric" here, as in `np.pad`, and its "mirror" is "reflect".
-PADDING_MODES = (
-    *("constant", "reflect", "symmetric", "edge", "wrap"),  # np.pad's
-    *("zeros", "replicate", "circular"),  # PyTorch's
-)
 
 
 def shown(value) -> str:
@@ -349,34 +347,60 @@ def filter_format(value, rank: int) -> str:
     return _one_of("filter_format", value, _FILTER_FORMATS[rank])
 
 
-_CONSTANT, _ZERO = "constant", 0  # what signatures say: one object each, of CPython's
+def padding_mode(value, rank: int) -> tuple[str, ...]:
+    """The names of np.pad for a mode, meant for all spatial axes, or one for each."""
+    if not _is(value, (tuple, list)):
+        return (MODES[_one_of("padding_mode", value, tuple(MODES))],) * rank
+    expected = f"one of {tuple(MODES)} or {_count(rank, 'of them')}"
+    items = _counted("padding_mode", value, (rank,), expected)
+    return tuple(MODES[_one_of("each padding_mode", each, tuple(MODES))] for each in items)
 
 
-def not_built(padding_mode, padding_value) -> None:
-    """Refuse what these keywords may not say yet."""
-    if padding_mode is _CONSTANT and padding_value is _ZERO:
-        return  # the defaults, at every call
-    if _is(padding_mode, (tuple, list)):
-        raise ValueError(
-            f"padding_mode must be one for all axes so far, got {shown(padding_mode)}: one for "
-            "each is not built"
-        )
-    if _one_of("padding_mode", padding_mode, PADDING_MODES) not in ("constant", "zeros"):
-        raise ValueError(
-            f"padding_mode must be 'constant' so far, got {shown(padding_mode)}, which is not built"
-        )
-    if type(padding_value) in (np.float16, np.float32, np.longdouble):
-        padding_value = float(padding_value)
-    number = _index("padding_value", padding_value)
-    if not _is(padding_value, float) and number is None:
+_FLOATS = (np.float16, np.float32, np.longdouble)  # that are no Python floats
+_COMPLEX = (np.complex64, np.clongdouble)
+
+
+def padding_value(value, modes: tuple[str, ...]) -> complex:
+    """`value` as a number of Python's, or a longdouble, that is 0 where no mode is "constant"."""
+    number: complex | None = _index("padding_value", value)
+    if number is not None:
+        pass
+    elif _is(value, float):
+        number = float.__pos__(value)  # a subclass may lie
+    elif _is(value, complex):
+        number = complex.__pos__(value)
+    elif type(value) in (*_FLOATS, *_COMPLEX):
+        number = value.item()
+    else:
         raise TypeError(
-            f"padding_value must be a number, got {shown(padding_value)} of type "
-            f"{type(padding_value).__name__}"
+            f"padding_value must be a number, got {shown(value)} of type {type(value).__name__}"
         )
-    if (float.__pos__(padding_value) if number is None else number) != 0:  # a subclass may lie
+    if number == 0:
+        return 0
+    if isinstance(number, int) and number.bit_length() > LONGEST_INTEGER:
+        raise ValueError(f"padding_value must be a number of a dtype, got {shown(value)}")
+    if "constant" not in modes:
         raise ValueError(
-            f"padding_value must be 0 so far, got {shown(padding_value)}: others are not built"
+            f"padding_value must be 0 unless a padding_mode is 'constant', got {shown(value)} and "
+            f"{modes}"
         )
+    return math.nan if number != number and _is(number, float) else number  # one NaN is itself
+
+
+def padding_value_fits(value, dtype) -> None:
+    """Refuse a value that images of a dtype cannot hold."""
+    if value == 0:
+        return
+    fits = dtype.kind == "c" or not _is(value, (complex, np.clongdouble))
+    if fits and dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        fits = info.min <= value <= info.max and value == int(value)
+    elif fits:
+        with np.errstate(all="ignore"):
+            element = complex(np.array(value).astype(dtype))
+        fits = cmath.isfinite(element) or not cmath.isfinite(complex(value))  # does not overflow
+    if not fits:
+        raise ValueError(f"padding_value must fit the images' dtype {dtype}, got {shown(value)}")
 
 
 def result_dtype(value) -> np.dtype | None:
@@ -544,9 +568,17 @@ def _cure(images_shape, filters_shape, groups: int) -> str:
     return ""
 
 
-def geometry(images_shape, filters_shape, strides, padding, dilations, groups) -> Geometry:
+def geometry(
+    images_shape, filters_shape, strides, padding, dilations, groups, *, borders=None
+) -> Geometry:
     """The sizes of a convolution of images with any leading axes and channels last, which are taken
-    as one; every other argument checked already."""
+    as one; every other argument checked already.
+
+    Parameters
+    ----------
+    borders : sequence of int, optional
+        Of each spatial axis, its place in BORDERS; by default zeros.
+    """
     *kernel, group_channels, o = filters_shape
     rank = len(kernel)
     *sizes, c = images_shape[-rank - 1 :]
@@ -561,7 +593,9 @@ def geometry(images_shape, filters_shape, strides, padding, dilations, groups) -
         )
     pads = [padding] * rank if isinstance(padding, str) else padding
     axes = [FLAT] * (RANK - rank)
-    for name, *each in zip(AXES[rank], sizes, kernel, strides, dilations, pads, strict=True):
+    borders = borders or (ZEROS,) * rank
+    every = zip(AXES[rank], sizes, kernel, strides, dilations, pads, borders, strict=True)
+    for name, *each in every:
         axis = Axis.of(*each)
         if axis.out < 1 and padding not in ("same", "same_lower", "causal"):
             dilated = f", dilated to {axis.extent}," if axis.dilation > 1 else ""
@@ -569,6 +603,11 @@ def geometry(images_shape, filters_shape, strides, padding, dilations, groups) -
                 f"filters must fit into the padded images: their {name} {axis.kernel}{dilated} is "
                 f"more than the images' {name} {axis.size} with padding "
                 f"{axis.before} + {axis.behind}"
+            )
+        if axis.size == 0 and maps(axis.border):
+            raise ValueError(
+                f"images without pixels along their {name} can only be padded with a constant, "
+                f"got padding_mode {BORDERS[axis.border]!r}"
             )
         axes.append(axis)
     z, y, x = axes

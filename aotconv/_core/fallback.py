@@ -13,6 +13,7 @@ from .._plan.activations import Activation
 from .._plan.geometry import Axis, Geometry
 from .._plan.parts import PART_BYTES, Part, cut
 from .activations import activate
+from .pad import places, surrounded, take, value_in
 
 PART_PRODUCTS = 1 << 26  # signals wait for them; integers' take a nanosecond each
 
@@ -25,6 +26,7 @@ def convolve(
     out: np.ndarray,
     residual: np.ndarray | None,
     activation: Activation,
+    padding_value: complex = 0,
 ) -> None:
     """Convolve images (N, D, H, W, C) into `out` (N, OD, OH, OW, O), in the dtype of `filters`.
 
@@ -45,7 +47,10 @@ def convolve(
         if bias is not None:
             bias = bias.astype(dtype)  # copied: `out` may lie on it
         for part in cut(g, fits):
-            windows = _apart(g, images, part, dtype) if far else _adjoining(images, part, dtype)
+            if far:
+                windows = _apart(g, images, part, dtype, padding_value)
+            else:
+                windows = _adjoining(images, part, dtype, padding_value)
             windows = windows.reshape(-1, g.taps, g.groups, g.group_channels)
             rows = windows.transpose(2, 0, 1, 3).reshape(g.groups, -1, g.products)
             _, shape = part.geometry.shapes
@@ -70,12 +75,10 @@ def _fitted(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
 AXES = 1, 2, 3
 
 
-def _adjoining(images: np.ndarray, part: Part, dtype: np.dtype) -> np.ndarray:
+def _adjoining(images: np.ndarray, part: Part, dtype: np.dtype, value: complex) -> np.ndarray:
     """The windows of a part, cut from its padded images."""
     g = part.geometry
-    padded = np.zeros((g.n, *(axis.padded for axis in g.axes), g.c), dtype)
-    inside = (slice(axis.before, axis.before + axis.size) for axis in g.axes)
-    padded[(slice(None), *inside)] = images[part.images]
+    padded = surrounded(images[part.images], g.axes, dtype, value)
     windows = sliding_window_view(padded, [axis.extent for axis in g.axes], axis=AXES)
     every: Any = slice(None)
     outputs = (slice(None, None, axis.stride) for axis in g.axes)
@@ -83,23 +86,22 @@ def _adjoining(images: np.ndarray, part: Part, dtype: np.dtype) -> np.ndarray:
     return np.moveaxis(windows[(every, *outputs, every, *taps)], 4, -1)
 
 
-def _apart(geometry: Geometry, images: np.ndarray, part: Part, dtype: np.dtype) -> np.ndarray:
+def _apart(
+    geometry: Geometry, images: np.ndarray, part: Part, dtype: np.dtype, value: complex
+) -> np.ndarray:
     """The windows of a part, pixel by pixel: however large the strides, dilations and padding are,
     no more is allocated than they hold."""
     n, *outputs = part.out
-    taken, places, sizes = [], [], []
+    taken, sizes = [], []
     for axis, outs in zip(geometry.axes, outputs, strict=True):
         first = np.arange(outs.start, outs.stop) * axis.stride - axis.before
         taps = np.add.outer(first, np.arange(axis.kernel) * axis.dilation).ravel()
-        inside = np.flatnonzero((taps >= 0) & (taps < axis.size))
-        taken.append(taps[inside])
-        places.append(inside)
+        taken.append(places(taps, axis))
         sizes += [len(first), axis.kernel]
     n_taps = [sizes[i] * sizes[i + 1] for i in (0, 2, 4)]
-    windows = np.zeros((n.stop - n.start, *n_taps, geometry.c), dtype)
-    z, y, x = np.ix_(*taken)
-    to_z, to_y, to_x = np.ix_(*places)
-    windows[:, to_z, to_y, to_x] = images[n][:, z, y, x]
+    shape = n.stop - n.start, *n_taps, geometry.c
+    windows = np.full(shape, value_in(value, images.dtype, dtype), dtype)
+    take(images[n], taken, windows)
     windows = windows.reshape(len(windows), *sizes, geometry.c)
     return windows.transpose(0, 1, 3, 5, 2, 4, 6, 7)
 

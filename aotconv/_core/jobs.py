@@ -4,11 +4,13 @@ each in place where the layouts allow it, else staged.
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from math import prod
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from .._plan.activations import INTEGERS, LIMITS, Activation
+from .._plan.borders import ZEROS
 from .._plan.elements import ELEMENTS, element_of, name_of, unit_of
 from .._plan.family import (
     ALIGNMENT,
@@ -23,7 +25,7 @@ from .._plan.family import (
 from .._plan.geometry import FLAT, Geometry
 from .._plan.jobs import JOB_FIELDS, JOBS_FIELDS
 from .._plan.lower import joined, plane
-from .._plan.parts import part
+from .._plan.parts import Part, around, part
 from .._plan.registry import AOT_DTYPES, Row
 from .._plan.select import staging_row, stored_row
 from .._plan.staging import Side, Staged, choose_box, stage_words, works
@@ -34,6 +36,9 @@ from .layout import Layout
 from .pack import Packed
 from .team import team_of
 
+# With a border of pixels: products of an image's element from which on all is staged; elements of a
+# row from which on its two ends are jobs of their own.
+MANY_PRODUCTS, WIDE = 64, 512
 _TASKS, _STAGING = FIELDS.index("tasks"), FIELDS.index("staging")
 
 
@@ -54,6 +59,7 @@ class Kernel(NamedTuple):
     activation: Activation
     saturates: bool = False  # integers, instead of letting them wrap
     slices: Sequence[Packed] = ()
+    padding_value: complex = 0
 
     @property
     def task(self) -> int:
@@ -131,11 +137,19 @@ class Piece(NamedTuple):
     layouts: Layouts
     places: "Places"
 
+    def part(self, part: Part) -> "Piece":
+        """What it is of a part of what it computes."""
+        layouts, further = self.layouts.part(part.images, part.out)
+        places = Places(*map(sum, zip(self.places, further, strict=True)))
+        return Piece(self.kernel, part.geometry, layouts, places)
+
 
 def plan_call(pieces: Sequence[Piece], threads: int) -> Call:
     """The call for arrays of such layouts: all that compiled code is told is ready, but where the
     arrays are."""
-    jobs = [job for piece in pieces for job in _jobs(piece, threads)]
+    jobs = [
+        job for piece in pieces for each in _cut_at_borders(piece) for job in _jobs(each, threads)
+    ]
     kernel, out = pieces[0].kernel, pieces[0].layouts.out  # of one dtype and activation, as all are
     call = call_of(kernel.rung, jobs, threads)
     if kernel.activation is None or _activates(kernel, out):
@@ -182,6 +196,26 @@ def call_of(rung: Rung, jobs: Sequence[Job], threads: int) -> Call:
 def _activates(kernel: Kernel, out: Layout) -> bool:
     """Whether the kernel applies the activation: integers may wrap behind it."""
     return kernel.family.activates and out.dtype.kind not in "iu"
+
+
+def _cut_at_borders(piece: Piece) -> list[Piece]:
+    """A piece cut into one that is computed in place and those along a border, which are staged;
+    itself where there is no such border, or all is better staged."""
+    kernel, geometry, layouts, _ = piece
+    if not (geometry.has_borders and _is_worth_cutting(geometry)):
+        return [piece]
+    seen = _first_channels(layouts, kernel.slice_of(geometry).c) if kernel.slices else layouts
+    if not (in_place(kernel, seen) or _on_halves(kernel, geometry, seen)):
+        return [piece]
+    return [piece.part(each) for each in around(geometry, kernel.family.multiple)] or [piece]
+
+
+def _is_worth_cutting(geometry: Geometry) -> bool:
+    """Whether staging all would take long beside the products, and narrow edges would not."""
+    g = geometry
+    reads = g.n * g.c * prod(axis.under(axis.out) for axis in g.axes)
+    is_wide = g.x.border == ZEROS or g.x.out * g.c >= WIDE
+    return is_wide and g.multiply_adds < MANY_PRODUCTS * reads
 
 
 def _jobs(piece: Piece, threads: int) -> Iterator[Job]:
@@ -249,8 +283,9 @@ def _first_channels(layouts: Layouts, channels: int) -> Layouts:
 def _job(kernel: Kernel, geometry: Geometry, layouts: Layouts, threads: int) -> Job:
     """A kernel on arrays of these layouts."""
     geometry = joined(geometry, [each.strides for each in layouts if each is not None])
-    kernel = _on_halves(kernel, geometry, layouts) or kernel
-    if not in_place(kernel, layouts):
+    if not geometry.has_borders:
+        kernel = _on_halves(kernel, geometry, layouts) or kernel
+    if geometry.has_borders or not in_place(kernel, layouts):
         return _staged_job(kernel, geometry, layouts, threads)
     strides = _strides(layouts.images), _strides(layouts.out)
     work = Work(kernel.row, geometry, *strides, threads, kernel.packed.finite)
@@ -292,6 +327,7 @@ def _staged_job(kernel: Kernel, geometry: Geometry, layouts: Layouts, threads: i
         None if writes else _side(out, clipped=kernel.saturates),
         _strides(out),
         None if writes or residual is None else _side(residual),
+        _fill(kernel, images.dtype),
     )
     box = choose_box(staged, kernel.family.multiple, wanted_tasks(threads))
     every = works(staged, box, kernel.packed.finite)
@@ -303,6 +339,16 @@ def _staged_job(kernel: Kernel, geometry: Geometry, layouts: Layouts, threads: i
     stage = stage_words(staged, box, kernel.task, plans.ctypes.data, inner_staging)
     memory = plans, told, kernel.packed.memory
     return Job(task, _table(stage), kernel.packed.address, memory)
+
+
+def _fill(kernel: Kernel, images: np.dtype) -> tuple[int, int]:
+    """The bits of the value that surrounds images of a dtype, in that of the kernel."""
+    if kernel.padding_value == 0:
+        return 0, 0
+    value = np.array(kernel.padding_value).astype(images)
+    parts = np.array([value.real, value.imag], kernel.row.dtype)
+    real, imag = parts.view(f"int{8 * parts.itemsize}").tolist()
+    return real, imag
 
 
 def _table(words: list[int]) -> np.ndarray:

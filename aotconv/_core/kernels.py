@@ -29,9 +29,7 @@ class Kernels:
     """The kernels that compute a layer, each with weights packed for it, kept."""
 
     def __init__(self, filters: np.ndarray, bias: np.ndarray | None, options: Any) -> None:
-        self._filters, self._bias = filters, bias
-        self._algorithm = options.algorithm
-        self._finish = options.activation, options.saturate
+        self._filters, self._bias, self._options = filters, bias, options
         self._kept: dict[tuple, Kernel] = {}
         # Of those whose weights lie as they were given: their packing, and the taps.
         self._packings: dict[tuple, tuple[Packing, Taps]] = {}
@@ -120,10 +118,10 @@ class Kernels:
         self, level: str, computed: str, geometry: Geometry
     ) -> tuple[Geometry, Layer, tuple[int, ...]]:
         """The geometry that is computed and its layer, and the order of spatial axes in it."""
-        layer = Layer.of(geometry, self._algorithm)
+        layer = Layer.of(geometry, self._options.algorithm)
         turned, order = turn(geometry)
         if order != AS_IT_IS:
-            other = Layer.of(turned, self._algorithm)
+            other = Layer.of(turned, self._options.algorithm)
             if all(family_of(select(each, computed, level)).in_order for each in (layer, other)):
                 return turned, other, order
         return geometry, layer, AS_IT_IS
@@ -151,7 +149,7 @@ class Kernels:
             if not results:
                 self._packings[key] = packing, taps
             packed = pack(packing, computed, filters, bias)
-            self._kept[key] = Kernel(row, family, rung, packed, *self._finish)
+            self._kept[key] = self._kernel(row, rung, packed)
         return self._kept[key]
 
     def _sliced(self, rung: Rung, computed: str, layer: Layer, geometry: Geometry) -> Kernel | None:
@@ -180,8 +178,15 @@ class Kernels:
             if rung.task(row) is None:
                 return None
             slices = self._packed_slices(family.packing(row, one), computed, channels)
-            self._kept[key] = Kernel(row, family, rung, slices[0], *self._finish, slices=slices)
+            self._kept[key] = self._kernel(row, rung, slices[0], slices)
         return self._kept[key]
+
+    def _kernel(
+        self, row: Row, rung: Rung, packed: Packed, slices: Sequence[Packed] = ()
+    ) -> Kernel:
+        o = self._options
+        finish = o.activation, o.saturate
+        return Kernel(row, family_of(row), rung, packed, *finish, slices, o.padding_value)
 
     def _packed_slices(self, packing: Packing, computed: str, channels: int) -> list[Packed]:
         """The weights of so many channels of a channelwise layer each."""

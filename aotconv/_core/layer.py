@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from .._plan.activations import Activation
+from .._plan.borders import border_of
 from .._plan.geometry import RANK, Geometry
 from .._plan.parts import Part
 from . import check, fallback, ladder
@@ -30,6 +31,8 @@ class Options(NamedTuple):
 
     strides: tuple[int, ...]
     padding: Any
+    padding_mode: tuple[str, ...]
+    padding_value: complex
     dilations: tuple[int, ...]
     groups: int
     data_format: str
@@ -37,6 +40,11 @@ class Options(NamedTuple):
     dtype: np.dtype | None
     saturate: bool
     algorithm: str
+
+    @property
+    def borders(self) -> tuple[int, ...]:
+        """Of each spatial axis."""
+        return tuple(border_of(mode, self.padding_value) for mode in self.padding_mode)
 
 
 class Convolution(Operator):
@@ -64,13 +72,15 @@ class Convolution(Operator):
         algorithm,
     ) -> tuple[np.ndarray, np.ndarray | None, NamedTuple]:
         """What makes a layer of so many spatial axes, of arguments as the user gave them."""
-        check.not_built(padding_mode, padding_value)
         filters = check.filters_array(filters, check.filter_format(filter_format, rank))
         n_filters = filters.shape[-1]
         bias = check.bias_array(bias, n_filters)
+        modes = check.padding_mode(padding_mode, rank)
         options = Options(
             check.numbers("strides", strides, rank, 1),
             check.padding(padding, rank),
+            modes,
+            check.padding_value(padding_value, modes),
             check.numbers("dilations", dilations, rank, 1),
             check.filter_groups(groups, n_filters),
             check.data_format(data_format, rank),
@@ -164,9 +174,10 @@ class Convolution(Operator):
 
     def _geometry(self, shape: tuple[int, ...]) -> Geometry:
         """The sizes for images of a shape, leading axes taken as one."""
-        filters, o = self._filters.shape, self._options
-        sizes = self._channels_last(shape)
-        return check.geometry(sizes, filters, o.strides, o.padding, o.dilations, o.groups)
+        o = self._options
+        sizes, filters = self._channels_last(shape), self._filters.shape
+        steps = o.strides, o.padding, o.dilations, o.groups
+        return check.geometry(sizes, filters, *steps, borders=o.borders)
 
     def _result_shape(self, geometry: Geometry, shape: tuple[int, ...]) -> tuple[int, ...]:
         outs = (axis.out for axis in geometry.axes[RANK - self._rank :])
@@ -185,6 +196,7 @@ class Convolution(Operator):
         options = self._options
         check.images_axes(images.shape, self._rank, self.first)
         check.real_activation(options.activation, [images.dtype], self.first)
+        check.padding_value_fits(options.padding_value, images.dtype)
         geometry = self._geometry(images.shape)
         common = np.result_type(images.dtype, *self._dtypes)
         dtype = check.castable(common, options.dtype, options.saturate)
@@ -254,6 +266,7 @@ class Convolution(Operator):
             # Of the same dtype, too: `out` may lie on the user's.
             filters = self._copies[dtype] = copied(self._filters, dtype)
         bias, activation = self._bias, self._options.activation
+        value = self._options.padding_value
 
         def compute(images, out, residual, _) -> None:
             images, out = view.array(images), view.array(out)
@@ -261,7 +274,7 @@ class Convolution(Operator):
             for part in parts:
                 more = None if residual is None else residual[part.out]
                 arrays = images[part.images], under(filters, part.taps), bias, out[part.out], more
-                fallback.convolve(part.geometry, *arrays, activation)
+                fallback.convolve(part.geometry, *arrays, activation, value)
 
         return compute
 

@@ -31,6 +31,7 @@ from .jobs import (
     plan_call,
 )
 from .layout import Layout, View
+from .pad import without_borders
 
 LONGEST_MICROSECONDS = 20_000  # of a kernel's call, roughly, on one thread: signals wait for it
 KEPT_CALLS = 64  # parts have few sizes; what meets many forgets them
@@ -68,8 +69,10 @@ class Share(NamedTuple):
     @property
     def copies(self) -> bool:
         """Whether there is something that neither the kernel nor staging can address."""
-        arrays = self.piece.kernel, self.piece.layouts
-        return not (in_place(*arrays) or can_be_staged(*arrays))
+        kernel, geometry, layouts, _ = self.piece
+        if can_be_staged(kernel, layouts):
+            return False
+        return geometry.has_borders or not in_place(kernel, layouts)
 
 
 def decide(shares: Sequence[Share]) -> tuple[float, Compute]:
@@ -145,7 +148,11 @@ class Parts:
         source, target, more = arrays
         with np.errstate(all="ignore"):
             # A part's pixels may lie further apart than those of the whole.
-            if loops and order_for(Layout.of(source), kernel.row) not in takes:
+            if loops and geometry.has_borders:
+                geometry, source = without_borders(
+                    geometry, source, np.dtype(dtype), kernel.padding_value
+                )
+            elif loops and order_for(Layout.of(source), kernel.row) not in takes:
                 source = source.astype(dtype, order="C")
             if copies and more is not None:
                 more = more.astype(dtype if loops else target.dtype.newbyteorder("="), order="C")

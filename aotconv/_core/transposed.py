@@ -28,6 +28,7 @@ class TransposedOptions(NamedTuple):
     dtype: np.dtype | None
     saturate: bool
     algorithm: str
+    padding_value: int = 0
 
 
 def turned(filters: np.ndarray, groups: int) -> np.ndarray:
@@ -118,6 +119,7 @@ class GradientOptions(NamedTuple):
     dtype: None = None
     saturate: bool = False
     algorithm: str = "auto"
+    padding_value: int = 0
 
 
 class ImageGradient(Transposed):

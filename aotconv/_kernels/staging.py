@@ -1,28 +1,33 @@
 """Tasks on arrays that kernels do not read and write in place: of another order, or of other types.
 
 A task gathers the images under a box of outputs into its thread's memory, as pixels of channels in
-the type that its kernel computes in, zeros around them; runs the kernel's tasks there, as for a
-convolution of that size without padding; and scatters the outputs to their places.
+the type that its kernel computes in, what is around them, too; runs the kernel's tasks there, as
+for a convolution of that size without padding; and scatters the outputs to their places.
 """
 
 from __future__ import annotations
 
 from collections import namedtuple
 
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from .._plan import borders
+from .._plan.borders import CONSTANT, ZEROS
 from .._plan.elements import STORED
 from .._plan.family import FIELDS, SCRATCH_BYTES
 from .elements import collect_units, read_elements, spread_units, write_elements
 from .jobs import TASK, TASK_TYPE
 from .runtime import ceil_div, chapter, subroutine, tile_intrinsic, word, zero_bytes
+from .simd import WORD
 from .transpose import pack, unpack
 
 read_run, write_run = tile_intrinsic(read_elements), tile_intrinsic(write_elements)
 collect, spread = tile_intrinsic(collect_units), tile_intrinsic(spread_units)
 
 FEW_CHANNELS = 8  # of a pixel: not worth a run of their own
+FEW_ELEMENTS = 24  # of a row
 PIECE = 64  # pixels of another type that are transposed at a time
 # Pixels that are transposed at a time fill half of the first-level cache, and are so many.
 PIECE_BYTES, LEAST_PIECE, MOST_PIECE = 16 << 10, 16, 128
@@ -33,9 +38,11 @@ TASKS = FIELDS.index("tasks")
 # next; bytes of a unit, units of a channel, and what they are, a place in STORED; whether they
 # are aligned, and whether the order of their bytes is not this machine's; channels of a pixel.
 Array = namedtuple("Array", "address n z y x c unit parts code aligned swap channels")
-# Places along an axis: the first, how many, how far apart; and how many the axis has, beyond which,
-# on either side, all is zero.
-Span = namedtuple("Span", "first count step size")
+# Places along an axis: the first, how many, how far apart; how many the axis has, and what is
+# beyond on either side, a place in BORDERS.
+Span = namedtuple("Span", "first count step size border")
+# The value of what is no pixel: the bits of its parts.
+Fill = namedtuple("Fill", "real imag")
 # A box of outputs: its images, and of its axes the first place and how many.
 Box = namedtuple("Box", "n images z planes y rows x columns")
 
@@ -49,6 +56,34 @@ def call_task(typingctx, address, plan, images, weights, out, residual, scratch,
         return context.get_dummy_value()
 
     return types.none(*[types.int64] * (1 + len(TASK))), emit
+
+
+@intrinsic
+def set_bits(typingctx, row, address, bits):
+    """Store an element of the row's dtype, which are the low bits of a word."""
+
+    def emit(context, builder, sig, args):
+        kind = ir.IntType(8 * row.row.itemsize)
+        pointer = builder.inttoptr(args[1], kind.as_pointer())
+        builder.store(builder.trunc(args[2], kind), pointer)
+        return context.get_dummy_value()
+
+    return types.none(row, types.int64, types.int64), emit
+
+
+@intrinsic
+def bits_at(typingctx, row, address):
+    """The bits of an element of the row's dtype."""
+
+    def emit(context, builder, sig, args):
+        kind = ir.IntType(8 * row.row.itemsize)
+        bits = builder.load(builder.inttoptr(args[1], kind.as_pointer()))
+        return builder.zext(bits, WORD)
+
+    return types.int64(row, types.int64), emit
+
+
+index = subroutine(borders.index)
 
 
 @subroutine
@@ -239,36 +274,120 @@ def inside(span):
 
 
 @subroutine
-def gather(row, array, n, images, z, y, x, target, scratch):
-    """Gather a box: images from `n` on, and of planes, rows and pixels those of the spans."""
+def fill_pixels(row, array, fill, target, pixels):
+    """Fill pixels that lie side by side with what is no pixel of an array."""
+    itemsize = row.itemsize
+    count = pixels * array.channels * array.parts
+    if fill.real == 0 and fill.imag == 0:
+        zero_bytes(target, count * itemsize)
+    else:
+        for i in range(0, count, array.parts):
+            set_bits(row, target + i * itemsize, fill.real)
+            if array.parts > 1:
+                set_bits(row, target + (i + 1) * itemsize, fill.imag)
+
+
+@subroutine
+def gather_outside(row, array, source, x, first, last, fill, target, scratch):
+    """Gather those of a row's pixels, from `first` to `last`, excluded, that are outside.
+
+    source : address of the row's first pixel.
+    target : address of the box's row.
+    """
     pixel_bytes = array.channels * array.parts * row.itemsize
-    row_bytes = x.count * pixel_bytes
+    if x.border <= CONSTANT:
+        fill_pixels(row, array, fill, target + first * pixel_bytes, last - first)
+    else:
+        step = array.channels * array.unit * array.parts
+        for p in range(first, last):
+            at = source + index(x.first + p * x.step, x.size, x.border) * array.x
+            gather_pixels(row, array, at, step, target + p * pixel_bytes, 1, scratch)
+
+
+@subroutine
+def gather_row(row, array, source, x, fill, target, scratch):
+    """Gather a row of a box; `source` is the address of the row's first pixel."""
+    left, right = inside(x)
+    gather_outside(row, array, source, x, 0, left, fill, target, scratch)
+    at = source + (x.first + left * x.step) * array.x
+    to = target + left * array.channels * array.parts * row.itemsize
+    gather_pixels(row, array, at, x.step * array.x, to, right - left, scratch)
+    gather_outside(row, array, source, x, right, x.count, fill, target, scratch)
+
+
+@subroutine
+def gather_rows_outside(row, array, source, y, x, first, last, fill, target, scratch):
+    """Gather those of a plane's rows, from `first` to `last`, excluded, that are outside.
+
+    source, target : addresses of the first pixel of the plane, and of the box's plane.
+    """
+    row_bytes = x.count * array.channels * array.parts * row.itemsize
+    if y.border <= CONSTANT:
+        fill_pixels(row, array, fill, target + first * row_bytes, (last - first) * x.count)
+    else:
+        for k in range(first, last):
+            at = source + index(y.first + k * y.step, y.size, y.border) * array.y
+            gather_row(row, array, at, x, fill, target + k * row_bytes, scratch)
+
+
+@subroutine
+def is_narrow(row, array, x):
+    """Whether rows of a box are a few elements, to be copied as they are."""
+    plain = array.aligned and not array.swap and array.parts == 1
+    return plain and array.code == own_code(row) and x.count * array.channels <= FEW_ELEMENTS
+
+
+@subroutine
+def gather_columns(row, array, source, step, rows, x, fill, target):
+    """Gather narrow rows that lie `step` bytes apart, column by column.
+
+    source : address of the first pixel of the first row.
+    """
+    itemsize, channels = row.itemsize, array.channels
+    row_bytes = x.count * channels * itemsize
+    for p in range(x.count):
+        place = index(x.first + p * x.step, x.size, x.border)
+        for c in range(channels):
+            at, to = source + place * array.x + c * array.c, target + (p * channels + c) * itemsize
+            if place < 0:
+                for k in range(rows):
+                    set_bits(row, to + k * row_bytes, fill.real)
+            else:
+                for k in range(rows):
+                    set_bits(row, to + k * row_bytes, bits_at(row, at + k * step))
+
+
+@subroutine
+def gather(row, array, n, images, z, y, x, fill, target, scratch):
+    """Gather a box: images from `n` on, and of planes, rows and pixels those of the spans."""
+    row_bytes = x.count * array.channels * array.parts * row.itemsize
     (top, bottom), (left, right) = inside(y), inside(x)
     # Whether rows follow each other, without anything between them.
     follow = right - left == x.count and y.step * array.y == x.count * x.step * array.x
     for i in range(images):
         for j in range(z.count):
-            plane = z.first + j * z.step
-            first, last = top, bottom
-            if plane < 0 or plane >= z.size:
-                first, last = y.count, y.count
-            zero_bytes(target, first * row_bytes)
+            plane = index(z.first + j * z.step, z.size, z.border)
             source = array.address + (n + i) * array.n + plane * array.z
-            source += (x.first + left * x.step) * array.x
-            if follow:
-                at = source + (y.first + first * y.step) * array.y
-                place = target + first * row_bytes
-                pixels = (last - first) * x.count
-                gather_pixels(row, array, at, x.step * array.x, place, pixels, scratch)
+            if plane < 0:
+                fill_pixels(row, array, fill, target, y.count * x.count)
             else:
-                for k in range(first, last):
-                    place = target + k * row_bytes
-                    zero_bytes(place, left * pixel_bytes)
-                    at = source + (y.first + k * y.step) * array.y
-                    to = place + left * pixel_bytes
-                    gather_pixels(row, array, at, x.step * array.x, to, right - left, scratch)
-                    zero_bytes(place + right * pixel_bytes, (x.count - right) * pixel_bytes)
-            zero_bytes(target + last * row_bytes, (y.count - last) * row_bytes)
+                gather_rows_outside(row, array, source, y, x, 0, top, fill, target, scratch)
+                at, place = source + (y.first + top * y.step) * array.y, target + top * row_bytes
+                if follow:
+                    pixels = (bottom - top) * x.count
+                    at += x.first * array.x
+                    gather_pixels(row, array, at, x.step * array.x, place, pixels, scratch)
+                elif is_narrow(row, array, x):
+                    step = y.step * array.y
+                    gather_columns(row, array, at, step, bottom - top, x, fill, place)
+                else:
+                    for _ in range(top, bottom):
+                        gather_row(row, array, at, x, fill, place, scratch)
+                        at += y.step * array.y
+                        place += row_bytes
+                gather_rows_outside(
+                    row, array, source, y, x, bottom, y.count, fill, target, scratch
+                )
             target += y.count * row_bytes
 
 
@@ -358,20 +477,24 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
         (box.planes - 1) * plan.move_z + plan.span_z,
         plan.step_z,
         plan.d,
+        plan.border_z,
     )
     y = Span(
         box.y * plan.sh + plan.first_y,
         (box.rows - 1) * plan.move_y + plan.span_y,
         plan.step_y,
         plan.h,
+        plan.border_y,
     )
     x = Span(
         box.x * plan.sw + plan.first_x,
         (box.columns - 1) * plan.move_x + plan.span_x,
         plan.step_x,
         plan.w,
+        plan.border_x,
     )
-    gather(row, array, box.n, box.images, z, y, x, staging, scratch)
+    fill = Fill(plan.fill_real, plan.fill_imag)
+    gather(row, array, box.n, box.images, z, y, x, fill, staging, scratch)
     place, distance = out, residual
     if plan.stages_out:
         place = staging + plan.out_at
@@ -396,9 +519,10 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
                 more,
                 box.n,
                 box.images,
-                Span(box.z, box.planes, 1, plan.od),
-                Span(box.y, box.rows, 1, plan.oh),
-                Span(box.x, box.columns, 1, plan.ow),
+                Span(box.z, box.planes, 1, plan.od, ZEROS),
+                Span(box.y, box.rows, 1, plan.oh, ZEROS),
+                Span(box.x, box.columns, 1, plan.ow, ZEROS),
+                Fill(0, 0),
                 staging + plan.residual_at,
                 scratch,
             )

@@ -4,6 +4,7 @@ from math import prod
 from typing import NamedTuple
 
 from .arithmetic import ceil_div
+from .borders import ZEROS
 
 Pair = tuple[int, int]
 
@@ -12,7 +13,11 @@ RANK = 3  # spatial axes of a geometry; images of fewer have a size of 1 along t
 
 
 class Axis(NamedTuple):
-    """One spatial axis of a convolution, all in elements, padding resolved."""
+    """One spatial axis of a convolution, all in elements, padding resolved.
+
+    Of an axis at whose border images are mapped (`borders.maps`) a part may have all pixels, and
+    windows that begin or end inside: `before` or `behind` is negative then.
+    """
 
     size: int
     kernel: int = 1
@@ -21,10 +26,19 @@ class Axis(NamedTuple):
     before: int = 0
     behind: int = 0
     out: int = 1
+    border: int = ZEROS  # what is before and behind; ZEROS where nothing is
 
     @classmethod
-    def of(cls, size: int, kernel: int, stride: int, dilation: int, padding: str | Pair) -> "Axis":
-        """An axis under padding that is one of PADDINGS, or zeros before and behind.  Its `out` is
+    def of(
+        cls,
+        size: int,
+        kernel: int,
+        stride: int,
+        dilation: int,
+        padding: str | Pair,
+        border: int = ZEROS,
+    ) -> "Axis":
+        """An axis under padding that is one of PADDINGS, or pixels before and behind.  Its `out` is
         zero or less where the kernel does not fit."""
         before, behind = (
             resolve_padding(padding, size, kernel, stride, dilation)
@@ -32,7 +46,8 @@ class Axis(NamedTuple):
             else padding
         )
         out = (size + before + behind - extent(kernel, dilation)) // stride + 1
-        return cls(size, kernel, stride, dilation, before, behind, out)
+        border = border if before or behind else ZEROS
+        return cls(size, kernel, stride, dilation, before, behind, out, border)
 
     @property
     def extent(self) -> int:
@@ -45,14 +60,21 @@ class Axis(NamedTuple):
     @property
     def inside(self) -> int:
         """Outputs whose windows lie inside the images."""
-        first = ceil_div(self.before, self.stride)
+        first, last = self.between
+        return max(0, last - first)
+
+    @property
+    def between(self) -> Pair:
+        """The first and the last, excluded, of the outputs whose windows lie inside the images."""
+        first = ceil_div(max(self.before, 0), self.stride)
         last = (self.size + self.before - self.extent) // self.stride + 1
-        return max(0, min(last, self.out) - first)
+        return first, min(last, self.out)
 
     def under(self, out: int) -> int:
-        """Elements of images that a window, or those of so many neighbouring outputs, may read."""
+        """Elements of images and of borders but zeros that a window, or those of so many
+        neighbouring outputs, may read."""
         span = self.kernel if out == 1 else (out - 1) * self.stride + self.extent
-        return min(self.size, span)
+        return min(self.size, span) if self.border == ZEROS else span
 
 
 FLAT = Axis(1)  # an axis that images do not have
@@ -99,6 +121,11 @@ class Geometry(NamedTuple):
     @property
     def is_padded(self) -> bool:
         return any(axis.before or axis.behind for axis in self.axes)
+
+    @property
+    def has_borders(self) -> bool:
+        """Whether something but zeros surrounds the images."""
+        return any(axis.border != ZEROS for axis in self.axes)
 
     @property
     def multiply_adds(self) -> int:

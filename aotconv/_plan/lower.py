@@ -56,5 +56,5 @@ def plane(geometry: Geometry) -> Geometry:
     """One plane of outputs under filters that are one plane, without a depth."""
     y = geometry.y
     if geometry.z.size == 0:  # the window's plane is padding, and so are all its rows
-        y = y._replace(size=0, before=y.before + y.size)
+        y = y._replace(size=0, before=y.before + y.size, border=geometry.z.border)
     return geometry._replace(z=FLAT, y=y)

@@ -7,7 +7,8 @@ from itertools import product
 from math import prod
 from typing import NamedTuple, TypeAlias
 
-from .arithmetic import ceil_div, largest
+from .arithmetic import ceil_div, largest, round_up
+from .borders import ZEROS, index, maps
 from .geometry import RANK, Axis, Geometry
 
 PART_BYTES = 512 << 10  # of inputs and outputs together
@@ -40,6 +41,8 @@ def _axis(axis: Axis, outputs: slice) -> tuple[slice, Axis]:
     start, stop = outputs.start, outputs.stop
     first = start * axis.stride - axis.before
     last = (stop - 1) * axis.stride - axis.before + axis.extent
+    if maps(axis.border) and not (first >= 0 and last <= axis.size):
+        return _at_border(axis, first, last, stop - start)
     step = axis.dilation if stop - start == 1 else 1
     count = ceil_div(last - first, step)  # of inputs and zeros
     before = min(max(-(first // step), 0), count)
@@ -49,7 +52,16 @@ def _axis(axis: Axis, outputs: slice) -> tuple[slice, Axis]:
         inputs = slice(first + before * step, first + (behind - 1) * step + 1, step)
     size, dilation = behind - before, axis.dilation // step
     pads = before, count - behind
-    return inputs, Axis(size, axis.kernel, axis.stride, dilation, *pads, stop - start)
+    border = axis.border if any(pads) else ZEROS
+    return inputs, Axis(size, axis.kernel, axis.stride, dilation, *pads, stop - start, border)
+
+
+def _at_border(axis: Axis, first: int, last: int, out: int) -> tuple[slice, Axis]:
+    """The same of windows at a border that maps pixels from anywhere: all inputs, or the one."""
+    if axis.kernel == out == 1:
+        place = index(first, axis.size, axis.border)
+        return slice(place, place + 1), Axis(1)
+    return slice(None), axis._replace(before=-first, behind=last - axis.size, out=out)
 
 
 def part(geometry: Geometry, n: slice, *outputs: slice) -> Part:
@@ -58,6 +70,32 @@ def part(geometry: Geometry, n: slice, *outputs: slice) -> Part:
     z, y, x = axes
     smaller = geometry._replace(n=n.stop - n.start, z=z, y=y, x=x)
     return Part(smaller, (n, *inputs), (n, *outputs))
+
+
+def around(geometry: Geometry, multiple: int = 1) -> list[Part]:
+    """A convolution cut into what has no border but zeros, and the parts around that; none where
+    there is no such inside.
+
+    Parameters
+    ----------
+    multiple : int
+        Of which parts begin, as in `cut`.
+    """
+    g, inner = geometry, []
+    for axis, least in zip(g.axes, (1, multiple, multiple), strict=True):
+        first, last = axis.between if axis.border else (0, axis.out)
+        last = last if last == axis.out else last - last % least
+        inner.append(slice(round_up(first, least), last))
+    if any(each.stop <= each.start for each in inner):
+        return []
+    n = slice(0, g.n)
+    parts, outs = [part(g, n, *inner)], [slice(0, axis.out) for axis in g.axes]
+    for i, (axis, each) in enumerate(zip(g.axes, inner, strict=True)):
+        for end in (slice(0, each.start), slice(each.stop, axis.out)):
+            if end.stop > end.start:
+                parts.append(part(g, n, *outs[:i], end, *outs[i + 1 :]))
+        outs[i] = each
+    return parts
 
 
 def in_bytes(geometry: Geometry, itemsize: int, limit: int = PART_BYTES) -> Fits:

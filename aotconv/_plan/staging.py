@@ -8,12 +8,14 @@ from typing import NamedTuple, NoReturn
 
 from . import family
 from .arithmetic import ceil_div, evenly, largest, round_up
+from .borders import ZEROS
 from .elements import Element
 from .family import ALIGNMENT, Family, Layer, Work, contiguous, words
-from .geometry import Axis, Geometry
+from .geometry import Axis, Geometry, Pair
 from .registry import Row
 
-PLACES = ("first", "step", "move", "span")  # what is said of an axis of images (see `_places`)
+# What is said of an axis of images (see `_places`).
+PLACES = ("first", "step", "move", "span", "border")
 # What is said of an array beside its strides: an Element's, and how it lies.
 _SIDE = ("unit", "parts", "code", "aligned", "swap")
 NEAR_BYTES = 384 << 10  # of a box: read again from the second-level cache
@@ -49,6 +51,7 @@ class Staged(NamedTuple):
     out: Side | None  # None: it is written in place
     out_strides: tuple[int, ...]
     residual: Side | None
+    fill: Pair = (0, 0)  # bits of the parts of the value around images, in the row's dtype
 
     @property
     def stages_out(self) -> bool:
@@ -73,6 +76,7 @@ STAGING = Family(
         *("inner_task", "plans"),  # addresses: of a task; of words, addresses of its plans
         *("box_n", "box_z", "box_y", "box_x"),  # outputs of a task
         *(f"{word}_{axis}" for axis in "zyx" for word in PLACES),  # of images (see `_places`)
+        *("fill_real", "fill_imag"),
         *("image_c", *(f"image_{word}" for word in _SIDE)),
         *("out_c", *(f"out_{word}" for word in _SIDE)),
         *(f"residual_{axis}" for axis in ("n", "z", "y", "x", "c")),
@@ -91,7 +95,9 @@ def _step(axis: Axis, box: int) -> int:
 
 
 def _is_whole(axis: Axis, box: int) -> bool:
-    """Whether a box has all outputs of an axis, and reads all of it."""
+    """Whether a box has all outputs of an axis, and reads all of it, amid zeros alone."""
+    if axis.border != ZEROS:
+        return False
     return box >= axis.out and axis.size <= (axis.out - 1) * axis.stride + axis.extent > axis.kernel
 
 
@@ -107,13 +113,13 @@ def _boxed(axis: Axis, box: int, out: int) -> Axis:
     return Axis(size, axis.kernel, stride, dilation, 0, 0, out)
 
 
-def _places(axis: Axis, box: int) -> tuple[int, int, int, int]:
+def _places(axis: Axis, box: int) -> tuple[int, int, int, int, int]:
     """Of the places that boxes read along an axis: the first, how far apart they are, how many an
-    output moves on and how many a window spans."""
+    output moves on, how many a window spans, and what is outside."""
     if _is_whole(axis, box):
-        return 0, 1, 0, axis.size
+        return 0, 1, 0, axis.size, ZEROS
     boxed = _boxed(axis, box, box)
-    return -axis.before, _step(axis, box), boxed.stride, boxed.extent
+    return -axis.before, _step(axis, box), boxed.stride, boxed.extent, axis.border
 
 
 def inner(staged: Staged, box: Sequence[int], outs: Sequence[int]) -> Geometry:
@@ -262,6 +268,7 @@ def stage_words(
         "plans": plans,
         **dict(zip(("box_n", "box_z", "box_y", "box_x"), box, strict=True)),
         **places,
+        **dict(zip(("fill_real", "fill_imag"), staged.fill, strict=True)),
         **staged.images.told("image"),
         **(staged.out or nothing).told("out"),
         **(staged.residual or nothing).told("residual"),

@@ -207,7 +207,20 @@ def ones(rank: int) -> Piece:
 NUMBERS_OF_THREADS = st.sampled_from([1, 2, 3, *FAR]).flatmap(pieces.of_int)
 
 STEPS = by_rank(lambda rank: pieces.no_counts(1, rank), pieces.steps_of)
-ZERO = st.sampled_from([0, 0.0, -0.0, np.float64(0), np.int8(0)]).map(lambda value: plain(value))
+ZERO = st.sampled_from([0, 0.0, -0.0, np.float64(0), np.int8(0), 0j]).map(
+    lambda value: plain(value)
+)
+NUMBER = st.sampled_from([1, -3, 2.0, 0.5, np.float32(2), np.int8(5), 300, 2j, 2**70]).map(
+    lambda value: plain(value)
+)
+
+
+def padding_value(case: Case) -> Piece:
+    """Mostly such as fits the mode."""
+    modes = case.drawn["padding_mode"].meaning if "padding_mode" in case.drawn else ()
+    constant = bool({"constant", "zeros"} & set(modes))
+    return case.draw(NUMBER if constant != case.one_in(14) and case.one_in(3) else ZERO)
+
 
 DTYPES = st.sampled_from(["float32", "float64", "int32", "uint8", "float16", "complex64"]).flatmap(
     lambda name: st.sampled_from([name, np.dtype(name), np.dtype(name).newbyteorder()]).map(
@@ -229,8 +242,8 @@ ARGUMENTS = {
     "bias": seldom(2, array(lambda case: case.bias), none),
     "strides": STEPS,
     "padding": by_rank(pieces.no_paddings, pieces.paddings),
-    "padding_mode": drawn(pieces.no_modes(), pieces.texts(["constant", "zeros"])),
-    "padding_value": drawn(pieces.no_zeros(), ZERO),
+    "padding_mode": by_rank(lambda rank: pieces.no_modes(), pieces.modes),
+    "padding_value": Row(lambda case: pieces.no_numbers(), padding_value),
     "dilations": seldom(2, STEPS, ones),
     "groups": Row(lambda case: pieces.no_ints(1), groups),
     "data_format": by_rank(lambda rank: pieces.no_choices(), data_formats),
@@ -286,7 +299,8 @@ def ordinary(rank: int, **more: Piece) -> tuple[Arguments, Arguments]:
     parameters = inspect.signature(FUNCTIONS[rank]).parameters.values()
     named = (each for each in parameters if each.name not in NO_ARGUMENTS)
     every = Arguments(rank, {each.name: plain(each.default) for each in named})
-    every |= {"strides": ones(rank), "dilations": ones(rank), **more}
+    every |= {"strides": ones(rank), "dilations": ones(rank)}
+    every |= {"padding_mode": pieces.one_mode("constant", rank), **more}
     return every.of(LAYER), every.of(CALL)
 
 

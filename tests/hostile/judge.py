@@ -68,7 +68,8 @@ def compare(layer, call, found: Result, result: np.ndarray) -> None:
     elif found.dtype.kind in "iu":
         expected = expected.astype(np.int64).astype(found.dtype)
     if layer.algorithm == "winograd":
-        arrays = wide(call.images), wide(filters_of(layer)), layer.bias
+        images = np.append(wide(call.images), layer.padding_value)
+        arrays = images, wide(filters_of(layer)), layer.bias
         bound = winograd_bound(*arrays, found.dtype, call.residual)
         assert bound >= error_bound(*arrays, found.dtype, call.residual) / 4
         expected = activation_reference(expected, layer.activation)

@@ -272,6 +272,9 @@ def no_choices() -> list[Maker]:
     return [*NONSENSE, *no_words(), maker("1", lambda: 1)]
 
 
+MODES = words("constant reflect symmetric edge wrap zeros replicate circular")
+
+
 @functools.cache
 def no_activations() -> list[Maker]:
     """What is no name, and no pair of "leaky_relu" and a slope."""
@@ -307,22 +310,39 @@ def activations(draw, names) -> Piece:
 
 @functools.cache
 def no_modes() -> list[Maker]:
-    """What is no padding mode, and those that are not built."""
-    unbuilt = words("reflect symmetric edge wrap replicate circular")
-    return [*no_choices(), *(maker(name, lambda n=name: n) for name in unbuilt)]
+    """What is no padding mode, and not one for each axis."""
+    values = [("edge",) * 4, ("edge", None), ["edge", "mirror"], ("edge", 1), {"edge"}, "nearest"]
+    return [*no_choices(), *(maker(f"{value!r}", lambda v=value: v) for value in values)]
+
+
+def modes(rank: int) -> st.SearchStrategy[Piece]:
+    """Mostly zeros; else one for all axes, or one for each."""
+    one = texts(MODES).map(lambda each: each._replace(meaning=(each.meaning,) * rank))
+    return st.one_of(st.just(one_mode("constant", rank)), one, modes_of_axes(rank))
+
+
+def one_mode(name: str, rank: int) -> Piece:
+    return Piece(name, (name,) * rank, name)
+
+
+@st.composite
+def modes_of_axes(draw, rank: int) -> Piece:
+    each = [draw(texts(MODES)) for _ in range(rank)]
+    kind = draw(st.sampled_from([tuple, list]))
+    value = kind(one.value for one in each)
+    label = f"{kind.__name__} of {', '.join(one.label for one in each)}"
+    return Piece(value, tuple(one.meaning for one in each), label)
 
 
 @functools.cache
-def no_zeros() -> list[Maker]:
-    """What is not zero, or no number."""
-    values = [1, -1, 2**70, 0.5, -1e-300, float("nan"), float("inf"), None, 0j, "0", True]
+def no_numbers() -> list[Maker]:
+    """What is no number, and what no images hold."""
+    values = [None, "0", True, np.True_, b"1"]
     return [
         *NONSENSE,
         *(maker(f"{value!r}", lambda v=value: v) for value in values),
         maker("an integer of many digits", lambda: 10**5000),
         maker("a list of zero", lambda: [0]),
-        maker("OddInt(1)", lambda: lies.OddInt(1)),
-        maker("OddFloat(1.0)", lambda: lies.OddFloat(1.0)),
         maker("Index raises", lambda: lies.Index(ZeroDivisionError("index"))),
     ]
 

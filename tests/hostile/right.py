@@ -63,6 +63,28 @@ def filters_of(layer) -> np.ndarray:
     return np.moveaxis(filters, (1, 0), (-2, -1)) if layer.filter_format[0] == "O" else filters
 
 
+# Where a pixel outside comes from, by its place and the size of its axis.
+OUTSIDE = {
+    "edge": lambda i, size: 0 if i < 0 else size - 1,
+    "wrap": lambda i, size: i % size,
+    "symmetric": lambda i, size: [*range(size), *reversed(range(size))][i % (2 * size)],
+    "reflect": lambda i, size: [*range(size), *range(size - 2, 0, -1)][i % max(2 * size - 2, 1)],
+}
+OUTSIDE |= {"replicate": OUTSIDE["edge"], "circular": OUTSIDE["wrap"]}
+
+
+def holds(dtype: np.dtype, value) -> bool:
+    """Whether an array of a dtype can hold a value."""
+    if dtype == np.bool_:
+        dtype = np.dtype(np.uint8)
+    if isinstance(value, complex) and value != 0:
+        return dtype.kind == "c"
+    if dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        return value == math.floor(value.real) and info.min <= value.real <= info.max
+    return abs(value) <= np.finfo(dtype).max
+
+
 def layer_of(layer) -> str | None:
     """WRONG, UNSURE, or None for a layer that can be made."""
     bad = worst(vars(layer).values())
@@ -77,6 +99,8 @@ def layer_of(layer) -> str | None:
         return WRONG
     dtypes = [each.dtype for each in (filters, bias) if each is not None]
     if layer.activation is not None and any(each.kind == "c" for each in dtypes):
+        return WRONG
+    if layer.padding_value != 0 and not {"constant", "zeros"} & set(layer.padding_mode):
         return WRONG
     if layer.algorithm == "winograd":
         unit = layer.strides == layer.dilations == (1, 1)
@@ -109,6 +133,8 @@ def sizes_of(layer, shape):
         else:
             pads.append(tuple(rule[axis]))
         padded = size + sum(pads[-1])
+        if size == 0 and padded and layer.padding_mode[axis] in OUTSIDE:
+            return WRONG
         if rule not in ("same", "same_lower", "causal") and padded < span:
             return WRONG
         pixels.append(max((padded - span) // stride + 1, 0))
@@ -132,6 +158,8 @@ def result_of(layer, images):
     found = worst([layer_of(layer), images]) or sizes_of(layer, images.shape)
     if not isinstance(found, Result):
         return found
+    if not holds(images.dtype, layer.padding_value):
+        return WRONG
     arrays = [each for each in (images, layer.filters, layer.bias) if each is not None]
     dtype = dtype_of(layer, np.result_type(*(each.dtype for each in arrays)))
     if dtype is WRONG:
@@ -174,10 +202,18 @@ def sums(layer, images: np.ndarray, residual, found: Result) -> np.ndarray:
     for pixel in itertools.product(*map(range, found.pixels)):
         for tap in itertools.product(*map(range, kernel)):
             axes = zip(pixel, layer.strides, tap, layer.dilations, found.pads, strict=True)
-            at = tuple(p * s + t * d - ends[0] for p, s, t, d, ends in axes)
-            if not all(0 <= i < size for i, size in zip(at, sizes, strict=True)):
-                continue
-            values = wide(batch[(slice(None), *at)])
+            at_any = (p * s + t * d - ends[0] for p, s, t, d, ends in axes)
+            at, pixel_of = [], True
+            for i, size, mode in zip(at_any, sizes, layer.padding_mode, strict=True):
+                if not 0 <= i < size:
+                    pixel_of = pixel_of and mode in OUTSIDE
+                    i = OUTSIDE[mode](i, size) if mode in OUTSIDE else 0
+                at.append(i)
+            if pixel_of:
+                values = wide(batch[(slice(None), *at)])
+            else:
+                values = np.full((n, n_channels), layer.padding_value, np.complex128)
+                values = values if batch.dtype.kind == "c" else values.real
             for g in range(groups):
                 theirs = slice(g * channels, (g + 1) * channels)
                 ours = slice(g * width, (g + 1) * width)

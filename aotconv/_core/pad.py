@@ -1,0 +1,66 @@
+"""Images and what surrounds them, copied: for NumPy, and for kernels that know no borders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .._plan.borders import ZEROS, index, maps
+from .._plan.geometry import Axis, Geometry
+
+
+def places(wanted: np.ndarray, axis: Axis) -> np.ndarray:
+    """Where in an axis of images the pixels of some places come from; -1: from no pixel."""
+    outside = np.flatnonzero((wanted < 0) | (wanted >= axis.size))
+    found = wanted.copy()
+    found[outside] = [index(i, axis.size, axis.border) for i in wanted[outside].tolist()]
+    return found
+
+
+def value_in(value: complex, images: np.dtype, dtype: np.dtype) -> np.ndarray:
+    """A padding value as images of a dtype hold it, converted to another one as they are."""
+    return np.array(value).astype(images).astype(dtype)
+
+
+def surrounded(
+    images: np.ndarray, axes: Sequence[Axis], dtype: np.dtype, value: complex
+) -> np.ndarray:
+    """Images (N, D, H, W, C) and all that is around them, in a dtype."""
+    shape = len(images), *(axis.padded for axis in axes), images.shape[-1]
+    padded = np.full(shape, value_in(value, images.dtype, dtype), dtype)
+    if not any(maps(axis.border) for axis in axes):
+        inside = (slice(axis.before, axis.before + axis.size) for axis in axes)
+        padded[(slice(None), *inside)] = images
+        return padded
+    take(images, [places(np.arange(axis.padded) - axis.before, axis) for axis in axes], padded)
+    return padded
+
+
+def take(images: np.ndarray, taken: Sequence[np.ndarray], out: np.ndarray) -> None:
+    """Put the pixels at some places of each spatial axis into `out`, but for those at -1."""
+    inside = [np.flatnonzero(each >= 0) for each in taken]
+    z, y, x = np.ix_(*(each[at] for each, at in zip(taken, inside, strict=True)))
+    to_z, to_y, to_x = np.ix_(*inside)
+    out[:, to_z, to_y, to_x] = images[:, z, y, x]
+
+
+def without_borders(
+    geometry: Geometry, images: np.ndarray, dtype: np.dtype, value: complex
+) -> tuple[Geometry, np.ndarray]:
+    """The same convolution of images that have their borders within them, but for zeros."""
+    spans, axes = [], []
+    for axis in geometry.axes:
+        if axis.border == ZEROS:
+            spans.append(np.arange(axis.size))
+            axes.append(axis)
+            continue
+        step = axis.dilation if axis.out == 1 else 1  # the taps alone, however far apart
+        spans.append(places(np.arange(0, axis.padded, step) - axis.before, axis))
+        dilation = axis.dilation // step
+        axes.append(Axis(len(spans[-1]), axis.kernel, axis.stride, dilation, out=axis.out))
+    shape = len(images), *map(len, spans), images.shape[-1]
+    padded = np.full(shape, value_in(value, images.dtype, dtype), dtype)
+    take(images, spans, padded)
+    z, y, x = axes
+    return geometry._replace(z=z, y=y, x=x), padded

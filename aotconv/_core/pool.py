@@ -280,10 +280,13 @@ class _Task(NamedTuple):
         row = None if rung is None else pool_row(name_of(images.dtype), rung.level)
         if rung is None or row is None or not (images.dtype.isnative and out.dtype.isnative):
             return None
+        if row.integers and options.operation == OPERATIONS[AVERAGE]:
+            return None
         beside = out.strides if indices is None else indices.strides
         counted, steps = counted_of(options, geometry), steps_of(geometry)
         strides = images.strides, out.strides, beside
-        pool = Pool(row, geometry, options.operation, counted, 0, steps, *strides)
+        unsigned = images.dtype.kind == "u"
+        pool = Pool(row, geometry, options.operation, counted, 0, steps, *strides, unsigned)
         if not can_count(pool) or rung.task(row) is None:
             return None
         return cls(rung, pool)

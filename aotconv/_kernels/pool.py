@@ -18,12 +18,9 @@ from .._plan.pool import (
     INDEX_BYTES,
     INDEXED,
     MAXIMUM,
-    OPERATIONS,
     computed_itemsize,
-    itemsizes,
     lanes_of,
 )
-from .._plan.registry import AOT_DTYPES
 from .elements import Elements
 from .runtime import Record, ceil_div, chapter, subroutine, tile_intrinsic
 from .simd import WORD, element_type
@@ -77,21 +74,28 @@ class Run(NamedTuple):
 
 
 class _Values:
-    """Vectors of a row's elements as an operation computes them."""
+    """Vectors of a row's elements as an operation computes them.
 
-    def __init__(self, v, row, operation: int, lanes: int) -> None:
+    Parameters
+    ----------
+    flipped : of integers, the bits that are flipped between arrays and what is compared.
+    """
+
+    def __init__(self, v, row, operation: int, lanes: int, flipped) -> None:
         self.v, self.b, self.lanes, self._row = v, v.builder, lanes, row
         size = computed_itemsize(row, operation)
-        self.floats = row.dtype in AOT_DTYPES or operation == AVERAGE
-        self.signed = row.dtype.startswith("int")
+        self.floats = not row.integers
         computed = FLOATS[size] if self.floats else f"int{8 * size}"
         self.element = element_type(computed)
         self.kind = ir.VectorType(self.element, lanes)
         self._elements = None
         if self.floats:
             self._elements = Elements(v, row._replace(dtype=computed, stored=""))
-        self._stored = computed if operation == AVERAGE and not row.stored else row.holds
         self._held = ir.VectorType(ir.IntType(8 * row.itemsize), lanes)
+        self._flipped = None
+        if not self.floats:
+            bits = self._held.element
+            self._flipped = self.splat(flipped if bits == WORD else self.b.trunc(flipped, bits))
 
     def constant(self, value):
         return ir.Constant(self.kind, [value] * self.lanes)
@@ -109,16 +113,16 @@ class _Values:
         if self._elements is not None:
             return self._elements.load(self._row.holds, address, self.lanes)
         raw = self.b.load(self.b.inttoptr(address, self._held.as_pointer()), align=1)
-        if raw.type == self.kind:
-            return raw
-        return (self.b.sext if self.signed else self.b.zext)(raw, self.kind)
+        raw = self.b.xor(raw, self._flipped)
+        return raw if raw.type == self.kind else self.b.sext(raw, self.kind)
 
     def store(self, value, address) -> None:
         if self._elements is not None:
-            self._elements.store(self._stored, value, address, self.lanes)
+            self._elements.store(self._row.holds, value, address, self.lanes)
             return
         if value.type != self._held:
             value = self.b.trunc(value, self._held)
+        value = self.b.xor(value, self._flipped)
         self.b.store(value, self.b.inttoptr(address, self._held.as_pointer()), align=1)
 
     def load_halves(self, address, stored: int):
@@ -136,15 +140,13 @@ class _Values:
     def lowest(self):
         if self.floats:
             return self.constant(-float("inf"))
-        if self.signed:  # of the type that is held, wherever it is compared
-            return self.constant(-(1 << (self._held.element.width - 1)))
-        return self.constant(0)
+        # Of the type that is held, wherever it is compared.
+        return self.constant(-(1 << (self._held.element.width - 1)))
 
     def is_greater(self, a, b):
         if self.floats:
             return self.b.fcmp_ordered(">", a, b)
-        compare = self.b.icmp_signed if self.signed else self.b.icmp_unsigned
-        return compare(">", a, b)
+        return self.b.icmp_signed(">", a, b)
 
 
 class _Maximum:
@@ -229,28 +231,29 @@ class _Average:
         return self._total.get()
 
 
-def _through(v, row, kind, run: Run, finish) -> None:
+def _through(v, row, kind, run: Run, finish, flipped=None) -> None:
     """Go through the outputs of a run, and store what `finish` makes of them.
 
     kind : the operation.
+    flipped : as of `_Values`.
     finish : ``finish(values, state, place, element)``: what is stored of a state.
     """
     indexed = kind.operation == INDEXED
     whole, cells = lanes_of(row, kind.operation), row.pixels
-    image_item, out_item = itemsizes(row, OPERATIONS[kind.operation])
+    item = row.stored_itemsize
 
     def window(place, element, width: int, count: int, halved: bool) -> None:
         """Vectors of `width` outputs at `count` places, from `element` of each on."""
-        values = _Values(v, row, kind.operation, width)
+        values = _Values(v, row, kind.operation, width, flipped)
         states = [kind(values) for _ in range(count)]
-        apart = image_item * (1 + halved)
+        apart = item * (1 + halved)
         source = v.add(run.source, v.add(v.mul(place, run.source_step), v.mul(element, apart)))
 
         def tap(address, number, several: int) -> None:
             for j, state in enumerate(states):
                 at = v.add(address, v.mul(run.source_step, j))
                 if halved:
-                    state.take(values.load_halves(at, image_item)[:several])
+                    state.take(values.load_halves(at, item)[:several])
                 else:
                     steps = [v.add(at, v.mul(run.taps.steps[2], i)) for i in range(several)]
                     state.take([values.load(step) for step in steps], number)
@@ -271,41 +274,46 @@ def _through(v, row, kind, run: Run, finish) -> None:
 
         for at_plane, plane in along(0, source, 0):
             for at_row, line in along(1, at_plane, plane):
-                if indexed:
+                if indexed or width < whole:
                     for at, number in along(2, at_row, line):
                         tap(at, number, 1)
                 else:
                     in_pairs(at_row)
         for j, state in enumerate(states):
             at = v.add(place, j)
-            target = v.add(run.target, v.add(v.mul(at, run.target_step), v.mul(element, out_item)))
+            target = v.add(run.target, v.add(v.mul(at, run.target_step), v.mul(element, item)))
             values.store(finish(values, state, at, element), target)
 
-    def elements(place, count: int) -> None:
-        """All elements of some places."""
-        for wide in v.choose(v.less(whole - 1, run.length)):
-            if wide:
-                # The last vector goes back as far as it must, and computes some elements again.
-                for element in v.loop(v.add(run.length, whole - 1), step=whole):
-                    element = v.minimum(element, v.sub(run.length, whole))
-                    if indexed:
-                        window(place, element, whole, count, False)
-                        continue
-                    for halved in v.choose(v.unequal(run.halved, 0)):
-                        window(place, element, whole, count, halved)
-            else:
-                width = whole // 2
-                while width:
-                    element = v.sub(run.length, v.remainder(run.length, 2 * width))
-                    for _ in v.when(v.less(width - 1, v.remainder(run.length, 2 * width))):
-                        window(place, element, width, count, False)
-                    width //= 2
+    def vectors(place, count: int) -> None:
+        """All elements of some places; the last vector goes back as far as it must, and computes
+        some again."""
+        for element in v.loop(v.add(run.length, whole - 1), step=whole):
+            element = v.minimum(element, v.sub(run.length, whole))
+            if indexed:
+                window(place, element, whole, count, False)
+                continue
+            for halved in v.choose(v.unequal(run.halved, 0)):
+                window(place, element, whole, count, halved)
 
-    some = v.floor(run.count, cells)
-    for place in v.loop(some, step=cells):
-        elements(place, cells)
-    for place in v.loop(run.count, start=some):
-        elements(place, 1)
+    def pieces(place) -> None:
+        """All elements of a place, which are fewer than a vector's."""
+        width = whole // 2
+        while width:
+            element = v.sub(run.length, v.remainder(run.length, 2 * width))
+            for _ in v.when(v.less(width - 1, v.remainder(run.length, 2 * width))):
+                window(place, element, width, 1, False)
+            width //= 2
+
+    for wide in v.choose(v.less(whole - 1, run.length)):
+        if wide:
+            some = v.floor(run.count, cells)
+            for place in v.loop(some, step=cells):
+                vectors(place, cells)
+            for place in v.loop(run.count, start=some):
+                vectors(place, 1)
+        else:
+            for place in v.loop(run.count):
+                pieces(place)
 
 
 def maxima(
@@ -319,17 +327,19 @@ def maxima(
     length,
     halved,
     window,
+    flipped,
 ):
     """Store the largest element of each window of a run; NaN where one is, and -inf, or the lowest
     integer, where there is no tap.
 
     All words are those of `Run`.  The row's vectors of `length` elements are read and written at a
     time, or of what is less than one as many; of a run that is halved, whose length is a vector's,
-    two at each tap.  All strides are in bytes, and no address need be aligned.
+    two at each tap.  All strides are in bytes, and no address need be aligned.  Of integers the
+    bits `flipped` are while they are compared, as signed ones.
     """
     taps = Taps.at(v, window)
     run = Run(source, source_step, target, target_step, count, length, halved, taps)
-    _through(v, row, _Maximum, run, lambda values, state, place, element: state.result())
+    _through(v, row, _Maximum, run, lambda values, state, *_: state.result(), flipped)
 
 
 def averages(
@@ -346,7 +356,9 @@ def averages(
     divisor,
 ):
     """The same with the sum of a window, in the order of planes, rows and columns, divided by
-    `divisor`."""
+    `divisor`; of rows of floats."""
+    if row.integers:  # whose task does not call it
+        return
     taps = Taps.at(v, window)
     run = Run(source, source_step, target, target_step, count, length, halved, taps)
 
@@ -372,6 +384,7 @@ def places(
     first,
     first_step,
     element_step,
+    flipped,
 ):
     """The same as `maxima`, of no run that is halved, and beside each result as an int64 the place
     of the first of the largest elements, or of those that are NaN; -1 where there is no tap.
@@ -399,7 +412,7 @@ def places(
         b.store(found, b.inttoptr(at, words.as_pointer()), align=INDEX_BYTES)
         return state.result()
 
-    _through(v, row, _Indexed, run, finish)
+    _through(v, row, _Indexed, run, finish, flipped)
 
 
 compute_maxima, compute_averages = tile_intrinsic(maxima), tile_intrinsic(averages)
@@ -441,7 +454,7 @@ def steps_of(plan, kind, apart):
     if kind == ROWS:
         return plan.sh * plan.image_y, plan.out_y, plan.index_y, plan.sh * plan.place_y
     lanes = plan.lanes
-    source_step, target_step = lanes * apart * plan.image_item, lanes * plan.out_item
+    source_step, target_step = lanes * apart * plan.item, lanes * plan.item
     beside_step = lanes * INDEX_BYTES
     return source_step, target_step, beside_step, lanes * element_step_of(plan)
 
@@ -451,8 +464,8 @@ def compute_span(row, plan, scratch, lines, span, columns):
     """Compute outputs of alike windows."""
     apart = 2 if span.halved else 1
     column = span.x * plan.sw - plan.left + columns.first * plan.dw
-    source = lines.image + column * plan.image_x + span.element * apart * plan.image_item
-    target = lines.out + span.x * plan.out_x + span.element * plan.out_item
+    source = lines.image + column * plan.image_x + span.element * apart * plan.item
+    target = lines.out + span.x * plan.out_x + span.element * plan.item
     source_step, target_step, beside_step, place_step = steps_of(plan, span.kind, apart)
     element_step = element_step_of(plan)
     write_window(
@@ -479,8 +492,9 @@ def compute_span(row, plan, scratch, lines, span, columns):
             length=span.length,
             halved=span.halved,
             window=scratch,
+            flipped=plan.flipped,
         )
-    elif plan.operation == AVERAGE:
+    elif plan.operation == AVERAGE and not row.integers:
         compute_averages(
             row,
             source=source,
@@ -508,6 +522,7 @@ def compute_span(row, plan, scratch, lines, span, columns):
             first=lines.place + column * plan.place_x + span.element * element_step,
             first_step=place_step,
             element_step=element_step,
+            flipped=plan.flipped,
         )
 
 
@@ -616,7 +631,7 @@ def task(row, plan, images, out, residual, scratch, index):
     """Compute `task_rows` rows and `task_columns` columns of one plane of outputs.
 
     images, out : addresses of the first element; element strides of channels are 1, the others are
-        the plan's, in bytes.  An average of integers is a float64; else both hold the same type.
+        the plan's, in bytes; both hold the same type.  There are no averages of integers.
     residual : of an indexed maximum, bytes from the first output to the first of its places: int64,
         whose strides are the plan's `index_*`, in bytes, and for channels one element.
     scratch : a WINDOW.

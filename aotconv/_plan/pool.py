@@ -9,7 +9,7 @@ from typing import NamedTuple, NoReturn
 from .arithmetic import ceil_div, evenly, round_up
 from .family import Family, Layer, Triple, Work, row_tasks, words
 from .geometry import Axis, Geometry
-from .registry import AOT_DTYPES, LEVELS, Row
+from .registry import LEVELS, Row
 
 OPERATIONS = ("maximum", "indexed", "average")  # their places are what kernels are told
 MAXIMUM, INDEXED, AVERAGE = range(len(OPERATIONS))
@@ -39,6 +39,8 @@ class Pool(NamedTuple):
         How many places from a plane, a row and a pixel to the next.
     image_strides, out_strides, index_strides : tuple of int
         In bytes; channels are side by side.  The last of indices, or what is not read.
+    unsigned : bool
+        Whether the elements are integers without a sign, of a row of those that have one.
     """
 
     row: Row
@@ -50,20 +52,18 @@ class Pool(NamedTuple):
     image_strides: tuple[int, ...]
     out_strides: tuple[int, ...]
     index_strides: tuple[int, ...]
+    unsigned: bool = False
 
-
-def itemsizes(row: Row, operation: str) -> tuple[int, int]:
-    """Bytes of an element of images and of the result: averages of integers are float64."""
-    sums = operation == OPERATIONS[AVERAGE] and row.dtype not in AOT_DTYPES
-    return row.stored_itemsize, 8 if sums else row.stored_itemsize
+    @property
+    def flipped(self) -> int:
+        """What makes numbers without a sign such as have one, in the same order."""
+        return -1 << (8 * self.row.itemsize - 1) if self.unsigned else 0
 
 
 def computed_itemsize(row: Row, operation: int) -> int:
-    """Bytes of an element as it is computed: integers are summed as float64, and compared beside
-    their places as what is as wide as these."""
-    if row.dtype in AOT_DTYPES or operation == MAXIMUM:
-        return row.itemsize
-    return 8 if operation == AVERAGE else max(4, row.itemsize)
+    """Bytes of an element as it is computed: integers are compared beside their places as what is
+    as wide as these."""
+    return row.itemsize if operation != INDEXED else max(4, row.itemsize)
 
 
 def lanes_of(row: Row, operation: int) -> int:
@@ -123,7 +123,7 @@ POOL = Family(
     fields=(
         "operation",  # its place in OPERATIONS
         "lanes",  # elements of a vector
-        *("image_item", "out_item"),  # bytes of an element
+        *("item", "flipped"),  # bytes of an element; bits that are flipped as integers are compared
         *("task_rows", "task_columns"),  # outputs of a plane in a task
         # Whether a row's outputs whose windows lie inside the images are one run of elements whose
         # windows lie side by side, and whether those of one channel lie two elements apart.
@@ -141,10 +141,9 @@ def pool_words(pool: Pool, threads: int) -> list[int]:
     row, g = pool.row, pool.geometry
     work = Work(row, g, pool.image_strides, pool.out_strides, threads)
     operation = OPERATIONS.index(pool.operation)
-    image_item, out_item = itemsizes(row, pool.operation)
-    adjacent = _adjacent(g, pool.image_strides, image_item) and (
-        _adjacent(g, pool.out_strides, out_item)
-    )
+    item = row.stored_itemsize
+    ends = pool.image_strides, pool.out_strides
+    adjacent = all(_adjacent(g, strides, item) for strides in ends)
     is_run = adjacent and g.x.stride == 1
     if operation == INDEXED:  # the pixels of a vector's lanes are known of one channel alone
         is_run = is_run and g.c == 1 and _adjacent(g, pool.index_strides, INDEX_BYTES)
@@ -154,8 +153,8 @@ def pool_words(pool: Pool, threads: int) -> list[int]:
         "tasks": row_tasks(g, rows) * ceil_div(g.x.out, columns),
         "operation": operation,
         "lanes": lanes_of(row, operation),
-        "image_item": image_item,
-        "out_item": out_item,
+        "item": item,
+        "flipped": pool.flipped,
         "task_rows": rows,
         "task_columns": columns,
         "is_run": int(is_run),

@@ -87,6 +87,11 @@ class Row(NamedTuple):
         return int(LEVELS[self.level].vector_bytes == 64)
 
     @property
+    def integers(self) -> int:
+        """Whether it computes in integers."""
+        return int(self.dtype not in AOT_DTYPES)
+
+    @property
     def fma(self) -> bool:
         return LEVELS[self.level].fma
 
@@ -173,6 +178,7 @@ _POOL_TILE = (4, 1)
 AOT_DTYPES = ("float32", "float64")
 # Convolved in the user's process alone: a plain loop, exact for integers.
 LOOP_DTYPES = tuple(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64))
+SIGNED_DTYPES = tuple(name for name in LOOP_DTYPES if name.startswith("int"))
 ITEMSIZES = {name: np.dtype(name).itemsize for name in AOT_DTYPES + LOOP_DTYPES}
 
 ROWS = (
@@ -224,7 +230,7 @@ ROWS = (
         Row("pool", dtype, level.name, *_POOL_TILE, stored=stored)
         for level in LEVELS.values()
         for dtype, stored in (
-            *((dtype, "") for dtype in AOT_DTYPES + LOOP_DTYPES),
+            *((dtype, "") for dtype in AOT_DTYPES + SIGNED_DTYPES),
             *((AOT_DTYPES[0], half) for half in HALVES),
         )
     ),

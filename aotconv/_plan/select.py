@@ -129,8 +129,8 @@ def gradient_row(dtype: str, level: str) -> Row:
 
 
 def pool_row(holds: str, level: str) -> Row | None:
-    """The row of pools of arrays that hold numbers of a type, if there is one."""
-    return _pool_rows.get((holds, level))
+    """The row of pools of arrays that hold numbers of a type, or signed ones as wide."""
+    return _pool_rows.get((holds.removeprefix("u"), level))
 
 
 def stored_row(row: Row, stored: str) -> Row | None:

@@ -19,7 +19,7 @@ from guarded_cases import Draws
 import aotconv
 from aotconv import gradients
 from aotconv._core import jobs
-from aotconv._core.gradient import filter_gradient
+from aotconv._core.gradient import _operator
 from aotconv._plan import outer
 from aotconv._plan.geometry import extent
 from aotconv.reference import conv_reference
@@ -99,7 +99,7 @@ def check_case(number: int) -> None:
     other = values.integers(-2, 3, result.shape).astype(dtype)
     limits = {name: rng.one(*some) for name, some in LIMITS.items()}
     out = memory.place(shape, dtype)
-    filter_gradient.cache_clear()
+    _operator.cache_clear()
     with (
         mock.patch.multiple(outer, **limits),
         mock.patch.object(jobs, "_table", memory.table),

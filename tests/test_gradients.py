@@ -30,7 +30,7 @@ from test_interrupts import PREAMBLE
 
 import aotconv
 from aotconv import gradients
-from aotconv._core.gradient import filter_gradient
+from aotconv._core.gradient import _operator
 from aotconv._plan import outer
 from aotconv._plan.registry import LEVELS
 from aotconv.reference import conv_reference, filter_gradient_reference
@@ -74,10 +74,10 @@ def gradient_of(problem: Problem, output_gradient, **more) -> np.ndarray:
 @contextlib.contextmanager
 def under(limited):
     """Under other limits of the plan; what was decided under others is forgotten."""
-    filter_gradient.cache_clear()
+    _operator.cache_clear()
     with mock.patch.dict(vars(outer), limited):
         yield
-    filter_gradient.cache_clear()
+    _operator.cache_clear()
 
 
 @given(problem=problems(), seed=seeds, layout=layouts, limited=limits, n_threads=threads)

@@ -14,7 +14,7 @@ from autograd.extend import defvjp, primitive
 import aotconv
 from aotconv import gradients
 
-SHAPE, STRIDES, PADDING = (2, 9, 9, 3), (1, 1), "same"
+SHAPE, STRIDES, PADDING = (2, 9, 9, 3), (2, 1), "same"
 
 
 @primitive
@@ -23,7 +23,9 @@ def conv2d(images, filters):
 
 
 def by_images(result, images, filters):
-    return lambda gradient: image_gradient(gradient, filters, images.shape)
+    return lambda gradient: gradients.conv2d_images(
+        gradient, filters, images.shape, STRIDES, PADDING
+    )
 
 
 def by_filters(result, images, filters):
@@ -33,14 +35,6 @@ def by_filters(result, images, filters):
 
 
 defvjp(conv2d, by_images, by_filters)
-
-
-def image_gradient(gradient, filters, shape):
-    """The gradient by the images, of strides 1 and padding "same": a convolution with the filters
-    turned around, channels and filters exchanged.  Windows of odd sides are padded alike on both
-    sides."""
-    turned = filters[::-1, ::-1].swapaxes(2, 3)
-    return aotconv.conv2d(gradient, turned, padding=PADDING).reshape(shape)
 
 
 def loss(images, filters):

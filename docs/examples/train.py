@@ -29,29 +29,21 @@ def make_images(rng, count):
     return images, kinds
 
 
-def max_pool(images):
-    """The largest of each 5 x 5 pixels, and where it was (one mask for each window)."""
-    n, height, width, channels = images.shape
-    windows = images.reshape(n, height // POOL, POOL, width // POOL, POOL, channels)
-    windows = windows.transpose(0, 1, 3, 5, 2, 4).reshape(n, -1, channels, POOL * POOL)
-    place = windows.argmax(-1)
-    return windows.max(-1), place
-
-
-def spread(gradient, place, shape):
-    """The gradient by the pool's input: a window's own, at the place of its largest."""
+def spread(gradient, places, shape):
+    """The gradient by the pool's input: each window's own, at the place of its largest pixel, which
+    no other window has."""
     n, height, width, channels = shape
-    windows = np.zeros((*gradient.shape, POOL * POOL), gradient.dtype)
-    np.put_along_axis(windows, place[..., np.newaxis], gradient[..., np.newaxis], -1)
-    windows = windows.reshape(n, height // POOL, width // POOL, channels, POOL, POOL)
-    return windows.transpose(0, 1, 4, 2, 5, 3).reshape(shape)
+    pixels = np.zeros((n, height * width, channels), gradient.dtype)
+    flat = (each.reshape(n, -1, channels) for each in (places, gradient))
+    np.put_along_axis(pixels, *flat, axis=1)
+    return pixels.reshape(shape)
 
 
 def forward(weights, images):
     """The scores of all kinds, and what the way back needs."""
     filters, bias, matrix, offset = weights
     convolved = aotconv.conv2d(images, filters, bias, activation="relu")
-    pooled, place = max_pool(convolved)
+    pooled, place = aotconv.max_pool2d(convolved, POOL, return_indices=True)
     flat = pooled.reshape(len(images), -1)
     return flat @ matrix + offset, (convolved, place, pooled.shape, flat)
 

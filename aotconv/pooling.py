@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import numpy as np
 
 from ._core import check
 from ._core.pool import averages, maxima
+from .conv import DataFormat1D, DataFormat2D, DataFormat3D, Steps
 
 if TYPE_CHECKING or np.__version__.startswith("1."):
     import numpy.typing  # NumPy 2 does when a hint is evaluated: import is spared a millisecond
 
-Steps: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
 Padding: TypeAlias = (
     Literal["valid", "same", "same_lower", "VALID", "SAME", "SAME_LOWER"] | Steps | Sequence[Steps]
 )
-DataFormat1D: TypeAlias = Literal["NWC", "NCW", "channels_last", "channels_first"]
-DataFormat2D: TypeAlias = Literal["NHWC", "NCHW", "channels_last", "channels_first"]
-DataFormat3D: TypeAlias = Literal["NDHWC", "NCDHW", "channels_last", "channels_first"]
-Array: TypeAlias = "np.typing.NDArray[Any]"
 
 
 @overload
@@ -34,9 +30,9 @@ def max_pool1d(
     ceil_mode: bool = False,
     return_indices: Literal[False] = False,
     data_format: DataFormat1D = "NWC",
-    out: Array | None = None,
+    out: np.typing.NDArray[Any] | None = None,
     threads: int | None = None,
-) -> Array: ...
+) -> np.typing.NDArray[Any]: ...
 
 
 @overload
@@ -50,9 +46,9 @@ def max_pool1d(
     ceil_mode: bool = False,
     return_indices: Literal[True],
     data_format: DataFormat1D = "NWC",
-    out: Array | None = None,
+    out: np.typing.NDArray[Any] | None = None,
     threads: int | None = None,
-) -> tuple[Array, Array]: ...
+) -> tuple[np.typing.NDArray[Any], np.typing.NDArray[Any]]: ...
 
 
 def max_pool1d(
@@ -65,9 +61,9 @@ def max_pool1d(
     ceil_mode: bool = False,
     return_indices: bool = False,
     data_format: DataFormat1D = "NWC",
-    out: Array | None = None,
+    out: np.typing.NDArray[Any] | None = None,
     threads: int | None = None,
-) -> Array | tuple[Array, Array]:
+) -> np.typing.NDArray[Any] | tuple[np.typing.NDArray[Any], np.typing.NDArray[Any]]:
     """Take the maximum of each channel of each window of signals, or of anything along one axis.
 
     Parameters
@@ -117,9 +113,9 @@ def max_pool2d(
     ceil_mode: bool = False,
     return_indices: Literal[False] = False,
     data_format: DataFormat2D = "NHWC",
-    out: Array | None = None,
+    out: np.typing.NDArray[Any] | None = None,
     threads: int | None = None,
-) -> Array: ...
+) -> np.typing.NDArray[Any]: ...
 
 
 @overload
@@ -133,9 +129,9 @@ def max_pool2d(
     ceil_mode: bool = False,
     return_indices: Literal[True],
     data_format: DataFormat2D = "NHWC",
-    out: Array | None = None,
+    out: np.typing.NDArray[Any] | None = None,
     threads: int | None = None,
-) -> tuple[Array, Array]: ...
+) -> tuple[np.typing.NDArray[Any], np.typing.NDArray[Any]]: ...
 
 
 def max_pool2d(
@@ -148,9 +144,9 @@ def max_pool2d(
     ceil_mode: bool = False,
     return_indices: bool = False,
     data_format: DataFormat2D = "NHWC",
-    out: Array | None = None,
+    out: np.typing.NDArray[Any] | None = None,
     threads: int | None = None,
-) -> Array | tuple[Array, Array]:
+) -> np.typing.NDArray[Any] | tuple[np.typing.NDArray[Any], np.typing.NDArray[Any]]:
     """Take the maximum of each channel of each window of images.
 
     ::
@@ -238,9 +234,9 @@ def max_pool3d(
     ceil_mode: bool = False,
     return_indices: Literal[False] = False,
     data_format: DataFormat3D = "NDHWC",
-    out: Array | None = None,
+    out: np.typing.NDArray[Any] | None = None,
     threads: int | None = None,
-) -> Array: ...
+) -> np.typing.NDArray[Any]: ...
 
 
 @overload
@@ -254,9 +250,9 @@ def max_pool3d(
     ceil_mode: bool = False,
     return_indices: Literal[True],
     data_format: DataFormat3D = "NDHWC",
-    out: Array | None = None,
+    out: np.typing.NDArray[Any] | None = None,
     threads: int | None = None,
-) -> tuple[Array, Array]: ...
+) -> tuple[np.typing.NDArray[Any], np.typing.NDArray[Any]]: ...
 
 
 def max_pool3d(
@@ -269,9 +265,9 @@ def max_pool3d(
     ceil_mode: bool = False,
     return_indices: bool = False,
     data_format: DataFormat3D = "NDHWC",
-    out: Array | None = None,
+    out: np.typing.NDArray[Any] | None = None,
     threads: int | None = None,
-) -> Array | tuple[Array, Array]:
+) -> np.typing.NDArray[Any] | tuple[np.typing.NDArray[Any], np.typing.NDArray[Any]]:
     """Take the maximum of each channel of each window of volumes, or of films.
 
     Parameters
@@ -320,10 +316,10 @@ def average_pool1d(
     ceil_mode: bool = False,
     count_padding: bool = False,
     data_format: DataFormat1D = "NWC",
-    out: Array | None = None,
+    out: np.typing.NDArray[Any] | None = None,
     threads: int | None = None,
     dtype: np.typing.DTypeLike | None = None,
-) -> Array:
+) -> np.typing.NDArray[Any]:
     """Take the average of each channel of each window of signals, or of anything along one axis.
 
     Parameters
@@ -371,10 +367,10 @@ def average_pool2d(
     ceil_mode: bool = False,
     count_padding: bool = False,
     data_format: DataFormat2D = "NHWC",
-    out: Array | None = None,
+    out: np.typing.NDArray[Any] | None = None,
     threads: int | None = None,
     dtype: np.typing.DTypeLike | None = None,
-) -> Array:
+) -> np.typing.NDArray[Any]:
     """Take the average of each channel of each window of images.
 
     Parameters
@@ -442,10 +438,10 @@ def average_pool3d(
     ceil_mode: bool = False,
     count_padding: bool = False,
     data_format: DataFormat3D = "NDHWC",
-    out: Array | None = None,
+    out: np.typing.NDArray[Any] | None = None,
     threads: int | None = None,
     dtype: np.typing.DTypeLike | None = None,
-) -> Array:
+) -> np.typing.NDArray[Any]:
     """Take the average of each channel of each window of volumes, or of films.
 
     Parameters

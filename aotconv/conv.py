@@ -137,7 +137,14 @@ def _read_only(array: np.ndarray) -> np.ndarray:
     return view
 
 
-class Conv1D(Layer):
+class ForwardLayer(Layer):
+    """A layer that is not transposed, of any rank."""
+
+    padding_mode = option("padding_mode", "One for each spatial axis, in np.pad's words.")
+    padding_value = option("padding_value", "What 'constant' adds.")
+
+
+class Conv1D(ForwardLayer):
     """A convolution of signals whose weights are packed once and that is called many times.
 
     The arguments are those of `conv1d`; otherwise as `Conv2D`.
@@ -189,7 +196,7 @@ class Conv1D(Layer):
         super().__init__(1, threads, *weights, *options)
 
 
-class Conv2D(Layer):
+class Conv2D(ForwardLayer):
     """A convolution whose weights are packed once and that is called many times.
 
     The arguments are those of `conv2d`; the arrays are copied, so changing them later does not
@@ -244,7 +251,7 @@ class Conv2D(Layer):
         super().__init__(2, threads, *weights, *options)
 
 
-class Conv3D(Layer):
+class Conv3D(ForwardLayer):
     """A convolution of volumes whose weights are packed once and that is called many times.
 
     The arguments are those of `conv3d`; otherwise as `Conv2D`.
@@ -482,9 +489,9 @@ def conv2d(
     Returns
     -------
     ndarray, shape (..., OH, OW, O), or (..., O, OH, OW) with channels first
-        `out` if it was given.  Leading axes are those of `images`.  Its dtype is NumPy's common
-        one of images, filters and bias, truth values of images counted as uint8.  float16 and
-        bfloat16 are computed in float32; integers wrap.
+        `out` if it was given.  Leading axes are those of `images`.  Its dtype is `dtype`, or
+        NumPy's common one of images, filters and bias, truth values of images counted as uint8.
+        float16 and bfloat16 are computed in float32; integers wrap.
 
     Raises
     ------

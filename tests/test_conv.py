@@ -876,6 +876,8 @@ def test_layers_say_what_they_are_made_of_and_nobody_can_change_it():
     said = layer.strides, layer.padding, layer.dilations, layer.groups, layer.data_format
     assert said == ((2, 2), "same", (1, 1), 1, "NHWC")
     assert (layer.activation, layer.algorithm, layer.threads) == ("relu", "auto", 3)
+    assert (layer.padding_mode, layer.padding_value) == (("constant",) * 2, 0)
+    assert (layer.dtype, layer.saturate) == (None, False)
     for array in (layer.filters, layer.bias):
         with pytest.raises(ValueError, match="read-only"):
             array[...] = 0

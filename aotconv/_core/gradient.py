@@ -22,7 +22,7 @@ from .dtypes import native_name, products_in
 from .jobs import Call, Job, Layouts, call_of, order_for
 from .ladder import Rung
 from .layout import Layout, View
-from .operator import Decision, Operator
+from .operator import Decision, Spatial
 from .pack import convert, copied
 from .run import KEPT_CALLS, LONGEST_MICROSECONDS, Compute
 
@@ -70,7 +70,7 @@ def _operator(
     return FilterGradient(filters_shape, filters_last, options)
 
 
-class FilterGradient(Operator):
+class FilterGradient(Spatial):
     """The gradient of filters, of a shape and of options, for the arrays that they met.
 
     Parameters
@@ -87,27 +87,18 @@ class FilterGradient(Operator):
     def __init__(
         self, filters_shape: tuple[int, ...], filters_last: bool, options: Options
     ) -> None:
-        super().__init__()
-        self._shape, self._filters_last, self._options = filters_shape, filters_last, options
-        self._rank = len(filters_shape) - 2
-
-    def _channels_first(self) -> bool:
-        return not self._options.data_format.endswith("C")
+        super().__init__(len(filters_shape) - 2, options)
+        self._shape, self._filters_last = filters_shape, filters_last
 
     def _geometry(self, shape: tuple[int, ...]) -> Geometry:
         """The sizes of the convolution, for images of a shape; leading axes taken as one."""
-        sizes, o = list(shape), self._options
-        if self._channels_first():
-            sizes.append(sizes.pop(-self._rank - 1))
-        return check.geometry(
-            tuple(sizes), self._shape, o.strides, o.padding, o.dilations, o.groups
-        )
+        o, sizes = self._options, self._channels_last(shape)
+        return check.geometry(sizes, self._shape, o.strides, o.padding, o.dilations, o.groups)
 
     def _result_shape(self, geometry: Geometry, shape: tuple[int, ...]) -> tuple[int, ...]:
         """That of the convolution of images of a shape."""
-        outs = tuple(axis.out for axis in geometry.axes[RANK - self._rank :])
-        leading, o = shape[: len(shape) - self._rank - 1], geometry.o
-        return (*leading, o, *outs) if self._channels_first() else (*leading, *outs, o)
+        outs = (axis.out for axis in geometry.axes[RANK - self._rank :])
+        return self._shaped(shape, outs, geometry.o)
 
     def _decide(self, images: Layout, out: Layout | None, third: Layout | None) -> Decision:
         assert third is not None  # the doors want it

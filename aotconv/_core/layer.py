@@ -1,7 +1,7 @@
 """A layer: filters, a bias and options that were checked, and which kernels compute it."""
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import prod
 from typing import Any, NamedTuple, TypeAlias
 
@@ -16,7 +16,7 @@ from .dtypes import Reach, clipped_in, computed_in, native_name
 from .jobs import Layouts
 from .kernels import Kernels
 from .layout import Layout, View
-from .operator import Decision, Operator
+from .operator import Decision, Spatial
 from .pack import copied, under
 from .repeat import Expected, Known
 from .run import Compute
@@ -47,7 +47,7 @@ class Options(NamedTuple):
         return tuple(border_of(mode, self.padding_value) for mode in self.padding_mode)
 
 
-class Convolution(Operator):
+class Convolution(Spatial):
     """Checked filters (.., C / groups, O), a bias (O,) and options."""
 
     _n_weights, _filter_format = 2, 9  # of `Arguments` how many are weights, and its place
@@ -95,9 +95,8 @@ class Convolution(Operator):
         return filters, bias, options
 
     def __init__(self, filters: np.ndarray, bias: np.ndarray | None, options: Any) -> None:
-        super().__init__()
-        self._filters, self._bias, self._options = filters, bias, options
-        self._rank = filters.ndim - 2
+        super().__init__(filters.ndim - 2, options)
+        self._filters, self._bias = filters, bias
         self._dtypes = [each.dtype for each in (filters, bias) if each is not None]
         check.real_activation(options.activation, self._dtypes, "filters or bias")
         self._reach = Reach(filters, bias)
@@ -162,16 +161,6 @@ class Convolution(Operator):
         """The result's shape for images of a shape."""
         return self._result_shape(self._geometry(shape), shape)
 
-    def _channels_first(self) -> bool:
-        return not self._options.data_format.endswith("C")
-
-    def _channels_last(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of images with their channels last."""
-        sizes = list(shape)
-        if self._channels_first():
-            sizes.append(sizes.pop(-self._rank - 1))
-        return tuple(sizes)
-
     def _geometry(self, shape: tuple[int, ...]) -> Geometry:
         """The sizes for images of a shape, leading axes taken as one."""
         o = self._options
@@ -182,15 +171,6 @@ class Convolution(Operator):
     def _result_shape(self, geometry: Geometry, shape: tuple[int, ...]) -> tuple[int, ...]:
         outs = (axis.out for axis in geometry.axes[RANK - self._rank :])
         return self._shaped(shape, outs, geometry.o)
-
-    def _shaped(
-        self, images: tuple[int, ...], spatial: Iterable[int], channels: int
-    ) -> tuple[int, ...]:
-        """The shape of a result for images of a shape."""
-        leading = images[: len(images) - self._rank - 1]
-        if self._channels_first():
-            return (*leading, channels, *spatial)
-        return (*leading, *spatial, channels)
 
     def _decide(self, images: Layout, out: Layout | None, third: Layout | None) -> Decision:
         options = self._options

@@ -9,7 +9,7 @@ function that computes it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -156,3 +156,30 @@ class Operator(ABC):
             return None
         last.was_of_function(others)
         return last.known_function
+
+
+class Spatial(Operator):
+    """An operator of images of so many spatial axes, whose options have a data format."""
+
+    def __init__(self, rank: int, options: Any) -> None:
+        super().__init__()
+        self._rank, self._options = rank, options
+
+    def _channels_first(self) -> bool:
+        return not self._options.data_format.endswith("C")
+
+    def _channels_last(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of images with their channels last."""
+        sizes = list(shape)
+        if self._channels_first():
+            sizes.append(sizes.pop(-self._rank - 1))
+        return tuple(sizes)
+
+    def _shaped(
+        self, images: tuple[int, ...], spatial: Iterable[int], channels: int
+    ) -> tuple[int, ...]:
+        """The shape of a result for images of a shape."""
+        leading = images[: len(images) - self._rank - 1]
+        if self._channels_first():
+            return (*leading, channels, *spatial)
+        return (*leading, *spatial, channels)

@@ -16,7 +16,7 @@ from .._plan.select import estimate, pool_row
 from . import check, fallback_pool, ladder
 from .jobs import Call, Job, Layouts, Places, call_of
 from .layout import Layout, View
-from .operator import Decision, Operator
+from .operator import Decision, Spatial
 from .run import LONGEST_MICROSECONDS, Compute, Whole
 
 KEPT_POOLS = 64  # what meets more forgets them
@@ -98,14 +98,13 @@ def averages(images, out, n_threads, arguments: tuple) -> np.ndarray:
     return pools_of(checked(rank, OPERATIONS[AVERAGE], *others))(images, out, n_threads)
 
 
-class Pools(Operator):
+class Pools(Spatial):
     """Pools of some options, and what was decided for the arrays that they met."""
 
     third = "indices"
 
     def __init__(self, options: Options) -> None:
-        super().__init__()
-        self._options = options
+        super().__init__(options.rank, options)
 
     def __call__(self, images, out, n_threads) -> np.ndarray:
         """The result of arguments as the user gave them."""
@@ -123,18 +122,15 @@ class Pools(Operator):
 
     def _geometry(self, shape: tuple[int, ...]) -> Geometry:
         """The sizes for images of a shape, leading axes taken as one."""
-        o, sizes = self._options, list(shape)
+        o = self._options
         check.images_axes(shape, o.rank)
-        if o.channels_first:
-            sizes.append(sizes.pop(-o.rank - 1))
         steps = o.window, o.strides, o.padding, o.dilations, o.ceil_mode
-        return check.pool_geometry(tuple(sizes), *steps)
+        return check.pool_geometry(self._channels_last(shape), *steps)
 
     def _result_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        o, geometry = self._options, self._geometry(shape)
-        outs = tuple(axis.out for axis in geometry.axes[RANK - o.rank :])
-        leading = shape[: len(shape) - o.rank - 1]
-        return (*leading, geometry.c, *outs) if o.channels_first else (*leading, *outs, geometry.c)
+        geometry = self._geometry(shape)
+        outs = (axis.out for axis in geometry.axes[RANK - self._rank :])
+        return self._shaped(shape, outs, geometry.c)
 
     def _decide(self, images: Layout, out: Layout | None, third: Layout | None) -> Decision:
         options = self._options

@@ -17,11 +17,10 @@ if TYPE_CHECKING or np.__version__.startswith("1."):
     import numpy.typing  # NumPy 2 does when a hint is evaluated: import is spared a millisecond
 
 Steps: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
-Padding: TypeAlias = (
-    Literal["valid", "same", "same_lower", "full", "VALID", "SAME", "SAME_LOWER", "FULL"]
-    | Steps
-    | Sequence[Steps]
+CommonPadding: TypeAlias = (
+    Literal["valid", "same", "same_lower", "VALID", "SAME", "SAME_LOWER"] | Steps | Sequence[Steps]
 )
+Padding: TypeAlias = CommonPadding | Literal["full", "FULL"]
 Padding1D: TypeAlias = Padding | Literal["causal", "CAUSAL"]
 Mode: TypeAlias = Literal[
     "constant", "reflect", "symmetric", "edge", "wrap", "zeros", "replicate", "circular"
@@ -190,7 +189,8 @@ class Conv1D(ForwardLayer):
         algorithm: Literal["auto"] = "auto",
         **misnamed: NoReturn,
     ) -> None:
-        check.no_misnamed(misnamed)
+        if misnamed:
+            check.no_misnamed(misnamed)
         weights = filters, bias, strides, padding, padding_mode, padding_value, dilations, groups
         options = data_format, filter_format, activation, dtype, saturate, algorithm
         super().__init__(1, threads, *weights, *options)
@@ -245,7 +245,8 @@ class Conv2D(ForwardLayer):
         algorithm: Algorithm = "auto",
         **misnamed: NoReturn,
     ) -> None:
-        check.no_misnamed(misnamed)
+        if misnamed:
+            check.no_misnamed(misnamed)
         weights = filters, bias, strides, padding, padding_mode, padding_value, dilations, groups
         options = data_format, filter_format, activation, dtype, saturate, algorithm
         super().__init__(2, threads, *weights, *options)
@@ -297,7 +298,8 @@ class Conv3D(ForwardLayer):
         algorithm: Literal["auto"] = "auto",
         **misnamed: NoReturn,
     ) -> None:
-        check.no_misnamed(misnamed)
+        if misnamed:
+            check.no_misnamed(misnamed)
         weights = filters, bias, strides, padding, padding_mode, padding_value, dilations, groups
         options = data_format, filter_format, activation, dtype, saturate, algorithm
         super().__init__(3, threads, *weights, *options)
@@ -374,7 +376,8 @@ def conv1d(
     >>> aotconv.conv1d(signal, np.full((3, 1, 1), 1 / 3), padding="causal").ravel().round(6)
     array([1., 3., 6., 5.])
     """
-    check.no_misnamed(misnamed)
+    if misnamed:
+        check.no_misnamed(misnamed)
     weights = filters, bias, strides, padding, padding_mode, padding_value, dilations, groups
     options = data_format, filter_format, activation, dtype, saturate, algorithm
     return _CONV1D(images, out, residual, threads, weights + options)
@@ -543,7 +546,8 @@ def conv2d(
     >>> result[0, 0, 0]
     array([48., 49., 50., 51.], dtype=float32)
     """
-    check.no_misnamed(misnamed)
+    if misnamed:
+        check.no_misnamed(misnamed)
     weights = filters, bias, strides, padding, padding_mode, padding_value, dilations, groups
     options = data_format, filter_format, activation, dtype, saturate, algorithm
     return _CONV2D(images, out, residual, threads, weights + options)
@@ -622,7 +626,8 @@ def conv3d(
     >>> blurred.shape
     (12, 30, 32, 1)
     """
-    check.no_misnamed(misnamed)
+    if misnamed:
+        check.no_misnamed(misnamed)
     weights = filters, bias, strides, padding, padding_mode, padding_value, dilations, groups
     options = data_format, filter_format, activation, dtype, saturate, algorithm
     return _CONV3D(images, out, residual, threads, weights + options)

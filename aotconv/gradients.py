@@ -75,7 +75,8 @@ def conv1d_images(
     -------
     ndarray, shape `images_shape`
     """
-    check.no_misnamed(misnamed)
+    if misnamed:
+        check.no_misnamed(misnamed)
     weights = filters, images_shape, strides, padding, dilations, groups
     options = data_format, filter_format
     return _IMAGES_1D(output_gradient, out, None, threads, weights + options)
@@ -135,7 +136,8 @@ def conv2d_images(
     >>> gradients.conv2d_images(ones, np.ones((1, 2, 1, 1)), (1, 4, 1)).ravel()
     array([1., 2., 2., 1.])
     """
-    check.no_misnamed(misnamed)
+    if misnamed:
+        check.no_misnamed(misnamed)
     weights = filters, images_shape, strides, padding, dilations, groups
     options = data_format, filter_format
     return _IMAGES_2D(output_gradient, out, None, threads, weights + options)
@@ -172,7 +174,8 @@ def conv3d_images(
     -------
     ndarray, shape `images_shape`
     """
-    check.no_misnamed(misnamed)
+    if misnamed:
+        check.no_misnamed(misnamed)
     weights = filters, images_shape, strides, padding, dilations, groups
     options = data_format, filter_format
     return _IMAGES_3D(output_gradient, out, None, threads, weights + options)
@@ -223,7 +226,8 @@ def conv1d_filters(
     >>> gradients.conv1d_filters(signal, np.ones((2, 1)), (3, 1, 1)).ravel()
     array([3., 5., 7.])
     """
-    check.no_misnamed(misnamed)
+    if misnamed:
+        check.no_misnamed(misnamed)
     options = strides, padding, dilations, groups, data_format, filter_format
     return filter_gradient(1, (images, output_gradient), filters_shape, out, threads, options)
 
@@ -325,7 +329,8 @@ def conv2d_filters(
     >>> gradient[0, 0, 0]
     array([20000., 20000., 20000., 20000.], dtype=float32)
     """
-    check.no_misnamed(misnamed)
+    if misnamed:
+        check.no_misnamed(misnamed)
     options = strides, padding, dilations, groups, data_format, filter_format
     return filter_gradient(2, (images, output_gradient), filters_shape, out, threads, options)
 
@@ -375,6 +380,7 @@ def conv3d_filters(
     >>> gradients.conv3d_filters(volume, np.ones((4, 6, 6, 2), np.float32), (3, 3, 3, 1, 2)).shape
     (3, 3, 3, 1, 2)
     """
-    check.no_misnamed(misnamed)
+    if misnamed:
+        check.no_misnamed(misnamed)
     options = strides, padding, dilations, groups, data_format, filter_format
     return filter_gradient(3, (images, output_gradient), filters_shape, out, threads, options)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
 from ._core import check
 from ._core.pool import averages, maxima
-from .conv import DataFormat1D, DataFormat2D, DataFormat3D, Steps
+from .conv import CommonPadding, DataFormat1D, DataFormat2D, DataFormat3D, Steps
 
 if TYPE_CHECKING or np.__version__.startswith("1."):
     import numpy.typing  # NumPy 2 does when a hint is evaluated: import is spared a millisecond
-
-Padding: TypeAlias = (
-    Literal["valid", "same", "same_lower", "VALID", "SAME", "SAME_LOWER"] | Steps | Sequence[Steps]
-)
 
 
 @overload
@@ -24,7 +19,7 @@ def max_pool1d(
     images: np.typing.ArrayLike,
     window: Steps,
     strides: Steps | None = None,
-    padding: Padding = "valid",
+    padding: CommonPadding = "valid",
     *,
     dilations: Steps = 1,
     ceil_mode: bool = False,
@@ -40,7 +35,7 @@ def max_pool1d(
     images: np.typing.ArrayLike,
     window: Steps,
     strides: Steps | None = None,
-    padding: Padding = "valid",
+    padding: CommonPadding = "valid",
     *,
     dilations: Steps = 1,
     ceil_mode: bool = False,
@@ -55,7 +50,7 @@ def max_pool1d(
     images: np.typing.ArrayLike,
     window: Steps,
     strides: Steps | None = None,
-    padding: Padding = "valid",
+    padding: CommonPadding = "valid",
     *,
     dilations: Steps = 1,
     ceil_mode: bool = False,
@@ -107,7 +102,7 @@ def max_pool2d(
     images: np.typing.ArrayLike,
     window: Steps,
     strides: Steps | None = None,
-    padding: Padding = "valid",
+    padding: CommonPadding = "valid",
     *,
     dilations: Steps = 1,
     ceil_mode: bool = False,
@@ -123,7 +118,7 @@ def max_pool2d(
     images: np.typing.ArrayLike,
     window: Steps,
     strides: Steps | None = None,
-    padding: Padding = "valid",
+    padding: CommonPadding = "valid",
     *,
     dilations: Steps = 1,
     ceil_mode: bool = False,
@@ -138,7 +133,7 @@ def max_pool2d(
     images: np.typing.ArrayLike,
     window: Steps,
     strides: Steps | None = None,
-    padding: Padding = "valid",
+    padding: CommonPadding = "valid",
     *,
     dilations: Steps = 1,
     ceil_mode: bool = False,
@@ -228,7 +223,7 @@ def max_pool3d(
     images: np.typing.ArrayLike,
     window: Steps,
     strides: Steps | None = None,
-    padding: Padding = "valid",
+    padding: CommonPadding = "valid",
     *,
     dilations: Steps = 1,
     ceil_mode: bool = False,
@@ -244,7 +239,7 @@ def max_pool3d(
     images: np.typing.ArrayLike,
     window: Steps,
     strides: Steps | None = None,
-    padding: Padding = "valid",
+    padding: CommonPadding = "valid",
     *,
     dilations: Steps = 1,
     ceil_mode: bool = False,
@@ -259,7 +254,7 @@ def max_pool3d(
     images: np.typing.ArrayLike,
     window: Steps,
     strides: Steps | None = None,
-    padding: Padding = "valid",
+    padding: CommonPadding = "valid",
     *,
     dilations: Steps = 1,
     ceil_mode: bool = False,
@@ -310,7 +305,7 @@ def average_pool1d(
     images: np.typing.ArrayLike,
     window: Steps,
     strides: Steps | None = None,
-    padding: Padding = "valid",
+    padding: CommonPadding = "valid",
     *,
     dilations: Steps = 1,
     ceil_mode: bool = False,
@@ -361,7 +356,7 @@ def average_pool2d(
     images: np.typing.ArrayLike,
     window: Steps,
     strides: Steps | None = None,
-    padding: Padding = "valid",
+    padding: CommonPadding = "valid",
     *,
     dilations: Steps = 1,
     ceil_mode: bool = False,
@@ -432,7 +427,7 @@ def average_pool3d(
     images: np.typing.ArrayLike,
     window: Steps,
     strides: Steps | None = None,
-    padding: Padding = "valid",
+    padding: CommonPadding = "valid",
     *,
     dilations: Steps = 1,
     ceil_mode: bool = False,

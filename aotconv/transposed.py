@@ -4,8 +4,7 @@ and their layers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from ._core.call import Function
 from ._core.transposed import Transposed
 from .conv import (
     Activation,
+    CommonPadding,
     DataFormat1D,
     DataFormat2D,
     DataFormat3D,
@@ -27,10 +27,6 @@ from .conv import (
 
 if TYPE_CHECKING or np.__version__.startswith("1."):
     import numpy.typing  # NumPy 2 does when a hint is evaluated: import is spared a millisecond
-
-Cut: TypeAlias = (
-    Literal["valid", "same", "same_lower", "VALID", "SAME", "SAME_LOWER"] | Steps | Sequence[Steps]
-)
 
 _CONV1D, _CONV2D, _CONV3D = (Function(Transposed, rank) for rank in (1, 2, 3))
 
@@ -73,7 +69,7 @@ class Conv1DTranspose(TransposedLayer):
         filters: np.typing.ArrayLike,
         bias: np.typing.ArrayLike | None = None,
         strides: Steps = 1,
-        padding: Cut = "valid",
+        padding: CommonPadding = "valid",
         *,
         output_padding: Steps | None = None,
         output_size: Steps | None = None,
@@ -88,7 +84,8 @@ class Conv1DTranspose(TransposedLayer):
         algorithm: Literal["auto"] = "auto",
         **misnamed: NoReturn,
     ) -> None:
-        check.no_misnamed(misnamed)
+        if misnamed:
+            check.no_misnamed(misnamed)
         weights = filters, bias, strides, padding, output_padding, output_size, dilations, groups
         options = data_format, filter_format, activation, dtype, saturate, algorithm
         super().__init__(1, threads, *weights, *options)
@@ -125,7 +122,7 @@ class Conv2DTranspose(TransposedLayer):
         filters: np.typing.ArrayLike,
         bias: np.typing.ArrayLike | None = None,
         strides: Steps = 1,
-        padding: Cut = "valid",
+        padding: CommonPadding = "valid",
         *,
         output_padding: Steps | None = None,
         output_size: Steps | None = None,
@@ -140,7 +137,8 @@ class Conv2DTranspose(TransposedLayer):
         algorithm: Literal["auto"] = "auto",
         **misnamed: NoReturn,
     ) -> None:
-        check.no_misnamed(misnamed)
+        if misnamed:
+            check.no_misnamed(misnamed)
         weights = filters, bias, strides, padding, output_padding, output_size, dilations, groups
         options = data_format, filter_format, activation, dtype, saturate, algorithm
         super().__init__(2, threads, *weights, *options)
@@ -177,7 +175,7 @@ class Conv3DTranspose(TransposedLayer):
         filters: np.typing.ArrayLike,
         bias: np.typing.ArrayLike | None = None,
         strides: Steps = 1,
-        padding: Cut = "valid",
+        padding: CommonPadding = "valid",
         *,
         output_padding: Steps | None = None,
         output_size: Steps | None = None,
@@ -192,7 +190,8 @@ class Conv3DTranspose(TransposedLayer):
         algorithm: Literal["auto"] = "auto",
         **misnamed: NoReturn,
     ) -> None:
-        check.no_misnamed(misnamed)
+        if misnamed:
+            check.no_misnamed(misnamed)
         weights = filters, bias, strides, padding, output_padding, output_size, dilations, groups
         options = data_format, filter_format, activation, dtype, saturate, algorithm
         super().__init__(3, threads, *weights, *options)
@@ -203,7 +202,7 @@ def conv1d_transpose(
     filters: np.typing.ArrayLike,
     bias: np.typing.ArrayLike | None = None,
     strides: Steps = 1,
-    padding: Cut = "valid",
+    padding: CommonPadding = "valid",
     *,
     output_padding: Steps | None = None,
     output_size: Steps | None = None,
@@ -259,7 +258,8 @@ def conv1d_transpose(
     >>> aotconv.conv1d_transpose(signal, tent, strides=2).ravel()
     array([1., 2., 3., 4., 5., 6., 3.])
     """
-    check.no_misnamed(misnamed)
+    if misnamed:
+        check.no_misnamed(misnamed)
     weights = filters, bias, strides, padding, output_padding, output_size, dilations, groups
     options = data_format, filter_format, activation, dtype, saturate, algorithm
     return _CONV1D(images, out, residual, threads, weights + options)
@@ -270,7 +270,7 @@ def conv2d_transpose(
     filters: np.typing.ArrayLike,
     bias: np.typing.ArrayLike | None = None,
     strides: Steps = 1,
-    padding: Cut = "valid",
+    padding: CommonPadding = "valid",
     *,
     output_padding: Steps | None = None,
     output_size: Steps | None = None,
@@ -357,7 +357,8 @@ def conv2d_transpose(
            [3., 3., 4., 4.],
            [3., 3., 4., 4.]])
     """
-    check.no_misnamed(misnamed)
+    if misnamed:
+        check.no_misnamed(misnamed)
     weights = filters, bias, strides, padding, output_padding, output_size, dilations, groups
     options = data_format, filter_format, activation, dtype, saturate, algorithm
     return _CONV2D(images, out, residual, threads, weights + options)
@@ -368,7 +369,7 @@ def conv3d_transpose(
     filters: np.typing.ArrayLike,
     bias: np.typing.ArrayLike | None = None,
     strides: Steps = 1,
-    padding: Cut = "valid",
+    padding: CommonPadding = "valid",
     *,
     output_padding: Steps | None = None,
     output_size: Steps | None = None,
@@ -421,7 +422,8 @@ def conv3d_transpose(
     >>> aotconv.conv3d_transpose(volume, np.ones((3, 3, 3, 1, 2), np.float32), strides=2).shape
     (7, 9, 11, 1)
     """
-    check.no_misnamed(misnamed)
+    if misnamed:
+        check.no_misnamed(misnamed)
     weights = filters, bias, strides, padding, output_padding, output_size, dilations, groups
     options = data_format, filter_format, activation, dtype, saturate, algorithm
     return _CONV3D(images, out, residual, threads, weights + options)

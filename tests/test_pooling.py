@@ -214,7 +214,7 @@ def test_results_are_the_same_for_any_number_of_threads_and_any_cut_of_the_work(
     expected = *problem.maximum(return_indices=True), problem.average()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(core, "LONGEST_MICROSECONDS", 0.2)
-        core._pools.clear()
+        core.pools_of.cache_clear()
         for threads in (1, 3):
             found = (
                 *problem.maximum(return_indices=True, threads=threads),
@@ -222,7 +222,7 @@ def test_results_are_the_same_for_any_number_of_threads_and_any_cut_of_the_work(
             )
             for one, other in zip(expected, found, strict=True):
                 assert_same_bits(one, other)
-    core._pools.clear()
+    core.pools_of.cache_clear()
 
 
 @given(pools(hostile=True))

@@ -15,6 +15,7 @@ from hypothesis import given
 from processes import WATCHED, output_of
 
 import aotconv
+from aotconv import conv, gradients, transposed
 from aotconv._core import call, ladder
 from aotconv._core.operator import Operator
 from aotconv._core.repeat import _are_arrays_as_expected, _has_gil
@@ -36,8 +37,10 @@ def forgotten():
     """Nothing is known any more."""
     for kept in (call._small, call._large):
         kept.clear()
-    for function in call.functions:
-        function.forget()
+    for door in (conv, gradients, transposed):
+        for function in vars(door).values():
+            if isinstance(function, call.Function):
+                function._known.clear()
 
 
 @pytest.fixture(autouse=True)

@@ -24,7 +24,6 @@ class Function:
         self._operator, self._rank = operator, rank
         # By the identifier of filters: what `use` said, and the last call that is known.
         self._known: dict[int, tuple] = {}
-        functions.append(self)
 
     def __call__(self, images, out, residual, n_threads, arguments: Arguments) -> np.ndarray:
         """The result of arguments as the user gave them."""
@@ -45,13 +44,6 @@ class Function:
         if call is not None:
             _keep(self._known, id(arguments[0]), (ladder.forced(), call))
         return result
-
-    def forget(self) -> None:
-        """Know no call any more."""
-        self._known.clear()
-
-
-functions: list[Function] = []
 
 
 def _keep(layers: dict, key: Any, value: Any) -> None:

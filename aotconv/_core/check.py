@@ -18,10 +18,10 @@ import numpy as np
 from .._plan.activations import ACTIVATIONS, CLAMPS, Activation, named
 from .._plan.borders import BORDERS, MODES, ZEROS, maps
 from .._plan.elements import HALVES, name_of
-from .._plan.geometry import FLAT, PADDINGS, RANK, Axis, Geometry, Pair, extent
+from .._plan.geometry import COMMON_PADDINGS, FLAT, PADDINGS, RANK, Axis, Geometry, Pair, extent
 from .._plan.pool import pool_axis
 from .._plan.registry import AOT_DTYPES
-from .._plan.transposed import CUTS, forward_axis
+from .._plan.transposed import forward_axis
 
 if TYPE_CHECKING:
     from .layout import Layout
@@ -268,9 +268,9 @@ def padding(value, rank: int) -> str | tuple[Pair, ...]:
 
 
 def cut(value, rank: int) -> str | tuple[Pair, ...]:
-    """The padding of a transposed convolution: one of CUTS, or for each spatial axis what is cut
-    from the result before and behind; less than nothing extends it."""
-    return _padding(value, rank, CUTS, -sys.maxsize)
+    """The padding of a transposed convolution: one of COMMON_PADDINGS, or for each spatial axis
+    what is cut from the result before and behind; less than nothing extends it."""
+    return _padding(value, rank, COMMON_PADDINGS, -sys.maxsize)
 
 
 def _padding(value, rank: int, rules: tuple[str, ...], least: int) -> str | tuple[Pair, ...]:
@@ -296,14 +296,11 @@ _PADDINGS = {
 }
 
 
-POOL_PADDINGS = ("valid", "same", "same_lower")
-
-
 def pool_padding(value, window, dilations) -> str | tuple[Pair, ...]:
-    """One of POOL_PADDINGS, or for each spatial axis pixels before and behind, fewer than a window
-    spans."""
+    """One of COMMON_PADDINGS, or for each spatial axis pixels before and behind, fewer than a
+    window spans."""
     rank = len(window)
-    pads = _padding(value, rank, POOL_PADDINGS, 0)
+    pads = _padding(value, rank, COMMON_PADDINGS, 0)
     if not isinstance(pads, str):
         for name, pair, size, dilation in zip(AXES[rank], pads, window, dilations, strict=True):
             if max(pair) >= extent(size, dilation):
@@ -360,21 +357,23 @@ _FLOATS = (np.float16, np.float32, np.longdouble)  # that are no Python floats
 _COMPLEX = (np.complex64, np.clongdouble)
 
 
+def _number(name: str, value) -> complex:
+    """`value` as a number of Python's, or a longdouble; booleans are none."""
+    number = _index(name, value)
+    if number is not None:
+        return number
+    if _is(value, float):
+        return float.__pos__(value)  # a subclass may lie
+    if _is(value, complex):
+        return complex.__pos__(value)
+    if type(value) in (*_FLOATS, *_COMPLEX):
+        return value.item()
+    raise TypeError(f"{name} must be a number, got {shown(value)} of type {type(value).__name__}")
+
+
 def padding_value(value, modes: tuple[str, ...]) -> complex:
     """`value` as a number of Python's, or a longdouble, that is 0 where no mode is "constant"."""
-    number: complex | None = _index("padding_value", value)
-    if number is not None:
-        pass
-    elif _is(value, float):
-        number = float.__pos__(value)  # a subclass may lie
-    elif _is(value, complex):
-        number = complex.__pos__(value)
-    elif type(value) in (*_FLOATS, *_COMPLEX):
-        number = value.item()
-    else:
-        raise TypeError(
-            f"padding_value must be a number, got {shown(value)} of type {type(value).__name__}"
-        )
+    number = _number("padding_value", value)
     if number == 0:
         return 0
     if isinstance(number, int) and number.bit_length() > LONGEST_INTEGER:
@@ -471,15 +470,11 @@ def float_activation(activation: Activation, dtype) -> None:
 
 
 def real(name: str, value) -> float:
-    """A number as a float; booleans are none."""
-    if type(value) in (np.float16, np.float32, np.longdouble):
-        return float(value)
-    if _is(value, float):
-        return float.__float__(value)  # a subclass may lie
-    number = _index(name, value)
-    if number is None:
+    """A number as a float; booleans and complex numbers are none."""
+    number = _number(name, value)
+    if isinstance(number, (complex, np.clongdouble)):
         raise TypeError(
-            f"{name} must be a number, got {shown(value)} of type {type(value).__name__}"
+            f"{name} must be a real number, got {shown(value)} of type {type(value).__name__}"
         )
     try:
         return float(number)

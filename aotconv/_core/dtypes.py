@@ -48,16 +48,17 @@ def _largest(dtype: np.dtype) -> float:
     return float(max(-info.min, info.max))
 
 
+def floats_in(name: str) -> str:
+    """The dtype of the kernels that compute floats, or parts of complex numbers, of a dtype."""
+    return "float32" if name in HALVES else PARTS_OF_COMPLEX.get(name, name)
+
+
 def computed_in(result: np.dtype, images: np.dtype, residual: np.dtype | None, reach: Reach) -> str:
     """The dtype of the kernels that compute a result of some dtype; integers wrap."""
     name = native_name(result)
-    if name in HALVES:
-        return "float32"
-    if name in PARTS_OF_COMPLEX:
-        return PARTS_OF_COMPLEX[name]
     if result.kind in "iu":
-        return _exact_in(images, residual, reach) or name
-    return name
+        return _exact(reach.of(images, residual)) or name
+    return floats_in(name)
 
 
 def clipped_in(images: np.dtype, weights: np.dtype, residual: np.dtype | None, reach: Reach) -> str:
@@ -65,24 +66,22 @@ def clipped_in(images: np.dtype, weights: np.dtype, residual: np.dtype | None, r
     integers may be inexact."""
     operands = [each for each in (images, weights, residual) if each is not None]
     if all(each.kind in "iu" for each in operands):
-        return _exact_in(images, residual, reach) or "float64"
+        return _exact(reach.of(images, residual)) or "float64"
     common = np.result_type(*operands)
     return "float32" if common.itemsize <= np.dtype(np.float32).itemsize else "float64"
 
 
-def _exact_in(images: np.dtype, residual: np.dtype | None, reach: Reach) -> str | None:
-    """The floats that hold all sums of integers; None: none of them."""
-    largest = reach.of(images, residual)
-    return next((floats for floats, below in EXACT.items() if largest < below), None)
-
-
 def products_in(result: np.dtype, factors: tuple[np.dtype, np.dtype], terms: int) -> str:
     """The dtype of the kernels that sum so many products of numbers of two dtypes."""
-    if result.kind in "iu":
-        largest = float(terms) * _largest(factors[0]) * _largest(factors[1])
-        return next((name for name, below in EXACT.items() if largest < below), native_name(result))
     name = native_name(result)
-    return "float32" if name in HALVES else PARTS_OF_COMPLEX.get(name, name)
+    if result.kind in "iu":
+        return _exact(float(terms) * _largest(factors[0]) * _largest(factors[1])) or name
+    return floats_in(name)
+
+
+def _exact(largest: float) -> str | None:
+    """The floats that hold all sums that are no larger; None: none of them."""
+    return next((floats for floats, below in EXACT.items() if largest < below), None)
 
 
 def as_reals(filters: np.ndarray, bias: np.ndarray | None, pairs: bool):

@@ -13,12 +13,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .._plan.activations import CLAMPS, Activation
-from .._plan.elements import HALVES, name_of
+from .._plan.elements import name_of
 from .._plan.elementwise import elementwise_microseconds, elementwise_words
 from .._plan.registry import AOT_DTYPES, Row
 from .._plan.select import elementwise_row
 from . import check, ladder, threads
 from .activations import activate
+from .dtypes import floats_in
 from .jobs import Call, call_of, job_of
 from .ladder import Rung
 from .layout import Layout
@@ -68,12 +69,6 @@ def may_spoil(array: np.ndarray, result: np.ndarray) -> bool:
     return np.may_share_memory(array, result)
 
 
-def computed_in(dtype: np.dtype) -> str:
-    """The dtype that a function of floats is computed in."""
-    name = name_of(dtype)
-    return "float32" if name in HALVES else name
-
-
 def row_and_rung(
     computed: str, of: Callable[[Row], Row] = elementwise_row
 ) -> tuple[Row, Rung] | None:
@@ -101,7 +96,7 @@ def _compute(
     source: np.ndarray, target: np.ndarray, finish: Activation, n_threads: int | None
 ) -> None:
     dtype = target.dtype
-    computed = dtype if dtype.kind in "iu" else np.dtype(computed_in(dtype))
+    computed = dtype if dtype.kind in "iu" else np.dtype(floats_in(name_of(dtype)))
     found = None if dtype.kind in "iu" else row_and_rung(computed.name)
     flags: Any = ["external_loop", "buffered", "zerosize_ok"]
     contiguous: Any = ["contig", "aligned", "nbo"]

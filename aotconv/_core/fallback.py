@@ -10,6 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from .._plan.activations import Activation
+from .._plan.arithmetic import ceil_div
 from .._plan.geometry import Axis, Geometry
 from .._plan.parts import PART_BYTES, Part, cut
 from .activations import activate
@@ -114,7 +115,8 @@ def add_filter_gradient(
     g = geometry
     into = gradient.reshape(*gradient.shape[:4], g.groups, g.group_filters)
     for tap in np.ndindex(*gradient.shape[:3]):
-        inside = [_inside(axis, k) for axis, k in zip(g.axes, tap, strict=True)]
+        each = zip(g.axes, tap, strict=True)
+        inside = [under_tap(axis, k, slice(0, axis.out)) for axis, k in each]
         pixels = images[(slice(None), *(pixel for pixel, _ in inside))]
         outputs = output_gradient[(slice(None), *(output for _, output in inside))]
         left = pixels.reshape(-1, g.groups, g.group_channels).transpose(1, 2, 0)
@@ -122,16 +124,16 @@ def add_filter_gradient(
         into[tap] += np.matmul(left, right).transpose(1, 0, 2)
 
 
-def _inside(axis: Axis, tap: int) -> tuple[slice, slice]:
-    """The pixels under a tap of one axis, as far as they are inside, and their outputs."""
+def under_tap(axis: Axis, tap: int, outs: slice) -> tuple[slice, slice]:
+    """The pixels under a tap of some outputs of one axis, as far as they are inside, and the places
+    of those outputs among these."""
     shift = tap * axis.dilation - axis.before
-    first = max(0, -(shift // axis.stride))
-    last = max(first, min(axis.out, (axis.size - 1 - shift) // axis.stride + 1))
-    if first == last:
+    first = max(outs.start, ceil_div(max(-shift, 0), axis.stride))
+    last = min(outs.stop, ceil_div(max(axis.size - shift, 0), axis.stride))
+    if first >= last:
         return slice(0, 0), slice(0, 0)
-    start = first * axis.stride + shift
-    stop = (last - 1) * axis.stride + shift + 1
-    return slice(start, stop, axis.stride), slice(first, last)
+    start, stop = first * axis.stride + shift, (last - 1) * axis.stride + shift + 1
+    return slice(start, stop, axis.stride), slice(first - outs.start, last - outs.start)
 
 
 def fill(

@@ -8,12 +8,11 @@ from math import prod
 
 import numpy as np
 
-from .._plan.arithmetic import ceil_div
 from .._plan.elements import HALVES, name_of
 from .._plan.geometry import Axis, Geometry
 from .._plan.parts import cut
 from .._plan.pool import AVERAGE, OPERATIONS
-from .fallback import PART_PRODUCTS
+from .fallback import PART_PRODUCTS, under_tap
 from .pack import convert
 
 
@@ -71,26 +70,15 @@ def _pool_part(geometry, operation, counted, steps, images, spatial, out, indice
 def _taps(axes, steps) -> Iterator[tuple]:
     """Of each tap that lies inside the images: slices of these and of the outputs that it belongs
     to, and its places."""
-    every = [list(_taps_along(axis, outs)) for axis, outs in axes]
-    for taps in product(*every):
+    every = ([under_tap(axis, tap, outs) for tap in range(axis.kernel)] for axis, outs in axes)
+    met = ([(at, to) for at, to in taps if at.start < at.stop] for taps in every)
+    for taps in product(*met):
         at, to = zip(*taps, strict=True)
         z, y, x = (
             step * np.arange(each.start, each.stop, each.step)
             for step, each in zip(steps, at, strict=True)
         )
         yield at, to, z[:, None, None] + y[:, None] + x
-
-
-def _taps_along(axis: Axis, outs: slice) -> Iterator[tuple[slice, slice]]:
-    for tap in range(axis.kernel):
-        begin = tap * axis.dilation - axis.before
-        first = max(outs.start, ceil_div(max(-begin, 0), axis.stride))
-        last = min(outs.stop, ceil_div(max(axis.size - begin, 0), axis.stride))
-        if first < last:
-            at = slice(
-                first * axis.stride + begin, (last - 1) * axis.stride + begin + 1, axis.stride
-            )
-            yield at, slice(first - outs.start, last - outs.start)
 
 
 def _counts(axis: Axis, outs: slice, counted: tuple[int, int]) -> np.ndarray:

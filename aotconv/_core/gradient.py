@@ -11,7 +11,7 @@ import numpy as np
 from .._plan.arithmetic import ceil_div
 from .._plan.elements import PARTS_OF_COMPLEX
 from .._plan.family import Work, wanted_tasks
-from .._plan.geometry import RANK, Geometry
+from .._plan.geometry import Geometry
 from .._plan.lower import turn
 from .._plan.outer import Block, calls, chunk_steps, outer_words, part_steps, parts
 from .._plan.parts import in_bytes
@@ -19,7 +19,7 @@ from .._plan.registry import AOT_DTYPES, Row
 from .._plan.select import estimate, family_of, gradient_row
 from . import check, fallback, ladder
 from .dtypes import native_name, products_in
-from .jobs import Call, Job, Layouts, call_of, order_for
+from .jobs import Call, Layouts, call_of, job_of, order_for
 from .ladder import Rung
 from .layout import Layout, View
 from .operator import Decision, Spatial
@@ -95,16 +95,12 @@ class FilterGradient(Spatial):
         o, sizes = self._options, self._channels_last(shape)
         return check.geometry(sizes, self._shape, o.strides, o.padding, o.dilations, o.groups)
 
-    def _result_shape(self, geometry: Geometry, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """That of the convolution of images of a shape."""
-        outs = (axis.out for axis in geometry.axes[RANK - self._rank :])
-        return self._shaped(shape, outs, geometry.o)
-
     def _decide(self, images: Layout, out: Layout | None, third: Layout | None) -> Decision:
         assert third is not None  # the doors want it
         check.images_axes(images.shape, self._rank)
         geometry = self._geometry(images.shape)
-        check.output_gradient_fits(third, self._result_shape(geometry, images.shape))
+        convolved = self._result_shape(geometry, images.shape)
+        check.output_gradient_fits(third, convolved)
         dtype = np.result_type(images.dtype, third.dtype)
         *kernel, channels, o = self._shape
         shape = self._shape if self._filters_last else (o, channels, *kernel)
@@ -310,9 +306,6 @@ class Compiled:
         work = Work(row, geometry, image_strides, gradient_strides, threads)
         of_task = self._chunk_microseconds / block.tasks(row, geometry)
         most = max(1, int(LONGEST_MICROSECONDS / max(of_task, 1e-3)))
-        task = self._rung.task(row)
-        assert task is not None  # who made this has asked
         for each in calls(row, geometry, self._chunk, block, most):
-            words = np.array(outer_words(work, self._chunk, block, each), np.int64)
-            # A kernel reads no weights.
-            yield call_of(self._rung, [Job(task, words, 0, None)], threads)
+            words = outer_words(work, self._chunk, block, each)
+            yield call_of(self._rung, [job_of(self._rung, row, words)], threads)

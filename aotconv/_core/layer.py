@@ -9,7 +9,7 @@ import numpy as np
 
 from .._plan.activations import Activation
 from .._plan.borders import border_of
-from .._plan.geometry import RANK, Geometry
+from .._plan.geometry import Geometry
 from .._plan.parts import Part
 from . import check, fallback, ladder
 from .dtypes import Reach, clipped_in, computed_in, native_name
@@ -167,10 +167,6 @@ class Convolution(Spatial):
         sizes, filters = self._channels_last(shape), self._filters.shape
         steps = o.strides, o.padding, o.dilations, o.groups
         return check.geometry(sizes, filters, *steps, borders=o.borders)
-
-    def _result_shape(self, geometry: Geometry, shape: tuple[int, ...]) -> tuple[int, ...]:
-        outs = (axis.out for axis in geometry.axes[RANK - self._rank :])
-        return self._shaped(shape, outs, geometry.o)
 
     def _decide(self, images: Layout, out: Layout | None, third: Layout | None) -> Decision:
         options = self._options

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .._plan.geometry import RANK, Geometry
 from . import check, ladder, threads
 from .jobs import Layouts
 from .layout import Layout
@@ -174,6 +175,11 @@ class Spatial(Operator):
         if self._channels_first():
             sizes.append(sizes.pop(-self._rank - 1))
         return tuple(sizes)
+
+    def _result_shape(self, geometry: Geometry, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of what the geometry makes of images of a shape."""
+        outs = (axis.out for axis in geometry.axes[RANK - self._rank :])
+        return self._shaped(shape, outs, geometry.o)
 
     def _shaped(
         self, images: tuple[int, ...], spatial: Iterable[int], channels: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any, NamedTuple
@@ -9,12 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._plan.elements import name_of
-from .._plan.geometry import RANK, Geometry
+from .._plan.geometry import Geometry
 from .._plan.parts import cut
 from .._plan.pool import AVERAGE, INDEXED, MAXIMUM, OPERATIONS, Pool, can_count, pool_words, times
 from .._plan.select import estimate, pool_row
 from . import check, fallback_pool, ladder
-from .jobs import Call, Job, Layouts, Places, call_of
+from .jobs import Call, Job, Layouts, Places, call_of, job_of
 from .layout import Layout, View
 from .operator import Decision, Spatial
 from .run import LONGEST_MICROSECONDS, Compute, Whole
@@ -70,17 +71,10 @@ def checked(
     )
 
 
-_pools: dict[Options, Pools] = {}
-
-
+@functools.lru_cache(maxsize=KEPT_POOLS)
 def pools_of(options: Options) -> Pools:
-    """The pools of these options, as far as they are kept."""
-    pools = _pools.get(options)
-    if pools is None:
-        if len(_pools) >= KEPT_POOLS:
-            _pools.clear()
-        pools = _pools[options] = Pools(options)
-    return pools
+    """The pools of these options; kept."""
+    return Pools(options)
 
 
 def maxima(images, out, n_threads, return_indices, arguments: tuple):
@@ -117,7 +111,8 @@ class Pools(Spatial):
     def indexed(self, images, out, n_threads) -> tuple[np.ndarray, np.ndarray]:
         """The result, and the place in its image of each element of it."""
         images = check.array("images", images)
-        indices = np.empty(self._result_shape(images.shape), np.int64)
+        shape = self._result_shape(self._geometry(images.shape), images.shape)
+        indices = np.empty(shape, np.int64)
         return self.apply(images, out, indices, n_threads), indices
 
     def _geometry(self, shape: tuple[int, ...]) -> Geometry:
@@ -127,14 +122,10 @@ class Pools(Spatial):
         steps = o.window, o.strides, o.padding, o.dilations, o.ceil_mode
         return check.pool_geometry(self._channels_last(shape), *steps)
 
-    def _result_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        geometry = self._geometry(shape)
-        outs = (axis.out for axis in geometry.axes[RANK - self._rank :])
-        return self._shaped(shape, outs, geometry.c)
-
     def _decide(self, images: Layout, out: Layout | None, third: Layout | None) -> Decision:
         options = self._options
-        geometry, shape = self._geometry(images.shape), self._result_shape(images.shape)
+        geometry = self._geometry(images.shape)
+        shape = self._result_shape(geometry, images.shape)
         dtype = result_dtype(options.operation, images.dtype)
         if out is not None:
             check.out_fits(out, shape, dtype)
@@ -199,7 +190,6 @@ class Seen(NamedTuple):
     Attributes
     ----------
     view : View
-    rank : int
     channels_first : bool
         Whether users have channels before spatial axes.
     apart : bool
@@ -207,7 +197,6 @@ class Seen(NamedTuple):
     """
 
     view: View
-    rank: int
     channels_first: bool
     apart: bool
 
@@ -219,7 +208,7 @@ class Seen(NamedTuple):
         beside = all(
             each.shape[axis] == 1 or each.strides[axis] == each.dtype.itemsize for each in present
         )
-        seen = cls(View(rank, first), rank, first, not beside)
+        seen = cls(View(rank, first), first, not beside)
         lifted = [seen._lifted(each) for each in present]
         return seen._replace(view=View.of(lifted, rank, first and beside))
 
@@ -227,7 +216,7 @@ class Seen(NamedTuple):
         """Of an array of so many axes the order in which channels are images."""
         order = list(range(axes))
         if not self.channels_first:
-            order.insert(axes - 1 - self.rank, order.pop())
+            order.insert(axes - 1 - self.view.rank, order.pop())
         return order
 
     def _lifted(self, layout: Layout) -> Layout:
@@ -292,10 +281,7 @@ class _Task(NamedTuple):
         return times(self.pool.operation) * estimate(self.pool.row, self.pool.geometry)
 
     def _job(self, pool: Pool, threads: int) -> Job:
-        words = np.array(pool_words(pool, threads), np.int64)
-        task = self.rung.task(pool.row)
-        assert task is not None  # as when this was made
-        return Job(task, words, 0, None)
+        return job_of(self.rung, pool.row, pool_words(pool, threads))
 
     def call(self, places: Sequence[Places], threads: int) -> Call:
         """All of it, at each of some places."""

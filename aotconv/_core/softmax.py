@@ -10,6 +10,7 @@ from math import prod
 
 import numpy as np
 
+from .._plan.elements import name_of
 from .._plan.select import softmax_row
 from .._plan.softmax import (
     BLOCK,
@@ -21,7 +22,8 @@ from .._plan.softmax import (
     softmax_words,
 )
 from . import check
-from .elementwise import PIECE, computed_in, may_spoil, result_of, row_and_rung, share
+from .dtypes import floats_in
+from .elementwise import PIECE, may_spoil, result_of, row_and_rung, share
 from .jobs import call_of, job_of
 from .pack import convert
 
@@ -37,7 +39,7 @@ def softmax(array, axis, out, n_threads) -> np.ndarray:
     own = np.empty_like(array, dtype) if out is not None and may_spoil(array, result) else result
     if own.size:
         with np.errstate(all="ignore"):
-            rows = Rows(computed_in(dtype), n_threads)
+            rows = Rows(floats_in(name_of(dtype)), n_threads)
             rows.compute(np.moveaxis(array, axis, -1), np.moveaxis(own, axis, -1))
     if own is not result:
         convert(own, result)

@@ -193,7 +193,7 @@ class StoredVectors(Vectors):
         b, at = self._builder, self.at(pointer, index)
         target, filled, last = self._pairs(count, at)
         loaded = self._masked("load", target, filled, ir.Constant(target.type.pointee, None))
-        place = self._splat_value(b.trunc(last, INT32))
+        place = self.splat_value(b.trunc(last, INT32))
         is_last = b.icmp_signed("==", self._places(self._lanes), place)
         halves = b.select(is_last, self.splat(at, last), b.bitcast(loaded, self._vector))
         return self._elements.widened(self._name, halves)

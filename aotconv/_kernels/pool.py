@@ -102,11 +102,7 @@ class _Values:
 
     def splat(self, scalar):
         """A value in every lane."""
-        vector = ir.VectorType(scalar.type, self.lanes)
-        undefined = ir.Constant(vector, ir.Undefined)
-        one = self.b.insert_element(undefined, scalar, ir.IntType(32)(0))
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), None)
-        return self.b.shuffle_vector(one, undefined, zeros)
+        return self.v.splat_value(scalar, self.lanes)
 
     def load(self, address):
         """The elements at an address."""

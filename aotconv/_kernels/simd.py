@@ -188,7 +188,7 @@ class Vectors:
         vector = ir.VectorType(ir.IntType(32), self._lanes * words)
         order = b.load(b.inttoptr(address, vector.as_pointer()), align=4 * vector.count)
         moved = b.trunc(self.mul(k, words), ir.IntType(32))
-        return b.add(order, self._splat_value(moved, vector.count))
+        return b.add(order, self.splat_value(moved, vector.count))
 
     def permute(self, value, order):
         """The lanes of `value` that `order` names, each as its 4-byte words."""
@@ -369,7 +369,7 @@ class Vectors:
         """The mask of the first `count` lanes, of as many as a vector has or as are given."""
         places = self._places(lanes or self._lanes)
         limit = self._builder.trunc(self.word(count), places.type.element)
-        return self._builder.icmp_signed("<", places, self._splat_value(limit, places.type.count))
+        return self._builder.icmp_signed("<", places, self.splat_value(limit, places.type.count))
 
     def _places(self, lanes: int):
         """The numbers of lanes."""
@@ -411,7 +411,7 @@ class Vectors:
 
     # Arithmetic
 
-    def _splat_value(self, scalar, width=None):
+    def splat_value(self, scalar, width=None):
         b = self._builder
         vector = ir.VectorType(scalar.type, width or self._lanes)
         one = b.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.IntType(32)(0))
@@ -420,7 +420,7 @@ class Vectors:
 
     def splat(self, pointer, index=0):
         """The element at `pointer` plus `index`, in every lane."""
-        return self._splat_value(self._builder.load(self.at(pointer, index), align=self._itemsize))
+        return self.splat_value(self._builder.load(self.at(pointer, index), align=self._itemsize))
 
     def keep(self, lanes: list[bool], value):
         """`value` in the lanes that are True, 0 in the others."""
@@ -543,7 +543,7 @@ class Vectors:
         value = b.bitcast(word, ir.DoubleType())
         if self._element != ir.DoubleType():
             value = b.fptrunc(value, self._element)
-        return self._splat_value(value)
+        return self.splat_value(value)
 
     def fma(self, a, b, c):
         """a * b + c: rounded once where the level has FMA, else twice."""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NoReturn
-
 from .activations import Activation, finish_words
 from .arithmetic import ceil_div
-from .family import Family, Layer, bare_words
+from .family import bare_words, of_no_layer
 from .registry import LEVELS, Row
 
 TASK_BYTES = 16 << 10  # of a task: they stay in the first-level cache
@@ -15,21 +12,9 @@ TASK_BYTES = 16 << 10  # of a task: they stay in the first-level cache
 VECTOR_RATE = 60
 
 
-def choose(rows: Sequence[Row], layer: Layer) -> None:
-    return None
-
-
-def refuse(*_) -> NoReturn:
-    raise TypeError("the elementwise family computes no layer")
-
-
-ELEMENTWISE = Family(
+ELEMENTWISE = of_no_layer(
     "elementwise",
-    choose,
-    refuse,
-    refuse,
-    refuse,
-    fields=("elements", "task_elements"),  # in all, and of a task
+    ("elements", "task_elements"),  # in all, and of a task
 )
 
 

@@ -5,7 +5,7 @@ library must know of it is asked of that value.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, NoReturn, TypeAlias
 
 from .activations import Activation, finish_words
 from .arithmetic import ceil_div
@@ -260,7 +260,25 @@ def _told(axis: Axis) -> tuple[int, ...]:
     return axis.size, axis.kernel, axis.stride, axis.dilation, axis.before, axis.out
 
 
-def words(family: Family, work: Work, finish: Activation, offset: int) -> list[int]:
+def of_no_layer(
+    name: str, fields: tuple[str, ...], cost: Callable[[Row, Geometry], float] | None = None
+) -> Family:
+    """A family that computes no layer by itself: whoever calls it makes its words."""
+
+    def refuse(*_) -> NoReturn:
+        raise TypeError(f"the {name} family computes no layer by itself")
+
+    return Family(name, lambda rows, layer: None, refuse, refuse, cost or refuse, fields)
+
+
+def words(
+    family: Family,
+    work: Work,
+    finish: Activation = None,
+    offset: int = 0,
+    *,
+    told: Mapping[str, int] | None = None,
+) -> list[int]:
     """Everything that a kernel is told beside addresses, in the order of FIELDS and the family's.
 
     Parameters
@@ -269,9 +287,11 @@ def words(family: Family, work: Work, finish: Activation, offset: int) -> list[i
         One of FINISHES, or an activation with its slope.
     offset : int
         Bytes from the packed zeros to the weights behind them.
+    told : mapping, optional
+        What else it is told; by default what the family's `blocking` says.
     """
     g = work.geometry
-    told = {
+    every = {
         "staging": 0,
         **dict(zip(_SIZES, sum(map(_told, g.axes), ()), strict=True)),
         "pixels": g.pixels,
@@ -282,9 +302,9 @@ def words(family: Family, work: Work, finish: Activation, offset: int) -> list[i
         "weights_offset": offset,
         **dict(zip(_IMAGE, work.image_strides, strict=False)),
         **dict(zip(_OUT, work.out_strides, strict=False)),
-        **family.blocking(work),
+        **(family.blocking(work) if told is None else told),
     }
-    return [told[name] for name in FIELDS + family.fields]
+    return [every[name] for name in FIELDS + family.fields]
 
 
 def bare_words(family: Family, told: Mapping[str, int]) -> list[int]:

@@ -1,6 +1,6 @@
 """Sizes of a convolution: output shape, padding rules.  Pure functions of Python integers."""
 
-from math import prod
+from math import gcd, prod
 from typing import NamedTuple
 
 from .arithmetic import ceil_div
@@ -8,7 +8,8 @@ from .borders import ZEROS
 
 Pair = tuple[int, int]
 
-PADDINGS = ("valid", "same", "same_lower", "full", "causal")
+COMMON_PADDINGS = ("valid", "same", "same_lower")  # of all operators
+PADDINGS = (*COMMON_PADDINGS, "full", "causal")
 RANK = 3  # spatial axes of a geometry; images of fewer have a size of 1 along the first ones
 
 
@@ -69,6 +70,16 @@ class Axis(NamedTuple):
         first = ceil_div(max(self.before, 0), self.stride)
         last = (self.size + self.before - self.extent) // self.stride + 1
         return first, min(last, self.out)
+
+    @property
+    def phases(self) -> int:
+        """Tap k reads what tap ``k % phases`` does, `phase_step` outputs on for each time that
+        `phases` goes into k."""
+        return min(self.stride // gcd(self.stride, self.dilation), self.kernel)
+
+    @property
+    def phase_step(self) -> int:
+        return self.phases * self.dilation // self.stride
 
     def under(self, out: int) -> int:
         """Elements of images and of borders but zeros that a window, or those of so many

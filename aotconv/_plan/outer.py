@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from math import prod
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 from .arithmetic import ceil_div, evenly, largest, round_up
-from .family import ALIGNMENT, Family, Layer, Work, words
+from .family import ALIGNMENT, Work, of_no_layer, words
 from .geometry import Geometry
 from .parts import Part, part
 from .registry import Row
@@ -200,15 +200,7 @@ def outer_words(work: Work, chunk: Steps, block: Block, call: Call) -> list[int]
         "merged": int(merged),
         "channelwise": int(is_channelwise(g)),
     }
-    return words(OUTER._replace(blocking=lambda _: told), work, None, 0)
-
-
-def _choose(rows: Sequence[Row], layer: Layer) -> None:
-    return None
-
-
-def _refuse(*_) -> NoReturn:
-    raise TypeError("the outer family computes no layer")
+    return words(OUTER, work, told=told)
 
 
 def cost(row: Row, g: Geometry) -> float:
@@ -223,13 +215,9 @@ def cost(row: Row, g: Geometry) -> float:
     return tiles * (g.pixels * pixel + 24.0 * rows + (8.0 * mr * nr + 100) * chunks)
 
 
-OUTER = Family(
+OUTER = of_no_layer(
     "outer",
-    _choose,
-    _refuse,
-    _refuse,
-    cost,
-    fields=(
+    (
         "images_at",  # bytes from staging memory to packed images there; 0: there are none
         "first_chunk",  # of the call's
         "chunks",
@@ -245,4 +233,5 @@ OUTER = Family(
         "merged",
         "channelwise",  # whether each channel has one filter, and each filter one channel
     ),
+    cost,
 )

@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NoReturn
+from .family import bare_words, of_no_layer
 
-from .family import Family, Layer, bare_words
-from .registry import Row
-
-
-def choose(rows: Sequence[Row], layer: Layer) -> None:
-    return None
-
-
-def refuse(*_) -> NoReturn:
-    raise TypeError("the peak family computes no layer")
-
-
-PEAK = Family(
+PEAK = of_no_layer(
     "peak",
-    choose,
-    refuse,
-    refuse,
-    refuse,
-    fields=("iterations",),  # of a task
+    ("iterations",),  # of a task
 )
 
 

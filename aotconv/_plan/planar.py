@@ -58,8 +58,7 @@ class _Columns(NamedTuple):
 
     @classmethod
     def of(cls, g: Geometry, columns: int) -> _Columns:
-        phases = min(g.x.stride // gcd(g.x.stride, g.x.dilation), g.x.kernel)
-        step = phases * g.x.dilation // g.x.stride
+        phases, step = g.x.phases, g.x.phase_step
         more = (g.x.kernel - 1) // phases * step
         if phases * (columns + more) > g.x.kernel * columns:  # far dilations: each tap has its own
             return cls(columns, g.x.kernel, 0, 0)
@@ -70,14 +69,9 @@ class _Columns(NamedTuple):
         return self.columns + self.more
 
 
-def _row_phases(g: Geometry) -> int:
-    """Rows of outputs are taken so far apart that the rows under them are a dilation apart."""
-    return min(g.y.stride // gcd(g.y.stride, g.y.dilation), g.y.kernel)
-
-
 def _input_rows(g: Geometry, rows: int) -> int:
     """Rows of inputs of a phase under so many rows of outputs."""
-    return rows + (g.y.kernel - 1) // _row_phases(g)
+    return rows + (g.y.kernel - 1) // g.y.phases
 
 
 def _plane(row: Row, count: int) -> int:
@@ -95,7 +89,7 @@ def _widest(row: Row) -> int:
 def _inputs(row: Row, g: Geometry, columns: _Columns, rows: int) -> tuple[int, int]:
     """Elements from a plane of inputs to the next, and of all, under so many rows of outputs."""
     plane = _plane(row, _input_rows(g, rows) * columns.copied)
-    return plane, g.z.kernel * _row_phases(g) * columns.phases * g.c * plane
+    return plane, g.z.kernel * g.y.phases * columns.phases * g.c * plane
 
 
 def blocking(work: Work) -> dict[str, int]:
@@ -125,7 +119,7 @@ def blocking(work: Work) -> dict[str, int]:
         "task_columns": columns.columns,
         "run_rows": run_rows,
         "apart": apart,
-        "row_phases": _row_phases(g),
+        "row_phases": g.y.phases,
         "row_step": lcm(g.y.stride, g.y.dilation),
         "column_phases": columns.phases,
         "column_step": columns.step,

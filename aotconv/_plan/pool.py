@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 from .arithmetic import ceil_div, evenly, round_up
-from .family import Family, Layer, Triple, Work, row_tasks, words
+from .family import Triple, Work, of_no_layer, row_tasks, words
 from .geometry import Axis, Geometry
 from .registry import LEVELS, Row
 
@@ -93,14 +93,6 @@ def taps(axis: Axis) -> int:
     return min(axis.kernel, ceil_div(axis.size, axis.dilation))
 
 
-def _choose(rows: Sequence[Row], layer: Layer) -> None:
-    return None
-
-
-def _refuse(*_) -> NoReturn:
-    raise TypeError("the pool family computes no convolution")
-
-
 def cost(row: Row, g: Geometry) -> float:
     """A tap of a maximum takes as long as some products; a vector's and a pixel's windows, and the
     rows of these, are begun one by one."""
@@ -114,13 +106,9 @@ def times(operation: str) -> float:
     return {"maximum": 1.0, "indexed": 4.0, "average": 1.4}[operation]
 
 
-POOL = Family(
+POOL = of_no_layer(
     "pool",
-    _choose,
-    _refuse,
-    _refuse,
-    cost,
-    fields=(
+    (
         "operation",  # its place in OPERATIONS
         "lanes",  # elements of a vector
         *("item", "flipped"),  # bytes of an element; bits that are flipped as integers are compared
@@ -133,6 +121,7 @@ POOL = Family(
         *(f"place_{axis}" for axis in LETTERS),
         *(f"index_{axis}" for axis in ("n", *LETTERS)),
     ),
+    cost,
 )
 
 
@@ -170,7 +159,7 @@ def pool_words(pool: Pool, threads: int) -> list[int]:
             zip((f"index_{axis}" for axis in ("n", *LETTERS)), pool.index_strides, strict=False)
         ),
     }
-    return words(POOL._replace(blocking=lambda _: told), work, None, 0)
+    return words(POOL, work, told=told)
 
 
 def _adjacent(g: Geometry, strides: Sequence[int], itemsize: int) -> bool:

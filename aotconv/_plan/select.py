@@ -60,7 +60,7 @@ PLAIN = (int, float, str, tuple)
 
 def _constants(family: Family) -> dict[str, object]:
     """The plain constants of a family's file, which its kernels may be compiled with."""
-    names = vars(sys.modules[family.blocking.__module__]).items()
+    names = vars(sys.modules[f"{__package__}.{family.name}"]).items()
     return {name: value for name, value in names if name.isupper() and type(value) in PLAIN}
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NoReturn
-
 from .arithmetic import ceil_div
-from .family import SCRATCH_BYTES, Family, Layer, bare_words
+from .family import SCRATCH_BYTES, bare_words, of_no_layer
 from .registry import LEVELS, Row
 
 # What a launch computes: whole rows; or of blocks of one long row their peaks, the exponentials
@@ -18,21 +15,9 @@ TASK_BYTES = 64 << 10  # of whole rows in a task
 VECTOR_RATE = 80  # that one thread computes in a microsecond, roughly
 
 
-def choose(rows: Sequence[Row], layer: Layer) -> None:
-    return None
-
-
-def refuse(*_) -> NoReturn:
-    raise TypeError("the softmax family computes no layer")
-
-
-SOFTMAX = Family(
+SOFTMAX = of_no_layer(
     "softmax",
-    choose,
-    refuse,
-    refuse,
-    refuse,
-    fields=(
+    (
         "step",  # WHOLE and so on
         "rows",
         "length",  # elements of a row, or of all blocks

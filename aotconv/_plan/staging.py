@@ -4,13 +4,13 @@
 from collections.abc import Iterator, Sequence
 from itertools import product
 from math import gcd, prod
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 from . import family
 from .arithmetic import ceil_div, evenly, largest, round_up
 from .borders import ZEROS
 from .elements import Element
-from .family import ALIGNMENT, Family, Layer, Work, contiguous, words
+from .family import ALIGNMENT, Work, contiguous, of_no_layer, words
 from .geometry import Axis, Geometry, Pair
 from .registry import Row
 
@@ -58,21 +58,9 @@ class Staged(NamedTuple):
         return self.out is not None
 
 
-def _choose(rows: Sequence[Row], layer: Layer) -> None:
-    return None
-
-
-def _refuse(*_) -> NoReturn:
-    raise TypeError("the staging family computes no layer by itself")
-
-
-STAGING = Family(
+STAGING = of_no_layer(
     "staging",
-    _choose,
-    _refuse,
-    _refuse,
-    _refuse,
-    fields=(
+    (
         *("inner_task", "plans"),  # addresses: of a task; of words, addresses of its plans
         *("box_n", "box_z", "box_y", "box_x"),  # outputs of a task
         *(f"{word}_{axis}" for axis in "zyx" for word in PLACES),  # of images (see `_places`)
@@ -285,4 +273,4 @@ def stage_words(
         "inner_at": images + out + residual,
     }
     work = Work(staged.row, g, staged.images.strides, staged.out_strides)
-    return words(STAGING._replace(blocking=lambda _: told), work, None, 0)
+    return words(STAGING, work, told=told)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import gcd
 
 from .arithmetic import ceil_div, round_up
 from .family import ALIGNMENT, SCRATCH_BYTES, Family, Layer, Repeated, Work, row_tasks
@@ -58,8 +57,7 @@ def _copies(work: Work) -> dict[str, int]:
     input_rows = row.pixels + g.y.kernel - 1
     tables = len(TAP_ROW_FIELDS) * input_rows + g.x.kernel  # words
     row_size = (SCRATCH_BYTES - 8 * tables) // input_rows // row.itemsize  # elements
-    phases = min(g.x.stride // gcd(g.x.stride, g.x.dilation), g.x.kernel)
-    step = phases * g.x.dilation // g.x.stride
+    phases, step = g.x.phases, g.x.phase_step
     more = (g.x.kernel - 1) // phases * step
     if not follow or phases * (more + MANY) * g.c > row_size:
         phases, step, more = g.x.kernel, 0, 0

@@ -10,14 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
-from math import gcd
 from typing import NamedTuple
 
 from .arithmetic import ceil_div
 from .geometry import Axis, Geometry, Pair, extent
 from .parts import Part
-
-CUTS = ("valid", "same", "same_lower")  # rules of padding that say what is cut
 
 
 class _Phase(NamedTuple):
@@ -54,17 +51,14 @@ def phases(forward: Geometry) -> list[Part]:
 
 
 def _phases(forward: Axis) -> Iterator[_Phase]:
-    """The phases of one axis that have taps: every ``together``-th one, which are under inputs
-    `step` apart."""
+    """The phases of one axis that have taps."""
     f = forward
-    common = gcd(f.stride, f.dilation)
-    together, step = f.stride // common, f.dilation // common
-    for first in range(min(together, f.kernel)):
+    for first in range(f.phases):
         # Output j has tap k from input ``(j + before - k * dilation) / stride``, if that is whole.
         start = (first * f.dilation - f.before) % f.stride
         nearest = (start + f.before - first * f.dilation) // f.stride
         count = ceil_div(max(f.size - start, 0), f.stride)
-        taps = range(first, f.kernel, together)[::-1]
+        taps, step = range(first, f.kernel, f.phases)[::-1], f.phase_step
         if count:
             axis, read = _under(f.out, nearest - (len(taps) - 1) * step, len(taps), step, count)
             yield _Phase(axis, read, slice(start, None, f.stride), taps)

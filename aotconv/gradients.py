@@ -26,6 +26,7 @@ from .conv import (
     FilterFormat3D,
     Padding,
     Padding1D,
+    PaddingMode,
     Steps,
 )
 
@@ -51,6 +52,8 @@ def conv1d_images(
     strides: Steps = 1,
     padding: Padding1D = "valid",
     *,
+    padding_mode: PaddingMode = "constant",
+    padding_value: complex = 0,
     dilations: Steps = 1,
     groups: int = 1,
     data_format: DataFormat1D = "NWC",
@@ -66,7 +69,7 @@ def conv1d_images(
     output_gradient : array_like, shape (..., OW, O)
     filters : array_like, shape (K, C / groups, O)
     images_shape : tuple of int
-    strides, padding, dilations, groups, data_format, filter_format
+    strides, padding, padding_mode, padding_value, dilations, groups, data_format, filter_format
         As `conv1d` was given them.
     out, threads
         As in `conv2d_images`.
@@ -77,8 +80,8 @@ def conv1d_images(
     """
     if misnamed:
         check.no_misnamed(misnamed)
-    weights = filters, images_shape, strides, padding, dilations, groups
-    options = data_format, filter_format
+    weights = filters, images_shape, strides, padding
+    options = padding_mode, padding_value, dilations, groups, data_format, filter_format
     return _IMAGES_1D(output_gradient, out, None, threads, weights + options)
 
 
@@ -89,6 +92,8 @@ def conv2d_images(
     strides: Steps = 1,
     padding: Padding = "valid",
     *,
+    padding_mode: PaddingMode = "constant",
+    padding_value: complex = 0,
     dilations: Steps = 1,
     groups: int = 1,
     data_format: DataFormat2D = "NHWC",
@@ -107,8 +112,9 @@ def conv2d_images(
         As `conv2d` was given them.
     images_shape : tuple of int
         Of the images, in `data_format`.
-    strides, padding, dilations, groups, data_format, filter_format
-        As `conv2d` was given them.
+    strides, padding, padding_mode, padding_value, dilations, groups, data_format, filter_format
+        As `conv2d` was given them.  Of a border that repeats pixels each of these gets its copies'
+        gradients, too; what `padding_value` is does not matter here.
     out : ndarray, optional
         Where the result is written; it may overlap the other arrays.
     threads : int, optional
@@ -138,8 +144,8 @@ def conv2d_images(
     """
     if misnamed:
         check.no_misnamed(misnamed)
-    weights = filters, images_shape, strides, padding, dilations, groups
-    options = data_format, filter_format
+    weights = filters, images_shape, strides, padding
+    options = padding_mode, padding_value, dilations, groups, data_format, filter_format
     return _IMAGES_2D(output_gradient, out, None, threads, weights + options)
 
 
@@ -150,6 +156,8 @@ def conv3d_images(
     strides: Steps = 1,
     padding: Padding = "valid",
     *,
+    padding_mode: PaddingMode = "constant",
+    padding_value: complex = 0,
     dilations: Steps = 1,
     groups: int = 1,
     data_format: DataFormat3D = "NDHWC",
@@ -165,7 +173,7 @@ def conv3d_images(
     output_gradient : array_like, shape (..., OD, OH, OW, O)
     filters : array_like, shape (KD, KH, KW, C / groups, O)
     images_shape : tuple of int
-    strides, padding, dilations, groups, data_format, filter_format
+    strides, padding, padding_mode, padding_value, dilations, groups, data_format, filter_format
         As `conv3d` was given them.
     out, threads
         As in `conv2d_images`.
@@ -176,8 +184,8 @@ def conv3d_images(
     """
     if misnamed:
         check.no_misnamed(misnamed)
-    weights = filters, images_shape, strides, padding, dilations, groups
-    options = data_format, filter_format
+    weights = filters, images_shape, strides, padding
+    options = padding_mode, padding_value, dilations, groups, data_format, filter_format
     return _IMAGES_3D(output_gradient, out, None, threads, weights + options)
 
 
@@ -188,6 +196,8 @@ def conv1d_filters(
     strides: Steps = 1,
     padding: Padding1D = "valid",
     *,
+    padding_mode: PaddingMode = "constant",
+    padding_value: complex = 0,
     dilations: Steps = 1,
     groups: int = 1,
     data_format: DataFormat1D = "NWC",
@@ -208,7 +218,7 @@ def conv1d_filters(
         With `data_format` "NCW": (..., O, OW).
     filters_shape : tuple of int
         (K, C / groups, O); with `filter_format` "OIW" (O, C / groups, K).
-    strides, padding, dilations, groups, data_format, filter_format
+    strides, padding, padding_mode, padding_value, dilations, groups, data_format, filter_format
         Those of the convolution, as in `conv1d`.
     out, threads
         As in `conv2d_filters`.
@@ -228,8 +238,9 @@ def conv1d_filters(
     """
     if misnamed:
         check.no_misnamed(misnamed)
-    options = strides, padding, dilations, groups, data_format, filter_format
-    return filter_gradient(1, (images, output_gradient), filters_shape, out, threads, options)
+    arrays, steps = (images, output_gradient), (strides, padding, padding_mode, padding_value)
+    options = *steps, dilations, groups, data_format, filter_format
+    return filter_gradient(1, arrays, filters_shape, out, threads, options)
 
 
 def conv2d_filters(
@@ -239,6 +250,8 @@ def conv2d_filters(
     strides: Steps = 1,
     padding: Padding = "valid",
     *,
+    padding_mode: PaddingMode = "constant",
+    padding_value: complex = 0,
     dilations: Steps = 1,
     groups: int = 1,
     data_format: DataFormat2D = "NHWC",
@@ -255,8 +268,9 @@ def conv2d_filters(
             images[n, y * sh + i * dh, x * sw + j * dw, c] * output_gradient[n, y, x, o]
 
     where strides are (sh, sw) and dilations (dh, dw), n runs over all leading axes, and c is a
-    channel of o's group.  The sum is over pixels of images alone: what `padding` puts around them
-    adds nothing, even if `output_gradient` is infinite or NaN there.
+    channel of o's group.  The sum is over pixels of images alone: zeros that `padding` puts around
+    them add nothing, even if `output_gradient` is infinite or NaN there.  With other borders images
+    are copied, with all that surrounds them.
 
     Parameters
     ----------
@@ -266,7 +280,7 @@ def conv2d_filters(
         Of the shape of the convolution's result.  With `data_format` "NCHW": (..., O, OH, OW).
     filters_shape : tuple of int
         (KH, KW, C / groups, O); with `filter_format` "OIHW" (O, C / groups, KH, KW).
-    strides, padding, dilations, groups, data_format, filter_format
+    strides, padding, padding_mode, padding_value, dilations, groups, data_format, filter_format
         Those of the convolution, as in `conv2d`.
     out : ndarray, optional
         Where the result is written: of its shape and dtype, with any strides.  It may overlap
@@ -331,8 +345,9 @@ def conv2d_filters(
     """
     if misnamed:
         check.no_misnamed(misnamed)
-    options = strides, padding, dilations, groups, data_format, filter_format
-    return filter_gradient(2, (images, output_gradient), filters_shape, out, threads, options)
+    arrays, steps = (images, output_gradient), (strides, padding, padding_mode, padding_value)
+    options = *steps, dilations, groups, data_format, filter_format
+    return filter_gradient(2, arrays, filters_shape, out, threads, options)
 
 
 def conv3d_filters(
@@ -342,6 +357,8 @@ def conv3d_filters(
     strides: Steps = 1,
     padding: Padding = "valid",
     *,
+    padding_mode: PaddingMode = "constant",
+    padding_value: complex = 0,
     dilations: Steps = 1,
     groups: int = 1,
     data_format: DataFormat3D = "NDHWC",
@@ -362,7 +379,7 @@ def conv3d_filters(
         With `data_format` "NCDHW": (..., O, OD, OH, OW).
     filters_shape : tuple of int
         (KD, KH, KW, C / groups, O); with `filter_format` "OIDHW" (O, C / groups, KD, KH, KW).
-    strides, padding, dilations, groups, data_format, filter_format
+    strides, padding, padding_mode, padding_value, dilations, groups, data_format, filter_format
         Those of the convolution, as in `conv3d`.
     out, threads
         As in `conv2d_filters`.
@@ -382,5 +399,6 @@ def conv3d_filters(
     """
     if misnamed:
         check.no_misnamed(misnamed)
-    options = strides, padding, dilations, groups, data_format, filter_format
-    return filter_gradient(3, (images, output_gradient), filters_shape, out, threads, options)
+    arrays, steps = (images, output_gradient), (strides, padding, padding_mode, padding_value)
+    options = *steps, dilations, groups, data_format, filter_format
+    return filter_gradient(3, arrays, filters_shape, out, threads, options)

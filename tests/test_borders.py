@@ -24,7 +24,7 @@ from strategies import (
 )
 
 import aotconv
-from aotconv import conv1d, conv2d, conv3d
+from aotconv import conv1d, conv2d, conv3d, gradients
 from aotconv._core import jobs, run
 from aotconv._plan import borders
 from aotconv._plan.borders import BORDERS, CONSTANT, ZEROS, index
@@ -169,6 +169,47 @@ def test_a_convolution_with_a_border_is_that_of_padded_images_to_the_bit(name, c
         if not out.flags.writeable or out.dtype != expected.dtype or 0 in out.strides:
             out = None
         assert_equal_bits(layer(images, out, threads), expected)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@given(seed=seeds, threads=st.sampled_from([None, 3]), data=st.data())
+def test_gradients_of_filters_are_those_of_padded_images_to_the_bit(seed, threads, data):
+    rank, images, padded, filters, options, border = data.draw(bordered(integer_values))
+    shape = FUNCTIONS[rank](padded, filters, **options).shape
+    output_gradient = integer_values(np.random.default_rng(seed), shape, images.dtype)
+    gradient = getattr(gradients, f"conv{rank}d_filters")
+    expected = gradient(padded, output_gradient, filters.shape, **options)
+    made = gradient(images, output_gradient, filters.shape, **options, **border, threads=threads)
+    assert_equal_bits(made, expected)
+
+
+def wide(dtype) -> np.dtype:
+    """What no small number is rounded in."""
+    return np.dtype(dtype if np.dtype(dtype).kind in "iu" else np.result_type(dtype, "float64"))
+
+
+@given(seed=seeds, data=st.data())
+def test_gradients_of_images_add_what_a_border_s_pixels_are_copies_of(seed, data):
+    rank, images, padded, filters, options, border = data.draw(bordered(integer_values))
+    first = options["data_format"] == "channels_first"
+    shape = FUNCTIONS[rank](padded, filters, **options).shape
+    output_gradient = integer_values(np.random.default_rng(seed), shape, filters.dtype)
+    gradient = getattr(gradients, f"conv{rank}d_images")
+    given_wide = output_gradient.astype(wide(filters.dtype))
+    expected = gradient(given_wide, filters, padded.shape, **options)
+    modes = zip(border["padding"], border["padding_mode"], strict=True)
+    for axis, (pad, mode) in enumerate(modes, images.ndim - rank - (not first)):
+        ends = np.pad(np.arange(images.shape[axis]), pad, "constant", constant_values=-1)
+        mode = PYTORCH.get(mode, mode)
+        if mode != "constant":
+            ends = np.pad(np.arange(images.shape[axis]), pad, mode)
+        moved = np.moveaxis(expected, axis, 0)
+        folded = np.zeros((images.shape[axis], *moved.shape[1:]), moved.dtype)
+        np.add.at(folded, ends[ends >= 0], moved[ends >= 0])
+        expected = np.moveaxis(folded, 0, axis)
+    made = gradient(output_gradient, filters, images.shape, **options, **border)
+    assert made.dtype == filters.dtype
+    assert_equal_bits(made, expected.astype(filters.dtype))
 
 
 def assert_equal_bits(result, expected):

@@ -243,6 +243,7 @@ def test_output_size_is_one_of_those_that_a_convolution_makes_the_images_of():
         (ValueError, "groups must divide the filters' last axis", {"groups": 2}),
         (ValueError, "algorithm must be one of", {"algorithm": "winograd"}),
         (ValueError, "too large to address", {"padding": -(1 << 61)}),
+        (ValueError, "padding_mode is of convolutions", {"padding_mode": "reflect"}),
     ],
 )
 def test_what_is_wrong_is_refused_by_name(error, match, options):

@@ -66,6 +66,11 @@ WORDS = {
 def no_misnamed(given: dict) -> None:
     """Refuse keywords that a function does not have, and say the right one."""
     for name in given:
+        if name in ("padding_mode", "padding_value"):
+            raise ValueError(
+                f"{name} is of convolutions and their gradients: here nothing but zeros surrounds "
+                f"images, got {shown(given[name])}"
+            )
         known = WORDS.get(name)
         says = f": say {known}" if known else ""
         raise TypeError(f"there is no argument {name}{says}")

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from .._plan.arithmetic import ceil_div
+from .._plan.borders import ZEROS, border_of
 from .._plan.elements import PARTS_OF_COMPLEX
 from .._plan.family import Work, wanted_tasks
 from .._plan.geometry import Geometry
@@ -24,6 +25,7 @@ from .ladder import Rung
 from .layout import Layout, View
 from .operator import Decision, Spatial
 from .pack import convert, copied
+from .pad import Around
 from .run import KEPT_CALLS, LONGEST_MICROSECONDS, Compute
 
 KEPT = 64  # gradients that functions keep; what meets more forgets them
@@ -39,6 +41,8 @@ class Options(NamedTuple):
 
     strides: tuple[int, ...]
     padding: Any
+    borders: tuple[int, ...]
+    padding_value: complex
     dilations: tuple[int, ...]
     groups: int
     data_format: str
@@ -46,12 +50,16 @@ class Options(NamedTuple):
 
 def filter_gradient(rank: int, arrays, filters_shape, out, threads, options) -> np.ndarray:
     """The gradient of filters, of arguments as the user gave them."""
-    strides, padding, dilations, groups, data_format, filter_format = options
+    strides, padding, mode, value, dilations, groups, data_format, filter_format = options
     filter_format = check.filter_format(filter_format, rank)
     shape = check.filters_shape(filters_shape, filter_format)
+    modes = check.padding_mode(mode, rank)
+    value = check.padding_value(value, modes)
     checked = Options(
         check.numbers("strides", strides, rank, 1),
         check.padding(padding, rank),
+        tuple(border_of(each, value) for each in modes),
+        value,
         check.numbers("dilations", dilations, rank, 1),
         check.filter_groups(groups, shape[-1]),
         check.data_format(data_format, rank),
@@ -93,14 +101,18 @@ class FilterGradient(Spatial):
     def _geometry(self, shape: tuple[int, ...]) -> Geometry:
         """The sizes of the convolution, for images of a shape; leading axes taken as one."""
         o, sizes = self._options, self._channels_last(shape)
-        return check.geometry(sizes, self._shape, o.strides, o.padding, o.dilations, o.groups)
+        steps = o.strides, o.padding, o.dilations, o.groups
+        return check.geometry(sizes, self._shape, *steps, borders=o.borders)
 
     def _decide(self, images: Layout, out: Layout | None, third: Layout | None) -> Decision:
         assert third is not None  # the doors want it
         check.images_axes(images.shape, self._rank)
+        check.padding_value_fits(self._options.padding_value, images.dtype)
         geometry = self._geometry(images.shape)
         convolved = self._result_shape(geometry, images.shape)
         check.output_gradient_fits(third, convolved)
+        if geometry.has_borders:
+            return self._decide_bordered(self._around(geometry), images, out, third)
         dtype = np.result_type(images.dtype, third.dtype)
         *kernel, channels, o = self._shape
         shape = self._shape if self._filters_last else (o, channels, *kernel)
@@ -111,6 +123,22 @@ class FilterGradient(Spatial):
             return Decision(arrays, 0.0, lambda _, out, *__: out.fill(0))
         microseconds, compute = self._computing(geometry, dtype, arrays)
         return Decision(arrays, microseconds, compute)
+
+    def _decide_bordered(
+        self, around: Around, images: Layout, out: Layout | None, third: Layout
+    ) -> Decision:
+        """Of images with their borders, which are copied."""
+        value, zeros = self._options.padding_value, (ZEROS,) * self._rank
+        inner = self._options._replace(padding=around.padding, borders=zeros, padding_value=0)
+        operator = _operator(self._shape, self._filters_last, inner)
+        bordered = Layout.new(around.shape(images.shape), images.dtype)
+        decided = operator._decide(bordered, out, third)
+
+        def compute(images, out, output_gradient, threads: int) -> None:
+            decided.compute(around.put(images, value), out, output_gradient, threads)
+
+        arrays = Layouts(images, decided.layouts.out, third)
+        return Decision(arrays, decided.microseconds, compute)
 
     def _computing(
         self, geometry: Geometry, dtype: np.dtype, arrays: Layouts

@@ -19,6 +19,7 @@ from . import check, ladder, threads
 from .jobs import Layouts
 from .layout import Layout
 from .pack import convert
+from .pad import Around
 from .repeat import Known, know
 from .run import Compute, Whole
 
@@ -175,6 +176,10 @@ class Spatial(Operator):
         if self._channels_first():
             sizes.append(sizes.pop(-self._rank - 1))
         return tuple(sizes)
+
+    def _around(self, geometry: Geometry) -> Around:
+        """The borders of images."""
+        return Around(geometry.axes[RANK - self._rank :], -1 if self._channels_first() else -2)
 
     def _result_shape(self, geometry: Geometry, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of what the geometry makes of images of a shape."""

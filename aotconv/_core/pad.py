@@ -1,8 +1,10 @@
-"""Images and what surrounds them, copied: for NumPy, and for kernels that know no borders."""
+"""Images and what surrounds them, copied: for NumPy, for kernels that know no borders, and for
+gradients, to which a border is a step of its own before the convolution."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -64,3 +66,61 @@ def without_borders(
     take(images, spans, padded)
     z, y, x = axes
     return geometry._replace(z=z, y=y, x=x), padded
+
+
+class Around(NamedTuple):
+    """The borders, but for zeros, of arrays with any leading axes.
+
+    Attributes
+    ----------
+    axes : tuple of Axis
+        The spatial ones.
+    last : int
+        Which of an array's axes the last of them is, from the end.
+    """
+
+    axes: tuple[Axis, ...]
+    last: int
+
+    @property
+    def padding(self) -> tuple[tuple[int, int], ...]:
+        """Zeros before and behind each axis, which are left to the convolution."""
+        return tuple(
+            (axis.before, axis.behind) if axis.border == ZEROS else (0, 0) for axis in self.axes
+        )
+
+    def shape(self, images: Sequence[int]) -> tuple[int, ...]:
+        """Of images of a shape, with their borders."""
+        sizes = list(images)
+        for place, axis in self._bordered():
+            sizes[place] = axis.padded
+        return tuple(sizes)
+
+    def put(self, images: np.ndarray, value: complex) -> np.ndarray:
+        """Images with their borders."""
+        for place, axis in self._bordered():
+            if maps(axis.border):
+                taken = places(np.arange(axis.padded) - axis.before, axis)
+                images = np.take(images, taken, axis=place)
+            else:
+                widths = [(0, 0)] * images.ndim
+                widths[place] = axis.before, axis.behind
+                images = np.pad(images, widths, constant_values=value)
+        return images
+
+    def fold(self, bordered: np.ndarray) -> np.ndarray:
+        """The adjoint: of pixels that have their borders, the sums of those that each one's copies
+        are; from the first to the last, axis by axis."""
+        for place, axis in self._bordered():
+            moved = np.moveaxis(bordered, place, 0)
+            inside = moved[axis.before : axis.before + axis.size].copy()
+            outside = *range(-axis.before, 0), *range(axis.size, axis.size + axis.behind)
+            for i in outside if maps(axis.border) else ():
+                inside[index(i, axis.size, axis.border)] += moved[axis.before + i]
+            bordered = np.moveaxis(inside, 0, place)
+        return bordered
+
+    def _bordered(self) -> Iterator[tuple[int, Axis]]:
+        for place, axis in enumerate(self.axes, self.last - len(self.axes) + 1):
+            if axis.border != ZEROS:
+                yield place, axis

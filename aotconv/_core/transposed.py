@@ -7,11 +7,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._plan.activations import Activation
+from .._plan.borders import ZEROS, border_of, maps
+from .._plan.elements import HALVES
 from .._plan.geometry import RANK, Geometry
 from .._plan.parts import Part
 from .._plan.transposed import phases
 from . import check
+from .dtypes import native_name
+from .jobs import Layouts
 from .layer import Convolution
+from .layout import Layout
+from .operator import Decision, Spatial
+from .pack import convert
 
 
 class TransposedOptions(NamedTuple):
@@ -109,6 +116,7 @@ class GradientOptions(NamedTuple):
 
     strides: tuple[int, ...]
     padding: Any
+    borders: tuple[int, ...]
     output_size: tuple[int, ...]
     images_shape: tuple[int, ...]
     dilations: tuple[int, ...]
@@ -116,7 +124,7 @@ class GradientOptions(NamedTuple):
     data_format: str
     output_padding: None = None
     activation: None = None
-    dtype: None = None
+    dtype: np.dtype | None = None
     saturate: bool = False
     algorithm: str = "auto"
     padding_value: int = 0
@@ -128,7 +136,7 @@ class ImageGradient(Transposed):
 
     first = "output_gradient"
     _sized_by = "images_shape"
-    _n_weights, _filter_format = 1, 7
+    _n_weights, _filter_format = 1, 9
 
     @classmethod
     def checked(  # type: ignore[override]
@@ -138,6 +146,8 @@ class ImageGradient(Transposed):
         images_shape,
         strides,
         padding,
+        padding_mode,
+        padding_value,
         dilations,
         groups,
         data_format,
@@ -146,11 +156,14 @@ class ImageGradient(Transposed):
         filters = check.filters_array(filters, check.filter_format(filter_format, rank))
         groups = check.filter_groups(groups, filters.shape[-1])
         shape = check.images_shape(images_shape, rank, "images_shape")
+        modes = check.padding_mode(padding_mode, rank)
+        check.padding_value(padding_value, modes)  # whatever it is, images have no share in it
         data_format = check.data_format(data_format, rank)
         sizes = shape[-rank - 1 : -1] if data_format.endswith("C") else shape[-rank:]
         options = GradientOptions(
             check.numbers("strides", strides, rank, 1),
             check.padding(padding, rank),
+            tuple(border_of(mode, 0) for mode in modes),
             sizes,
             shape,
             check.numbers("dilations", dilations, rank, 1),
@@ -164,3 +177,39 @@ class ImageGradient(Transposed):
         result = super()._result_shape(geometry, shape)
         check.images_shape_fits(expected, result)
         return result
+
+    def _decide(self, images: Layout, out: Layout | None, third: Layout | None) -> Decision:
+        if any(map(maps, self._options.borders)):
+            return self._decide_bordered(images, out)
+        return super()._decide(images, out, third)
+
+    def _decide_bordered(self, images: Layout, out: Layout | None) -> Decision:
+        """The gradient of images with their borders, folded."""
+        o, filters = self._options, self._given_filters
+        check.images_axes(images.shape, self._rank, self.first)
+        sizes, steps = self._channels_last(o.images_shape), (o.strides, o.padding, o.dilations)
+        geometry = check.geometry(sizes, filters.shape, *steps, o.groups, borders=o.borders)
+        check.output_gradient_fits(images, Spatial._result_shape(self, geometry, o.images_shape))
+        dtype = np.result_type(images.dtype, filters.dtype)
+        if out is not None:
+            check.out_fits(out, o.images_shape, dtype)
+        around = self._around(geometry)
+        shape = around.shape(o.images_shape)
+        inner = o._replace(
+            padding=around.padding,
+            borders=(ZEROS,) * self._rank,
+            output_size=self._channels_last(shape)[-self._rank - 1 : -1],
+            images_shape=shape,
+            dtype=np.dtype("float32") if native_name(dtype) in HALVES else None,
+        )
+        self._kernels_alone = False
+        decided = ImageGradient(self._filters, None, inner)._decide(images, None, None)
+
+        def compute(output_gradient, out, _, threads: int) -> None:
+            bordered = np.empty(shape, decided.layouts.out.dtype)
+            decided.compute(output_gradient, bordered, None, threads)
+            with np.errstate(all="ignore"):
+                convert(around.fold(bordered), out)
+
+        arrays = Layouts(images, out or Layout.new(o.images_shape, dtype), None)
+        return Decision(arrays, decided.microseconds, compute)

@@ -268,14 +268,25 @@ def move_units(v, row, size, swap, source, target, pixels, channels, steps, inwa
     """Copy units of `size` bytes between where they lie apart and where side by side."""
     b = v.builder
     x_step, c_step, parts = steps
+    # Of pixels and channels those that are nearer to each other come one after the other.
+    planes = v.less(x_step, c_step)
+    (outer, outer_step, outer_place), (inner, inner_step, inner_place) = (
+        [v.select(planes, *map(v.word, pair)) for pair in zip(*order, strict=True)]
+        for order in (
+            ((channels, c_step, 1), (pixels, x_step, channels)),
+            ((pixels, x_step, channels), (channels, c_step, 1)),
+        )
+    )
     for n_bytes in (1, 2, 4, 8):
         kind = ir.IntType(8 * n_bytes)
         for _ in v.when(v.equal(size, n_bytes)):
-            for p in v.loop(pixels):
-                for c in v.loop(channels):
+            for i in v.loop(outer):
+                for j in v.loop(inner):
                     for k in v.loop(parts):
-                        apart = v.add(v.mul(p, x_step), v.add(v.mul(c, c_step), v.mul(k, n_bytes)))
-                        place = v.add(v.mul(v.add(v.mul(p, channels), c), parts), k)
+                        apart = v.add(v.mul(i, outer_step), v.mul(j, inner_step))
+                        apart = v.add(apart, v.mul(k, n_bytes))
+                        place = v.add(v.mul(i, outer_place), v.mul(j, inner_place))
+                        place = v.add(v.mul(place, parts), k)
                         ends = apart, v.mul(place, n_bytes)
                         origin, goal = (
                             b.inttoptr(v.add(base, at), kind.as_pointer())

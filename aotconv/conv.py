@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, SupportsIndex, TypeAlias
 
@@ -40,11 +41,13 @@ _CONV1D, _CONV2D, _CONV3D = (Function(Convolution, rank) for rank in (1, 2, 3))
 
 def option(name: str, text: str) -> Any:
     """A property that is one of a layer's options."""
-    return property(lambda layer: getattr(layer._options, name), doc=text)
+    return property(lambda layer: getattr(layer._operator.options, name), doc=text)
 
 
-class Layer(Convolution):
+class Layer:
     """A layer of any rank: how it is made of checked arguments, called and shown."""
+
+    _kind: type[Convolution] = Convolution
 
     strides = option("strides", "One for each spatial axis.")
     padding = option("padding", "A rule by name, or numbers before and behind each spatial axis.")
@@ -57,8 +60,9 @@ class Layer(Convolution):
     algorithm = option("algorithm", "'auto', or the one that was asked for.")
 
     def __init__(self, rank: int, threads: int | None, *arguments: Any) -> None:
-        filters, bias, options = self.checked(rank, *arguments)
-        super().__init__(copied(filters), None if bias is None else copied(bias), options)
+        filters, bias, options = self._kind.checked(rank, *arguments)
+        own_bias = None if bias is None else copied(bias)
+        self._operator = self._kind(copied(filters), own_bias, options)
         self._n_threads = None if threads is None else check.integer("threads", threads, 1)
 
     def __call__(
@@ -88,10 +92,11 @@ class Layer(Convolution):
             `out` if it was given.
         """
         if threads is None and residual is None:
-            result = self.repeated(images, out)
+            result = self._operator.repeated(images, out)
             if result is not None:
                 return result
-        return self.apply(images, out, residual, self._n_threads if threads is None else threads)
+        n_threads = self._n_threads if threads is None else threads
+        return self._operator.apply(images, out, residual, n_threads)
 
     def output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Return the shape of the result for images of a shape.
@@ -105,17 +110,18 @@ class Layer(Convolution):
         -------
         tuple of int
         """
-        return self.result_shape(check.images_shape(shape, self._rank))
+        return self._operator.result_shape(check.images_shape(shape, self._operator.rank))
 
     @property
     def filters(self) -> np.typing.NDArray[Any]:
         """The filters, read-only, outputs last whatever their format was."""
-        return _read_only(self._given_filters)
+        return _read_only(self._operator.given_filters)
 
     @property
     def bias(self) -> np.typing.NDArray[Any] | None:
         """The bias, read-only."""
-        return None if self._bias is None else _read_only(self._bias)
+        bias = self._operator.bias
+        return None if bias is None else _read_only(bias)
 
     @property
     def threads(self) -> int | None:
@@ -124,10 +130,17 @@ class Layer(Convolution):
 
     def __repr__(self) -> str:
         parts = [f"filters {self.filters.shape} {self.filters.dtype}"]
-        if self._bias is not None:
+        if self.bias is not None:
             parts.append("bias")
-        parts += [f"{name}={value!r}" for name, value in self._options._asdict().items()]
+        for name, value in self._operator.options._asdict().items():
+            if hasattr(type(self), name):
+                parts.append(f"{name}={value!r}")
+        if self._n_threads is not None:
+            parts.append(f"threads={self._n_threads}")
         return f"{type(self).__name__}({', '.join(parts)})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_operator": copy.copy(self._operator)}  # with weights of its own
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:

@@ -31,8 +31,10 @@ if TYPE_CHECKING or np.__version__.startswith("1."):
 _CONV1D, _CONV2D, _CONV3D = (Function(Transposed, rank) for rank in (1, 2, 3))
 
 
-class TransposedLayer(Layer, Transposed):
+class TransposedLayer(Layer):
     """A layer of any rank; `filters` are those of the convolution that is transposed."""
+
+    _kind = Transposed
 
     output_padding = option("output_padding", "One for each spatial axis, or None.")
     output_size = option("output_size", "One for each spatial axis, or None.")

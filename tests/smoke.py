@@ -50,7 +50,7 @@ CASES = {
 REFUSED = {
     "images must have at least 3 axes": {"images": np.ones((5, 5))},
     "filters must have 4 axes": {"filters": np.ones((3, 3))},
-    "bias must have one value for each of the 4 filters": {"bias": np.ones(5)},
+    "bias must have one value for each of the 4 channels": {"bias": np.ones(5)},
     "strides must be at least 1, got 0": {"strides": 0},
     "padding must be": {"padding": "causal"},
     "padding_mode must be one of": {"padding_mode": "mirror"},

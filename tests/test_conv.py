@@ -479,7 +479,7 @@ def test_a_layer_follows_the_implementation_in_use():
     for name in [*AVAILABLE, *AVAILABLE]:
         with aotconv.use(name):
             assert (layer(images) == 9).all()
-            used.append({key[0] for key in layer._decisions})
+            used.append({key[0] for key in layer._operator._decisions})
     assert used[-1] == set(AVAILABLE)
 
 
@@ -490,7 +490,7 @@ def test_a_layer_serves_images_of_many_shapes_and_dtypes(rung):
             images = integer_values(RNG, (2, size, 7 - size, 3), dtype)
             result = layer(images)
             assert result.shape == layer.output_shape(images.shape)
-            assert_exact(result, images, layer._filters, None, (2, 1), "same")
+            assert_exact(result, images, layer.filters, None, (2, 1), "same")
 
 
 @pytest.mark.parametrize(
@@ -501,8 +501,11 @@ def test_a_copied_layer_outlives_the_original(rung, copy):
     images = np.ones((1, 3, 3, 64), np.float32)
     layer(images)
     copied = copy(layer)
-    kernels = layer._kernels._kept.values()
-    for memory in (*layer._copies.values(), *(kernel.packed.memory for kernel in kernels)):
+    kernels = layer._operator._kernels._kept.values()
+    for memory in (
+        *layer._operator._copies.values(),
+        *(kernel.packed.memory for kernel in kernels),
+    ):
         memory[:] = np.nan
     del layer
     assert (copied(images) == 576).all()
@@ -816,7 +819,7 @@ def test_winograd_of_empty_sizes_is_that_of_auto(compiled):
         (1, "their length 3, dilated to 9,", {"dilations": 4}),
         (1, "data_format must be one of .'NWC', 'NCW'", {"data_format": "NHWC"}),
         (1, "filter_format must be one of .'WIO', 'OIW'", {"filter_format": "HWIO"}),
-        (1, "'winograd' needs filters of height and width", {"algorithm": "winograd"}),
+        (1, "'winograd' is for two spatial axes, got 1", {"algorithm": "winograd"}),
         (3, r"images must have .* 4 axes \(depth, height, width", {"images": np.ones((8, 8, 4))}),
         (3, "filters must have a depth and a height and", {"filters": np.ones((0, 3, 3, 4, 6))}),
         (3, "dilations must be an integer or three integers", {"dilations": (1, 1)}),
@@ -824,7 +827,7 @@ def test_winograd_of_empty_sizes_is_that_of_auto(compiled):
         (3, "padding must be .* of length 2", {"padding": (1, 2)}),
         (3, "their depth 3 is more than the images' depth 2", {"images": np.ones((2, 8, 8, 4))}),
         (3, "data_format must be one of .'NDHWC', 'NCDHW'", {"data_format": "NHWC"}),
-        (3, "'winograd' needs filters of height and width", {"algorithm": "winograd"}),
+        (3, "'winograd' is for two spatial axes, got 3", {"algorithm": "winograd"}),
     ],
 )
 def test_errors_of_other_ranks_name_their_axes(rank, message, change):
@@ -849,7 +852,7 @@ def test_a_read_only_out_is_refused_and_nothing_is_written_on_any_error():
     assert (out == 7).all()
 
 
-@pytest.mark.parametrize("shape", [(8, 8), (1,) * 30 + (8, 8, 4), (2, 8, 8, 5), (2, 2, 8, 4)])
+@pytest.mark.parametrize("shape", [(8, 8), (1,) * 62 + (8, 8, 4), (2, 8, 8, 5), (2, 2, 8, 4)])
 def test_output_shape_refuses_what_a_call_refuses(shape):
     with pytest.raises(ValueError, match="must"):
         Conv2D(FILTERS).output_shape(shape)
@@ -911,6 +914,8 @@ def test_other_libraries_words_are_answered_with_ours(wrong, right):
             call(images, filters, **{wrong: 2})
     with pytest.raises(TypeError, match=r"no argument nonsense$"):
         aotconv.conv2d(images, filters, nonsense=2)
+    with pytest.raises(TypeError, match=r"no argument mode: say padding$"):
+        aotconv.conv2d(images, filters, mode="same")
 
 
 @pytest.mark.parametrize(
@@ -920,8 +925,56 @@ def test_other_libraries_words_are_answered_with_ours(wrong, right):
         ((9, 9), (3, 3, 1, 1), "images[..., None]"),
         ((7, 9, 9), (3, 3, 1, 1), "images[..., None]"),
         ((9, 9, 3), (5, 3, 4, 4), "filter_format='OIHW'"),
+        ((1, 3, 9, 9), (5, 3, 4, 4), "filter_format='OIHW' tells, and data_format='NCHW'"),
+        ((1, 3, 9, 9), (4, 4, 3, 5), "they would with data_format='NCHW'"),
     ],
 )
 def test_arrays_that_want_axes_or_another_format_are_told_how(images, filters, cure):
     with pytest.raises(ValueError, match=re.escape(cure)):
         aotconv.conv2d(np.ones(images), np.ones(filters))
+
+
+def test_formats_are_told_in_the_words_of_the_format_that_was_given():
+    first = {"data_format": "NCHW", "filter_format": "OIHW"}
+    with pytest.raises(ValueError, match=r"\(channels, height, width\).*they are images\[None\]"):
+        aotconv.conv2d(np.ones((9, 9)), np.ones((1, 1, 3, 3)), **first)
+    images = np.ones((2, 8, 9, 9))
+    with pytest.raises(ValueError, match="groups must divide the filters' first axis, 8, got 3"):
+        aotconv.conv2d_transpose(images, np.ones((8, 3, 5, 5)), groups=3, **first)
+    with pytest.raises(ValueError, match=r"shape \(3, 2, 3, 5\), HWIO, expect 3 a group$"):
+        aotconv.conv2d(images, np.ones((5, 3, 3, 2)), **first)
+    with pytest.raises(ValueError, match="got 9 and 3; they would as PyTorch's"):
+        aotconv.conv2d_transpose(images, np.ones((9, 3, 3, 3)))
+
+
+def test_float8_and_dtypes_without_a_common_one_are_refused_by_name():
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    images, filters = np.ones((5, 5, 1), "f4"), np.ones((3, 3, 1, 1), "f4")
+    for name in ("float8_e5m2", "float8_e4m3fn"):
+        dtype = getattr(ml_dtypes, name)
+        for call, what in (
+            (lambda each: aotconv.conv2d(images, each), "filters"),
+            (lambda each: aotconv.conv2d(each, filters), "images"),
+            (lambda each: aotconv.max_pool2d(each, 2), "images"),
+            (lambda each: aotconv.activate(each, "relu"), "array"),
+        ):
+            with pytest.raises(TypeError, match=f"{what} must hold .* got dtype {name}"):
+                call(filters.astype(dtype))
+        with pytest.raises(TypeError, match=f"dtype must be .* got {name}"):
+            aotconv.conv2d(images, filters, dtype=dtype)
+    with pytest.raises(TypeError, match="images, filters must have a common dtype"):
+        aotconv.conv2d(images.astype(ml_dtypes.bfloat16), filters.astype("float16"))
+
+
+OPTIONS = {
+    *("strides", "padding", "output_padding", "output_size", "dilations", "groups", "data_format"),
+    *("activation", "dtype", "saturate", "algorithm"),
+}
+
+
+def test_layers_show_their_options_and_no_inner_methods():
+    layer = aotconv.Conv2DTranspose(np.ones((3, 3, 1, 1)), threads=2)
+    public = [name for name in dir(layer) if not name.startswith("_")]
+    assert all(f"{name}=" in repr(layer) for name in public if name in OPTIONS)
+    assert set(public) == {"filters", "bias", "threads", "output_shape", *OPTIONS}
+    assert "padding_value" not in repr(layer) and "threads=2" in repr(layer)

@@ -36,6 +36,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, rule, run_state_machine_as_test
 
 import aotconv
+from aotconv._core.check import MOST_ITEMS
 from aotconv._tools.problem import CLASSES, FUNCTIONS
 
 SECONDS_OF_A_CASE = 60
@@ -446,9 +447,9 @@ def test_copied_blocks_that_lie_in_the_padding_alone_are_zeros(
 @pytest.mark.parametrize("name", ["strides", "padding", "dilations"])
 def test_of_what_has_no_end_no_more_is_taken_than_says_that_it_is_too_long(name, rank):
     endless = itertools.count(1)
-    with pytest.raises(ValueError, match=f"{name} must be .* of length 33 or more"):
+    with pytest.raises(ValueError, match=f"{name} must be .* of length {MOST_ITEMS} or more"):
         FUNCTIONS[rank](ONE[rank], ONE[rank], **{name: endless})
-    assert next(endless) <= 34
+    assert next(endless) <= MOST_ITEMS + 1
 
 
 def test_a_number_is_asked_once_what_it_is():

@@ -73,7 +73,7 @@ def test_a_layers_third_call_is_known(python_checks, dtype, given_out):
     out = np.empty((2, 6, 7, 4), dtype) if given_out else None
     for i in range(TIMES):
         images = drawn((2, 6, 7, 2), dtype) + i
-        expected = conv_reference(images, layer._filters, layer._bias, padding="same")
+        expected = conv_reference(images, layer.filters, layer.bias, padding="same")
         result = layer(images, out)
         assert (result == expected).all() and result.dtype == dtype
         assert out is None or result is out
@@ -282,7 +282,7 @@ def test_what_use_says_holds_for_known_calls():
     for name in names * TIMES:
         with aotconv.use(name):
             assert (layer(KNOWN["images"]) == expected).all()
-            last = layer._last.get(ladder.forced())
+            last = layer._operator._last.get(ladder.forced())
             computed.append(last is not None and last.known is not None)
             assert (aotconv.conv2d(KNOWN["images"], KNOWN["filters"]) == expected).all()
     assert computed[-1] is False and all(computed[-len(names) : -1])
@@ -293,7 +293,7 @@ def test_a_pickled_layer_knows_nothing_and_computes():
     for _ in range(TIMES):
         expected = layer(KNOWN["images"])
     again = pickle.loads(pickle.dumps(layer))
-    assert not again._last
+    assert not again._operator._last
     for _ in range(TIMES):
         assert (again(KNOWN["images"]) == expected).all()
 
@@ -346,10 +346,10 @@ images = np.ones((1, 9, 9, 1), "f4")
 for _ in range(4):
     layer(images)
 _scratch()[0] = 1  # as while a thread computes
-assert layer.repeated(images, None) is None and (layer(images) == 9).all()
+assert layer._operator.repeated(images, None) is None and (layer(images) == 9).all()
 child = os.fork()
 if child == 0:
-    os._exit(0 if (layer.repeated(images, None) == 9).all() else 1)
+    os._exit(0 if (layer._operator.repeated(images, None) == 9).all() else 1)
 print(os.waitpid(child, 0)[1])
 """
     assert output_of(code) == "0"

@@ -34,7 +34,8 @@ LARGEST_ITEM = np.dtype(np.clongdouble).itemsize
 ALGORITHMS = ("auto", "winograd")
 LONGEST_SHOWN = 200  # characters of a value in a message
 LONGEST_INTEGER = 1023  # bits: what float64 holds
-MOST_AXES = 32  # of images: as many as every NumPy allows
+MOST_AXES = 32 if np.__version__.startswith("1.") else 64  # that NumPy allows
+FIRST_OF_OTHERS = 256  # number of a dtype that is not NumPy's own
 MOST_ITEMS = MOST_AXES + 1  # that are taken from what should be a few numbers: it may have no end
 
 
@@ -72,6 +73,8 @@ def no_misnamed(given: dict) -> None:
                 f"images, got {shown(given[name])}"
             )
         known = WORDS.get(name)
+        if known == "padding_mode" and _is(given[name], str) and given[name] in PADDINGS:
+            known = "padding"
         says = f": say {known}" if known else ""
         raise TypeError(f"there is no argument {name}{says}")
 
@@ -92,13 +95,29 @@ def array(name: str, value) -> np.ndarray:
         value = value.view()
     else:
         value = np.ndarray.view(_as_ndarray(name, value), np.ndarray)
-    if value.dtype.kind not in "iufc" and name_of(value.dtype) not in HALVES:
+    if not _is_numeric(value.dtype):
         if value.dtype == np.bool_ and name == "images":
             return value.view(np.uint8)
         raise TypeError(
             f"{name} must hold integers, floats or complex numbers, got dtype {value.dtype}"
         )
     return value
+
+
+def _is_numeric(dtype: np.dtype) -> bool:
+    """Whether it is one of NumPy's own, or bfloat16."""
+    return (dtype.kind in "iufc" and dtype.num < FIRST_OF_OTHERS) or name_of(dtype) in HALVES
+
+
+def common_dtype(dtypes, names: str) -> np.dtype:
+    """NumPy's common one of arguments."""
+    try:
+        return np.result_type(*dtypes)
+    except TypeError:
+        raise TypeError(
+            f"{names} must have a common dtype, which NumPy does not know of "
+            f"{' and '.join(map(str, dtypes))}: convert one"
+        ) from None
 
 
 def _is_masked(value) -> bool:
@@ -123,12 +142,16 @@ def _as_ndarray(name: str, value) -> np.ndarray:
         raise TypeError(f"{name} must be an array, got {kind}: {shown(error)}") from error
 
 
-def images_axes(shape: tuple[int, ...], rank: int, name: str = "images") -> None:
+def images_axes(
+    shape: tuple[int, ...], rank: int, name: str = "images", channels_first: bool = False
+) -> None:
     if len(shape) <= rank:
+        axes = ("channels", *AXES[rank]) if channels_first else (*AXES[rank], "channels")
+        index = "None" if channels_first else "..., None"
+        cure = f": without channels they are {name}[{index}]" if len(shape) == rank else ""
         raise ValueError(
-            f"{name} must have at least {rank + 1} axes ({', '.join((*AXES[rank], 'channels'))}), "
-            f"got {len(shape)} axes of shape {shape}"
-            f"{f': without channels they are {name}[..., None]' if len(shape) == rank else ''}"
+            f"{name} must have at least {rank + 1} axes ({', '.join(axes)}), "
+            f"got {len(shape)} axes of shape {shape}{cure}"
         )
 
 
@@ -141,11 +164,12 @@ def images_shape(value, rank: int, name: str = "shape") -> tuple[int, ...]:
     return sizes
 
 
-def filters_array(value, filter_format: str) -> np.ndarray:
-    """Filters (.., C / groups, O), whatever their format."""
+def filters_array(
+    value, filter_format: str, channels: tuple[str, str] = ("channels / groups", "filters")
+) -> np.ndarray:
+    """Filters (.., C / groups, O), whatever their format; `channels` is what users call those."""
     filters, rank = array("filters", value), len(filter_format) - 2
     last, names = filter_format.endswith("IO"), AXES[rank]
-    channels = "channels / groups", "filters"
     if filters.ndim != rank + 2:
         axes = (*names, *channels) if last else (*channels[::-1], *names)
         index = (*(":" * rank), "None", "None") if last else ("None", "None", *(":" * rank))
@@ -184,8 +208,8 @@ def bias_array(value, n_filters: int) -> np.ndarray | None:
     bias = array("bias", value)
     if bias.shape != (n_filters,):
         raise ValueError(
-            f"bias must have one value for each of the {n_filters} filters, shape ({n_filters},), "
-            f"got shape {bias.shape}"
+            f"bias must have one value for each of the {n_filters} channels of the result, shape "
+            f"({n_filters},), got shape {bias.shape}"
         )
     return bias
 
@@ -353,7 +377,7 @@ def padding_mode(value, rank: int) -> tuple[str, ...]:
     """The names of np.pad for a mode, meant for all spatial axes, or one for each."""
     if not _is(value, (tuple, list)):
         return (MODES[_one_of("padding_mode", value, tuple(MODES))],) * rank
-    expected = f"one of {tuple(MODES)} or {_count(rank, 'of them')}"
+    expected = f"one of {tuple(MODES)}, or one for each spatial axis, {rank}"
     items = _counted("padding_mode", value, (rank,), expected)
     return tuple(MODES[_one_of("each padding_mode", each, tuple(MODES))] for each in items)
 
@@ -415,7 +439,7 @@ def result_dtype(value) -> np.dtype | None:
         dtype = np.dtype(value).newbyteorder("=")
     except Exception as error:  # whatever the object's own methods raise
         raise TypeError(f"dtype must be a dtype or None, got {shown(value)}") from error
-    if dtype.kind not in "iufc" and name_of(dtype) not in HALVES:
+    if not _is_numeric(dtype):
         raise TypeError(f"dtype must be one of integers, floats or complex numbers, got {dtype}")
     return dtype
 
@@ -433,8 +457,8 @@ def castable(common: np.dtype, asked: np.dtype | None, saturate: bool) -> np.dty
     if not np.can_cast(common, dtype, "same_kind") and not (clipped and common.kind in "iuf"):
         cure = "; saturate=True rounds" if dtype.kind in "iu" and common.kind == "f" else ""
         raise TypeError(
-            f"dtype must be one to which the arguments' common dtype {common} can be cast within "
-            f"its kind, got {dtype}{cure}"
+            f"dtype must be one to which the arguments' common dtype {common} can be cast by "
+            f"NumPy's rule 'same_kind', got {dtype}{cure}"
         )
     if clipped and dtype.itemsize > LARGEST_CLIPPED:
         raise ValueError(
@@ -518,6 +542,10 @@ def direct(value) -> str:
 
 def winograd_layer(kernel, strides, dilations, groups: int) -> None:
     """Refuse a layer that algorithm "winograd" does not compute."""
+    if len(kernel) != 2:
+        raise ValueError(
+            f"algorithm 'winograd' is for two spatial axes, got {len(kernel)}: use 'auto'"
+        )
     for name, expected, got in (
         ("filters of height and width", (3, 3), kernel),
         ("strides", (1, 1), strides),
@@ -557,19 +585,36 @@ def filter_groups(value, n_filters: int, noun: str = "number of filters") -> int
     return groups
 
 
-def _cure(images_shape, filters_shape, groups: int) -> str:
+def _format_cure(rank: int) -> str:
+    return f"; they would as PyTorch's, of which filter_format='OI{LETTERS[rank]}' tells"
+
+
+def _cure(images_shape, filters_shape, groups: int, channels_last: bool) -> str:
     """What to say of images whose channels are not those of the filters, if it can be guessed."""
-    rank = len(filters_shape) - 2
-    if filters_shape[1] * groups == images_shape[-1] and filters_shape[0] % groups == 0:
-        letters = LETTERS[rank]
-        return f"; they would as PyTorch's, of which filter_format='OI{letters}' tells"
+    rank, channels = len(filters_shape) - 2, filters_shape[1] * groups
+    other = images_shape[-rank - 1] if channels_last else None  # the channels, if they are first
+    if filters_shape[0] % groups == 0:
+        if channels == images_shape[-1]:
+            return _format_cure(rank)
+        if channels == other:
+            return f"{_format_cure(rank)}, and data_format='NC{LETTERS[rank]}' of images"
+    if filters_shape[-2] * groups == other:
+        return f"; they would with data_format='NC{LETTERS[rank]}'"
     if filters_shape[-2] == groups == 1:
         return "; images without channels are images[..., None]"
     return ""
 
 
 def geometry(
-    images_shape, filters_shape, strides, padding, dilations, groups, *, borders=None
+    images_shape,
+    filters_shape,
+    strides,
+    padding,
+    dilations,
+    groups,
+    *,
+    borders=None,
+    channels_last=True,
 ) -> Geometry:
     """The sizes of a convolution of images with any leading axes and channels last, which are taken
     as one; every other argument checked already.
@@ -578,6 +623,8 @@ def geometry(
     ----------
     borders : sequence of int, optional
         Of each spatial axis, its place in BORDERS; by default zeros.
+    channels_last : bool
+        Whether they were so in the user's images.
     """
     *kernel, group_channels, o = filters_shape
     rank = len(kernel)
@@ -588,8 +635,9 @@ def geometry(
     if c != group_channels * groups:
         raise ValueError(
             f"images and filters must agree in channels: images have {c} in {groups} group(s), "
-            f"filters of shape {tuple(filters_shape)} expect {group_channels} a group"
-            f"{_cure(images_shape, filters_shape, groups)}"
+            f"filters of shape {tuple(filters_shape)}, {LETTERS[rank]}IO, expect "
+            f"{group_channels} a group"
+            f"{_cure(images_shape, filters_shape, groups, channels_last)}"
         )
     pads = [padding] * rank if isinstance(padding, str) else padding
     axes = [FLAT] * (RANK - rank)
@@ -667,8 +715,8 @@ def transposed_geometry(names: tuple[str, str], shape, filters_shape, options) -
     leading = shape[: -rank - 1]
     if c != group_channels * options.groups:
         raise ValueError(
-            f"{name} and filters must agree in channels: {name} have {c}, filters make "
-            f"{group_channels * options.groups} of {o}"
+            f"{name} and filters must agree in channels, got {c} and "
+            f"{group_channels * options.groups}{_format_cure(rank) if kernel[0] == c else ''}"
         )
     nothing = (None,) * rank
     more, outs = options.output_padding or nothing, options.output_size or nothing

@@ -102,18 +102,19 @@ class FilterGradient(Spatial):
         """The sizes of the convolution, for images of a shape; leading axes taken as one."""
         o, sizes = self._options, self._channels_last(shape)
         steps = o.strides, o.padding, o.dilations, o.groups
-        return check.geometry(sizes, self._shape, *steps, borders=o.borders)
+        last = not self._channels_first()
+        return check.geometry(sizes, self._shape, *steps, borders=o.borders, channels_last=last)
 
     def _decide(self, images: Layout, out: Layout | None, third: Layout | None) -> Decision:
         assert third is not None  # the doors want it
-        check.images_axes(images.shape, self._rank)
+        check.images_axes(images.shape, self._rank, self.first, self._channels_first())
         check.padding_value_fits(self._options.padding_value, images.dtype)
         geometry = self._geometry(images.shape)
         convolved = self._result_shape(geometry, images.shape)
         check.output_gradient_fits(third, convolved)
         if geometry.has_borders:
             return self._decide_bordered(self._around(geometry), images, out, third)
-        dtype = np.result_type(images.dtype, third.dtype)
+        dtype = check.common_dtype([images.dtype, third.dtype], "images, output_gradient")
         *kernel, channels, o = self._shape
         shape = self._shape if self._filters_last else (o, channels, *kernel)
         if out is not None:

@@ -143,7 +143,7 @@ class Convolution(Spatial):
         parts = [part for each in parts for part in (each if type(each) is tuple else (each,))]
         if not all(type(part) in CONSTANTS for part in parts):
             return None
-        filters = self._given_filters
+        filters = self.given_filters
         if not check.filter_format(arguments[self._filter_format], self._rank).endswith("IO"):
             filters = filters.transpose(-1, -2, *range(self._rank))
         if not filters.flags.c_contiguous:
@@ -153,9 +153,13 @@ class Convolution(Spatial):
         return *weights, *options
 
     @property
-    def _given_filters(self) -> np.ndarray:
+    def given_filters(self) -> np.ndarray:
         """The filters as their user has them, but for their format."""
         return self._filters
+
+    @property
+    def bias(self) -> np.ndarray | None:
+        return self._bias
 
     def result_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The result's shape for images of a shape."""
@@ -166,15 +170,17 @@ class Convolution(Spatial):
         o = self._options
         sizes, filters = self._channels_last(shape), self._filters.shape
         steps = o.strides, o.padding, o.dilations, o.groups
-        return check.geometry(sizes, filters, *steps, borders=o.borders)
+        last = not self._channels_first()
+        return check.geometry(sizes, filters, *steps, borders=o.borders, channels_last=last)
 
     def _decide(self, images: Layout, out: Layout | None, third: Layout | None) -> Decision:
         options = self._options
-        check.images_axes(images.shape, self._rank, self.first)
+        check.images_axes(images.shape, self._rank, self.first, self._channels_first())
         check.real_activation(options.activation, [images.dtype], self.first)
         check.padding_value_fits(options.padding_value, images.dtype)
         geometry = self._geometry(images.shape)
-        common = np.result_type(images.dtype, *self._dtypes)
+        names = f"{self.first}, filters{'' if self._bias is None else ' and bias'}"
+        common = check.common_dtype([images.dtype, *self._dtypes], names)
         dtype = check.castable(common, options.dtype, options.saturate)
         check.real_activation(options.activation, [dtype], "results, as dtype asks for")
         check.float_activation(options.activation, dtype)

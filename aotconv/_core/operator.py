@@ -167,6 +167,15 @@ class Spatial(Operator):
         super().__init__()
         self._rank, self._options = rank, options
 
+    @property
+    def rank(self) -> int:
+        """How many spatial axes images have."""
+        return self._rank
+
+    @property
+    def options(self) -> Any:
+        return self._options
+
     def _channels_first(self) -> bool:
         return not self._options.data_format.endswith("C")
 

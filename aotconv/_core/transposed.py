@@ -71,8 +71,12 @@ class Transposed(Convolution):
         algorithm,
     ) -> tuple[np.ndarray, np.ndarray | None, NamedTuple]:
         """As a convolution's; filters are those of the convolution that is transposed."""
-        filters = check.filters_array(filters, check.filter_format(filter_format, rank))
-        groups = check.filter_groups(groups, filters.shape[-1], "filters' last axis")
+        filter_format = check.filter_format(filter_format, rank)
+        filters = check.filters_array(
+            filters, filter_format, ("output channels / groups", "channels")
+        )
+        axis = "last" if filter_format.endswith("IO") else "first"
+        groups = check.filter_groups(groups, filters.shape[-1], f"filters' {axis} axis")
         filters = turned(filters, groups)
         bias = check.bias_array(bias, filters.shape[-1])
         strides = check.numbers("strides", strides, rank, 1)
@@ -94,7 +98,7 @@ class Transposed(Convolution):
         return filters, bias, options
 
     @property
-    def _given_filters(self) -> np.ndarray:
+    def given_filters(self) -> np.ndarray:
         return turned(self._filters, self._options.groups)
 
     def _geometry(self, shape: tuple[int, ...]) -> Geometry:
@@ -185,12 +189,12 @@ class ImageGradient(Transposed):
 
     def _decide_bordered(self, images: Layout, out: Layout | None) -> Decision:
         """The gradient of images with their borders, folded."""
-        o, filters = self._options, self._given_filters
-        check.images_axes(images.shape, self._rank, self.first)
+        o, filters = self._options, self.given_filters
+        check.images_axes(images.shape, self._rank, self.first, self._channels_first())
         sizes, steps = self._channels_last(o.images_shape), (o.strides, o.padding, o.dilations)
         geometry = check.geometry(sizes, filters.shape, *steps, o.groups, borders=o.borders)
         check.output_gradient_fits(images, Spatial._result_shape(self, geometry, o.images_shape))
-        dtype = np.result_type(images.dtype, filters.dtype)
+        dtype = check.common_dtype([images.dtype, filters.dtype], f"{self.first}, filters")
         if out is not None:
             check.out_fits(out, o.images_shape, dtype)
         around = self._around(geometry)

@@ -166,6 +166,8 @@ class Transposed(Convolution):
 
 
 class ImagesGradient(Operator):
+    """It is given filters and the gradient by the result."""
+
     word, functions = "images_gradient", doors(aotconv.gradients, "conv{}d_images")
 
     def arrays(self, layer: Layer) -> dict[str, Shape]:
@@ -182,6 +184,8 @@ class ImagesGradient(Operator):
 
 
 class FiltersGradient(Operator):
+    """It is given images and the gradient by the result."""
+
     word, functions = "filters_gradient", doors(aotconv.gradients, "conv{}d_filters")
     result = "filters"
 

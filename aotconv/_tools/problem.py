@@ -222,13 +222,6 @@ def parse(text: str) -> Layer:
             raise ValueError(
                 "it must begin with sizes, as 1x56x56x64 of images, 3x3x64x64 of filters"
             )
-        images, filters = (tuple(map(int, word.split("x"))) for word in words[:2])
-        expected = len(images) - operator.more_sizes
-        if len(filters) != expected:
-            raise ValueError(
-                f"its images have {len(images)} sizes, its {operator.sized_by} {len(filters)}, "
-                f"not {expected}"
-            )
         for word in words[2:]:
             option, value = meaning(word)
             if option is None or option in operator.lacks:
@@ -236,6 +229,13 @@ def parse(text: str) -> Layer:
             if option in given:
                 raise ValueError(f"{word!r} says {option} a second time")
             given[option] = value
+        images, filters = (tuple(map(int, word.split("x"))) for word in words[:2])
+        expected = len(images) - operator.more_sizes
+        if len(filters) != expected:
+            raise ValueError(
+                f"its images have {len(images)} sizes, its {operator.sized_by} {len(filters)}, "
+                f"not {expected}"
+            )
         layer = Layer(images, filters, **given)
         _ = layer.geometry, layer.formats  # which reject whatever does not fit together
     except (TypeError, ValueError) as error:

@@ -76,19 +76,19 @@ def in_both_orders(
 def with_packed(
     problem: Problem,
     contenders: dict[str, Contender],
-    convolve: Callable[..., Any],
-    pack: Callable[[], Any],
+    pack: Callable[[], tuple[Callable[..., Any], Any]],
     images: NDArray[Any],
     *others: Any,
 ) -> dict[str, Contender]:
-    """The same and, if weights can be packed, ``convolve(images, weights, *others)`` beside them.
+    """The same and, if `pack` can make a function and packed weights, the function of images, these
+    weights and the others.
 
-    What packs is private: torch.compile calls it where weights are frozen.
+    Both are private: torch.compile calls them where weights are frozen.
     """
     import torch
 
     try:
-        weights = pack()
+        convolve, weights = pack()
     except (AttributeError, NotImplementedError, RuntimeError):
         return contenders
     given = torch.from_numpy(images).contiguous(memory_format=last(problem.layer.rank))
@@ -119,12 +119,13 @@ def convolution(problem: Problem, setting: Setting) -> dict[str, Contender]:
         return contenders
     geometry = padding, strides, dilations, layer.groups
 
-    def pack() -> Any:
+    def pack() -> tuple[Callable[..., Any], Any]:
         pack = getattr(torch._C._nn, f"mkldnn_reorder_conv{layer.rank}d_weight")
-        return pack(torch.from_numpy(arrays[1]).to_mkldnn(), *geometry, list(arrays[0].shape))
+        filters = torch.from_numpy(arrays[1]).to_mkldnn()
+        packed = pack(filters, *geometry, list(arrays[0].shape))
+        return torch.ops.mkldnn._convolution_pointwise.default, packed
 
-    pointwise = torch.ops.mkldnn._convolution_pointwise.default
-    return with_packed(problem, contenders, pointwise, pack, arrays[0], bias, *geometry)
+    return with_packed(problem, contenders, pack, arrays[0], bias, *geometry)
 
 
 def transposed(problem: Problem, setting: Setting) -> dict[str, Contender]:
@@ -146,12 +147,12 @@ def transposed(problem: Problem, setting: Setting) -> dict[str, Contender]:
         return contenders
     geometry = padding, more, strides, dilations, layer.groups
 
-    def pack() -> Any:
+    def pack() -> tuple[Callable[..., Any], Any]:
         pack = torch.ops.mkldnn._reorder_convolution_transpose_weight
-        return pack(torch.from_numpy(arrays[1]), *geometry, list(arrays[0].shape))
+        packed = pack(torch.from_numpy(arrays[1]), *geometry, list(arrays[0].shape))
+        return torch.ops.mkldnn._convolution_transpose_pointwise.default, packed
 
-    pointwise = torch.ops.mkldnn._convolution_transpose_pointwise
-    return with_packed(problem, contenders, pointwise, pack, arrays[0], bias, *geometry)
+    return with_packed(problem, contenders, pack, arrays[0], bias, *geometry)
 
 
 def gradient(problem: Problem, setting: Setting, *, of_filters: bool) -> dict[str, Contender]:

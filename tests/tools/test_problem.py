@@ -168,6 +168,7 @@ def test_text_says_what_is_given_and_what_results(text, given, out, flops):
         ("9x8 3x8x8", "must begin with sizes"),
         ("9x8 3 max_pool", "must begin with sizes"),
         ("max_pool", "must begin with sizes"),
+        ("1x9x9x8 3x3 max_pooling", "'max_pooling' is no option of convolution"),
         ("1x9x9x9x9x8 3x3x3x3x8x8", "must begin with sizes"),
         ("9x9x8 3x3x8x8", "its images have 3 sizes, its filters 4"),
         ("1x9x9x8 3x3x8x8x", "must begin with sizes"),

@@ -1,4 +1,4 @@
-"""``aotconv bench``: arguments checked; the board or the sweep timed, printed and written."""
+"""``aotconv bench``: arguments checked; a board or the sweep timed, printed and written."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import platform
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import aotconv
 from .._core import ladder
 from .._plan.registry import AOT_DTYPES
 from . import sweep as sweeping
-from .board import BOARD
+from .board import BOARDS
 from .errors import CommandError, missing, need, writing
 from .peers import PEERS
 from .problem import Layer, parse
@@ -34,9 +35,9 @@ def find(option: str, name: str, known: Mapping[str, Any]) -> Any:
 
 
 def find_layer(name: str) -> Layer:
-    """A layer of the board, or the one that a text says."""
+    """A layer of a board, or the one that a text says."""
     if " " not in name.strip():
-        return find("--layers", name, {each.name: each for each in BOARD})
+        return find("--layers", name, {each.name: each for each in chain(*BOARDS.values())})
     try:
         layer = parse(name)
     except ValueError as error:
@@ -93,6 +94,7 @@ def run(
     peers: Sequence[str] = (),
     n_threads: Sequence[str] | None = None,
     *,
+    board: str = "networks",
     dtype: str | None = None,
     tflite: str | None = None,
     seconds: float = SECONDS,
@@ -104,13 +106,15 @@ def run(
     Parameters
     ----------
     layers : sequence of str, optional
-        Names of layers of the board, and texts (`aotconv._tools.problem`); by default the board.
+        Names of layers of the boards, and texts (`aotconv._tools.problem`); by default a board.
     peers : sequence of str
         Names of `aotconv._tools.peers.PEERS`; those that are not installed are left out.
     n_threads : sequence of str, optional
         Numbers of threads; by default 1 and as many as there are CPUs.
+    board : str
+        Which of `aotconv._tools.board.BOARDS`.
     dtype : {"float32", "float64"}, optional
-        Of all layers; by default each has its own, those of the board float32.
+        Of all layers; by default each has its own, those of the boards float32.
     tflite, seconds
         As in `compare`.
     json_file, plot : str, optional
@@ -123,7 +127,7 @@ def run(
     DisagreementError
         If a result is wrong.
     """
-    problems = list(map(find_layer, dict.fromkeys(layers))) if layers else list(BOARD)
+    problems = list(map(find_layer, dict.fromkeys(layers))) if layers else list(BOARDS[board])
     if dtype:
         problems = [layer._replace(dtype=dtype) for layer in problems]
     dtypes = sorted({layer.dtype for layer in problems})

@@ -1,4 +1,6 @@
-"""The benchmark's board: layers of networks and image filters."""
+"""The benchmark's boards: layers of networks and image filters; and the other operators, ranks and
+shapes that people convolve.
+"""
 
 from .problem import parse
 
@@ -24,4 +26,25 @@ TEXTS = {
     "img_rgb_dw7x7_1080p": "1x1080x1920x3 7x7x1x3 p3 g3 shared",
     "tiny_8x8x1": "1x8x8x1 3x3x1x1",
 }
-BOARD = tuple(parse(text)._replace(name=name) for name, text in TEXTS.items())
+WIDE_TEXTS = {
+    "gray_3x3": "1x1000x1100x1 3x3x1x1 same",
+    "gray_9x9": "1x1000x1100x1 9x9x1x1 same",
+    "gray_3x3_1_2": "1x1000x1100x1 3x3x1x2 same",
+    "gray_15x15_1_16": "1x1000x1100x1 15x15x1x16 same",
+    "line_9_48_80": "4x12000x48 9x48x80",
+    "line_2d256_64": "1x16256x64 2x64x64 d256",
+    "volume_3x3x3_16": "1x14x32x34x16 3x3x3x16x16",
+    "volume_5x5x5_1_8": "1x40x60x60x1 5x5x5x1x8",
+    "up_4x4s2_40_32": "1x40x40x40 4x4x32x40 s2 transposed",
+    "up_2x2s2_128_64": "1x28x28x128 2x2x64x128 s2 transposed",
+    "up_3x3s2_64_32": "1x56x56x64 3x3x32x64 s2 transposed",
+    "images_gradient_3x3s2": "4x28x28x96 3x3x96x64 s2 p1 images_gradient",
+    "filters_gradient_3x3s2": "4x28x28x96 3x3x96x64 s2 p1 filters_gradient",
+    "max_pool_3x3s2_64": "1x80x82x64 3x3 s2 max_pool",
+    "average_pool_3x3s2_64": "1x80x82x64 3x3 s2 average_pool",
+}
+BOARD, WIDE = (
+    tuple(parse(text)._replace(name=name) for name, text in texts.items())
+    for texts in (TEXTS, WIDE_TEXTS)
+)
+BOARDS = {"networks": BOARD, "wide": WIDE}

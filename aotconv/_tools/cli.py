@@ -59,14 +59,24 @@ def make_parser() -> argparse.ArgumentParser:
         description="Time twenty layers of networks and image filters, beside multiply-adds on "
         "registers, copies and other libraries. LIST is names with commas between them.",
     )
-    bench_parser.add_argument(
+    of_what = bench_parser.add_mutually_exclusive_group()
+    of_what.add_argument(
+        "--board",
+        choices=("networks", "wide"),
+        help="which layers are timed: those twenty, or what else people convolve: lines and "
+        "volumes, transposed convolution, gradients, pools, several filters of a gray image "
+        "(default: networks)",
+    )
+    of_what.add_argument(
         "--layers",
         type=names,
         metavar="LIST",
-        help="layers of the board, or texts such as '1x56x56x64 3x3x64x64 s2 p1': sizes NxHxWxC of "
-        "images and KHxKWxIxO of filters, or of one axis fewer or more; then strides, padding, "
+        help="layers of the boards, or texts such as '1x56x56x64 3x3x64x64 s2 p1': sizes NxHxWxC "
+        "of images and KHxKWxIxO of filters, or of one axis fewer or more; then strides, padding, "
         "dilations and groups (s2, s1x2, p1, p0+1x0+1, same, same_lower, valid, full, causal, d2, "
-        "g64), a dtype, formats (NCHW, OIHW) (default: the whole board)",
+        "g64), a dtype, formats (NCHW, OIHW), and what is computed if it is no convolution: "
+        "transposed (filters are KHxKWxOxI), images_gradient, filters_gradient, or of sizes KHxKW "
+        "of a window max_pool, average_pool (default: a whole board)",
     )
     bench_parser.add_argument(
         "--peers",
@@ -96,7 +106,7 @@ def make_parser() -> argparse.ArgumentParser:
     bench_parser.add_argument(
         "--sweep",
         action="store_true",
-        help="instead of the board, time some thousand layers of odd sizes on one thread, and say "
+        help="instead of a board, time some thousand layers of odd sizes on one thread, and say "
         "which lose much to the sizes beside them",
     )
     bench_parser.add_argument("--json", metavar="FILE", help="write everything that was measured")
@@ -124,7 +134,7 @@ def run_bench(args: argparse.Namespace) -> None:
     """Run the benchmark with what was given of its arguments."""
     from . import bench
 
-    of_board = ("layers", "peers", "threads", "tflite", "plot")
+    of_board = ("board", "layers", "peers", "threads", "tflite", "plot")
     given = {
         name: getattr(args, name)
         for name in ("dtype", "seconds", *of_board)
@@ -136,7 +146,7 @@ def run_bench(args: argparse.Namespace) -> None:
         return
     for name in of_board:
         if name in given:
-            raise CommandError(f"--sweep: --{name} is for the board alone")
+            raise CommandError(f"--sweep: --{name} is for the boards alone")
     if "dtype" in given:
         given["dtypes"] = [given.pop("dtype")]
     bench.run_sweep(json_file=args.json, **given)

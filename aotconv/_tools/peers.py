@@ -1,86 +1,32 @@
-"""Other libraries' convolutions, each called the way it is fastest, for the benchmark.
+"""Other libraries, each called the way it is fastest, for the benchmark.
 
-A peer gets a `Problem` and prepares whatever needs to be done once: weights are constants of its
-model or packed, images and output lie ready in its own layout.  What is left to time is one call.
-Each peer is imported in its own function, by the process that times it.
+Each is imported in its own function, by the process that times it.
 """
 
 from __future__ import annotations
 
-import functools
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import onnxruntime_peer, torch_peer
+from .peer import (
+    Contender,
+    Peer,
+    Setting,
+    Unsuitable,
+    along_two_axes,
+    channels_first,
+    channels_last,
+    outputs_first,
+    steps,
+)
+
 if TYPE_CHECKING:
-    from .problem import Layer, Problem
-
-
-class Contender(NamedTuple):
-    """One way to compute a problem.
-
-    Attributes
-    ----------
-    problem : Problem
-        What it computes.
-    call : callable
-        Computes it; this is what is timed.
-    channels_last : callable
-        Makes an array of the result's shape, channels last, of what `call` returned.
-    kept : object
-        What the peer knows by its address alone, and must live as long.
-    """
-
-    problem: Problem
-    call: Callable[[], Any]
-    channels_last: Callable[[Any], NDArray[Any]] = np.asarray
-    kept: object = None
-
-
-class Setting(NamedTuple):
-    """What peers are told beside the problem: threads, and the folder of LiteRT's models."""
-
-    threads: int
-    tflite: str | None = None
-
-
-Prepare = Callable[["Problem", Setting], dict[str, Contender]]
-
-
-class Peer(NamedTuple):
-    """A library that convolves: the packages it needs, and what prepares its variants by name."""
-
-    packages: tuple[str, ...]
-    prepare: Prepare
-
-
-class Unsuitable(Exception):
-    """The peer cannot compute this problem; the message says why."""
-
-
-def channels_first(array: NDArray[Any]) -> NDArray[Any]:
-    """Channels behind the images' axis instead of last."""
-    return np.ascontiguousarray(np.moveaxis(array, -1, 1))
-
-
-def channels_last(array: Any) -> NDArray[Any]:
-    """What `channels_first` was made of."""
-    return np.moveaxis(np.asarray(array), 1, -1)
-
-
-def outputs_first(filters: NDArray[Any]) -> NDArray[Any]:
-    """OIHW of HWIO, or what it is for that rank."""
-    return np.ascontiguousarray(np.moveaxis(filters, (-1, -2), (0, 1)))
-
-
-def along_two_axes(layer: Layer) -> None:
-    """Raise `Unsuitable` for other ranks."""
-    if layer.rank != 2:
-        raise Unsuitable("it is asked for two axes alone")
+    from .problem import Problem
 
 
 def padded_as_tensorflow(problem: Problem) -> Problem:
@@ -93,108 +39,6 @@ def padded_as_tensorflow(problem: Problem) -> Problem:
     if own.out != layer.out:
         raise Unsuitable("it pads by rule alone")
     return problem._replace(layer=own)
-
-
-def steps(layer: Layer) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Strides and dilations."""
-    axes = layer.axes
-    return tuple(axis.stride for axis in axes), tuple(axis.dilation for axis in axes)
-
-
-@functools.cache
-def torch_inference_mode() -> Any:
-    """Enter it for the life of this process: entering it in each call takes microseconds."""
-    import torch
-
-    mode = torch.inference_mode()
-    mode.__enter__()
-    return mode  # kept, because it ends with this object
-
-
-def torch_convolution(problem: Problem, setting: Setting) -> dict[str, Contender]:
-    import torch
-
-    torch_inference_mode()
-    torch.set_num_threads(setting.threads)
-    layer, bias = problem.layer, torch.from_numpy(problem.bias)
-    if any(before != behind for before, behind in layer.pads):
-        raise Unsuitable("it pads both ends alike")
-    rank, (strides, dilations) = layer.rank, steps(layer)
-    pads = tuple(before for before, _ in layer.pads)
-    convolution = getattr(torch, f"conv{rank}d")
-
-    def contender(convolve: Callable[..., Any], *arrays: Any) -> Contender:
-        return Contender(problem, lambda: convolve(*arrays), lambda out: channels_last(out.numpy()))
-
-    def convolved(images: Any, filters: Any) -> Any:
-        return convolution(images, filters, bias, strides, pads, dilations, layer.groups)
-
-    images = torch.from_numpy(channels_first(problem.images))
-    filters = torch.from_numpy(outputs_first(problem.filters))
-    contenders = {"torch channels_first": contender(convolved, images, filters)}
-    memory = {2: torch.channels_last, 3: torch.channels_last_3d}.get(rank)
-    if memory is None:
-        return contenders
-    images_last = images.contiguous(memory_format=memory)
-    filters_last = filters.contiguous(memory_format=memory)
-    contenders["torch channels_last"] = contender(convolved, images_last, filters_last)
-    try:  # private: what torch.compile calls where weights are frozen
-        pack = getattr(torch._C._nn, f"mkldnn_reorder_conv{rank}d_weight")
-        pointwise = torch.ops.mkldnn._convolution_pointwise.default
-        geometry = (pads, strides, dilations, layer.groups)
-        packed = pack(filters.to_mkldnn(), *geometry, list(images.shape))
-    except (AttributeError, RuntimeError):
-        return contenders
-    contenders["torch prepacked"] = contender(
-        pointwise, images_last, packed, bias, *geometry, "none", [], ""
-    )
-    return contenders
-
-
-def onnxruntime_convolution(problem: Problem, setting: Setting) -> dict[str, Contender]:
-    import onnxruntime
-    from onnx import TensorProto, helper, numpy_helper
-
-    layer = problem.layer
-    before, behind = zip(*layer.pads, strict=True)
-    strides, dilations = steps(layer)
-    images = channels_first(problem.images)
-    out = channels_first(np.empty(layer.out, np.float32))
-    node = helper.make_node(
-        "Conv",
-        ["images", "filters", "bias"],
-        ["out"],
-        strides=strides,
-        dilations=dilations,
-        pads=[*before, *behind],
-        group=layer.groups,
-    )
-    graph = helper.make_graph(
-        [node],
-        layer.title,
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, images.shape)],
-        [helper.make_tensor_value_info("out", TensorProto.FLOAT, out.shape)],
-        [
-            numpy_helper.from_array(outputs_first(problem.filters), "filters"),
-            numpy_helper.from_array(problem.bias, "bias"),
-        ],
-    )
-    # Old enough for any runtime that is in use; newer versions do not change Conv.
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = setting.threads
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    binding = session.io_binding()  # session.run would copy the result
-    binding.bind_cpu_input("images", images)
-    binding.bind_output("out", "cpu", 0, np.float32, out.shape, out.ctypes.data)
-
-    def call() -> NDArray[Any]:
-        session.run_with_iobinding(binding)
-        return out
-
-    return {"onnxruntime": Contender(problem, call, channels_last, images)}
 
 
 def openvino_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
@@ -271,7 +115,8 @@ def litert_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
             constants[array.ndim] = np.ascontiguousarray(array)
     if set(constants) != {1, 4} or constants[4].shape != layer.filters:
         raise Unsuitable("the weights of its model cannot be read, so nor its result be checked")
-    own = padded_as_tensorflow(problem)._replace(filters=constants[4], bias=constants[1])
+    weights = {"filters": constants[4], "bias": constants[1]}
+    own = padded_as_tensorflow(problem)._replace(arrays={**problem.arrays, **weights})
     interpreter.set_tensor(images["index"], problem.images)
 
     def call() -> Any:
@@ -287,25 +132,34 @@ def opencv_filter2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
     layer = problem.layer
     along_two_axes(layer)
     n, height, width, channels = layer.images
-    if not (n == 1 and layer.groups == channels == layer.filters[3]):
+    n_filters = layer.filters[3]
+    if not (n == 1 and layer.groups == channels and channels in (1, n_filters)):
         raise Unsuitable("it convolves one image, each channel by itself")
-    kernel, delta = problem.filters[:, :, 0, 0].copy(), float(problem.bias[0])
-    if (problem.filters != kernel[:, :, None, None]).any() or (problem.bias != delta).any():
-        raise Unsuitable("it convolves all channels with the same filter")
+    if channels > 1:
+        if (problem.filters != problem.filters[..., :1]).any() or np.ptp(problem.bias):
+            raise Unsuitable("it convolves all channels with the same filter")
+        n_filters = 1
     _, out_height, out_width, _ = layer.out
     if steps(layer) != ((1, 1), (1, 1)) or out_height > height or out_width > width:
         raise Unsuitable("its result has as many pixels as the image")
     cv2.setNumThreads(setting.threads)
     (top, _), (left, _) = layer.pads
-    image, out = problem.images[0], np.empty((height, width, channels), np.float32)
-    border = cv2.BORDER_CONSTANT
+    image, border = problem.images[0], cv2.BORDER_CONSTANT
+    kernels = [problem.filters[:, :, 0, o].copy() for o in range(n_filters)]
+    deltas = problem.bias[:n_filters].tolist()
+    outs = np.empty((n_filters, height, width, channels), np.float32)  # an image of each filter
+    each = list(zip(kernels, outs, deltas, strict=True))
 
     def call() -> NDArray[Any]:
-        cv2.filter2D(image, -1, kernel, out, (left, top), delta, border)
-        return out
+        for kernel, out, delta in each:
+            cv2.filter2D(image, -1, kernel, out, (left, top), delta, border)
+        return outs
 
     # Without padding, windows that reach beyond the image are computed too, and cut off here.
-    return {"opencv": Contender(problem, call, lambda out: out[None, :out_height, :out_width])}
+    def channels_last(outs: NDArray[Any]) -> NDArray[Any]:
+        return np.concatenate(outs, axis=-1)[None, :out_height, :out_width]
+
+    return {"opencv": Contender(problem, call, channels_last)}
 
 
 def jax_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
@@ -365,11 +219,11 @@ def tensorflow_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender
 
 
 PEERS = {
-    "torch": Peer(("torch",), torch_convolution),
-    "onnxruntime": Peer(("onnxruntime", "onnx"), onnxruntime_convolution),
-    "openvino": Peer(("openvino",), openvino_conv2d),
-    "litert": Peer(("ai_edge_litert",), litert_conv2d),
-    "opencv": Peer(("cv2",), opencv_filter2d),
-    "jax": Peer(("jax",), jax_conv2d),
-    "tensorflow": Peer(("tensorflow",), tensorflow_conv2d),
+    "torch": Peer(("torch",), torch_peer.PREPARES),
+    "onnxruntime": Peer(("onnxruntime", "onnx"), onnxruntime_peer.PREPARES),
+    "openvino": Peer(("openvino",), {"convolution": openvino_conv2d}),
+    "litert": Peer(("ai_edge_litert",), {"convolution": litert_conv2d}),
+    "opencv": Peer(("cv2",), {"convolution": opencv_filter2d}),
+    "jax": Peer(("jax",), {"convolution": jax_conv2d}),
+    "tensorflow": Peer(("tensorflow",), {"convolution": tensorflow_conv2d}),
 }

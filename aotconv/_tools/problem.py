@@ -1,4 +1,4 @@
-"""A convolution to be timed or tested: its sizes and options, which one line of text says, too.
+"""A layer to be timed or tested: its sizes and options, which one line of text says, too.
 
 The text has the sizes of images and of filters, then whatever options differ from `Layer`'s.  Along
 two axes::
@@ -16,37 +16,41 @@ Sizes of one axis fewer or more say convolutions along one axis or three::
 
     4x12000x48 9x48x80 causal        images N x W x C, filters K x C / groups x O
     1x14x32x34x16 3x3x3x16x16 p1     images N x D x H x W x C
+
+Without a word for it the operator is a convolution; the others (`aotconv._tools.operators`) are::
+
+    1x40x40x40 4x4x32x40 s2 transposed            filters KH x KW x O / groups x C, as its door's
+    4x28x28x96 3x3x96x64 s2 p1 images_gradient    sizes are those of the convolution
+    4x28x28x96 3x3x96x64 s2 p1 filters_gradient   the same
+    1x80x82x64 3x3 s2 max_pool                    a window instead of filters; strides are 1, too,
+    1x80x82x64 3x3 s2 average_pool                where none are said
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-import aotconv
-
 from .._core import check
 from .._plan.geometry import PADDINGS, Axis, Geometry
+from .operators import CONVOLUTION, OPERATORS, Shape
 
-Shape = tuple[int, ...]
 Steps = int | tuple[int, ...]
 Padding = str | int | tuple[Steps, ...]
 
-# The doors by rank.
-FUNCTIONS: dict[int, Callable[..., Any]] = {1: aotconv.conv1d, 2: aotconv.conv2d, 3: aotconv.conv3d}
-CLASSES: dict[int, Callable[..., Any]] = {1: aotconv.Conv1D, 2: aotconv.Conv2D, 3: aotconv.Conv3D}
+# The doors of convolution by rank.
+FUNCTIONS, CLASSES = CONVOLUTION.functions, CONVOLUTION.classes
 
 
 class Layer(NamedTuple):
-    """A convolution's sizes and options; a layer of the board has a name as well."""
+    """An operator, its sizes and options; a layer of the board has a name as well."""
 
     images: Shape  # N, spatial axes, C, whatever the data format
-    filters: Shape  # kernel, C / groups, O, whatever the filter format
+    filters: Shape  # kernel, C / groups, O, whatever the filter format; or a pool's window
     strides: Steps = 1
     padding: Padding = 0
     dilations: Steps = 1
@@ -55,6 +59,7 @@ class Layer(NamedTuple):
     data_format: str = "channels_last"
     filter_format: str = ""  # that of channels last
     shared: bool = False  # all channels have the same filter, as where an image is blurred
+    operator: str = CONVOLUTION.word
     name: str = ""
 
     def __str__(self) -> str:
@@ -82,15 +87,12 @@ class Layer(NamedTuple):
     @property
     def rank(self) -> int:
         """Of how many spatial axes it is."""
-        return len(self.filters) - 2
+        return len(self.images) - 2
 
     @property
     def geometry(self) -> Geometry:
-        strides = check.numbers("strides", self.strides, self.rank, 1)
-        dilations = check.numbers("dilations", self.dilations, self.rank, 1)
-        groups = check.filter_groups(self.groups, self.filters[-1])
-        padding = check.padding(self.padding, self.rank)
-        return check.geometry(self.images, self.filters, strides, padding, dilations, groups)
+        """That of its convolution, which may be what it transposes, or is a gradient of."""
+        return OPERATORS[self.operator].geometry(self)
 
     @property
     def axes(self) -> tuple[Axis, ...]:
@@ -99,16 +101,36 @@ class Layer(NamedTuple):
 
     @property
     def options(self) -> dict[str, Any]:
-        """What the door of its rank is told beside arrays, which lie channels last."""
-        return {name: getattr(self, name) for name in LETTERS.values()}
+        """Numbers and rules that its door is told."""
+        names = [name for name in LETTERS.values() if name not in OPERATORS[self.operator].lacks]
+        return {name: getattr(self, name) for name in names}
 
     @property
     def formats(self) -> dict[str, str]:
-        """How the arrays lie that aotconv is given."""
+        """What its door is told of how arrays lie."""
         formats = {"data_format": check.data_format(self.data_format, self.rank)}
         if self.filter_format:
             formats["filter_format"] = check.filter_format(self.filter_format, self.rank)
         return formats
+
+    @property
+    def channels_last(self) -> Layer:
+        """The same, of arrays that lie as its sizes say."""
+        formats = ("data_format", "filter_format")
+        return self._replace(**{name: self._field_defaults[name] for name in formats})
+
+    def order(self, name: str) -> Shape:
+        """In its formats the order of the axes of an array, images or filters, channels last."""
+        last = tuple(range(self.rank + 2))
+        if name == "filters":
+            *spatial, i, o = last
+            return (o, i, *spatial) if self.filter_format.startswith("OI") else last
+        n, *spatial, c = last
+        return last if self.formats["data_format"].endswith("C") else (n, c, *spatial)
+
+    def laid(self, name: str, shape: Shape) -> Shape:
+        """The shape of such an array, in its formats."""
+        return tuple(shape[axis] for axis in self.order(name))
 
     @property
     def pads(self) -> tuple[tuple[int, int], ...]:
@@ -116,17 +138,23 @@ class Layer(NamedTuple):
 
     @property
     def out(self) -> Shape:
-        return (self.images[0], *(axis.out for axis in self.axes), self.filters[-1])
+        """The shape of its result, channels or filters last."""
+        return OPERATORS[self.operator].out(self)
+
+    @property
+    def arrays(self) -> dict[str, Shape]:
+        """The shapes of what it is given, by the names that its door has for them."""
+        return OPERATORS[self.operator].arrays(self)
 
     @property
     def flops(self) -> int:
         """Floating-point operations; a multiply-add is two."""
-        return 2 * self.geometry.multiply_adds
+        return OPERATORS[self.operator].flops_per_tap * self.geometry.multiply_adds
 
     @property
     def elements(self) -> int:
-        """Elements that must be read or written: images, filters and the result."""
-        return sum(map(math.prod, (self.images, self.filters, self.out)))
+        """Elements that must be read or written: what it is given, and the result."""
+        return sum(map(math.prod, (*self.arrays.values(), self.out)))
 
     def as_json(self) -> dict[str, Any]:
         return {**self._asdict(), "text": self.text, "out": self.out, "flops": self.flops}
@@ -143,12 +171,13 @@ CHOICES = {
     ],
     "filter_format": [name for axes in AXES for name in (f"{axes}IO", f"OI{axes}")],
     "dtype": DTYPES,
+    "operator": list(OPERATORS),
 }
 WORDS: dict[str, tuple[str, Any]] = {
     **{word: (option, word) for option, words in CHOICES.items() for word in words},
     "shared": ("shared", True),
 }
-SIZES = re.compile(r"\d+(x\d+){2,4}", re.ASCII)
+SIZES = r"[0-9]+(x[0-9]+){2,4}", r"[0-9]+(x[0-9]+){,4}"  # of images, and of filters or a window
 NUMBERS = re.compile(r"\d+(\+\d+)?(x\d+(\+\d+)?){,2}", re.ASCII)
 
 
@@ -168,6 +197,15 @@ def read(word: str) -> Any:
     return values[0] if values == [first] else tuple(values)
 
 
+def meaning(word: str) -> tuple[str | None, Any]:
+    """The option that a word says, if it says one, and its value."""
+    if word in WORDS:
+        return WORDS[word]
+    if word[0] in LETTERS and NUMBERS.fullmatch(word[1:]):
+        return LETTERS[word[0]], read(word[1:])
+    return None, None
+
+
 def parse(text: str) -> Layer:
     """The layer that a text says.
 
@@ -179,26 +217,26 @@ def parse(text: str) -> Layer:
     given: dict[str, Any] = {}
     try:
         words = text.split()
-        if len(words) < 2 or not all(map(SIZES.fullmatch, words[:2])):
+        operator = next((OPERATORS[word] for word in words if word in OPERATORS), CONVOLUTION)
+        if len(words) < 2 or not all(map(re.fullmatch, SIZES, words)):
             raise ValueError(
                 "it must begin with sizes, as 1x56x56x64 of images, 3x3x64x64 of filters"
             )
-        images, filters = map(read, words[:2])
-        if len(images) != len(filters):
-            raise ValueError(f"its images have {len(images)} sizes, its filters {len(filters)}")
         for word in words[2:]:
-            if word in WORDS:
-                option, value = WORDS[word]
-            elif word[0] in LETTERS and NUMBERS.fullmatch(word[1:]):
-                option, value = LETTERS[word[0]], read(word[1:])
-            else:
-                raise ValueError(f"{word!r} is no option of a convolution")
+            option, value = meaning(word)
+            if option is None or option in operator.lacks:
+                raise ValueError(f"{word!r} is no option of {operator.word}")
             if option in given:
                 raise ValueError(f"{word!r} says {option} a second time")
             given[option] = value
+        images, filters = (tuple(map(int, word.split("x"))) for word in words[:2])
+        expected = len(images) - operator.more_sizes
+        if len(filters) != expected:
+            raise ValueError(
+                f"its images have {len(images)} sizes, its {operator.sized_by} {len(filters)}, "
+                f"not {expected}"
+            )
         layer = Layer(images, filters, **given)
-        last = f"{check.LETTERS[layer.rank]}IO"
-        check.filters_array(np.broadcast_to(np.float32(0), filters), last)
         _ = layer.geometry, layer.formats  # which reject whatever does not fit together
     except (TypeError, ValueError) as error:
         raise ValueError(f"{text!r}: {error}") from None
@@ -206,22 +244,32 @@ def parse(text: str) -> Layer:
 
 
 class Problem(NamedTuple):
-    """A layer and the arrays that it is computed on, channels last."""
+    """A layer and the arrays that it is given, channels last."""
 
     layer: Layer
-    images: NDArray[Any]
-    filters: NDArray[Any]
-    bias: NDArray[Any]
+    arrays: dict[str, NDArray[Any]]  # by the names of `Layer.arrays`
 
     @classmethod
     def draw(cls, layer: Layer) -> Problem:
-        rng = np.random.default_rng(0)
-        n_filters = layer.filters[-1]
-        drawn = (*layer.filters[:-1], 1) if layer.shared else layer.filters
-        filters, bias = rng.standard_normal(drawn), rng.standard_normal(drawn[-1])
-        arrays = (
-            rng.standard_normal(layer.images),
-            np.broadcast_to(filters, layer.filters),
-            np.broadcast_to(bias, n_filters),
-        )
-        return cls(layer, *(np.array(array, layer.dtype, order="C") for array in arrays))
+        rng, arrays = np.random.default_rng(0), {}
+        for name, shape in layer.arrays.items():
+            same = layer.shared and name != "images"
+            drawn = rng.standard_normal((*shape[:-1], 1) if same else shape)
+            arrays[name] = np.array(np.broadcast_to(drawn, shape), layer.dtype, order="C")
+        return cls(layer, arrays)
+
+    @property
+    def images(self) -> NDArray[Any]:
+        return self.arrays["images"]
+
+    @property
+    def filters(self) -> NDArray[Any]:
+        return self.arrays["filters"]
+
+    @property
+    def bias(self) -> NDArray[Any]:
+        return self.arrays["bias"]
+
+    @property
+    def output_gradient(self) -> NDArray[Any]:
+        return self.arrays["output_gradient"]

@@ -34,16 +34,9 @@ from .._plan.peak import peak_words
 from .._plan.registry import ROWS
 from .board import BOARD
 from .errors import DisagreementError
-from .peers import (
-    Contender,
-    Peer,
-    Setting,
-    Unsuitable,
-    channels_first,
-    channels_last,
-    outputs_first,
-)
-from .problem import CLASSES, FUNCTIONS, Layer, Problem
+from .operators import OPERATORS
+from .peer import Contender, Peer, Setting, Unsuitable
+from .problem import Layer, Problem
 from .process import Run, new_process
 
 Call = Callable[[], object]
@@ -61,18 +54,23 @@ OWN = "aotconv"
 
 
 def expectation(problem: Problem) -> NDArray[np.float64]:
-    """The result in float64, by NumPy's matrix products instead of the kernels."""
-    images, filters, bias = (array.astype(np.float64) for array in problem[1:])
+    """The result in float64, by NumPy instead of the kernels."""
+    layer = problem.layer.channels_last
+    operator = OPERATORS[layer.operator]
+    arrays = {name: array.astype(np.float64) for name, array in problem.arrays.items()}
     with aotconv.use("numpy"):
-        return FUNCTIONS[problem.layer.rank](images, filters, bias, **problem.layer.options)
+        return operator.functions[layer.rank](**arrays, **operator.told(layer))
 
 
 def error_bound(problem: Problem) -> float:
-    """What the library promises of each output: eps * (K + 1) * max|x| * max|w| * 2."""
-    images, filters, bias = (float(np.abs(array).max()) for array in problem[1:])
-    products = problem.layer.geometry.products
-    largest = max(images * filters, bias)
-    return float(np.finfo(problem.images.dtype).eps) * (products + 1) * largest * 2
+    """What the library promises of each output, for data as these: of a sum of K products, or a
+    bias, eps * (K + 1) * max|x| * max|w| * 2."""
+    layer, sizes = problem.layer, dict(problem.arrays)
+    bias = sizes.pop("bias", np.zeros(1))
+    products = math.prod(float(np.abs(array).max()) for array in sizes.values())
+    largest = max(products, float(np.abs(bias).max()))
+    roundings = OPERATORS[layer.operator].roundings(layer.geometry)
+    return float(np.finfo(layer.dtype).eps) * roundings * largest
 
 
 def verify(name: str, contender: Contender, expected: NDArray[np.float64]) -> None:
@@ -90,17 +88,16 @@ def verify(name: str, contender: Contender, expected: NDArray[np.float64]) -> No
 
 
 def own(problem: Problem) -> Contender:
-    layer, images, filters, bias = problem
-    formats = layer.formats
-    planar = not formats["data_format"].endswith("C")
-    images = channels_first(images) if planar else images
-    if formats.get("filter_format", "").startswith("OI"):
-        filters = outputs_first(filters)
-    convolve = CLASSES[layer.rank](filters, bias, **layer.options, **formats)
-    out = np.full(convolve.output_shape(images.shape), np.nan, images.dtype)
-    return Contender(
-        problem, lambda: convolve(images, out=out), channels_last if planar else np.asarray
-    )
+    layer = problem.layer
+    operator = OPERATORS[layer.operator]
+    arrays = {
+        name: array if name == "bias" else np.ascontiguousarray(array.transpose(layer.order(name)))
+        for name, array in problem.arrays.items()
+    }
+    out = np.full(layer.laid(operator.result, layer.out), np.nan, layer.dtype)
+    order = np.argsort(layer.order(operator.result))  # back again
+    call = operator.call(layer, arrays, out)
+    return Contender(problem, call, lambda result: result.transpose(order))
 
 
 def multiply_adds(dtype: str, n_threads: int) -> tuple[Call, float]:
@@ -281,7 +278,7 @@ def measure(layer: Layer, peers: Mapping[str, Peer], setting: Setting, seconds: 
         else:
             contenders.update(variants)
 
-    n_threads, n_bytes = setting.threads, layer.elements * problem.images.itemsize
+    n_threads, n_bytes = setting.threads, layer.elements * np.dtype(layer.dtype).itemsize
     calls: dict[str, Call] = {name: each.call for name, each in contenders.items()}
     calls["FMA"], flops = multiply_adds(layer.dtype, n_threads)
     # Few bytes are copied faster by one thread than by several that wait for the GIL.

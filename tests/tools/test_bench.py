@@ -17,12 +17,19 @@ from PIL import Image
 import aotconv
 from aotconv.__main__ import main
 from aotconv._tools import bench, race, report, sweep
-from aotconv._tools.board import BOARD, TEXTS
+from aotconv._tools.board import BOARD, BOARDS, TEXTS, WIDE
 from aotconv._tools.errors import DisagreementError
-from aotconv._tools.peers import PEERS, Contender, Peer, Setting, Unsuitable
+from aotconv._tools.operators import OPERATORS
+from aotconv._tools.peer import Contender, Peer, Setting, Unsuitable
+from aotconv._tools.peers import PEERS
 from aotconv._tools.problem import Problem, parse
 from aotconv._tools.race import Result
-from aotconv.reference import conv_reference
+from aotconv.reference import (
+    conv_reference,
+    conv_transpose_reference,
+    filter_gradient_reference,
+    pool_reference,
+)
 
 MEGAFLOPS = {
     "seed_4x4x3x4": 7.68,
@@ -52,13 +59,64 @@ DEPTHWISE = parse("1x8x8x3 3x3x1x3 p1 g3 shared")
 UNEVEN = parse("1x9x8x4 3x2x4x5 s2x1 p0+2x1 d2x3")
 LINE = parse("2x30x3 4x3x5 p2x1 s2")
 VOLUME = parse("1x5x6x7x2 2x3x3x2x4 p1x0x1")
-SMALL = [DENSE, STRIDED, UNEVEN, DEPTHWISE, LINE, VOLUME]
+FEW = parse("1x9x8x1 3x3x1x2 same")
+SMALL = [DENSE, STRIDED, UNEVEN, DEPTHWISE, LINE, VOLUME, FEW]
+OTHERS = list(
+    map(
+        parse,
+        [
+            "2x5x6x4 4x3x3x4 s2 p1 g2 transposed",
+            "1x5x6x2 2x1x3x2 s3x2 transposed",
+            "2x7x3 3x4x3 s2 d2 p1 transposed",
+            "1x3x4x5x2 2x3x2x3x2 s2x1x2 same transposed",
+            "2x9x8x4 3x2x2x6 s2x1 p1x0 g2 d1x2 images_gradient",
+            "2x9x3 3x3x4 p0+2 images_gradient",
+            "1x5x6x7x2 2x3x3x2x4 s2 p1 images_gradient",
+            "2x9x8x4 3x2x2x6 s2x1 p1x0 g2 d1x2 filters_gradient",
+            "2x9x3 3x3x4 p2x1 filters_gradient",
+            "1x5x6x7x2 2x3x3x2x4 s2 p1 filters_gradient",
+            "2x9x8x4 3x2 s2x1 p1 d1x2 max_pool",
+            "2x9x3 3 s2 p1 max_pool",
+            "1x5x6x7x2 2x3x2 s2 p0+1x1x0 max_pool",
+            "2x9x8x4 3x2 s2x1 p1 average_pool",
+            "2x9x3 3 s2 p0+1 d2 average_pool",
+            "1x5x6x7x2 2x3x2 p1 average_pool",
+        ],
+    )
+)
 HERE = Setting(threads=1)
+
+
+def reference(problem):
+    """The result by the slow versions."""
+    layer, options = problem.layer, problem.layer.options
+    filters, letters = layer.filters, "DHW"[-layer.rank :]
+    given = [array.astype(float) for array in problem.arrays.values()]
+
+    def images_gradient(output_gradient, filters):
+        # The convolution is linear in its images, of which each one is a row of this matrix.
+        ones = np.eye(np.prod(layer.images)).reshape(-1, *layer.images)
+        rows = [conv_reference(each, filters, None, **options) for each in ones]
+        return np.tensordot(rows, output_gradient, layer.rank + 2).reshape(layer.images)
+
+    def pool(average):
+        return pool_reference(
+            *given, filters, **options, average=average, data_format=f"N{letters}C"
+        )[0]
+
+    return {
+        "convolution": lambda: conv_reference(*given, **options),
+        "transposed": lambda: conv_transpose_reference(*given, **options),
+        "images_gradient": lambda: images_gradient(*given),
+        "filters_gradient": lambda: filter_gradient_reference(*given, filters, **options),
+        "max_pool": lambda: pool(False),
+        "average_pool": lambda: pool(True),
+    }[layer.operator]()
 
 
 def right(problem, setting):
     """A peer whose results are right."""
-    result = conv_reference(*problem[1:], **problem.layer.options)
+    result = reference(problem)
     return {"right NHWC": Contender(problem, lambda: result.copy())}
 
 
@@ -68,7 +126,7 @@ def wrong(problem, setting):
 
     def call():
         result = contender.call()
-        result[-1, -1, -1, -1] += 1e-2
+        result.ravel()[-1] += 1e-2
         return result
 
     return {"wrong": contender._replace(call=call)}
@@ -87,7 +145,7 @@ def dead(problem, setting):
 
 
 def peers(*prepares):
-    return {prepare.__name__: Peer((), prepare) for prepare in prepares}
+    return {each.__name__: Peer((), dict.fromkeys(OPERATORS, each)) for each in prepares}
 
 
 # --- the board -------------------------------------------------------------------------------
@@ -103,22 +161,52 @@ def test_board_pads_so_that_images_keep_their_size_over_the_strides():
             assert layer.out[1] == -(-layer.images[1] // layer.strides)
 
 
+def smaller(layer):
+    """A layer of a board with few channels and pixels."""
+    _, *sizes, channels = layer.images
+    few = min(channels, 8)
+    filters = tuple(min(each, 8) if each == channels else min(each, 16) for each in layer.filters)
+    dilations = min(layer.dilations, 4)
+    spans = [(k - 1) * dilations + 1 for k in filters[: len(sizes)]]
+    sizes = [min(size, span + 5) for size, span in zip(sizes, spans, strict=True)]
+    return layer._replace(images=(1, *sizes, few), filters=filters, dilations=dilations)
+
+
+@pytest.mark.parametrize("layer", WIDE, ids=lambda layer: layer.name)
+def test_every_layer_of_the_wide_board_is_right_at_a_small_size(layer):
+    problem = Problem.draw(smaller(layer))
+    assert problem.layer.operator == layer.operator and 0 < problem.layer.flops < layer.flops / 50
+    expected = reference(problem)
+    np.testing.assert_allclose(race.expectation(problem), expected, atol=1e-12)
+    race.verify("aotconv", race.own(problem), expected)
+
+
+def test_wide_board_has_every_operator_and_rank():
+    assert {layer.operator for layer in WIDE} == set(OPERATORS)
+    assert {layer.rank for layer in WIDE} == {1, 2, 3}
+
+
 def test_layer_counts_what_must_be_read_and_written():
     assert STRIDED.out == (1, 5, 4, 4) and STRIDED.pads == ((1, 1), (1, 1))
-    assert STRIDED.elements == 9 * 8 * 6 + 3 * 3 * 3 * 4 + 5 * 4 * 4
+    assert STRIDED.elements == 9 * 8 * 6 + 3 * 3 * 3 * 4 + 4 + 5 * 4 * 4
     assert STRIDED.flops == 2 * (5 * 4 * 4) * (3 * 3 * 3)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("layer", SMALL, ids=str)
-def test_problem_has_the_layers_shapes(layer, dtype):
+@pytest.mark.parametrize("layer", [*SMALL, *OTHERS], ids=str)
+def test_problem_has_the_layers_arrays(layer, dtype):
     problem = Problem.draw(layer._replace(dtype=dtype))
-    assert [array.shape for array in problem[1:]] == [
-        layer.images,
-        layer.filters,
-        layer.filters[-1:],
-    ]
-    assert all(array.dtype == dtype and array.flags.c_contiguous for array in problem[1:])
+    arrays = problem.arrays.values()
+    assert {name: array.shape for name, array in problem.arrays.items()} == layer.arrays
+    assert all(array.dtype == dtype and array.flags.c_contiguous for array in arrays)
+    assert all(np.ptp(array) for array in arrays) or layer.shared
+
+
+@pytest.mark.parametrize("layer", SMALL, ids=str)
+def test_filters_are_the_same_where_they_are_shared(layer):
+    problem = Problem.draw(layer)
+    arrays = layer.images, layer.filters, layer.filters[-1:]
+    assert tuple(problem.arrays.items()) and tuple(layer.arrays.values()) == arrays
     same = (problem.filters == problem.filters[..., :1]).all()
     assert same == layer.shared == (np.ptp(problem.bias) == 0)
 
@@ -126,18 +214,57 @@ def test_problem_has_the_layers_shapes(layer, dtype):
 # --- correct first ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("layer", SMALL, ids=str)
+@pytest.mark.parametrize("layer", [*SMALL, *OTHERS], ids=str)
 def test_expectation_is_that_of_the_oracle(layer):
     problem = Problem.draw(layer)
-    expected = conv_reference(*problem[1:], **layer.options)
-    np.testing.assert_allclose(race.expectation(problem), expected, atol=1e-12)
+    result, expected = race.expectation(problem), reference(problem)
+    assert result.dtype == np.float64 and result.shape == expected.shape == layer.out
+    np.testing.assert_allclose(result, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("layer", SMALL, ids=str)
 def test_bound_is_that_of_the_tests(layer):
     problem = Problem.draw(layer)
-    expected = oracle.error_bound(*problem[1:], np.float32)
+    expected = oracle.error_bound(*problem.arrays.values(), np.float32)
     assert race.error_bound(problem) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("1x5x6x4 4x3x3x4 s2 g2 transposed", 4 * 3 * 2),
+        ("2x9x8x4 3x2x2x6 g2 images_gradient", 3 * 2 * 3),
+        ("2x9x8x4 3x2x2x6 g2 filters_gradient", 2 * 7 * 7),
+    ],
+)
+def test_bound_is_that_of_as_many_products_as_are_summed(text, terms):
+    problem = Problem.draw(parse(text))
+    one, other, *bias = (np.abs(array).max() for array in problem.arrays.values())
+    expected = np.finfo(np.float32).eps * (terms + 1) * max(one * other, *bias, 0) * 2
+    assert race.error_bound(problem) == pytest.approx(expected)
+
+
+def test_maxima_are_exact_and_averages_within_what_their_door_says():
+    maximum, average = (
+        Problem.draw(parse(f"1x9x8x4 3x2 {word}_pool")) for word in ("max", "average")
+    )
+    assert race.error_bound(maximum) == 0
+    expected = np.finfo(np.float32).eps * 6 * np.abs(average.images).max()
+    assert race.error_bound(average) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("layer", [*SMALL, *OTHERS], ids=str)
+def test_error_that_no_rounding_makes_is_found_at_every_element(layer):
+    problem = Problem.draw(layer)
+    expected = race.expectation(problem)
+    (contender,) = right(problem, HERE).values()
+    race.verify("peer", contender, expected)
+    rng = np.random.default_rng(0)
+    for index in rng.choice(expected.size, min(expected.size, 20), replace=False):
+        result = expected.copy()
+        result.flat[index] += 2e-4
+        with pytest.raises(DisagreementError, match=r"wrong by 0\.0002"):
+            race.verify("peer", contender._replace(call=lambda made=result: made), expected)
 
 
 def changed(function):
@@ -182,8 +309,19 @@ def test_wrong_peer_is_not_timed():
 # --- then timed ------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("layer", OTHERS, ids=str)
+def test_wrong_aotconv_is_not_timed_whatever_the_operator(layer, monkeypatch):
+    (contender,) = wrong(Problem.draw(layer), HERE).values()
+    monkeypatch.setattr(type(OPERATORS[layer.operator]), "call", lambda *_: contender.call)
+    monkeypatch.setattr(race, "race", lambda *_: pytest.fail("it was timed"))
+    with pytest.raises(
+        DisagreementError, match=re.escape(f"aotconv, layer {layer}: wrong by 0.01")
+    ):
+        race.measure(layer, {}, HERE, 0)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("layer", SMALL, ids=str)
+@pytest.mark.parametrize("layer", [*SMALL, *OTHERS[::10]], ids=str)
 def test_measure_has_a_figure_of_everything_for_each_round(layer, dtype):
     result = race.measure(layer._replace(dtype=dtype), peers(right), HERE, 0)
     assert set(result.seconds) == {"aotconv", "right NHWC"}
@@ -203,8 +341,14 @@ def test_peers_of_two_axes_leave_other_ranks_out(peer, layer, monkeypatch):
         PEERS[peer].prepare(Problem.draw(layer), HERE)
 
 
+UNABLE = {
+    "torch": ["both ends alike", "no dilations", "half a window"],
+    "onnxruntime": ["without dilations", "not asked for this operator"],
+}
+
+
 @pytest.mark.parametrize(("peer", "package"), [("torch", "torch"), ("onnxruntime", "onnx")])
-@pytest.mark.parametrize("layer", SMALL, ids=str)
+@pytest.mark.parametrize("layer", [*SMALL, *OTHERS], ids=str)
 def test_peers_of_all_ranks_are_right_where_they_are_installed(peer, package, layer):
     pytest.importorskip(peer)
     pytest.importorskip(package)
@@ -212,10 +356,19 @@ def test_peers_of_all_ranks_are_right_where_they_are_installed(peer, package, la
     try:
         contenders = PEERS[peer].prepare(problem, HERE)
     except Unsuitable as error:
-        assert "both ends alike" in str(error) and peer == "torch"
+        assert re.search("|".join(UNABLE[peer]), str(error))
         return
+    assert contenders
     for name, contender in contenders.items():
         race.verify(name, contender, race.expectation(problem))
+
+
+@pytest.mark.parametrize("peer", ["openvino", "litert", "opencv", "jax", "tensorflow"])
+@pytest.mark.parametrize("word", [word for word in OPERATORS if word != "convolution"])
+def test_peers_that_convolve_alone_leave_other_operators_out(peer, word):
+    layer = next(each for each in OTHERS if each.operator == word)
+    with pytest.raises(Unsuitable, match="it is not asked for this operator"):
+        PEERS[peer].prepare(Problem.draw(layer), HERE)
 
 
 def test_peers_that_cannot_are_left_out_with_the_reason():
@@ -339,7 +492,7 @@ def finished(tmp_path_factory):
     """What one run of ``aotconv bench`` beside two peers printed and wrote."""
     folder = tmp_path_factory.mktemp("bench")
     with pytest.MonkeyPatch.context() as patch:
-        absent = {"absent": Peer(("no_such_package", "nor_this"), right)}
+        absent = {"absent": Peer(("no_such_package", "nor_this"), {})}
         patch.setattr(bench, "PEERS", {**peers(right, unable), **absent})
         layers = ("--layers", "tiny_8x8x1,mb_1x1_960_160", "--threads", "1")
         options = ("--peers", "right,unable,absent", "--seconds", "0.0001")
@@ -399,6 +552,28 @@ def test_layer_may_be_a_text_with_a_dtype_of_its_own(tmp_path):
     assert [each["layer"]["dtype"] for each in written] == ["float64", "float32"]
 
 
+def test_layers_of_all_boards_go_by_name_and_operators_by_text(tmp_path):
+    layers = ["max_pool_3x3s2_64", "1x5x6x3 3x3x4x3 s2 transposed"]
+    file = tmp_path / "bench.json"
+    options = ("--threads", "1", "--seconds", "0.0001", "--json", file)
+    done = run("bench", "--layers", ",".join(layers), *options)
+    assert done.status == 0
+    written = [each["layer"] for each in json.loads(file.read_text())["results"]]
+    assert [each["name"] or each["text"] for each in written] == layers
+    assert [each["operator"] for each in written] == ["max_pool", "transposed"]
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_board_is_that_which_was_asked_for(board, monkeypatch):
+    asked = []
+    monkeypatch.setattr(bench, "compare", lambda layers, *_, **__: asked.extend(layers) or [])
+    monkeypatch.setattr(bench, "heading", str)
+    monkeypatch.setattr(bench, "format_table", str)
+    for arguments in (["--board", board], []):
+        assert run("bench", *arguments, "--threads", "1").status == 0
+    assert asked == [*BOARDS[board], *BOARD]
+
+
 def test_layer_too_large_for_the_memory_is_an_error_line():
     text = "1x99999999x9999999x1 1x1x1x1"
     done = run("bench", "--layers", text, "--threads", "1")
@@ -427,8 +602,9 @@ def test_peer_that_ends_the_process_is_an_error_line_and_status_2(monkeypatch):
     "arguments, complaint",
     [
         (["--layers", "tiny_8x8x1,big"], "--layers: there is no 'big'; there are seed_4x4x3x4, "),
-        (["--layers", "1x8x8x1 3x3"], "--layers: '1x8x8x1 3x3': it must begin with sizes"),
+        (["--layers", "1x8x8x1 3x3"], "--layers: '1x8x8x1 3x3': its images have 4 sizes"),
         (["--layers", "1x8x8x1 3x3x1x1 s0"], "--layers: .* s0': strides must be at least 1"),
+        (["--layers", "1x8x8x1 3x3 g1 max_pool"], "--layers: .* 'g1' is no option of max_pool"),
         (["--layers", "1x8x8x1 3x3x1x1 int8"], "--layers: .* float32 and float64 alone"),
         (["--layers", "0x8x8x1 3x3x1x1"], "--layers: .* nothing to compute"),
         (["--layers", "1x8x8x1 3x3x1x1 float64", "--peers", "torch"], "--peers: .* float32 alone"),
@@ -469,7 +645,16 @@ def test_without_kernels_there_is_nothing_to_measure():
     assert done.status == 2 and "numpy has no kernels" in done.err
 
 
-@pytest.mark.parametrize("arguments", [["--dtype", "int8"], ["--seconds", "x"], ["--layer"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--dtype", "int8"],
+        ["--seconds", "x"],
+        ["--layer"],
+        ["--board", "long"],
+        ["--board", "wide", "--layers", "tiny_8x8x1"],
+    ],
+)
 def test_wrong_arguments_are_status_2(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["bench", *arguments])
@@ -481,5 +666,6 @@ def test_help_names_every_peer(capsys):
     with pytest.raises(SystemExit):
         main(["bench", "--help"])
     printed = " ".join(capsys.readouterr().out.split())
-    assert ", ".join(PEERS) in printed
+    assert ", ".join(PEERS) in printed and f"{{{','.join(BOARDS)}}}" in printed
+    assert all(word in printed for word in OPERATORS)
     assert f"(default: {race.SECONDS}; of the sweep: {sweep.SECONDS})" in printed

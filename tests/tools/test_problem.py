@@ -1,4 +1,4 @@
-"""A convolution's text: it can be read again, says every option, and what is wrong with it."""
+"""A layer's text: it can be read again, says every option, and what is wrong with it."""
 
 import subprocess
 import sys
@@ -9,10 +9,11 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from aotconv._core import check
-from aotconv._plan.geometry import PADDINGS
+from aotconv._plan.geometry import COMMON_PADDINGS, PADDINGS
 from aotconv._tools import race
-from aotconv._tools.board import BOARD, TEXTS
-from aotconv._tools.problem import CLASSES, DTYPES, Layer, Problem, parse
+from aotconv._tools.board import BOARD, TEXTS, WIDE, WIDE_TEXTS
+from aotconv._tools.operators import CONVOLUTION, OPERATORS
+from aotconv._tools.problem import DTYPES, Layer, Problem, parse
 
 ends = st.integers(0, 9) | st.tuples(st.integers(0, 9), st.integers(0, 9))
 
@@ -24,18 +25,27 @@ def tuples(each, rank):
 @st.composite
 def layers(draw):
     """Any layer that can be computed."""
+    operator = draw(st.sampled_from(list(OPERATORS.values())))
     groups, channels, filters, rank = (draw(st.integers(1, n)) for n in (9, 9, 9, 3))
     steps = st.integers(1, 9)
     steps = steps if rank == 1 else steps | tuples(steps, rank)
     letters = check.LETTERS[rank]
     data_formats = ["channels_last", "channels_first", f"N{letters}C", f"NC{letters}"]
-    rules = [rule for rule in PADDINGS if rank == 1 or rule != "causal"]
+    forward = operator.word not in ("transposed", "max_pool", "average_pool")
+    rules = PADDINGS if forward else COMMON_PADDINGS
+    rules = [rule for rule in rules if rank == 1 or rule != "causal"]
     numbers = st.integers(0, 9) | tuples(ends, rank)
     if rank == 1:
         numbers = ends | st.tuples(st.tuples(st.integers(0, 9), st.integers(0, 9)))
+    kernel = draw(tuples(st.integers(1, 9), rank))
+    more = {
+        "transposed": (filters, groups * channels),
+        "max_pool": (),
+        "average_pool": (),
+    }
     layer = Layer(
         (*draw(tuples(st.integers(0, 99), rank + 1)), groups * channels),
-        (*draw(tuples(st.integers(1, 9), rank)), channels, groups * filters),
+        (*kernel, *more.get(operator.word, (channels, groups * filters))),
         strides=draw(steps),
         padding=draw(st.sampled_from(rules) | numbers),
         dilations=draw(steps),
@@ -44,7 +54,9 @@ def layers(draw):
         data_format=draw(st.sampled_from(data_formats)),
         filter_format=draw(st.sampled_from(["", f"{letters}IO", f"OI{letters}"])),
         shared=draw(st.booleans()),
+        operator=operator.word,
     )
+    layer = layer._replace(**{name: Layer._field_defaults[name] for name in operator.lacks})
     try:
         _ = layer.geometry
     except ValueError:  # the window is larger than the images
@@ -59,9 +71,14 @@ def test_text_is_read_as_the_same_layer(layer):
     assert "\n" not in layer.text and "," not in layer.text  # so that a list can have it
 
 
-@pytest.mark.parametrize("layer", BOARD, ids=lambda layer: layer.name)
-def test_text_of_the_board_is_what_it_is_read_from(layer):
-    assert layer.text == TEXTS[layer.name] and str(layer) == f"{layer.name} ({layer.text})"
+@pytest.mark.parametrize("layer", [*BOARD, *WIDE], ids=lambda layer: layer.name)
+def test_text_of_a_board_is_what_it_is_read_from(layer):
+    texts = {**TEXTS, **WIDE_TEXTS}
+    assert layer.text == texts[layer.name] and str(layer) == f"{layer.name} ({layer.text})"
+
+
+def test_no_name_stands_on_both_boards():
+    assert not TEXTS.keys() & WIDE_TEXTS.keys()
 
 
 @pytest.mark.parametrize(
@@ -105,11 +122,53 @@ def test_text_says_other_ranks(text, out, options):
 
 
 @pytest.mark.parametrize(
+    "text, given, out, flops",
+    [
+        (
+            "1x5x6x8 4x3x3x8 s2 g2 transposed",
+            {"images": (1, 5, 6, 8), "filters": (4, 3, 3, 8), "bias": (6,)},
+            (1, 12, 13, 6),
+            2 * (5 * 6) * 8 * (4 * 3 * 3),
+        ),
+        (
+            "2x9x8x4 3x3x2x6 s2 p1 g2 images_gradient",
+            {"output_gradient": (2, 5, 4, 6), "filters": (3, 3, 2, 6)},
+            (2, 9, 8, 4),
+            2 * (2 * 5 * 4) * 6 * (3 * 3 * 2),
+        ),
+        (
+            "2x9x8x4 3x3x2x6 s2 p1 g2 filters_gradient",
+            {"images": (2, 9, 8, 4), "output_gradient": (2, 5, 4, 6)},
+            (3, 3, 2, 6),
+            2 * (2 * 5 * 4) * 6 * (3 * 3 * 2),
+        ),
+        (
+            "1x9x8x4 3x2 s2 max_pool",
+            {"images": (1, 9, 8, 4)},
+            (1, 4, 4, 4),
+            (4 * 4 * 4) * (3 * 2),
+        ),
+        ("2x9x4 3 average_pool", {"images": (2, 9, 4)}, (2, 7, 4), (2 * 7 * 4) * 3),
+        ("1x5x6x7x2 2x3x4 max_pool", {"images": (1, 5, 6, 7, 2)}, (1, 4, 4, 4, 2), 64 * 2 * 24),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_text_says_what_is_given_and_what_results(text, given, out, flops):
+    layer = parse(text)
+    assert layer.text == text and layer.arrays == given and layer.out == out
+    assert layer.flops == flops
+    assert layer.elements == sum(map(np.prod, (*given.values(), out)))
+
+
+@pytest.mark.parametrize(
     "text, complaint",
     [
         ("", "must begin with sizes"),
         ("1x9x9x8", "must begin with sizes"),
         ("9x8 3x8x8", "must begin with sizes"),
+        ("9x8 3 max_pool", "must begin with sizes"),
+        ("max_pool", "must begin with sizes"),
+        ("1x9x9x8 3x3 max_pooling", "'max_pooling' is no option of convolution"),
         ("1x9x9x9x9x8 3x3x3x3x8x8", "must begin with sizes"),
         ("9x9x8 3x3x8x8", "its images have 3 sizes, its filters 4"),
         ("1x9x9x8 3x3x8x8x", "must begin with sizes"),
@@ -125,6 +184,24 @@ def test_text_says_other_ranks(text, out, options):
         ("1x9x9x8 3x3x8x8 float31", "'float31' is no option"),
         ("1x9x9x8 3x3x8x8 s1 s2", "'s2' says strides a second time"),
         ("1x9x9x8 3x3x8x8 p1 same", "'same' says padding a second time"),
+        ("1x9x9x8 3x3x8x8 transposed transposed", "'transposed' says operator a second time"),
+        ("1x9x9x8 3x3 max_pool average_pool", "'average_pool' says operator a second time"),
+        ("1x9x9x8 3x3", "its images have 4 sizes, its filters 2, not 4"),
+        ("1x9x9x8 3x3x8x8 max_pool", "its images have 4 sizes, its window 4, not 2"),
+        ("1x9x9x8 3x3x3 max_pool", "its images have 4 sizes, its window 3, not 2"),
+        ("1x9x9x8 3x3 g8 max_pool", "'g8' is no option of max_pool"),
+        ("1x9x9x8 3x3 average_pool HWIO", "'HWIO' is no option of average_pool"),
+        ("1x9x9x8 3x3 p3 max_pool", "padding must be less than the window"),
+        ("1x9x9x8 0x3 max_pool", "window must be at least 1"),
+        ("1x9x9x8 11x3 max_pool", "window must fit into the padded images"),
+        ("1x9x9x8 3x3x8x8 shared transposed", "'shared' is no option of transposed"),
+        ("1x9x9x8 3x3x8x8 full transposed", "padding must be one of"),
+        ("1x9x9x8 3x3x8x4 transposed", "must agree in channels"),
+        ("1x9x9x8 3x3x8x8 g3 transposed", "groups must divide"),
+        ("1x9x9x8 3x3x8x8 p9 transposed", "padding must leave something of the result"),
+        ("1x9x9x8 0x3x8x8 transposed", "filters must have a height and a width of at least 1"),
+        ("1x9x9x8 3x3x4x8 images_gradient", "must agree in channels"),
+        ("1x9x9x8 3x3x8x8 g3 filters_gradient", "groups must divide"),
         ("1x9x9x8 3x3x8x8 s0", "strides must be at least 1, got 0"),
         ("1x9x9x8 3x3x8x8 s1+1x1", "strides must be an integer"),
         ("1x9x9x8 3x3x8x8 g3", "groups must divide"),
@@ -141,34 +218,80 @@ def test_what_is_wrong_with_a_text_is_said_behind_it(text, complaint):
 
 
 @pytest.mark.parametrize(
-    "text", ["2x5x6x3 3x3x3x4 NCHW OIHW", "2x6x3 3x3x4 channels_first", "2x4x5x6x3 2x3x3x3x4 NCDHW"]
+    "text, shapes, out",
+    [
+        (
+            "2x5x6x3 3x3x3x4 NCHW OIHW",
+            {"images": (2, 3, 5, 6), "filters": (4, 3, 3, 3)},
+            (2, 4, 3, 4),
+        ),
+        ("2x6x3 3x3x4 channels_first", {"images": (2, 3, 6), "filters": (3, 3, 4)}, (2, 4, 4)),
+        (
+            "2x4x5x6x3 2x3x3x3x4 NCDHW",
+            {"images": (2, 3, 4, 5, 6), "filters": (2, 3, 3, 3, 4)},
+            (2, 4, 3, 3, 4),
+        ),
+        (
+            "2x5x6x3 2x3x4x3 NCHW OIHW transposed",
+            {"images": (2, 3, 5, 6), "filters": (3, 4, 2, 3)},
+            (2, 4, 6, 8),
+        ),
+        (
+            "2x5x6x3 2x3x3x4 NCHW OIHW images_gradient",
+            {
+                "output_gradient": (2, 4, 4, 4),
+                "filters": (4, 3, 2, 3),
+                "images_shape": (2, 3, 5, 6),
+            },
+            (2, 3, 5, 6),
+        ),
+        (
+            "2x5x6x3 2x3x3x4 NCHW OIHW filters_gradient",
+            {
+                "images": (2, 3, 5, 6),
+                "output_gradient": (2, 4, 4, 4),
+                "filters_shape": (4, 3, 2, 3),
+            },
+            (4, 3, 2, 3),
+        ),
+        ("2x5x6x3 2x3 NCHW max_pool", {"images": (2, 3, 5, 6), "window": (2, 3)}, (2, 3, 4, 4)),
+        ("2x6x3 2 NCW average_pool", {"images": (2, 3, 6), "window": (2,)}, (2, 3, 5)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_layer_is_computed_in_the_formats_that_its_text_says(text, monkeypatch):
-    asked = []
+def test_layer_is_computed_in_the_formats_that_its_text_says(text, shapes, out, monkeypatch):
     layer = parse(text)
+    operator, asked = OPERATORS[layer.operator], {}
 
-    def made(filters, *args, **options):
-        asked.append(filters.shape)
-        convolve = CLASSES[layer.rank](filters, *args, **options)
+    def recorded(door, *names):
+        def called(*args, **keywords):
+            given = dict(zip(names, args, strict=True)) | keywords
+            asked.update({name: np.shape(value) for name, value in given.items()})
+            asked.update(
+                {name: given[name] for name in shapes if isinstance(given.get(name), tuple)}
+            )
+            result = door(*args, **keywords)
+            return recorded(result, "images") if callable(result) else result
 
-        def called(images, out):
-            asked.append(images.shape)
-            return convolve(images, out=out)
-
-        called.output_shape = convolve.output_shape
         return called
 
-    monkeypatch.setattr(race, "CLASSES", {layer.rank: made})
+    for doors in ("functions", "classes"):
+        if hasattr(operator, doors):
+            spied = {layer.rank: recorded(getattr(operator, doors)[layer.rank])}
+            monkeypatch.setattr(operator, doors, spied, raising=False)
     problem = Problem.draw(layer)
     contender = race.own(problem)
     result = contender.channels_last(contender.call())
-    n, *sizes, c = layer.images
-    *kernel, i, o = layer.filters
-    assert problem.images.shape == layer.images and problem.filters.shape == layer.filters
-    outputs_first = layer.filter_format.startswith("OI")
-    assert asked == [(o, i, *kernel) if outputs_first else layer.filters, (n, c, *sizes)]
+    assert {name: array.shape for name, array in problem.arrays.items()} == layer.arrays
+    assert {name: asked[name] for name in shapes} == shapes and asked["out"] == out
     expected = race.expectation(problem)
+    assert result.shape == expected.shape == layer.out
     np.testing.assert_allclose(result, expected, atol=race.error_bound(problem))
+
+
+def test_weights_are_kept_where_a_layer_can_keep_them():
+    kept = {word for word, operator in OPERATORS.items() if hasattr(operator, "classes")}
+    assert kept == {"convolution", "transposed"} and OPERATORS["convolution"] is CONVOLUTION
 
 
 def test_text_is_read_without_the_extras():

@@ -225,10 +225,11 @@ def test_dtype_is_the_one_that_is_swept(monkeypatch):
 @pytest.mark.parametrize(
     "arguments, complaint",
     [
-        (["--layers", "tiny_8x8x1"], "--sweep: --layers is for the board alone"),
-        (["--peers", "torch"], "--sweep: --peers is for the board alone"),
-        (["--threads", "1"], "--sweep: --threads is for the board alone"),
-        (["--plot", "a.png"], "--sweep: --plot is for the board alone"),
+        (["--board", "wide"], "--sweep: --board is for the boards alone"),
+        (["--layers", "tiny_8x8x1"], "--sweep: --layers is for the boards alone"),
+        (["--peers", "torch"], "--sweep: --peers is for the boards alone"),
+        (["--threads", "1"], "--sweep: --threads is for the boards alone"),
+        (["--plot", "a.png"], "--sweep: --plot is for the boards alone"),
         (["--seconds", "0"], "--seconds: 0.0 is not a positive time"),
         (["--json", "no/such/folder/file"], "cannot write 'no/such/folder/file'"),
     ],

@@ -59,7 +59,7 @@ class Layer:
     saturate = option("saturate", "Whether integers are clipped and do not wrap.")
     algorithm = option("algorithm", "'auto', or the one that was asked for.")
 
-    def __init__(self, rank: int, threads: int | None, *arguments: Any) -> None:
+    def __init__(self, rank: int, threads: SupportsIndex | None, *arguments: Any) -> None:
         filters, bias, options = self._kind.checked(rank, *arguments)
         own_bias = None if bias is None else copied(bias)
         self._operator = self._kind(copied(filters), own_bias, options)
@@ -69,7 +69,7 @@ class Layer:
         self,
         images: np.typing.ArrayLike,
         out: np.typing.NDArray[Any] | None = None,
-        threads: int | None = None,
+        threads: SupportsIndex | None = None,
         *,
         residual: np.typing.ArrayLike | None = None,
     ) -> np.typing.NDArray[Any]:
@@ -192,11 +192,11 @@ class Conv1D(ForwardLayer):
         padding_mode: PaddingMode = "constant",
         padding_value: complex = 0,
         dilations: Steps = 1,
-        groups: int = 1,
+        groups: SupportsIndex = 1,
         data_format: DataFormat1D = "NWC",
         filter_format: FilterFormat1D = "WIO",
         activation: Activation | None = None,
-        threads: int | None = None,
+        threads: SupportsIndex | None = None,
         dtype: np.typing.DTypeLike | None = None,
         saturate: bool = False,
         algorithm: Literal["auto"] = "auto",
@@ -248,11 +248,11 @@ class Conv2D(ForwardLayer):
         padding_mode: PaddingMode = "constant",
         padding_value: complex = 0,
         dilations: Steps = 1,
-        groups: int = 1,
+        groups: SupportsIndex = 1,
         data_format: DataFormat2D = "NHWC",
         filter_format: FilterFormat2D = "HWIO",
         activation: Activation | None = None,
-        threads: int | None = None,
+        threads: SupportsIndex | None = None,
         dtype: np.typing.DTypeLike | None = None,
         saturate: bool = False,
         algorithm: Algorithm = "auto",
@@ -301,11 +301,11 @@ class Conv3D(ForwardLayer):
         padding_mode: PaddingMode = "constant",
         padding_value: complex = 0,
         dilations: Steps = 1,
-        groups: int = 1,
+        groups: SupportsIndex = 1,
         data_format: DataFormat3D = "NDHWC",
         filter_format: FilterFormat3D = "DHWIO",
         activation: Activation | None = None,
-        threads: int | None = None,
+        threads: SupportsIndex | None = None,
         dtype: np.typing.DTypeLike | None = None,
         saturate: bool = False,
         algorithm: Literal["auto"] = "auto",
@@ -328,13 +328,13 @@ def conv1d(
     padding_mode: PaddingMode = "constant",
     padding_value: complex = 0,
     dilations: Steps = 1,
-    groups: int = 1,
+    groups: SupportsIndex = 1,
     data_format: DataFormat1D = "NWC",
     filter_format: FilterFormat1D = "WIO",
     activation: Activation | None = None,
     residual: np.typing.ArrayLike | None = None,
     out: np.typing.NDArray[Any] | None = None,
-    threads: int | None = None,
+    threads: SupportsIndex | None = None,
     dtype: np.typing.DTypeLike | None = None,
     saturate: bool = False,
     algorithm: Literal["auto"] = "auto",
@@ -406,13 +406,13 @@ def conv2d(
     padding_mode: PaddingMode = "constant",
     padding_value: complex = 0,
     dilations: Steps = 1,
-    groups: int = 1,
+    groups: SupportsIndex = 1,
     data_format: DataFormat2D = "NHWC",
     filter_format: FilterFormat2D = "HWIO",
     activation: Activation | None = None,
     residual: np.typing.ArrayLike | None = None,
     out: np.typing.NDArray[Any] | None = None,
-    threads: int | None = None,
+    threads: SupportsIndex | None = None,
     dtype: np.typing.DTypeLike | None = None,
     saturate: bool = False,
     algorithm: Algorithm = "auto",
@@ -489,13 +489,13 @@ def conv2d(
         each CPU are not used.  By default as many as the work is worth, `get_num_threads` for all
         calls together.  The result does not depend on it.
     dtype : dtype, optional
-        What products are summed in, and the result holds, as NumPy's functions take it: within the
-        kind of the arguments' common dtype, which it is by default.  int32 for sums of int8, say,
-        float32 for those of float16, float64 for those of float32.
+        What products are summed in, and the result holds, as NumPy's functions take it: what the
+        arguments' common dtype, which it is by default, can be cast to by the rule "same_kind".
+        int32 for sums of int8, say, float32 for those of float16, float64 for those of float32.
     saturate : bool
         Whether a result of integers, of up to 32 bits, is clipped where it would wrap.  Then
         `dtype` may be integers where arguments are floats, too: sums of these are rounded to
-        nearest even, and NaN is 0.
+        nearest even, and NaN is 0.  Results of floats are what they are without.
     algorithm : {"auto", "winograd"}
         "auto": the products of the formula above, summed.  "winograd": Winograd's minimal
         filtering F(4x4, 3x3) [1]_, with a quarter of the products and rounding errors of another
@@ -530,6 +530,8 @@ def conv2d(
     --------
     Conv2D : keeps the packed weights for many calls.
     conv1d, conv3d : along one axis and three.
+    conv2d_transpose : the way back, from results to images.
+    aotconv.gradients : by images and by filters.
 
     Notes
     -----
@@ -576,13 +578,13 @@ def conv3d(
     padding_mode: PaddingMode = "constant",
     padding_value: complex = 0,
     dilations: Steps = 1,
-    groups: int = 1,
+    groups: SupportsIndex = 1,
     data_format: DataFormat3D = "NDHWC",
     filter_format: FilterFormat3D = "DHWIO",
     activation: Activation | None = None,
     residual: np.typing.ArrayLike | None = None,
     out: np.typing.NDArray[Any] | None = None,
-    threads: int | None = None,
+    threads: SupportsIndex | None = None,
     dtype: np.typing.DTypeLike | None = None,
     saturate: bool = False,
     algorithm: Literal["auto"] = "auto",

@@ -55,11 +55,11 @@ def conv1d_images(
     padding_mode: PaddingMode = "constant",
     padding_value: complex = 0,
     dilations: Steps = 1,
-    groups: int = 1,
+    groups: SupportsIndex = 1,
     data_format: DataFormat1D = "NWC",
     filter_format: FilterFormat1D = "WIO",
     out: np.typing.NDArray[Any] | None = None,
-    threads: int | None = None,
+    threads: SupportsIndex | None = None,
     **misnamed: NoReturn,
 ) -> np.typing.NDArray[Any]:
     """Return the gradient of the images of `aotconv.conv1d`, as `conv2d_images` does.
@@ -95,11 +95,11 @@ def conv2d_images(
     padding_mode: PaddingMode = "constant",
     padding_value: complex = 0,
     dilations: Steps = 1,
-    groups: int = 1,
+    groups: SupportsIndex = 1,
     data_format: DataFormat2D = "NHWC",
     filter_format: FilterFormat2D = "HWIO",
     out: np.typing.NDArray[Any] | None = None,
-    threads: int | None = None,
+    threads: SupportsIndex | None = None,
     **misnamed: NoReturn,
 ) -> np.typing.NDArray[Any]:
     """Return the gradient of the images of `aotconv.conv2d`.
@@ -132,6 +132,8 @@ def conv2d_images(
 
     See Also
     --------
+    conv2d_filters : the gradient by the filters, which takes `output_gradient` second.
+    conv1d_images, conv3d_images : along one axis and three.
     aotconv.conv2d_transpose : the same map, whose shape is said otherwise.
 
     Examples
@@ -159,11 +161,11 @@ def conv3d_images(
     padding_mode: PaddingMode = "constant",
     padding_value: complex = 0,
     dilations: Steps = 1,
-    groups: int = 1,
+    groups: SupportsIndex = 1,
     data_format: DataFormat3D = "NDHWC",
     filter_format: FilterFormat3D = "DHWIO",
     out: np.typing.NDArray[Any] | None = None,
-    threads: int | None = None,
+    threads: SupportsIndex | None = None,
     **misnamed: NoReturn,
 ) -> np.typing.NDArray[Any]:
     """Return the gradient of the images of `aotconv.conv3d`, as `conv2d_images` does.
@@ -199,11 +201,11 @@ def conv1d_filters(
     padding_mode: PaddingMode = "constant",
     padding_value: complex = 0,
     dilations: Steps = 1,
-    groups: int = 1,
+    groups: SupportsIndex = 1,
     data_format: DataFormat1D = "NWC",
     filter_format: FilterFormat1D = "WIO",
     out: np.typing.NDArray[Any] | None = None,
-    threads: int | None = None,
+    threads: SupportsIndex | None = None,
     **misnamed: NoReturn,
 ) -> np.typing.NDArray[Any]:
     """Compute the gradient of `conv1d` by its filters.
@@ -253,11 +255,11 @@ def conv2d_filters(
     padding_mode: PaddingMode = "constant",
     padding_value: complex = 0,
     dilations: Steps = 1,
-    groups: int = 1,
+    groups: SupportsIndex = 1,
     data_format: DataFormat2D = "NHWC",
     filter_format: FilterFormat2D = "HWIO",
     out: np.typing.NDArray[Any] | None = None,
-    threads: int | None = None,
+    threads: SupportsIndex | None = None,
     **misnamed: NoReturn,
 ) -> np.typing.NDArray[Any]:
     """Compute the gradient of `conv2d` by its filters.
@@ -310,6 +312,7 @@ def conv2d_filters(
 
     See Also
     --------
+    conv2d_images : the gradient by the images, which takes `output_gradient` first.
     conv1d_filters, conv3d_filters : along one axis and three.
 
     Notes
@@ -360,11 +363,11 @@ def conv3d_filters(
     padding_mode: PaddingMode = "constant",
     padding_value: complex = 0,
     dilations: Steps = 1,
-    groups: int = 1,
+    groups: SupportsIndex = 1,
     data_format: DataFormat3D = "NDHWC",
     filter_format: FilterFormat3D = "DHWIO",
     out: np.typing.NDArray[Any] | None = None,
-    threads: int | None = None,
+    threads: SupportsIndex | None = None,
     **misnamed: NoReturn,
 ) -> np.typing.NDArray[Any]:
     """Compute the gradient of `conv3d` by its filters.

@@ -4,7 +4,7 @@ and their layers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, SupportsIndex
 
 import numpy as np
 
@@ -76,11 +76,11 @@ class Conv1DTranspose(TransposedLayer):
         output_padding: Steps | None = None,
         output_size: Steps | None = None,
         dilations: Steps = 1,
-        groups: int = 1,
+        groups: SupportsIndex = 1,
         data_format: DataFormat1D = "NWC",
         filter_format: FilterFormat1D = "WIO",
         activation: Activation | None = None,
-        threads: int | None = None,
+        threads: SupportsIndex | None = None,
         dtype: np.typing.DTypeLike | None = None,
         saturate: bool = False,
         algorithm: Literal["auto"] = "auto",
@@ -129,11 +129,11 @@ class Conv2DTranspose(TransposedLayer):
         output_padding: Steps | None = None,
         output_size: Steps | None = None,
         dilations: Steps = 1,
-        groups: int = 1,
+        groups: SupportsIndex = 1,
         data_format: DataFormat2D = "NHWC",
         filter_format: FilterFormat2D = "HWIO",
         activation: Activation | None = None,
-        threads: int | None = None,
+        threads: SupportsIndex | None = None,
         dtype: np.typing.DTypeLike | None = None,
         saturate: bool = False,
         algorithm: Literal["auto"] = "auto",
@@ -182,11 +182,11 @@ class Conv3DTranspose(TransposedLayer):
         output_padding: Steps | None = None,
         output_size: Steps | None = None,
         dilations: Steps = 1,
-        groups: int = 1,
+        groups: SupportsIndex = 1,
         data_format: DataFormat3D = "NDHWC",
         filter_format: FilterFormat3D = "DHWIO",
         activation: Activation | None = None,
-        threads: int | None = None,
+        threads: SupportsIndex | None = None,
         dtype: np.typing.DTypeLike | None = None,
         saturate: bool = False,
         algorithm: Literal["auto"] = "auto",
@@ -209,13 +209,13 @@ def conv1d_transpose(
     output_padding: Steps | None = None,
     output_size: Steps | None = None,
     dilations: Steps = 1,
-    groups: int = 1,
+    groups: SupportsIndex = 1,
     data_format: DataFormat1D = "NWC",
     filter_format: FilterFormat1D = "WIO",
     activation: Activation | None = None,
     residual: np.typing.ArrayLike | None = None,
     out: np.typing.NDArray[Any] | None = None,
-    threads: int | None = None,
+    threads: SupportsIndex | None = None,
     dtype: np.typing.DTypeLike | None = None,
     saturate: bool = False,
     algorithm: Literal["auto"] = "auto",
@@ -277,13 +277,13 @@ def conv2d_transpose(
     output_padding: Steps | None = None,
     output_size: Steps | None = None,
     dilations: Steps = 1,
-    groups: int = 1,
+    groups: SupportsIndex = 1,
     data_format: DataFormat2D = "NHWC",
     filter_format: FilterFormat2D = "HWIO",
     activation: Activation | None = None,
     residual: np.typing.ArrayLike | None = None,
     out: np.typing.NDArray[Any] | None = None,
-    threads: int | None = None,
+    threads: SupportsIndex | None = None,
     dtype: np.typing.DTypeLike | None = None,
     saturate: bool = False,
     algorithm: Literal["auto"] = "auto",
@@ -346,6 +346,7 @@ def conv2d_transpose(
     See Also
     --------
     Conv2DTranspose : keeps the packed weights for many calls.
+    conv1d_transpose, conv3d_transpose : along one axis and three.
     aotconv.gradients.conv2d_images : the same, as the gradient that it is.
 
     Examples
@@ -376,13 +377,13 @@ def conv3d_transpose(
     output_padding: Steps | None = None,
     output_size: Steps | None = None,
     dilations: Steps = 1,
-    groups: int = 1,
+    groups: SupportsIndex = 1,
     data_format: DataFormat3D = "NDHWC",
     filter_format: FilterFormat3D = "DHWIO",
     activation: Activation | None = None,
     residual: np.typing.ArrayLike | None = None,
     out: np.typing.NDArray[Any] | None = None,
-    threads: int | None = None,
+    threads: SupportsIndex | None = None,
     dtype: np.typing.DTypeLike | None = None,
     saturate: bool = False,
     algorithm: Literal["auto"] = "auto",

@@ -9,11 +9,11 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from conftest import AVAILABLE, COMPILED
+from conftest import AVAILABLE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
-from processes import output_of, run_with_tests
+from processes import output_of
 from strategies import (
     COMPLEX,
     INTEGERS,
@@ -415,23 +415,6 @@ def test_calls_in_python_threads_do_not_disturb_each_other():
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(compute, cases)) == [compute(case) for case in cases]
-
-
-@pytest.mark.parametrize("rung", COMPILED)
-def test_kernels_keep_to_their_arrays(rung):
-    process = run_with_tests(
-        f"import guarded_gradients; guarded_gradients.main({rung!r}, range(150))"
-    )
-    assert process.returncode == 0, process.stdout[-300:] + process.stderr[-2000:]
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("rung", COMPILED)
-def test_kernels_keep_to_their_arrays_in_thousands_of_cases(rung):
-    process = run_with_tests(
-        f"import guarded_gradients; guarded_gradients.main({rung!r}, range(150, 5000))"
-    )
-    assert process.returncode == 0, process.stdout[-300:] + process.stderr[-2000:]
 
 
 INTERRUPTED = {

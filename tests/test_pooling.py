@@ -11,7 +11,6 @@ import pytest
 from conftest import AOT_LEVELS
 from hypothesis import given
 from hypothesis import strategies as st
-from processes import run_with_tests
 from strategies import data_formats, lay_out, layouts, leadings, odd_strides, ranks, seeds
 
 import aotconv
@@ -392,54 +391,3 @@ def test_longdouble_is_pooled_by_numpy():
     assert aotconv.max_pool1d(signal, 2).ravel().tolist() == [5, 8]
     result = aotconv.average_pool1d(signal, 2)
     assert result.dtype == np.longdouble and result.ravel().tolist() == [3, 5]
-
-
-GUARDED = """
-import numpy as np, aotconv
-from guarded import Layout, Pages
-from aotconv._core.pool import Pools, checked
-rng, count = np.random.default_rng(0), 0
-kinds = "float32 float64 float16 int8 uint8 int16 uint16 int32 uint32 int64 uint64".split()
-for number in range({cases}):
-    kind, operation = kinds[number % len(kinds)], ("maximum", "indexed", "average")[number % 3]
-    channels, width = int(rng.integers(1, 70)), int(rng.integers(1, 90))
-    if number % 2:
-        channels = int(rng.integers(1, 4))
-    window = tuple(int(n) for n in rng.integers(1, 4, 2))
-    steps, dilations = (tuple(int(n) for n in rng.integers(1, most, 2)) for most in (4, 3))
-    pads = tuple((0, min(1, k - 1)) for k in window)
-    spans = [(k - 1) * d + 1 for k, d in zip(window, dilations)]
-    shape = (2, max(spans[0], int(rng.integers(1, 9))), max(spans[1], width), channels)
-    pools = Pools(checked(2, operation, window, steps, pads, dilations, bool(number & 8), "NHWC"))
-    layouts = []
-    for _ in range(2):
-        order = (0, 3, 1, 2) if rng.random() < 0.3 else (0, 1, 2, 3)
-        gaps = tuple(int(n) for n in rng.choice([0, 0, 0, 1, 3], 4))
-        if rng.random() < 0.6:
-            gaps = (*gaps[:3], 0) if order[3] == 3 else gaps
-        backwards = tuple(axis for axis in range(4) if rng.random() < 0.1)
-        layouts.append(Layout(order, gaps, backwards))
-    images = Pages(shape, kind, bool(rng.random() < 0.5), layouts[0])
-    images.array[...] = rng.integers(0, 9, shape)
-    images.freeze()
-    expected = pools.apply(images.array.copy(), None, None, 1) if operation != "indexed" else None
-    if expected is None:
-        expected, places = pools.indexed(images.array.copy(), None, 1)
-    out = Pages(expected.shape, expected.dtype, bool(rng.random() < 0.5), layouts[1])
-    beside = Pages(expected.shape, np.int64, bool(rng.random() < 0.5))
-    third = beside.array if operation == "indexed" else None
-    pools.apply(images.array, out.array, third, int(rng.integers(1, 3)))
-    assert (out.array == expected).all(), number
-    if third is not None:
-        assert (third == places).all() and beside.spoiled() == 0
-    assert out.spoiled() == 0
-    count += 1
-print(count)
-"""
-
-
-@pytest.mark.parametrize("level", AOT_LEVELS)
-@pytest.mark.parametrize("cases", [400, pytest.param(20_000, marks=pytest.mark.long)])
-def test_pools_keep_to_their_arrays(level, cases):
-    done = run_with_tests(GUARDED.replace("{cases}", str(cases)), AOTCONV_IMPLEMENTATION=level)
-    assert done.returncode == 0 and done.stdout.strip() == str(cases), done.stderr

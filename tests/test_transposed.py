@@ -264,6 +264,14 @@ def test_gradients_of_images_refuse_another_shape_by_name():
         aotconv.gradients.conv1d_images("gradient", filters, (2, 7, 2))
 
 
+@pytest.mark.parametrize("size", [(0, 4), (3, 0), (0, 0)])
+def test_the_gradient_of_images_without_pixels_amid_zeros_is_empty(size):
+    filters = np.ones((1, 1, 2, 3))
+    output_gradient = aotconv.conv2d(np.ones((1, *size, 2)), filters, padding=1)
+    found = aotconv.gradients.conv2d_images(output_gradient, filters, (1, *size, 2), padding=1)
+    assert found.shape == (1, *size, 2)
+
+
 def test_a_known_gradient_is_told_from_one_of_another_shape():
     filters, gradient = np.ones((2, 1, 1), np.float32), np.ones((4, 1), np.float32)
     shapes = (8, 1), (7, 1)

@@ -2,6 +2,7 @@
 
     python tests/guarded_operators.py x86-64-v3 pool:17            one case again
     python tests/guarded_operators.py jit pool:0-99 softmax:0-9    a hundred, and so on
+    valgrind python tests/guarded_operators.py --heap ...          in memory that it watches
 
 Each case prints its name before it runs.  A process that a guard ends has so told which it was.
 `guarded_cases.py` has convolutions by the rows that compute them.
@@ -19,7 +20,7 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 import numpy as np
-from guarded import Layout, Pages
+from guarded import Heap, Layout, Pages
 from guarded_cases import LIMITS, Draws, numbered
 from oracle import assert_same_bits
 from strategies import LETTERS, integer_values, real_values
@@ -85,10 +86,11 @@ def as_tuple(results) -> tuple[np.ndarray, ...]:
 
 
 class Memory:
-    """Arrays between pages without access."""
+    """Arrays between pages without access, or between what valgrind watches."""
 
-    def __init__(self, rng: Draws) -> None:
-        self.rng, self.written = rng, []
+    def __init__(self, rng: Draws, kind: type[Pages] | type[Heap]) -> None:
+        self.rng, self.kind = rng, kind
+        self.written: list[Pages | Heap] = []
 
     def layout(self, ndim: int) -> Layout:
         """Mostly one that kernels can address."""
@@ -102,15 +104,15 @@ class Memory:
         backwards = tuple(axis for axis in range(ndim - 1) if self.rng.often(0.1))
         return Layout(order, tuple(gaps), backwards)
 
-    def place(self, shape, dtype, layout: Layout | None = None) -> Pages:
+    def place(self, shape, dtype, layout: Layout | None = None) -> Pages | Heap:
         """Room for what is written; all around it is looked at in the end."""
-        held = Pages(shape, dtype, self.rng.often(0.5), layout)
+        held = self.kind(shape, dtype, self.rng.often(0.5), layout)
         self.written.append(held)
         return held
 
     def hold(self, values: np.ndarray, layout: Layout | None = None) -> np.ndarray:
         """The values, where they can be read alone."""
-        held = Pages(values.shape, values.dtype, self.rng.often(0.5), layout)
+        held = self.kind(values.shape, values.dtype, self.rng.often(0.5), layout)
         held.array[...] = values
         held.freeze()
         return held.array
@@ -330,14 +332,14 @@ OPERATORS: dict[str, Callable[[Draws], Call]] = {
 }
 
 
-def check_case(name: str) -> None:
+def check_case(name: str, kind: type[Pages] | type[Heap] = Pages) -> None:
     """The results of the case OPERATOR:NUMBER are right, and nothing else was written."""
     operator, _, number = name.partition(":")
     rng = Draws(list(OPERATORS).index(operator), int(number))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", aotconv.FallbackWarning)  # of integers that no float holds
         drawn = OPERATORS[operator](rng)
-        expected, memory = drawn.expected(), Memory(rng)
+        expected, memory = drawn.expected(), Memory(rng, kind)
         forget()
         with contextlib.ExitStack() as stack:
             for patch in memory.patches():
@@ -365,13 +367,15 @@ def check_case(name: str) -> None:
         assert each.spoiled() == 0
 
 
-def main(rung: str, *arguments: str) -> None:
+def main(*arguments: str) -> None:
+    kind = Heap if arguments[0] == "--heap" else Pages
+    rung, *cases = arguments[kind is Heap :]
     count = 0
     with aotconv.use(rung):
-        for argument in arguments:
+        for argument in cases:
             for name in numbered(argument):
                 print(name, flush=True)
-                check_case(name)
+                check_case(name, kind)
                 count += 1
     print(f"{count} cases")
 

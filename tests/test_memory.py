@@ -146,9 +146,10 @@ rungs_of_doors = pytest.mark.parametrize(
 )
 
 
-def calls_in_guarded_memory(rung: str, *names: str) -> int:
+def calls_in_guarded_memory(rung: str, *names: str, **options) -> int:
     """Make calls of doors in guarded memory in a process of its own; how many there were."""
-    process = run_with_tests(f"import guarded_operators; guarded_operators.main{(rung, *names)}")
+    code = f"import guarded_operators; guarded_operators.main{(rung, *names)}"
+    process = run_with_tests(code, **options)
     last = process.stdout.splitlines()[-1:]
     assert process.returncode == 0, f"{rung} {last}: {process.stderr[-6000:]}"
     return int(last[0].split()[0])
@@ -254,6 +255,15 @@ WATCHED = [level for level in AOT_LEVELS if level != "x86-64-v4"]
 def test_valgrind_finds_no_error_in_the_compiled_modules(level, guarded):
     options = {"within": VALGRIND, **UNDER_VALGRIND}
     assert guarded(ROWS[level], range(6 if len(ROWS[level]) > 20 else 20), "--heap", **options)
+
+
+@pytest.mark.long
+@needs_valgrind
+@pytest.mark.parametrize("level", WATCHED)
+def test_valgrind_finds_no_error_in_calls_of_every_door(level):
+    names = [f"{operator}:0-39" for operator in OPERATORS]
+    options = {"within": VALGRIND, **UNDER_VALGRIND}
+    assert calls_in_guarded_memory("--heap", level, *names, **options) == 40 * len(OPERATORS)
 
 
 @pytest.mark.long

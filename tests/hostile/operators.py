@@ -306,7 +306,8 @@ DOORS = [  # that are drawn
 class Call(NamedTuple):
     right: Right
     arguments: Arguments  # some of them garbage, perhaps
-    expected: Any
+    expected: Any  # of those that were right
+    dtype: np.dtype
 
     def __str__(self) -> str:
         door = getattr(self.right.door, "__name__", "a layer")
@@ -358,7 +359,7 @@ def calls(draw) -> Call:
         if name == "padding" and right.expected is transposed and piece.meaning is WRONG:
             piece = piece._replace(meaning=UNSURE)  # less than nothing extends a result
         given[name] = piece
-    return Call(right, given, (expected, found.dtype))
+    return Call(right, given, expected, found.dtype)
 
 
 def assert_names_an_argument(error: Exception, given: Arguments) -> None:
@@ -373,7 +374,7 @@ def assert_names_an_argument(error: Exception, given: Arguments) -> None:
 
 def judge(call: Call) -> str:
     """Make a call; assert that what comes of it is documented."""
-    given, (expected, dtype) = call.arguments, call.expected
+    given = call.arguments
     verdict, out = worst(each.meaning for each in given.values()), given["out"]
     inputs = [each for name, each in given.items() if name != "out"]
     before, inputs_before = bytes_of(given.values()), bytes_of(inputs)
@@ -395,7 +396,7 @@ def judge(call: Call) -> str:
     assert overlaps or bytes_of(inputs) == inputs_before
     if verdict is None:
         plainly = np.ndarray.view(first, np.ndarray)
-        assert plainly.dtype == dtype
+        assert plainly.dtype == call.dtype
         results = (plainly, *result[1:]) if isinstance(result, tuple) else plainly
-        call.right.compare(given.meaning, results, expected)
+        call.right.compare(given.meaning, results, call.expected)
     return "right"

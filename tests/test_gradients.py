@@ -9,7 +9,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from conftest import AVAILABLE
+from conftest import AVAILABLE, FEW
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -95,7 +95,7 @@ def test_convolving_and_its_gradient_are_adjoint(problem, seed, layout, limited,
 
 
 @given(problem=problems(), seed=seeds, layout=layouts, limited=limits, n_threads=threads)
-@settings(max_examples=30)
+@settings(max_examples=FEW)
 def test_each_element_is_that_of_the_reference(problem, seed, layout, limited, n_threads):
     rng = np.random.default_rng(seed)
     values = lay_out(integer_values(rng, convolved(problem).shape, problem.images.dtype), layout)
@@ -114,7 +114,7 @@ exact_problems = st.one_of(problems(COMPLEX, mixed=True), problems(INTEGERS, mix
 
 
 @given(problem=exact_problems, seed=seeds, layout=layouts, limited=limits)
-@settings(max_examples=30)
+@settings(max_examples=FEW)
 def test_integers_and_complex_numbers_are_exact_and_wrap_as_numpy_s(problem, seed, layout, limited):
     dtype = problem.filters.dtype
     rng = np.random.default_rng(seed)
@@ -147,7 +147,7 @@ def test_dtypes_are_promoted_as_numpy_s(images, others):
 
 
 @given(problem=problems(("float32", "float64"), real_values), seed=seeds, limited=limits)
-@settings(max_examples=30)
+@settings(max_examples=FEW)
 def test_errors_stay_within_the_bound_that_is_documented(problem, seed, limited):
     result = convolved(problem)
     output_gradient = real_values(np.random.default_rng(seed), result.shape, problem.images.dtype)

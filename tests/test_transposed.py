@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from conftest import AOT_LEVELS
+from conftest import AOT_LEVELS, DRAWN
 from hypothesis import given
 from hypothesis import strategies as st
 from oracle import assert_same_bits, wide
@@ -38,7 +38,6 @@ GRADIENTS = {
     2: aotconv.gradients.conv2d_images,
     3: aotconv.gradients.conv3d_images,
 }
-RUNGS = [*AOT_LEVELS, "numpy"]
 
 with np.load(Path(__file__).parent / "golden" / "transposed.npz") as archive:
     GOLDEN = dict(archive)
@@ -123,7 +122,7 @@ INTEGERS = "int8", "uint8", "int32", "int64"
 
 
 @pytest.mark.filterwarnings("ignore::aotconv.FallbackWarning")
-@given(problems(FLOATS + INTEGERS + ("complex64",)), st.sampled_from(RUNGS))
+@given(problems(FLOATS + INTEGERS + ("complex64",)), st.sampled_from(DRAWN))
 def test_small_integers_are_exact(problem, rung):
     with aotconv.use(rung):
         result = problem.apply()
@@ -187,7 +186,7 @@ def test_out_may_overlap_what_is_read(problem):
 PADDINGS = "valid", "same", "same_lower", "full", "pairs"
 
 
-@given(st.data(), ranks, st.sampled_from(PADDINGS), seeds, st.sampled_from(RUNGS))
+@given(st.data(), ranks, st.sampled_from(PADDINGS), seeds, st.sampled_from(DRAWN))
 def test_gradients_of_images_are_the_adjoint_of_convolution(data, rank, padding, seed, rung):
     """<conv(x, w), g> = <x, dx>, exactly."""
     rng = np.random.default_rng(seed)

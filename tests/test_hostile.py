@@ -401,6 +401,25 @@ def test_the_largest_strides_leave_one_window(fast_rung, watched, groups, stride
     )
 
 
+@pytest.mark.parametrize("strides", [2**63 - 1, 2**63 - 2, 2**63 - 8, 2**62 + 1])
+@pytest.mark.parametrize(("channels", "filters", "groups"), [(1, 4, 1), (3, 2, 1), (8, 8, 8)])
+@pytest.mark.parametrize("dilations", [1, 2])
+def test_sizes_that_are_added_to_the_largest_strides_do_not_wrap(
+    fast_rung, watched, strides, channels, filters, groups, dilations
+):
+    # Rows of planar tiles were read far from the image, and columns not at all.
+    images = np.arange(72 * channels, dtype=np.float32).reshape(1, 9, 8, channels)
+    weights = np.arange(9 * channels // groups * filters, dtype=np.float32)
+    weights = weights.reshape(3, 3, channels // groups, filters)
+    options = {"padding": 2 * dilations, "dilations": dilations, "groups": groups}
+    expected = aotconv.conv2d(images, weights, **options)[:, :1, :1]
+    result = aotconv.conv2d(images, weights, strides=strides, **options)
+    np.testing.assert_array_equal(result, expected)
+    same = aotconv.conv1d(images[0], weights[0], strides=strides, padding="same", groups=groups)
+    inside = aotconv.conv1d(images[0], weights[0], groups=groups)[:, :1]  # of 8 pixels no zeros
+    np.testing.assert_array_equal(same, inside)
+
+
 @pytest.mark.parametrize("far", [10**5, 10**8, 2**27])
 def test_dilations_far_beyond_the_images_allocate_no_more_than_their_taps(fast_rung, watched, far):
     images = np.full((1, 1, 1, 2), 5, np.float32)

@@ -64,6 +64,8 @@ class Call(NamedTuple):
         What it reads, by name.
     options : dict
         All others of its arguments, but `out` and `threads`.
+    limits : dict
+        Of modules: the values that a constant may have.
     is_exact : bool
         Whether NumPy's rung gives the same bits.
     """

@@ -24,7 +24,7 @@ JIT_LEVEL = AOT_LEVELS[0] if AOT_LEVELS else next(iter(LEVELS))
 
 
 def _sort(row: Row) -> tuple[str, str]:
-    return row.family, row.dtype if row in LOOP_ROWS else ""
+    return row.family, np.dtype(row.dtype).kind if row in LOOP_ROWS else ""
 
 
 # Each row, and whether numba compiles it in the process.
@@ -37,7 +37,7 @@ NAMED = {
     },
 }
 # What the default run computes: of rows that numba compiles in the process, for seconds each, one
-# of a family where modules hold the same; loops, which no module holds, of each dtype.
+# of a family where modules hold the same; of loops, which no module holds, one of each kind.
 _firsts = {_sort(row): name for name, (row, jit) in reversed(NAMED.items()) if jit}
 SAMPLED = {
     name

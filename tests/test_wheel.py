@@ -166,7 +166,7 @@ def test_without_kernels_the_wheel_is_pure_and_numpy_computes_with_one_warning(
     assert pure_wheel.name.endswith("py3-none-any.whl")
     (always,) = requirements(pure_wheel)
     assert always.startswith("numpy>=")
-    assert "numpy [active]" in info(pure_python, tmp_path)
+    assert "matrix products [active]" in info(pure_python, tmp_path)
     code = """
 import numpy as np, aotconv
 layer = aotconv.Conv2D(np.ones((2, 2, 1, 1), "f4"))
@@ -219,6 +219,7 @@ def test_a_linker_that_fails_is_named_with_what_it_says(tmp_path):
     assert f"{linker} does not link {BASELINE_MODULE}: no room on device" in result.stderr
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="of ELF")
 def test_a_compilers_driver_links_as_the_linker_does(tmp_path):
     drivers = [name for name in ("gcc", "clang") if shutil.which(name)]
@@ -305,6 +306,7 @@ print(build_kernels.get_requires_for_build_sdist(), hasattr(build_kernels, "buil
     assert output_of(code, cwd=ROOT) == "['numpy>=2'] True"
 
 
+@pytest.mark.long
 def test_a_kernel_that_does_not_compile_fails_the_build_which_says_nothing_else(tmp_path):
     source = copy_sources(tmp_path)
     for path in (source / "aotconv" / "_kernels").glob("*.py"):

@@ -12,11 +12,12 @@ from rows import AOT_LEVELS as AOT_LEVELS
 import aotconv
 
 # A failing example prints itself, its arrays' seed among the values, and a blob to run it again.
-# AOTCONV_EXAMPLES asks for a long run of the property tests.
+# AOTCONV_EXAMPLES asks for a long run of the property tests: so many examples of each.
+EXAMPLES = os.environ.get("AOTCONV_EXAMPLES")
 hypothesis.settings.register_profile(
     "aotconv",
     deadline=None,
-    max_examples=int(os.environ.get("AOTCONV_EXAMPLES", "150")),
+    max_examples=int(EXAMPLES or 100),
     print_blob=True,
     derandomize=False,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
@@ -25,9 +26,12 @@ hypothesis.settings.load_profile("aotconv")
 
 collect_ignore = ["fuzz_atheris.py"]  # a program for atheris, which it imports
 
-JIT_SHARE = 8  # one of so many tests of numba's rung is in the default run
+FEW = max(30, int(EXAMPLES or 0) // 5)  # where an example takes long
+JIT_SHARE = 32  # one of so many tests of numba's rung is in the default run
 AVAILABLE = [each.name for each in aotconv.implementations() if each.available]
 COMPILED = [name for name in AVAILABLE if name != "numpy"]
+# Of which property tests draw one: numba compiles for seconds what modules hold, but in long runs.
+DRAWN = [name for name in AVAILABLE if name != "jit" or EXAMPLES or not AOT_LEVELS]
 
 
 @pytest.fixture(params=AVAILABLE)

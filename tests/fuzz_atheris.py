@@ -23,7 +23,7 @@ with atheris.instrument_imports(include=["aotconv"]):
     import aotconv
 
 import hypothesis
-from hostile import arguments
+from hostile import arguments, operators
 from hostile.judge import judge
 from hypothesis import strategies as st
 
@@ -34,23 +34,29 @@ counts: collections.Counter[str] = collections.Counter()
 
 @st.composite
 def cases(draw):
+    """A rung, what is called on it, and the judged call."""
+    rung = draw(st.sampled_from(RUNGS))
+    if draw(st.booleans()):
+        of_operator = draw(operators.calls())
+        return rung, str(of_operator), lambda: operators.judge(of_operator)
     layer = draw(arguments.layers())
     convolved = draw(st.sampled_from([arguments.convolved, arguments.convolved_by_a_layer]))
-    return layer, draw(arguments.calls(layer)), draw(st.sampled_from(RUNGS)), convolved
+    call = draw(arguments.calls(layer))
+    return rung, f"{layer}; {call}", lambda: judge(layer, call, lambda: convolved(layer, call))
 
 
 @hypothesis.settings(database=None, deadline=None)
 @hypothesis.given(cases())
-def convolve(case) -> None:
-    layer, call, rung, convolved = case
+def call_a_door(case) -> None:
+    rung, called, outcome = case
     if NOTES:
-        Path(NOTES).write_text(f"{rung}: {layer}; {call}\n")
+        Path(NOTES).write_text(f"{rung}: {called}\n")
     with aotconv.use(rung):
-        counts[judge(layer, call, lambda: convolved(layer, call))] += 1
+        counts[outcome()] += 1
     if sum(counts.values()) % 1000 == 0:
         print(dict(counts), flush=True)
 
 
 if __name__ == "__main__":
-    atheris.Setup(sys.argv, convolve.hypothesis.fuzz_one_input)
+    atheris.Setup(sys.argv, call_a_door.hypothesis.fuzz_one_input)
     atheris.Fuzz()

@@ -21,6 +21,12 @@ AOT_LEVELS = [
     each.name for each in aotconv.implementations() if each.available and each.name in LEVELS
 ]
 JIT_LEVEL = AOT_LEVELS[0] if AOT_LEVELS else next(iter(LEVELS))
+
+
+def _sort(row: Row) -> tuple[str, str]:
+    return row.family, np.dtype(row.dtype).kind if row in LOOP_ROWS else ""
+
+
 # Each row, and whether numba compiles it in the process.
 NAMED = {
     **{f"{row.level}-{row.name}": (row, False) for row in ROWS if not row.stored},
@@ -31,12 +37,12 @@ NAMED = {
     },
 }
 # What the default run computes: of rows that numba compiles in the process, for seconds each, one
-# of a family and dtype where modules hold the same.
-_firsts = {(row.family, row.dtype): name for name, (row, jit) in reversed(NAMED.items()) if jit}
+# of a family where modules hold the same; of loops, which no module holds, one of each kind.
+_firsts = {_sort(row): name for name, (row, jit) in reversed(NAMED.items()) if jit}
 SAMPLED = {
     name
     for name, (row, jit) in NAMED.items()
-    if not (jit and AOT_LEVELS) or name == _firsts[row.family, row.dtype]
+    if not (jit and AOT_LEVELS) or name == _firsts[_sort(row)]
 }
 
 

@@ -28,7 +28,7 @@ import hypothesis
 import numpy as np
 import pytest
 from conftest import AVAILABLE
-from hostile import arguments, lies, pieces, right
+from hostile import arguments, lies, operators, pieces, right
 from hostile.arguments import ARGUMENTS, CALL, DOORS, LAYER, ONE, Case, convolved
 from hostile.judge import LIMIT, judge, warnings_are_errors
 from hostile.right import UNSURE, WRONG
@@ -41,7 +41,7 @@ from aotconv._tools.problem import CLASSES, FUNCTIONS
 
 SECONDS_OF_A_CASE = 60
 SECONDS_OF_A_COMPILED_CASE = 600  # the JIT rung may compile the largest kernel on a busy CPU
-STEPS, CALLS = 25, 3
+STEPS, CALLS, OPERATIONS = 25, 3, 8
 
 counts: collections.Counter[str] = collections.Counter()
 notes = os.open(os.devnull, os.O_WRONLY)
@@ -56,9 +56,14 @@ def note(case: str, rung: str = "") -> None:
     if abs(end - watched_until) > 5:  # a watch is a thread, which takes longer than a case
         watched_until = end
         faulthandler.dump_traceback_later(seconds, exit=True)
-    text = f"case {sum(counts.values())}: {case}\n".encode()
+    text = f"case {judged()}: {case}\n".encode()
     os.pwrite(notes, text, 0)
     os.ftruncate(notes, len(text))
+
+
+def judged() -> int:
+    """How many cases came to an outcome."""
+    return sum(counts.values()) - counts["skipped"] - counts["operators"]
 
 
 def refusal(compute, expected, *names: str) -> Exception | None:
@@ -107,6 +112,15 @@ class Hostile(RuleBasedStateMachine):
         for _ in range(CALLS):
             layer = data.draw(arguments.layers())
             self.convolve_once(layer, data.draw(arguments.calls(layer)))
+
+    @rule(data=st.data())
+    def operate(self, data):
+        for _ in range(OPERATIONS):
+            call = data.draw(operators.calls())
+            note(f"{self.rung}: {call}", self.rung)
+            with aotconv.use(self.rung):
+                counts[operators.judge(call)] += 1
+                counts["operators"] += 1
 
     @rule(target=layers, data=st.data())
     def make(self, data):
@@ -185,7 +199,7 @@ def run(cases: int, seed: int) -> None:
         phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
         suppress_health_check=list(hypothesis.HealthCheck),
     )
-    while sum(counts.values()) - counts["skipped"] < cases:
+    while judged() < cases:
         run_state_machine_as_test(hypothesis.seed(seed)(machine), settings=settings)
         seed += 1
     faulthandler.cancel_dump_traceback_later()
@@ -217,6 +231,7 @@ def new_seed() -> int:
 def test_garbage_gives_a_right_result_or_an_error_that_names_an_argument(tmp_path):
     outcomes = run_in_a_process(400, new_seed(), tmp_path / "last-case", 300)
     assert outcomes["right"] > 100
+    assert outcomes["operators"] > 50
     assert outcomes["TypeError"] + outcomes["ValueError"] > 50
 
 
@@ -224,7 +239,9 @@ def test_garbage_gives_a_right_result_or_an_error_that_names_an_argument(tmp_pat
 def test_fifty_thousand_cases_of_garbage_give_right_results_or_errors(tmp_path):
     outcomes = run_in_a_process(50_000, new_seed(), tmp_path / "last-case", 4 * 3600)
     print(outcomes)
-    assert sum(outcomes.values()) - outcomes.get("skipped", 0) >= 50_000
+    others = outcomes.get("skipped", 0), outcomes["operators"]
+    assert sum(outcomes.values()) - sum(others) >= 50_000
+    assert outcomes["operators"] >= 15_000
 
 
 # The table of arguments.
@@ -383,6 +400,25 @@ def test_the_largest_strides_leave_one_window(fast_rung, watched, groups, stride
     np.testing.assert_array_equal(
         near, aotconv.conv2d(images, filters, padding=1, groups=groups)[:, :1, :1]
     )
+
+
+@pytest.mark.parametrize("strides", [2**63 - 1, 2**63 - 2, 2**63 - 8, 2**62 + 1])
+@pytest.mark.parametrize(("channels", "filters", "groups"), [(1, 4, 1), (3, 2, 1), (8, 8, 8)])
+@pytest.mark.parametrize("dilations", [1, 2])
+def test_sizes_that_are_added_to_the_largest_strides_do_not_wrap(
+    fast_rung, watched, strides, channels, filters, groups, dilations
+):
+    # Rows of planar tiles were read far from the image, and columns not at all.
+    images = np.arange(72 * channels, dtype=np.float32).reshape(1, 9, 8, channels)
+    weights = np.arange(9 * channels // groups * filters, dtype=np.float32)
+    weights = weights.reshape(3, 3, channels // groups, filters)
+    options = {"padding": 2 * dilations, "dilations": dilations, "groups": groups}
+    expected = aotconv.conv2d(images, weights, **options)[:, :1, :1]
+    result = aotconv.conv2d(images, weights, strides=strides, **options)
+    np.testing.assert_array_equal(result, expected)
+    same = aotconv.conv1d(images[0], weights[0], strides=strides, padding="same", groups=groups)
+    inside = aotconv.conv1d(images[0], weights[0], groups=groups)[:, :1]  # of 8 pixels no zeros
+    np.testing.assert_array_equal(same, inside)
 
 
 @pytest.mark.parametrize("far", [10**5, 10**8, 2**27])

@@ -1,37 +1,23 @@
 """All garbage for each argument of transposed convolutions and of gradients: it is refused by name,
-and `out` is as it was.  (Pools' and functions' is in their own files.)
+and `out` is as it was.  (Pools' and functions' is in their own files; `test_hostile.py` draws calls
+of all of them.)
 """
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from hostile import arguments, lies, pieces
+from hostile import arguments, lies, operators
 from hostile.arguments import Case
 from hostile.right import UNSURE, WRONG
 from test_hostile import refusal
 
 import aotconv
 from aotconv import gradients
+from aotconv._tools.problem import CLASSES, FUNCTIONS
 
 SIDE, KERNEL = 5, 3
 RANKS = 1, 2, 3
-
-
-def without_none(garbage):
-    return [make for make in garbage if make().value is not None]
-
-
-def own_garbage(name: str, rank: int, case: Case):
-    """That of arguments which convolutions do not have."""
-    found = {
-        "output_padding": lambda: without_none(pieces.no_counts(0, rank)),
-        "output_size": lambda: without_none(pieces.no_counts(1, rank)),
-        "images_shape": pieces.no_shapes,
-        "filters_shape": pieces.no_shapes,
-        "output_gradient": lambda: pieces.no_arrays(case.images, free=True),
-    }
-    return found[name]() if name in found else arguments.row_of(name).garbage(case)
 
 
 def doors():
@@ -59,7 +45,7 @@ def doors():
 def test_garbage_is_refused_in_a_short_message_that_names_its_argument(rank, door, given, name):
     images, filters = np.ones((SIDE,) * rank + (1,), np.float32), np.ones((KERNEL,) * rank + (1, 1))
     case = Case(None, np.random.default_rng(0), rank, filters, 1, images)
-    for make in own_garbage(name, rank, case):
+    for make in operators.garbage_of(name, case):
         piece = make()
         print(piece.label)  # the last one is what fails
         meaning, names = piece.meaning, [name]
@@ -73,6 +59,14 @@ def test_garbage_is_refused_in_a_short_message_that_names_its_argument(rank, doo
             is_lie = piece.meaning is WRONG and type(piece.value).__module__ == lies.__name__
             if is_lie and isinstance(given.get(name), np.ndarray):
                 assert type(error) is TypeError
+
+
+def test_calls_of_every_door_are_drawn():
+    public = [getattr(aotconv, name) for name in aotconv.__all__ if "Warning" not in name]
+    public += [getattr(gradients, name) for name in gradients.__all__]
+    arrays = {"images", "filters", "output_gradient", "array"}
+    doors = {each for each in public if callable(each) and arrays & {*arguments.names_of(each)}}
+    assert doors == {*FUNCTIONS.values(), *CLASSES.values(), *operators.DOORS}
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ NO_STEPS = (1, 1, 1)
 
 @pytest.mark.parametrize(("row", "jit"), IN_PLANES)
 @pytest.mark.parametrize("window", [(2, 3, 4), (3, 2, 3)])
-@pytest.mark.parametrize("share", [5, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("share", [10, pytest.param(1, marks=pytest.mark.long)])
 def test_every_row_is_exact_over_planes(row, jit, window, share):
     """All steps, paddings and depths, or every `share`-th of them, another one for each row."""
     function = kernel_function(row, jit)

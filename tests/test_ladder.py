@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import warnings
 
 import numpy as np
@@ -225,6 +226,13 @@ def test_integers_fall_to_numpy_with_what_a_broken_numba_says(tmp_path):
     assert said.count(fault) == 2
 
 
+@pytest.fixture(scope="module")
+def cached(tmp_path_factory):
+    """What INTEGERS says, and the cache that numba has filled meanwhile."""
+    folder = tmp_path_factory.mktemp("cache")
+    return output_of(INTEGERS, NUMBA_CACHE_DIR=str(folder)), folder
+
+
 @pytest.mark.skipif("jit" not in AVAILABLE, reason="needs numba")
 @pytest.mark.parametrize("suffix", ["nbc", "nbi"])
 @pytest.mark.parametrize(
@@ -236,8 +244,9 @@ def test_integers_fall_to_numpy_with_what_a_broken_numba_says(tmp_path):
     ],
     ids=["cut off", "empty", "no pickle"],
 )
-def test_a_damaged_cache_of_numbas_is_passed_over(suffix, damaged, tmp_path):
-    first = output_of(INTEGERS, NUMBA_CACHE_DIR=str(tmp_path))
+def test_a_damaged_cache_of_numbas_is_passed_over(suffix, damaged, cached, tmp_path):
+    first, folder = cached
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     files = list(tmp_path.rglob(f"*.{suffix}"))
     assert files
     for file in files:

@@ -14,6 +14,7 @@ from conftest import AOT_LEVELS, AVAILABLE
 from families import NO_LAYERS, served_sizes
 from guarded import POISON, Layout, Pages
 from guarded_cases import draw, sweep
+from guarded_operators import OPERATORS
 from numpy.lib.stride_tricks import as_strided
 from processes import TESTS, run_with_tests
 from rows import NAMED, SAMPLED
@@ -65,7 +66,7 @@ def failure(process) -> str:
 @pytest.mark.parametrize("compiler", list(ROWS))
 def test_every_row_keeps_to_its_arrays_and_reads_nothing_unwritten(compiler, guarded):
     rows = [name for name in ROWS[compiler] if name in SAMPLED]
-    assert guarded(rows, range(20)) >= 200
+    assert guarded(rows, range(12)) >= 100
 
 
 PACKING = """
@@ -136,56 +137,76 @@ def test_known_calls_look_at_nothing_but_their_arrays():
     assert done.stdout.strip() == "done", done.stderr
 
 
-FUNCTIONS = """
-import itertools, sys
-from unittest import mock
-import numpy as np, aotconv
-from guarded import Pages
-from aotconv._core import jobs, softmax
-from aotconv._core.elementwise import evaluate
-from aotconv._plan.activations import FINISHES, INTEGERS
-from oracle import assert_same_bits
-kept = []
-def table(words):
-    kept.append(Pages((len(words),), np.int64, True))
-    kept[-1].array[:] = words
-    kept[-1].freeze()
-    return kept[-1].array
-def staging(size):
-    kept.append(Pages((size,), np.uint8, True))
-    return kept[-1].array, kept[-1].array.ctypes.data
-rng, count = np.random.default_rng(0), 0
-names = [name for name in FINISHES if name not in (None, INTEGERS)]
-functions = [lambda a, out, name=name: evaluate(a, name, out, 1) for name in names]
-functions.append(lambda a, out: aotconv.softmax(a, -1, out, 1))
-with mock.patch.object(jobs, "_table", table), mock.patch.object(jobs, "_staging", staging):
-    for dtype, at_end, rows in itertools.product(("float32", "float64"), (False, True), (1, 3)):
-        lanes = 64 // np.dtype(dtype).itemsize
-        sizes = 1, 2, lanes // 4 + 1, lanes - 1, lanes, lanes + 1, 2 * lanes + 3, 65_536, 70_001
-        for length in sizes if rows == 1 else sizes[2:7:2]:
-            values = rng.standard_normal((rows, length)).astype(dtype)
-            for function in functions if length < 65_536 else functions[-3:]:
-                source, target = (Pages(values.shape, dtype, at_end) for _ in range(2))
-                source.array[:] = values
-                source.freeze()
-                assert function(source.array, target.array) is target.array
-                assert_same_bits(target.array, function(values, None))
-                memory = [each for each in kept if each.array.dtype == np.uint8]
-                assert not any(each.spoiled() for each in (target, *memory))
-                same = Pages(values.shape, dtype, at_end)
-                same.array[:] = values
-                assert_same_bits(function(same.array, same.array), function(values, None))
-                assert same.spoiled() == 0
-                kept.clear()
-                count += 1
-print(count)
+# Of how many numbers of each operator of `guarded_operators` the default run has a case.
+GUARDED = {"filters": 100, "pool": 150, "elementwise": 150}
+GUARDED |= dict.fromkeys(OPERATORS.keys() - GUARDED.keys(), 50)
+LONG_GUARDED = {**dict.fromkeys(AOT_LEVELS, 4000), "jit": 500}
+rungs_of_doors = pytest.mark.parametrize(
+    "compiler", [*AOT_LEVELS, pytest.param("jit", marks=pytest.mark.long)]
+)
+
+
+def calls_in_guarded_memory(rung: str, *names: str, **options) -> int:
+    """Make calls of doors in guarded memory in a process of its own; how many there were."""
+    code = f"import guarded_operators; guarded_operators.main{(rung, *names)}"
+    process = run_with_tests(code, **options)
+    last = process.stdout.splitlines()[-1:]
+    assert process.returncode == 0, f"{rung} {last}: {process.stderr[-6000:]}"
+    return int(last[0].split()[0])
+
+
+@rungs_of_doors
+def test_calls_of_every_door_keep_to_their_arrays(compiler):
+    names = [f"{operator}:0-{number - 1}" for operator, number in GUARDED.items()]
+    assert calls_in_guarded_memory(compiler, *names) == sum(GUARDED.values())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("operator", OPERATORS)
+@rungs_of_doors
+def test_calls_of_every_door_keep_to_their_arrays_in_fifty_thousand_cases(compiler, operator):
+    last = LONG_GUARDED[compiler]
+    assert calls_in_guarded_memory(compiler, f"{operator}:0-{last}") == last + 1
+
+
+HARMED = """
+import os, sys
+import guarded_operators
+from aotconv._core import elementwise, gradient, jobs, pool, softmax
+def wider(g, **more):
+    return g._replace(x=g.x._replace(**{name: getattr(g.x, name) + 1 for name in more}))
+def in_work(work, *others, **more):
+    return work._replace(geometry=wider(work.geometry, **more)), *others
+HARMS = {
+    "filters": (gradient, "outer_words", lambda *args: in_work(*args, size=1)),
+    "images": (jobs, "words", lambda family, *args: (family, *in_work(*args, out=1))),
+    "transpose": (jobs, "words", lambda family, *args: (family, *in_work(*args, size=1))),
+    "convolve": (jobs, "words", lambda family, *args: (family, *in_work(*args, size=1))),
+    "pool": (pool, "pool_words", lambda p, n: (p._replace(geometry=wider(p.geometry, out=1)), n)),
+    "elementwise": (elementwise, "elementwise_words", lambda row, f, n: (row, f, n + 1)),
+    "softmax": (softmax, "softmax_words", lambda row, step, rows, n: (row, step, rows + 1, n)),
+}
+assert HARMS.keys() == guarded_operators.OPERATORS.keys()
+for name, (module, words, change) in HARMS.items():
+    child = os.fork()
+    if child == 0:
+        try:
+            inner = getattr(module, words)
+            setattr(module, words, lambda *args: inner(*change(*args)))
+            guarded_operators.main(sys.argv[1], f"{name}:0-40")
+            os._exit(0)
+        finally:
+            os._exit(1)
+    print(name, os.waitpid(child, 0)[1] != 0, file=sys.stderr)
 """
 
 
-@pytest.mark.parametrize("level", [*AOT_LEVELS, pytest.param("jit", marks=pytest.mark.long)])
-def test_functions_of_arrays_keep_to_their_elements(level):
-    done = run_with_tests(FUNCTIONS, AOTCONV_IMPLEMENTATION=level)
-    assert int(done.stdout or 0) > 400, done.stderr
+@needs_modules
+def test_plans_that_tell_a_kernel_of_one_element_too_many_are_found():
+    done = run_with_tests(HARMED.replace("sys.argv[1]", repr(AOT_LEVELS[0])))
+    lines = [line.split() for line in done.stderr.splitlines()]
+    found = [line for line in lines if len(line) == 2 and line[0] in OPERATORS]
+    assert found == [[operator, "True"] for operator in OPERATORS], done.stderr
 
 
 @pytest.mark.long
@@ -234,6 +255,15 @@ WATCHED = [level for level in AOT_LEVELS if level != "x86-64-v4"]
 def test_valgrind_finds_no_error_in_the_compiled_modules(level, guarded):
     options = {"within": VALGRIND, **UNDER_VALGRIND}
     assert guarded(ROWS[level], range(6 if len(ROWS[level]) > 20 else 20), "--heap", **options)
+
+
+@pytest.mark.long
+@needs_valgrind
+@pytest.mark.parametrize("level", WATCHED)
+def test_valgrind_finds_no_error_in_calls_of_every_door(level):
+    names = [f"{operator}:0-39" for operator in OPERATORS]
+    options = {"within": VALGRIND, **UNDER_VALGRIND}
+    assert calls_in_guarded_memory("--heap", level, *names, **options) == 40 * len(OPERATORS)
 
 
 @pytest.mark.long

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import AOT_LEVELS
+from conftest import AOT_LEVELS, DRAWN
 from hypothesis import given
 from hypothesis import strategies as st
 from oracle import assert_exact
@@ -71,7 +71,7 @@ def test_float32_images_are_summed_in_float64_where_asked():
     st.sampled_from(["uint8", "int16", "float32", "float64"]),
     st.sampled_from(["C", "F", "sliced", "reversed", "misaligned"]),
     seeds,
-    st.sampled_from(RUNGS),
+    st.sampled_from(DRAWN),
 )
 def test_integers_are_rounded_to_nearest_even_and_clipped(dtype, images, layout, seed, rung):
     rng = np.random.default_rng(seed)

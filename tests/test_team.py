@@ -35,7 +35,11 @@ def hammer(*options: str, timeout: float = 300) -> str:
 
 
 @needs_numba
-@pytest.mark.parametrize("sleep", ["", "--conditions"], ids=["futexes", "conditions"])
+@pytest.mark.parametrize(
+    "sleep",
+    ["", pytest.param("--conditions", marks=pytest.mark.long if sys.platform == "linux" else ())],
+    ids=["futexes", "conditions"],
+)
 @pytest.mark.parametrize(
     "pace", ["", pytest.param("--prompt", marks=pytest.mark.long)], ids=["delayed", "prompt"]
 )

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from conftest import AOT_LEVELS
+from conftest import AOT_LEVELS, DRAWN
 from hypothesis import given
 from hypothesis import strategies as st
 from oracle import assert_same_bits, wide
@@ -38,7 +38,6 @@ GRADIENTS = {
     2: aotconv.gradients.conv2d_images,
     3: aotconv.gradients.conv3d_images,
 }
-RUNGS = [*AOT_LEVELS, "numpy"]
 
 with np.load(Path(__file__).parent / "golden" / "transposed.npz") as archive:
     GOLDEN = dict(archive)
@@ -123,7 +122,7 @@ INTEGERS = "int8", "uint8", "int32", "int64"
 
 
 @pytest.mark.filterwarnings("ignore::aotconv.FallbackWarning")
-@given(problems(FLOATS + INTEGERS + ("complex64",)), st.sampled_from(RUNGS))
+@given(problems(FLOATS + INTEGERS + ("complex64",)), st.sampled_from(DRAWN))
 def test_small_integers_are_exact(problem, rung):
     with aotconv.use(rung):
         result = problem.apply()
@@ -187,7 +186,7 @@ def test_out_may_overlap_what_is_read(problem):
 PADDINGS = "valid", "same", "same_lower", "full", "pairs"
 
 
-@given(st.data(), ranks, st.sampled_from(PADDINGS), seeds, st.sampled_from(RUNGS))
+@given(st.data(), ranks, st.sampled_from(PADDINGS), seeds, st.sampled_from(DRAWN))
 def test_gradients_of_images_are_the_adjoint_of_convolution(data, rank, padding, seed, rung):
     """<conv(x, w), g> = <x, dx>, exactly."""
     rng = np.random.default_rng(seed)
@@ -263,6 +262,14 @@ def test_gradients_of_images_refuse_another_shape_by_name():
         aotconv.gradients.conv1d_images(gradient[..., :2], filters, (2, 7, 2))
     with pytest.raises(TypeError, match="output_gradient must"):
         aotconv.gradients.conv1d_images("gradient", filters, (2, 7, 2))
+
+
+@pytest.mark.parametrize("size", [(0, 4), (3, 0), (0, 0)])
+def test_the_gradient_of_images_without_pixels_amid_zeros_is_empty(size):
+    filters = np.ones((1, 1, 2, 3))
+    output_gradient = aotconv.conv2d(np.ones((1, *size, 2)), filters, padding=1)
+    found = aotconv.gradients.conv2d_images(output_gradient, filters, (1, *size, 2), padding=1)
+    assert found.shape == (1, *size, 2)
 
 
 def test_a_known_gradient_is_told_from_one_of_another_shape():

@@ -731,7 +731,7 @@ def transposed_geometry(names: tuple[str, str], shape, filters_shape, options) -
                 f"{sized_by} must be one of which a convolution makes the {label} of {name}, "
                 f"{size}: of {axis.size} it makes {axis.out}"
             )
-        if axis.size < min(1, size):
+        if options.output_size is None and axis.size < min(1, size):
             raise ValueError(
                 f"padding must leave something of the result, got {shown(options.padding)}, which "
                 f"leaves a {label} of {axis.size}"

@@ -46,8 +46,11 @@ class Axis(NamedTuple):
             if isinstance(padding, str)
             else padding
         )
-        out = (size + before + behind - extent(kernel, dilation)) // stride + 1
+        padded = size + before + behind
+        out = (padded - extent(kernel, dilation)) // stride + 1
         border = border if before or behind else ZEROS
+        # A farther one has one output, too; compiled code adds sizes to strides.
+        stride = min(stride, max(padded, 1))
         return cls(size, kernel, stride, dilation, before, behind, out, border)
 
     @property

@@ -1,6 +1,7 @@
-"""Hostile arguments, in five rooms: objects that lie; pieces, right or garbage, each with what it
-means; the table of arguments, in which a new keyword needs a row; what is right; and the judge.
+"""Hostile arguments, in six rooms: objects that lie; pieces, right or garbage, each with what it
+means; the table of arguments, in which a new keyword needs a row; what is right; the judge; and the
+operators beside convolution, with a judge of their own.
 
 The judge knows no more than the documentation: what an argument means, when sizes fit together, and
-the sum of the doors' formula, taken pixel by pixel.
+the sum of the doors' formula, taken pixel by pixel.  That of operators is told what is right.
 """

@@ -120,7 +120,7 @@ def judge(layer: Arguments, call: Arguments, compute) -> str:
     except (TypeError, ValueError) as error:
         assert may_fail, f"refused what is documented: {error!r:.300}"
         # Found before others; filters in another format may have no height.
-        misfits = "groups must divide|bias must have|filters must have|needs|not defined for"
+        misfits = "groups must divide|bias must have|filters must have|needs|not defined for|unless"
         others_fit = fits if call_is is WRONG else not re.search(misfits, str(error))
         assert_names_an_argument(error, pieces, others_fit and not misfit and not too_large)
         assert bytes_of(pieces.values()) == before, "written before it was refused"

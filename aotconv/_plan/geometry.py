@@ -47,10 +47,11 @@ class Axis(NamedTuple):
             else padding
         )
         padded = size + before + behind
-        out = (padded - extent(kernel, dilation)) // stride + 1
+        spanned = extent(kernel, dilation)
+        out = (padded - spanned) // stride + 1
         border = border if before or behind else ZEROS
-        # A farther one has one output, too; compiled code adds sizes to strides.
-        stride = min(stride, max(padded, 1))
+        # A farther one has as many outputs; compiled code adds sizes to strides.
+        stride = min(stride, max(padded, spanned))
         return cls(size, kernel, stride, dilation, before, behind, out, border)
 
     @property

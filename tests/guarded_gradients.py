@@ -27,6 +27,7 @@ from aotconv.reference import conv_reference
 # Of the plan, so that small sums are cut and packed, too; first what they have.
 LIMITS = {
     "CHUNK_PIXELS": (outer.CHUNK_PIXELS, 30, 7),
+    "PANEL_BYTES": (outer.PANEL_BYTES, 0),
     "IMAGE_BYTES": (outer.IMAGE_BYTES, 2048),
     "LEAST_PIXELS": (outer.LEAST_PIXELS, 3),
     "PACKING_SHARE": (outer.PACKING_SHARE, 0),

@@ -239,7 +239,7 @@ def test_every_planar_row_is_exact_around_what_it_reads_in_place(row, jit, n_fil
     rank = len(window)
     tile = 2 * row.channels  # pixels, at most
     cases = itertools.product(
-        [tile, 3 * tile - 1, 5 * tile + 3],
+        [tile + 10, 3 * tile - 1, 5 * tile + 3],
         [(1, 1), (2, 1), (1, 3), (3, 2)],  # of rows; dilations, of columns too
         [((0, 0), (0, 0), (0, 0)), ((1, 1), (2, 1), (3, 0)), ((0, 1), (0, 9), (tile + 2, 5))],
     )

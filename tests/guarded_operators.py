@@ -43,6 +43,7 @@ PIXELS = {1: (90,), 2: (9, 60), 3: (4, 7, 30)}  # of each axis, beyond those tha
 # Of plans and of what cuts calls, so that small ones are cut and packed, too; first what they have.
 OF_OUTER = {
     (outer, "CHUNK_PIXELS"): (outer.CHUNK_PIXELS, 30, 7),
+    (outer, "PANEL_BYTES"): (outer.PANEL_BYTES, 0),
     (outer, "IMAGE_BYTES"): (outer.IMAGE_BYTES, 2048),
     (outer, "LEAST_PIXELS"): (outer.LEAST_PIXELS, 3),
     (outer, "PACKING_SHARE"): (outer.PACKING_SHARE, 0),

@@ -40,8 +40,8 @@ FILTERS = {1: gradients.conv1d_filters, 2: gradients.conv2d_filters, 3: gradient
 LIMITS = [
     {},
     {"CHUNK_PIXELS": 5},
-    {"CHUNK_PIXELS": 24, "PACKING_SHARE": 0},
-    {"IMAGE_BYTES": 2048, "LEAST_PIXELS": 3, "PACKING_SHARE": 0},
+    {"CHUNK_PIXELS": 24, "PANEL_BYTES": 6 << 10, "PACKING_SHARE": 0},
+    {"PANEL_BYTES": 0, "IMAGE_BYTES": 2048, "LEAST_PIXELS": 3, "PACKING_SHARE": 0},
 ]
 limits = st.sampled_from(LIMITS)
 threads = st.sampled_from([1, 2, 3])

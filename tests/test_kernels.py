@@ -227,6 +227,33 @@ def test_every_dense_row_is_exact_however_its_windows_leave_the_image(
         assert_exact(convolve(row, function, *args, **options), *args, **options)
 
 
+PLANAR = [case for case in CONVOLUTIONS if case.values[0].family == "planar"]
+
+
+@pytest.mark.parametrize(("row", "jit"), PLANAR)
+@pytest.mark.parametrize("n_filters", [2, 3, 4, 7, 16])
+@pytest.mark.parametrize("window", [(1, 1), (3, 4), (5, 3), (2, 3, 2)])
+def test_every_planar_row_is_exact_around_what_it_reads_in_place(row, jit, n_filters, window):
+    function = kernel_function(row, jit)
+    rng = np.random.default_rng(8)
+    rank = len(window)
+    tile = 2 * row.channels  # pixels, at most
+    cases = itertools.product(
+        [tile + 10, 3 * tile - 1, 5 * tile + 3],
+        [(1, 1), (2, 1), (1, 3), (3, 2)],  # of rows; dilations, of columns too
+        [((0, 0), (0, 0), (0, 0)), ((1, 1), (2, 1), (3, 0)), ((0, 1), (0, 9), (tile + 2, 5))],
+    )
+    for width, (stride, dilation), padding in cases:
+        strides = (1,) * (rank - 2) + (stride, 1)
+        dilations = (1,) * (rank - 2) + (dilation, dilation)
+        images = integer_values(rng, (2, *(4, 17, width)[-rank:], 1), row.dtype)
+        filters = integer_values(rng, (*window, 1, n_filters), row.dtype)
+        bias = integer_values(rng, (n_filters,), row.dtype)
+        args = images, filters, bias, strides, padding[-rank:]
+        options = {"dilations": dilations, "activation": "relu"}
+        assert_exact(convolve(row, function, *args, **options), *args, **options)
+
+
 WINOGRAD = [case for case in CONVOLUTIONS if case.values[0].family == "winograd"]
 
 

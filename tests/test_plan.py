@@ -473,22 +473,31 @@ def test_planar_blocking_keeps_the_kernels_assumptions(
     assert phase * g.x.dilation + along * g.x.stride == kx * g.x.dilation
     assert x + along < b["copied_columns"]
 
-    # A plane holds its rows; a run and the end of its last tile are within their memory.
-    def run(rows):
-        length = (rows - 1) * b["copied_columns"] + b["task_columns"]
-        return [
-            round_up(length, vectors * row.lanes)
-            for vectors in (tile_vectors(row, n) for n in range(1, row.pixels + 1))
-        ]
-
+    # A plane holds its rows; a run, at least a tile, is within its memory.
+    widest = max(tile_vectors(row, n) * row.lanes for n in range(1, row.pixels + 1))
+    length = (b["run_rows"] - 1) * b["copied_columns"] + b["run_columns"]
+    assert b["run_columns"] <= b["task_columns"]
+    computed = max(widest, length)
     assert b["plane_bytes"] >= (y + 1 + down) * b["copied_columns"] * row.itemsize
-    assert b["out_bytes"] >= max(run(b["run_rows"])) * row.itemsize
+    assert b["out_bytes"] >= computed * row.itemsize
     planes = g.z.kernel * b["row_phases"] * b["column_phases"] * g.c
     last = (y - (b["run_rows"] - 1) + down) * b["copied_columns"] + along
-    read = (planes - 1) * b["plane_bytes"] + (last + max(run(b["run_rows"]))) * row.itemsize
+    last += b["task_columns"] - b["run_columns"]
+    read = (planes - 1) * b["plane_bytes"] + (last + computed) * row.itemsize
     assert max(read, planes * b["plane_bytes"] + g.o * b["out_bytes"]) <= b["staging"]
     words = 8 * g.products + g.o * row.lanes * row.itemsize
     assert words <= 8 * SCRATCH_WORDS and b["staging"] <= family.STAGING_BYTES
+
+    # What is put side by side in registers is whole tiles of all filters, in rows.
+    if b["beside"]:
+        assert b["run_rows"] == 1 and g.o <= b["panel"]
+        assert b["beside"] == tile_vectors(row, g.o) * row.lanes
+    # Behind the edges windows lie inside, and a tile goes where rows are read in place.
+    if b["edge"]:
+        first, last = g.x.between
+        assert b["run_rows"] == 1 and g.c == g.x.stride == 1 and b["edge"] >= widest
+        assert first <= b["edge"] and g.x.out - last <= b["edge"]
+        assert b["run_columns"] >= min(widest, b["task_columns"])
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.family == "narrow"], ids=str)

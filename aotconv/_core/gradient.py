@@ -331,7 +331,7 @@ class Compiled:
         """The calls for arrays of such strides, none of which takes long."""
         row = self._row
         cuts = ceil_div(int(self._chunk_microseconds), LONGEST_MICROSECONDS)
-        block = Block.of(row, geometry, max(wanted_tasks(threads), cuts))
+        block = Block.of(row, geometry, self._chunk, max(wanted_tasks(threads), cuts))
         work = Work(row, geometry, image_strides, gradient_strides, threads)
         of_task = self._chunk_microseconds / block.tasks(row, geometry)
         most = max(1, int(LONGEST_MICROSECONDS / max(of_task, 1e-3)))

@@ -16,6 +16,8 @@ from collections import namedtuple
 
 from .runtime import Record, ceil_div, chapter, subroutine, tile_intrinsic
 
+AHEAD = 8  # pixels: what is prefetched while one is packed; CPUs look ahead within a page alone
+
 # Of an output row of a chunk: addresses in the images, of where its first window begins under a
 # kernel row, even if outside; and in the panel.
 LINE = Record("image", "gradient")
@@ -149,29 +151,37 @@ def channelwise_tile(
             add_tile(v, row, *places, size, by, (out, out_step), count)
 
 
-def packed_pixels(v, row, source, step, pixels, count, panel):
-    """Copy `count` channels, at most NR vectors, of `pixels` pixels of an output gradient to a
-    panel, and zeros behind them.
+def packed_pixels(v, row, source, step, pixels, panels, count, target, panel_step):
+    """Copy channels of `pixels` pixels of an output gradient to panels, of NR vectors of them each.
 
     source, step : address of the first pixel, and bytes to the next.
-    panel : address of NR vectors for each pixel, aligned.
+    panels, count : of `panels` panels the last has `count` channels, at most NR vectors, of which
+        it fills those that it needs with zeros.
+    target, panel_step : address of NR vectors for each pixel, aligned; and the bytes to the next
+        panel's.
 
     Neighbouring bytes are not read.
     """
-    near, target = v.cell(v.pointer(source)), v.cell(v.pointer(panel))
-    for whole in v.choose(v.equal(count, row.channels)):
-        for _ in v.loop(pixels):
+    near, packed = v.cell(v.pointer(source)), v.cell(v.pointer(target))
+    whole = v.select(v.equal(count, row.channels), panels, v.add(panels, -1))
+    ahead = v.mul(step, AHEAD)
+    for _ in v.loop(pixels):
+        channel, place = v.cell(near.get()), v.cell(packed.get())
+        for _ in v.loop(whole):
             for j in range(row.vectors):
-                at = j * row.lanes
-                vector = (
-                    v.load(near.get(), at)
-                    if whole
-                    else v.load_first(v.add(count, -at), near.get(), at)
-                )
-                v.store(vector, target.get(), at)
-            v.prefetch(v.at(near.get(), row.channels), writes=False)  # of the next panel
-            near.set(v.offset(near.get(), step))
-            target.set(v.at(target.get(), row.channels))
+                v.store(v.load(channel.get(), j * row.lanes), place.get(), j * row.lanes)
+            v.prefetch(v.offset(channel.get(), ahead), writes=False)
+            channel.set(v.at(channel.get(), row.channels))
+            place.set(v.offset(place.get(), panel_step))
+        for _ in v.when(v.less(whole, panels)):
+            for j in range(row.vectors):
+                some = v.add(count, -j * row.lanes)
+                for _ in v.when(v.less(0, some)):
+                    vector = v.load_first(some, channel.get(), j * row.lanes)
+                    v.store(vector, place.get(), j * row.lanes)
+            v.prefetch(v.offset(channel.get(), ahead), writes=False)
+        near.set(v.offset(near.get(), step))
+        packed.set(v.at(packed.get(), row.channels))
 
 
 def packed_channels(v, row, source, step, pixels, tiles, longer, count, target, tile_step):
@@ -186,6 +196,7 @@ def packed_channels(v, row, source, step, pixels, tiles, longer, count, target, 
     Neighbouring bytes are not read.
     """
     near, packed = v.cell(v.pointer(source)), v.cell(v.pointer(target))
+    ahead = v.mul(step, AHEAD)
     for _ in v.loop(pixels):
         channel, place = v.cell(near.get()), v.cell(packed.get())
         for t in v.loop(tiles):
@@ -194,6 +205,7 @@ def packed_channels(v, row, source, step, pixels, tiles, longer, count, target, 
                 # What is stored for nothing is written again, or lies behind.
                 vector = v.load_first(v.add(some, -at), channel.get(), at)
                 v.store(vector, place.get(), at)
+            v.prefetch(v.offset(channel.get(), ahead), writes=False)
             channel.set(v.at(channel.get(), some))
             place.set(v.offset(place.get(), tile_step))
         near.set(v.offset(near.get(), step))
@@ -210,9 +222,9 @@ pack_channels = tile_intrinsic(packed_channels)
 Chunk = namedtuple("Chunk", "n last_n z last_z y last_y x last_x")
 # A task: its kernel rows, its panels and its channels of a group.
 Task = namedtuple("Task", "first_row last_row first_panel last_panel first_channel last_channel")
-# What a panel has: its group and the first channel of that, its first filter in `out`, and how many
-# filters.
-Panel = namedtuple("Panel", "group channel filter count")
+# What a panel has: its group and the first channel of that, its first filter in `out`, how many
+# filters, and how many there are from the first on in the group.
+Panel = namedtuple("Panel", "group channel filter count left")
 # Where pixels of images lie: the address of the first, even if it is not there, and the bytes to
 # the next image, plane, row and column; and from a tile's first value to the next tile's, 0: as
 # many values as the tile has.
@@ -287,12 +299,24 @@ def panel_of(row, plan, index):
         channel=first if plan.channelwise else group * plan.group_channels,
         filter=group * plan.group_filters + first,
         count=min(row.channels, filters - first),
+        left=filters - first,
     )
 
 
+@subroutine
+def panel_bytes(row, plan):
+    """Bytes of a packed panel of a whole chunk."""
+    pixels = plan.chunk_n * plan.chunk_z * plan.chunk_y * plan.chunk_x
+    return pixels * row.channels * row.itemsize
+
+
 @chapter
-def pack_panel(row, plan, chunk, panel, gradient, staging):
-    """Pack a panel of the output gradient for a chunk: its pixels one behind the other."""
+def pack_panels(row, plan, chunk, panel, panels, gradient, staging):
+    """Pack neighbouring panels of the output gradient for a chunk: of each its pixels one behind
+    the other.
+
+    panel : the first of them.
+    """
     bytes_of_row = (chunk.last_x - chunk.x) * row.channels * row.itemsize
     first = gradient + chunk.x * plan.out_x + panel.filter * row.itemsize
     target = staging
@@ -304,8 +328,10 @@ def pack_panel(row, plan, chunk, panel, gradient, staging):
                     source=first + n * plan.out_n + z * plan.out_z + y * plan.out_y,
                     step=plan.out_x,
                     pixels=chunk.last_x - chunk.x,
-                    count=panel.count,
-                    panel=target,
+                    panels=panels,
+                    count=min(panel.left - (panels - 1) * row.channels, row.channels),
+                    target=target,
+                    panel_step=panel_bytes(row, plan),
                 )
                 target += bytes_of_row
 
@@ -369,13 +395,13 @@ def pack_images(row, plan, chunk, where, group, images, target):
 
 
 @chapter
-def point_at_lines(row, plan, chunk, kernel_row, source, staging, table):
+def point_at_lines(row, plan, chunk, kernel_row, source, panel, table):
     """Write a LINE for each output row of a chunk that has a kernel row inside of its image; return
     how many there are."""
     kz = kernel_row // plan.kh
     ky = kernel_row - kz * plan.kh
     bytes_of_row = (chunk.last_x - chunk.x) * row.channels * row.itemsize
-    panel, count = staging, 0
+    count = 0
     left = plan.left * source.x
     for n in range(chunk.n, chunk.last_n):
         for z in range(chunk.z, chunk.last_z):
@@ -553,8 +579,9 @@ def task(row, plan, images, out, residual, scratch, staging, index):
     residual : bytes from there to the output gradient, an array as a convolution's result is; its
         element stride of channels is 1, its others the plan's `out_*`, in bytes.
     scratch : a LINE for each output row of a chunk.
-    staging : NR vectors for each pixel of a chunk, aligned.  If plan.images_at is not 0, so many
-        bytes from there, memory for packed images (see `pack_images`).
+    staging : NR vectors for each pixel of a chunk and each of plan.packed_panels panels, aligned.
+        If plan.images_at is not 0, so many bytes from there, memory for packed images (see
+        `pack_images`).
 
     Assumes that a chunk has no more rows than scratch memory has place for, and plan.merged only
     where a task has all channels, of one group.
@@ -565,14 +592,21 @@ def task(row, plan, images, out, residual, scratch, staging, index):
     for number in range(plan.first_chunk, plan.first_chunk + plan.chunks):
         chunk = chunk_of(plan, number)
         source, packed_group = in_place, -1
+        first_packed = packed = where.first_panel  # to before `packed`, panels are packed
         for p in range(where.first_panel, where.last_panel):
             panel = panel_of(row, plan, p)
-            pack_panel(row, plan, chunk, panel, out + residual, staging)
+            if p == packed:
+                first_packed = p
+                some = min(plan.packed_panels, where.last_panel - p)
+                some = min(some, ceil_div(panel.left, row.channels))
+                pack_panels(row, plan, chunk, panel, some, out + residual, staging)
+                packed += some
             if plan.images_at and panel.group != packed_group:
                 packed_group, place = panel.group, staging + plan.images_at
                 source = pack_images(row, plan, chunk, where, packed_group, images, place)
+            gradient = staging + (p - first_packed) * panel_bytes(row, plan)
             for kernel_row in range(where.first_row, where.last_row):
-                rows = point_at_lines(row, plan, chunk, kernel_row, source, staging, scratch)
+                rows = point_at_lines(row, plan, chunk, kernel_row, source, gradient, scratch)
                 target = out + kernel_row * bytes_of_row + panel.filter * row.itemsize
                 if plan.merged:
                     add_merged(row, plan, chunk, scratch, rows, source, where, panel, target)

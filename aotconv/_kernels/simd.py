@@ -220,8 +220,11 @@ class Vectors:
         )
 
     def interleaved(self, vectors):
-        """As many vectors (two, or an odd number), in which the elements lie side by side."""
+        """As many vectors, in which the elements lie side by side."""
         lanes, n = self._lanes, len(vectors)
+        if n > 2 and n % 2 == 0:
+            halves = self.interleaved(vectors[::2]), self.interleaved(vectors[1::2])
+            return [v for pair in zip(*halves, strict=True) for v in self.interleaved(pair)]
         if n == 2:
             order = [lane // 2 + lanes * (lane % 2) for lane in range(2 * lanes)]
             return [
@@ -247,7 +250,7 @@ class Vectors:
         return result
 
     def store_pieces(self, vectors, pointers):
-        """Store to `lanes` pointers the columns of as many vectors as elements go into 16 bytes."""
+        """Store to `lanes` pointers the columns of a number of vectors that divides the lanes."""
         b = self._builder
         piece = len(vectors)
         some = ir.VectorType(self._element, piece).as_pointer()

@@ -20,8 +20,9 @@ from .parts import Part, part
 from .registry import Row
 
 CHUNK_PIXELS = 256  # of outputs: their panel of an output gradient stays in the first-level cache
-IMAGE_BYTES = 256 << 10  # of images under a chunk: half the second-level cache
-LEAST_PIXELS = 64  # of a chunk, as far as there are: a tile's sums are stored behind each
+PANEL_BYTES = 128 << 10  # of panels that are packed together
+IMAGE_BYTES = 400 << 10  # of images under a chunk: most of the second-level cache
+LEAST_PIXELS = 192  # of a chunk, as far as there are: a tile's sums are stored behind each
 LEAST_TILES = 4  # that a task's channels are cut to, for threads
 PACKING_SHARE = 5  # products of a value of images that take as long as to pack it ten times
 WAIT = 8  # multiply-adds that begin before the first one ends
@@ -58,7 +59,7 @@ def _steps(g: Geometry, fits: Callable[..., bool], multiples: Sequence[int]) -> 
         ones, rest = multiples[:i], sizes[i + 1 :]
         most = ceil_div(size, multiple)
         times = largest(most, lambda n: fits(*ones, min(n * multiple, size), *rest))  # noqa: B023
-        steps.append(min(times * multiple, size))
+        steps.append(min(evenly(most, times) * multiple, size))
     return Steps(*steps)
 
 
@@ -116,9 +117,10 @@ class Block(NamedTuple):
     channels: int
 
     @classmethod
-    def of(cls, row: Row, g: Geometry, tasks: int) -> Block:
-        """Blocks of which there are so many, if that can be.  Panels are cut first: what a task
-        packs of the output gradient is its own."""
+    def of(cls, row: Row, g: Geometry, chunk: Steps, tasks: int) -> Block:
+        """Blocks of which there are so many, if that can be, and whose channels under a chunk are
+        near enough to be packed.  Panels are cut first: what a task packs of the output gradient
+        is its own."""
         wholes = _wholes(row, g)
         most = wholes.panels, wholes.rows, ceil_div(wholes.channels, LEAST_TILES * row.pixels)
         cuts = []
@@ -126,6 +128,8 @@ class Block(NamedTuple):
             cuts.append(min(pieces, tasks))
             tasks = ceil_div(tasks, cuts[-1])
         panels, rows, channels = cuts
+        near = max(LEAST_TILES * row.pixels, IMAGE_BYTES // (under(g, *chunk) * row.itemsize))
+        channels = max(channels, ceil_div(wholes.channels, near))
         return cls(*map(ceil_div, wholes, (rows, panels, channels)))
 
     def tasks(self, row: Row, g: Geometry) -> int:
@@ -186,11 +190,14 @@ def outer_words(work: Work, chunk: Steps, block: Block, call: Call) -> list[int]
     gradient's."""
     row, g = work.row, work.geometry
     merged = _merges(work) and block.channels == g.c
-    panel, images = prod(chunk) * row.channels * row.itemsize, _packed_images(row, g, chunk, block)
+    panel = prod(chunk) * row.channels * row.itemsize
+    packed_panels = max(1, min(block.panels, PANEL_BYTES // panel))
+    panels, images = packed_panels * panel, _packed_images(row, g, chunk, block)
     told = {
         "tasks": call.tasks,
-        "staging": round_up(panel + images, ALIGNMENT),
-        "images_at": panel if images else 0,
+        "staging": round_up(panels + images, ALIGNMENT),
+        "packed_panels": packed_panels,
+        "images_at": panels if images else 0,
         "first_chunk": call.first_chunk,
         "chunks": call.chunks,
         "first_task": call.first_task,
@@ -218,6 +225,7 @@ def cost(row: Row, g: Geometry) -> float:
 OUTER = of_no_layer(
     "outer",
     (
+        "packed_panels",  # panels of a chunk that are packed together
         "images_at",  # bytes from staging memory to packed images there; 0: there are none
         "first_chunk",  # of the call's
         "chunks",

@@ -16,7 +16,7 @@ LARGEST_WINDOW = 2048  # products of an output, which have a word each in the sc
 MOST_CHANNELS = 4
 MOST_FILTERS = 16
 NEAR_BYTES = 96 << 10  # of a task's inputs
-RUN_BYTES = 8 << 10  # of the outputs that are computed before they are put in their places
+RUN_BYTES = 8 << 10  # of the outputs that are computed before they are put side by side
 SOME_ROWS, LEAST_COLUMNS = 4, 64  # of a task
 MOST_STEP = 4  # elements apart, of which a vector is gathered at a time
 
@@ -98,8 +98,7 @@ def blocking(work: Work) -> dict[str, int]:
     height = ceil_div(g.y.out, apart)
 
     def fits(columns: int, rows: int) -> bool:
-        near = _inputs(row, g, _Columns.of(g, columns), rows)[1] * row.itemsize <= NEAR_BYTES
-        return near and columns * g.o * row.itemsize <= RUN_BYTES
+        return _inputs(row, g, _Columns.of(g, columns), rows)[1] * row.itemsize <= NEAR_BYTES
 
     some = min(SOME_ROWS, height)
     width = max(LEAST_COLUMNS, largest(g.x.out, lambda columns: fits(columns, some)))
@@ -108,8 +107,11 @@ def blocking(work: Work) -> dict[str, int]:
     most = max(1, down * height * across // work.wanted_tasks)
     rows = evenly(height, min(most, largest(height, lambda rows: fits(columns.columns, rows))))
     run_rows = _run_rows(row, g, columns, rows)
+    some_columns = max(_widest(row), RUN_BYTES // (g.o * row.itemsize))
+    run_columns = columns.columns if run_rows > 1 else min(columns.columns, some_columns)
+    few = 1 < g.o <= row.pixels
     plane, planes = _inputs(row, g, columns, rows)
-    out = _plane(row, run_rows * columns.copied + _widest(row))
+    out = _plane(row, (run_rows - 1) * columns.copied + run_columns + _widest(row))
     return {
         "tasks": down * ceil_div(height, rows) * across,
         # Behind the last plane of inputs a tile reads some outputs.
@@ -118,6 +120,7 @@ def blocking(work: Work) -> dict[str, int]:
         "task_rows": rows,
         "task_columns": columns.columns,
         "run_rows": run_rows,
+        "run_columns": run_columns,
         "apart": apart,
         "row_phases": g.y.phases,
         "row_step": lcm(g.y.stride, g.y.dilation),
@@ -126,15 +129,26 @@ def blocking(work: Work) -> dict[str, int]:
         "copied_columns": columns.copied,
         "plane_bytes": plane * row.itemsize,
         "out_bytes": out * row.itemsize,
+        "beside": tile_vectors(row, g.o) * row.lanes if few and run_rows == 1 else 0,
+        "edge": _edge(row, g) if run_rows == 1 and g.c == g.x.stride == 1 else 0,
     }
 
 
+def _edge(row: Row, g: Geometry) -> int:
+    """Columns that are copied where windows leave images that are read where they are."""
+    first, last = g.x.between
+    return max(_widest(row), first, g.x.out - last)
+
+
 def _run_rows(row: Row, g: Geometry, columns: _Columns, rows: int) -> int:
-    """Rows of a run: several where the pixels between them are fewer than those beyond a tile."""
+    """Rows of a run: several where they are shorter than a tile, and the pixels between them fewer
+    than those beyond it."""
 
     def run(rows: int) -> int:
         return round_up((rows - 1) * columns.copied + columns.columns, row.channels)
 
+    if columns.columns >= _widest(row):
+        return 1
     near = RUN_BYTES // (columns.copied * g.o * row.itemsize)
     several = evenly(rows, max(1, min(rows, near)))
     return several if run(several) < several * run(1) else 1
@@ -147,14 +161,16 @@ def packing(row: Row, layer: Layer) -> Panels:
 
 def cost(row: Row, g: Geometry) -> float:
     """Beside the products there are copies of inputs, element by element where they lie far apart,
-    the way of sums through memory, and tables of taps."""
+    the way of sums to their places, and tables of taps."""
     cut = blocking(Work(row, g, (), ()))
     rows, run = cut["task_rows"], cut["run_rows"] * cut["copied_columns"]
     vectors = ceil_div(rows, cut["run_rows"]) * round_up(run, row.channels) // row.lanes
     product = 1.3 if row.fma else 2.3
     planes = g.z.kernel * cut["row_phases"] * cut["column_phases"] * g.c
     copy = 12 if g.x.stride * g.c <= MOST_STEP else 6 * row.lanes
-    line = 40 + copy * ceil_div(cut["copied_columns"], row.lanes)
+    columns = cut["copied_columns"]
+    columns = min(2 * cut["edge"], columns) if cut["edge"] else columns
+    line = 40 + copy * ceil_div(columns, row.lanes)
     copied = planes * _input_rows(g, rows) * line
     computed = vectors * (product * g.products * g.o + 16 * g.o)
     return cut["tasks"] * (computed + copied + 8 * g.products + 400)
@@ -171,6 +187,7 @@ PLANAR = Family(
         "task_rows",  # rows and columns of output pixels in a task
         "task_columns",
         "run_rows",  # rows that are one run of outputs
+        "run_columns",  # columns of those
         "apart",  # from a row of outputs of a task to the next
         "row_phases",  # tap row ky is in plane ``ky % row_phases``, whose rows
         "row_step",  # are so many apart in the image
@@ -179,6 +196,8 @@ PLANAR = Family(
         "copied_columns",  # of a row of inputs
         "plane_bytes",  # from a plane of inputs to the next, and of outputs
         "out_bytes",
+        "beside",  # columns from which on rows are put side by side in registers; 0: none are
+        "edge",  # columns that are copied where windows leave images; 0: all are
     ),
     takes=lambda row: frozenset((ADJACENT,)),
 )

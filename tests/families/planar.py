@@ -10,7 +10,8 @@ def cuts(row):
     return [
         Layer((2, 60, 90, 3), (4, 4, 3, 5)),  # rows in several tasks, and in several runs
         Layer((1, 5, 3000, 2), (3, 3, 2, 4)),  # columns too
-        Layer((1, 9, 400, 1), (3, 9, 1, 16)),  # runs of one row
+        Layer((1, 9, 400, 1), (3, 9, 1, 16)),  # runs of one row, and of some columns of it
+        Layer((1, 70, 500, 1), (5, 6, 1, 3)),  # in place but at the edges
         Layer((2, 3, 40, 20, 2), (3, 4, 4, 2, 3)),  # rows of each plane in several tasks
     ]
 

@@ -12,7 +12,18 @@ import numpy as np
 from .._plan.elements import name_of
 from .._plan.geometry import Geometry
 from .._plan.parts import cut
-from .._plan.pool import AVERAGE, INDEXED, MAXIMUM, OPERATIONS, Pool, can_count, pool_words, times
+from .._plan.pool import (
+    AVERAGE,
+    HELD,
+    INDEXED,
+    MAXIMUM,
+    OPERATIONS,
+    Pool,
+    can_count,
+    pool_words,
+    signed,
+    times,
+)
 from .._plan.select import estimate, pool_row
 from . import check, fallback_pool, ladder
 from .jobs import Call, Job, Layouts, Places, call_of, job_of
@@ -261,24 +272,23 @@ class _Task(NamedTuple):
     def of(cls, options: Options, geometry: Geometry, layouts: Layouts) -> _Task | None:
         """None where no compiled kernel computes it."""
         images, out, indices = layouts
-        rung = ladder.rung("float32")  # whose implementations have rows for all types
-        row = None if rung is None else pool_row(name_of(images.dtype), rung.level)
-        if rung is None or row is None or not (images.dtype.isnative and out.dtype.isnative):
+        rung, holds = ladder.rung("float32"), name_of(images.dtype)  # the row is of all types
+        if rung is None or signed(holds) not in HELD:
             return None
-        if row.integers and options.operation == OPERATIONS[AVERAGE]:
+        if not (images.dtype.isnative and out.dtype.isnative):
             return None
         beside = out.strides if indices is None else indices.strides
         counted, steps = counted_of(options, geometry), steps_of(geometry)
         strides = images.strides, out.strides, beside
-        unsigned = images.dtype.kind == "u"
-        pool = Pool(row, geometry, options.operation, counted, 0, steps, *strides, unsigned)
+        row = pool_row(rung.level)
+        pool = Pool(row, geometry, options.operation, counted, 0, steps, *strides, holds)
         if not can_count(pool) or rung.task(row) is None:
             return None
         return cls(rung, pool)
 
     @property
     def microseconds(self) -> float:
-        return times(self.pool.operation) * estimate(self.pool.row, self.pool.geometry)
+        return times(self.pool.operation) * estimate(self.pool.row_of_type, self.pool.geometry)
 
     def _job(self, pool: Pool, threads: int) -> Job:
         return job_of(self.rung, pool.row, pool_words(pool, threads))

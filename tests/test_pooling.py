@@ -16,7 +16,10 @@ from strategies import data_formats, lay_out, layouts, leadings, odd_strides, ra
 
 import aotconv
 from aotconv._core import pool as core
-from aotconv._plan.geometry import extent
+from aotconv._plan import pool as plan
+from aotconv._plan.family import SCRATCH_BYTES
+from aotconv._plan.geometry import FLAT, Axis, Geometry, extent
+from aotconv._plan.registry import ROWS
 from aotconv.reference import pool_reference
 
 MAXIMA = {1: aotconv.max_pool1d, 2: aotconv.max_pool2d, 3: aotconv.max_pool3d}
@@ -483,6 +486,28 @@ for number in range({cases}):
     count += 1
 print(count)
 """
+
+
+@given(
+    st.sampled_from([row for row in ROWS if row.family == "pool"]),
+    st.sampled_from(plan.HELD),
+    st.sampled_from(range(3)),
+    st.integers(1, 64),
+    st.integers(2, 200),
+)
+def test_samples_are_a_vector_at_least_and_fit_into_scratch_memory(row, held, operation, c, stride):
+    row = plan.row_of(row, held)
+    x = Axis.of(10_000, 3, stride, 1, "valid")
+    count = plan._samples(row, Geometry(1, c, c, c, FLAT, FLAT, x), operation)
+    if not count:
+        return
+    elements = ((count - 1) * stride + 1) * c
+    assert elements >= plan.lanes_of(row, operation)
+    item = plan.result_itemsize(row, operation)
+    if operation == plan.INDEXED:
+        item = plan.INDEX_BYTES
+    assert elements * item <= plan.SAMPLES_BYTES
+    assert plan.SAMPLES_OFFSET + 2 * plan.SAMPLES_BYTES <= SCRATCH_BYTES
 
 
 @pytest.mark.parametrize("level", AOT_LEVELS)

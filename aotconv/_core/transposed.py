@@ -116,7 +116,7 @@ class GradientOptions(NamedTuple):
     data_format: str
     output_padding: None = None
     activation: None = None
-    dtype: None = None
+    dtype: np.dtype | None = None
     saturate: bool = False
     algorithm: str = "auto"
     padding_value: int = 0

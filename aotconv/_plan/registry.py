@@ -224,7 +224,7 @@ ROWS = (
         Row(family, dtype, level.name, 1, 1)
         for level in LEVELS.values()
         for dtype in AOT_DTYPES
-        for family in ("staging", "elementwise", "softmax")
+        for family in ("staging", "elementwise", "softmax", "scatter")
     ),
     # Of all types: its tasks are compiled once, and call tiles of each (`_plan.pool.HELD`).
     *(Row("pool", AOT_DTYPES[0], level.name, *_POOL_TILE) for level in LEVELS.values()),

@@ -27,6 +27,7 @@ from .planar import PLANAR
 from .pool import POOL
 from .registry import AOT_DTYPES, LEVELS, LOOP_ROWS, ROWS, Row
 from .repeat import ARGUMENT_FIELDS, CALL_FIELDS, LAYOUT_FIELDS, SCRATCH_FIELDS
+from .scatter import SCATTER
 from .softmax import SOFTMAX
 from .staging import STAGING
 from .strip import STRIP
@@ -36,7 +37,7 @@ from .winograd import WINOGRAD
 # The first that has a row for a layer computes it.
 ORDER = (
     *(WINOGRAD, IMAGE, DEPTHWISE, STRIP, PLANAR, NARROW, DENSE, LOOP),
-    *(PEAK, STAGING, OUTER, POOL, ELEMENTWISE, SOFTMAX),
+    *(PEAK, STAGING, OUTER, POOL, SCATTER, ELEMENTWISE, SOFTMAX),
 )
 FAMILIES = {family.name: family for family in ORDER}
 
@@ -125,6 +126,11 @@ def softmax_row(row: Row) -> Row:
 def gradient_row(dtype: str, level: str) -> Row:
     """The row that computes the gradient of filters."""
     return _rows[OUTER.name, dtype, level][0]
+
+
+def scatter_row(dtype: str, level: str) -> Row:
+    """The row that adds elements at places."""
+    return _rows[SCATTER.name, dtype, level][0]
 
 
 def pool_row(level: str) -> Row:

@@ -125,8 +125,8 @@ class AverageGradient(_PoolGradient):
     ) -> tuple[float, Compute]:
         """What adds shares to the pixels of their windows, and how long it takes, roughly.  Both
         ways add in the order of windows, and so to the same bits."""
-        is_worth_it = geometry.x.stride == 1 or geometry.c > FEW_CHANNELS
-        if is_worth_it and ladder.rung(summed.name) is not None:
+        few = geometry.x.stride > 1 and geometry.c <= FEW_CHANNELS
+        if _rung(summed.name) is not None and not few:
             return self._layer(geometry, arrays.out.dtype, summed).planned(arrays)
 
         def spread(shares, out, *_) -> None:
@@ -217,6 +217,11 @@ class MaximumGradient(_PoolGradient):
         return images, pixels, channels
 
 
+def _rung(computed: str) -> ladder.Rung | None:
+    """The rung of floats that kernels compute in; of others NumPy's, which is theirs anywhere."""
+    return ladder.rung(computed) if computed in AOT_DTYPES else None
+
+
 def _as(dtype: np.dtype, array: np.ndarray) -> np.ndarray:
     """An array in C order, of a dtype; copied unless it is that."""
     suits = array.flags.c_contiguous and array.flags.aligned
@@ -226,7 +231,7 @@ def _as(dtype: np.dtype, array: np.ndarray) -> np.ndarray:
 def _adding(whole: tuple[int, int, int], pixels: int, dtype: np.dtype) -> Compute:
     """What adds elements at their places, one pixel after the other, of arrays in C order."""
     computed = dtype.name
-    rung = ladder.rung(computed) if computed in AOT_DTYPES else None
+    rung = _rung(computed)
     row = None if rung is None else scatter_row(computed, rung.level)
     if rung is None or row is None or rung.task(row) is None:
         return lambda *arrays: _add_by_numpy(whole, pixels, *arrays[:3])

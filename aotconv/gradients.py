@@ -615,7 +615,7 @@ def max_pool2d_images(
         Where the result is written: of its shape and dtype, with any strides.  It may overlap the
         other arrays.
     threads : int, optional
-        At most so many; one computes.
+        As in `conv2d_images`.  The result does not depend on it.
 
     Returns
     -------
@@ -630,6 +630,11 @@ def max_pool2d_images(
     ValueError
         Sizes that do not fit together, indices outside of the images.  Nothing has been written
         into `out` then.
+
+    Warns
+    -----
+    FallbackWarning
+        Once, where no compiled kernel can run.
 
     See Also
     --------

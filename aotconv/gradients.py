@@ -4,6 +4,8 @@ For ``y = conv2d(images, filters, bias, ...)`` and a loss whose gradient by y is
 `conv2d_images` is the loss's gradient by the images, and `conv2d_filters` that by the filters; of
 other ranks alike.  That by the bias is a sum over all axes but the filters', with channels last
 ``output_gradient.sum(axis=tuple(range(output_gradient.ndim - 1)))``.
+
+`average_pool2d_images` and `max_pool2d_images` are those by the images of pools.
 """
 
 from __future__ import annotations
@@ -16,8 +18,10 @@ import numpy as np
 from ._core import check
 from ._core.call import Function
 from ._core.gradient import filter_gradient
+from ._core.pool_gradient import average_gradient, maximum_gradient
 from ._core.transposed import ImageGradient
 from .conv import (
+    CommonPadding,
     DataFormat1D,
     DataFormat2D,
     DataFormat3D,
@@ -34,12 +38,18 @@ if TYPE_CHECKING or np.__version__.startswith("1."):
     import numpy.typing  # NumPy 2 does when a hint is evaluated: import is spared a millisecond
 
 __all__ = [
+    "average_pool1d_images",
+    "average_pool2d_images",
+    "average_pool3d_images",
     "conv1d_filters",
     "conv1d_images",
     "conv2d_filters",
     "conv2d_images",
     "conv3d_filters",
     "conv3d_images",
+    "max_pool1d_images",
+    "max_pool2d_images",
+    "max_pool3d_images",
 ]
 
 _IMAGES_1D, _IMAGES_2D, _IMAGES_3D = (Function(ImageGradient, rank) for rank in (1, 2, 3))
@@ -405,3 +415,297 @@ def conv3d_filters(
     arrays, steps = (images, output_gradient), (strides, padding, padding_mode, padding_value)
     options = *steps, dilations, groups, data_format, filter_format
     return filter_gradient(3, arrays, filters_shape, out, threads, options)
+
+
+def average_pool1d_images(
+    output_gradient: np.typing.ArrayLike,
+    images_shape: Sequence[SupportsIndex],
+    window: Steps,
+    strides: Steps | None = None,
+    padding: CommonPadding = "valid",
+    *,
+    dilations: Steps = 1,
+    ceil_mode: bool = False,
+    count_padding: bool = False,
+    data_format: DataFormat1D = "NWC",
+    out: np.typing.NDArray[Any] | None = None,
+    threads: SupportsIndex | None = None,
+    **misnamed: NoReturn,
+) -> np.typing.NDArray[Any]:
+    """Return the gradient of the images of `aotconv.average_pool1d`.
+
+    As `average_pool2d_images` does.
+
+    Parameters
+    ----------
+    output_gradient : array_like, shape (..., OW, C)
+    images_shape : tuple of int
+    window, strides, padding, dilations, ceil_mode, count_padding, data_format
+        As `average_pool1d` was given them.
+    out, threads
+        As in `average_pool2d_images`.
+
+    Returns
+    -------
+    ndarray, shape `images_shape`
+    """
+    if misnamed:
+        check.no_misnamed(misnamed)
+    arguments = window, strides, padding, dilations, ceil_mode, data_format, count_padding
+    return average_gradient(1, output_gradient, images_shape, out, threads, arguments)
+
+
+def average_pool2d_images(
+    output_gradient: np.typing.ArrayLike,
+    images_shape: Sequence[SupportsIndex],
+    window: Steps,
+    strides: Steps | None = None,
+    padding: CommonPadding = "valid",
+    *,
+    dilations: Steps = 1,
+    ceil_mode: bool = False,
+    count_padding: bool = False,
+    data_format: DataFormat2D = "NHWC",
+    out: np.typing.NDArray[Any] | None = None,
+    threads: SupportsIndex | None = None,
+    **misnamed: NoReturn,
+) -> np.typing.NDArray[Any]:
+    """Return the gradient of the images of `aotconv.average_pool2d`.
+
+    A window's element of `output_gradient`, divided by what the window counts, is added to each of
+    the window's pixels inside the images.
+
+    Parameters
+    ----------
+    output_gradient : array_like, shape (..., OH, OW, C)
+        The gradient by the result of `average_pool2d`, in `data_format`.
+    images_shape : tuple of int
+        Of the images, in `data_format`.
+    window, strides, padding, dilations, ceil_mode, count_padding, data_format
+        As `average_pool2d` was given them.
+    out : ndarray, optional
+        Where the result is written: of its shape and dtype, with any strides.  It may overlap
+        `output_gradient`.
+    threads : int, optional
+        As in `conv2d_images`.  The result does not depend on it.
+
+    Returns
+    -------
+    ndarray, shape `images_shape`
+        `out` if it was given.  Its dtype is that of `output_gradient`, or float64 where this holds
+        integers; float16 and bfloat16 are divided and summed in float32.  A window without any
+        pixel that is counted adds nothing.
+
+    Raises
+    ------
+    TypeError
+        An argument of the wrong type; complex numbers.
+    ValueError
+        Sizes that do not fit together.  Nothing has been written into `out` then.
+
+    Warns
+    -----
+    FallbackWarning
+        Once, where no compiled kernel can run.
+
+    See Also
+    --------
+    max_pool2d_images : of maxima.
+
+    Notes
+    -----
+    It is the channelwise convolution by a window of ones, transposed (`conv2d_images`), of
+    quotients: of a pixel that n windows have, the error is no more than ``(n + 1) * eps`` times the
+    sum of their absolute values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from aotconv import gradients
+    >>> ones = np.ones((3, 1))
+    >>> gradients.average_pool1d_images(ones, (4, 1), 2, 1).ravel()
+    array([0.5, 1. , 1. , 0.5])
+    >>> gradients.average_pool2d_images(np.ones((1, 1, 1)), (2, 3, 1), 2)[..., 0]
+    array([[0.25, 0.25, 0.  ],
+           [0.25, 0.25, 0.  ]])
+    """
+    if misnamed:
+        check.no_misnamed(misnamed)
+    arguments = window, strides, padding, dilations, ceil_mode, data_format, count_padding
+    return average_gradient(2, output_gradient, images_shape, out, threads, arguments)
+
+
+def average_pool3d_images(
+    output_gradient: np.typing.ArrayLike,
+    images_shape: Sequence[SupportsIndex],
+    window: Steps,
+    strides: Steps | None = None,
+    padding: CommonPadding = "valid",
+    *,
+    dilations: Steps = 1,
+    ceil_mode: bool = False,
+    count_padding: bool = False,
+    data_format: DataFormat3D = "NDHWC",
+    out: np.typing.NDArray[Any] | None = None,
+    threads: SupportsIndex | None = None,
+    **misnamed: NoReturn,
+) -> np.typing.NDArray[Any]:
+    """Return the gradient of the images of `aotconv.average_pool3d`.
+
+    As `average_pool2d_images` does.
+
+    Parameters
+    ----------
+    output_gradient : array_like, shape (..., OD, OH, OW, C)
+    images_shape : tuple of int
+    window, strides, padding, dilations, ceil_mode, count_padding, data_format
+        As `average_pool3d` was given them.
+    out, threads
+        As in `average_pool2d_images`.
+
+    Returns
+    -------
+    ndarray, shape `images_shape`
+    """
+    if misnamed:
+        check.no_misnamed(misnamed)
+    arguments = window, strides, padding, dilations, ceil_mode, data_format, count_padding
+    return average_gradient(3, output_gradient, images_shape, out, threads, arguments)
+
+
+def max_pool1d_images(
+    output_gradient: np.typing.ArrayLike,
+    indices: np.typing.ArrayLike,
+    images_shape: Sequence[SupportsIndex],
+    *,
+    data_format: DataFormat1D = "NWC",
+    out: np.typing.NDArray[Any] | None = None,
+    threads: SupportsIndex | None = None,
+    **misnamed: NoReturn,
+) -> np.typing.NDArray[Any]:
+    """Return the gradient of the images of `aotconv.max_pool1d`.
+
+    As `max_pool2d_images` does.
+
+    Parameters
+    ----------
+    output_gradient : array_like, shape (..., OW, C)
+    indices : array_like of integers, shape (..., OW, C)
+        Places ``x``.
+    images_shape : tuple of int
+    data_format, out, threads
+        As in `max_pool2d_images`.
+
+    Returns
+    -------
+    ndarray, shape `images_shape`
+    """
+    if misnamed:
+        check.no_misnamed(misnamed)
+    arrays = output_gradient, indices, images_shape
+    return maximum_gradient(1, *arrays, out, threads, data_format)
+
+
+def max_pool2d_images(
+    output_gradient: np.typing.ArrayLike,
+    indices: np.typing.ArrayLike,
+    images_shape: Sequence[SupportsIndex],
+    *,
+    data_format: DataFormat2D = "NHWC",
+    out: np.typing.NDArray[Any] | None = None,
+    threads: SupportsIndex | None = None,
+    **misnamed: NoReturn,
+) -> np.typing.NDArray[Any]:
+    """Return the gradient of the images of `aotconv.max_pool2d`.
+
+    Each element of `output_gradient` is added to the pixel that was its window's maximum, one
+    window after the other.
+
+    Parameters
+    ----------
+    output_gradient : array_like, shape (..., OH, OW, C)
+        The gradient by the result of `max_pool2d`, in `data_format`.
+    indices : array_like of integers, shape (..., OH, OW, C)
+        The places that `max_pool2d` gives beside its result with `return_indices`: ``y * W + x`` in
+        an image's channel, -1 for none, which adds nothing.  PyTorch's are the same.
+    images_shape : tuple of int
+        Of the images, in `data_format`.
+    data_format : {"NHWC", "NCHW", "channels_last", "channels_first"}
+        The order of the axes of all arrays.
+    out : ndarray, optional
+        Where the result is written: of its shape and dtype, with any strides.  It may overlap the
+        other arrays.
+    threads : int, optional
+        As in `conv2d_images`.  The result does not depend on it.
+
+    Returns
+    -------
+    ndarray, shape `images_shape`
+        `out` if it was given.  Its dtype is that of `output_gradient`; float16 and bfloat16 are
+        summed in float32, integers wrap.
+
+    Raises
+    ------
+    TypeError
+        An argument of the wrong type; complex numbers; indices that are no integers.
+    ValueError
+        Sizes that do not fit together, indices outside of the images.  Nothing has been written
+        into `out` then.
+
+    Warns
+    -----
+    FallbackWarning
+        Once, where no compiled kernel can run.
+
+    See Also
+    --------
+    average_pool2d_images : of averages.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import aotconv
+    >>> from aotconv import gradients
+    >>> image = np.array([[1.0, 2.0, 3.0], [8.0, 7.0, 6.0]])[..., np.newaxis]
+    >>> result, indices = aotconv.max_pool2d(image, 2, 1, return_indices=True)
+    >>> gradients.max_pool2d_images(np.ones_like(result), indices, image.shape)[..., 0]
+    array([[0., 0., 0.],
+           [1., 1., 0.]])
+    """
+    if misnamed:
+        check.no_misnamed(misnamed)
+    arrays = output_gradient, indices, images_shape
+    return maximum_gradient(2, *arrays, out, threads, data_format)
+
+
+def max_pool3d_images(
+    output_gradient: np.typing.ArrayLike,
+    indices: np.typing.ArrayLike,
+    images_shape: Sequence[SupportsIndex],
+    *,
+    data_format: DataFormat3D = "NDHWC",
+    out: np.typing.NDArray[Any] | None = None,
+    threads: SupportsIndex | None = None,
+    **misnamed: NoReturn,
+) -> np.typing.NDArray[Any]:
+    """Return the gradient of the images of `aotconv.max_pool3d`.
+
+    As `max_pool2d_images` does.
+
+    Parameters
+    ----------
+    output_gradient : array_like, shape (..., OD, OH, OW, C)
+    indices : array_like of integers, shape (..., OD, OH, OW, C)
+        Places ``(z * H + y) * W + x``.
+    images_shape : tuple of int
+    data_format, out, threads
+        As in `max_pool2d_images`.
+
+    Returns
+    -------
+    ndarray, shape `images_shape`
+    """
+    if misnamed:
+        check.no_misnamed(misnamed)
+    arrays = output_gradient, indices, images_shape
+    return maximum_gradient(3, *arrays, out, threads, data_format)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from ._core import check
 from ._core.pool import averages, maxima
 from .conv import CommonPadding, DataFormat1D, DataFormat2D, DataFormat3D, Steps
 
@@ -347,8 +346,7 @@ def average_pool1d(
     >>> aotconv.average_pool1d(signal, 3, 1, padding="same").ravel()
     array([4.5, 6. , 5. , 4.5])
     """
-    check.no_dtype(dtype)
-    options = dilations, ceil_mode, data_format, count_padding
+    options = dilations, ceil_mode, data_format, count_padding, dtype
     return averages(images, out, threads, (1, window, strides, padding, *options))
 
 
@@ -381,24 +379,27 @@ def average_pool2d(
     out : ndarray, optional
         Where the result is written: of its shape and dtype, with any strides.  It may overlap
         the images.
-    dtype : None
-        That of the result follows images; others are not built.
+    dtype : dtype, optional
+        What pixels are summed in, and the result holds, as ``np.mean`` takes it: any floats, of
+        which float16 and bfloat16 are summed in float32.  By default that of images, or float64
+        where these are integers.  For another one the images are copied as such floats.  Integers
+        and complex numbers are refused: averages of real numbers are neither.
 
     Returns
     -------
     ndarray, shape (..., OH, OW, C), or (..., C, OH, OW) with channels first
-        `out` if it was given.  Its dtype is that of images, or float64 where these are integers,
-        as ``np.mean`` has it.  float16 and bfloat16 are summed in float32, integers in float64.
-        Pixels are summed row by row, and the sum divided, so that the error of an average of n
-        pixels is no more than ``n * eps`` times the average of their absolute values.  A window
-        without any pixel that is counted gives NaN.
+        `out` if it was given.  Pixels are summed row by row, and the sum divided, so that the error
+        of an average of n pixels is no more than ``n * eps`` times the average of their absolute
+        values; of integers a sum below 2**53 is exact in float64.  A window without any pixel that
+        is counted gives NaN.
 
     Raises
     ------
     TypeError
-        An argument of the wrong type; images of complex numbers, objects or strings, or masked.
+        An argument of the wrong type; images of complex numbers, objects or strings, or masked; a
+        `dtype` of integers or complex numbers.
     ValueError
-        Sizes that do not fit together; a `dtype`.  Nothing has been written into `out` then.
+        Sizes that do not fit together.  Nothing has been written into `out` then.
 
     Warns
     -----
@@ -418,8 +419,7 @@ def average_pool2d(
     >>> aotconv.average_pool2d(image, 2).ravel()
     array([2.5, 4.5])
     """
-    check.no_dtype(dtype)
-    options = dilations, ceil_mode, data_format, count_padding
+    options = dilations, ceil_mode, data_format, count_padding, dtype
     return averages(images, out, threads, (2, window, strides, padding, *options))
 
 
@@ -469,6 +469,5 @@ def average_pool3d(
     >>> aotconv.average_pool3d(volume, (4, 4, 2)).ravel()
     array([30.5, 32.5])
     """
-    check.no_dtype(dtype)
-    options = dilations, ceil_mode, data_format, count_padding
+    options = dilations, ceil_mode, data_format, count_padding, dtype
     return averages(images, out, threads, (3, window, strides, padding, *options))

@@ -16,7 +16,10 @@ from strategies import data_formats, lay_out, layouts, leadings, odd_strides, ra
 
 import aotconv
 from aotconv._core import pool as core
-from aotconv._plan.geometry import extent
+from aotconv._plan import pool as plan
+from aotconv._plan.family import SCRATCH_BYTES
+from aotconv._plan.geometry import FLAT, Axis, Geometry, extent
+from aotconv._plan.registry import ROWS
 from aotconv.reference import pool_reference
 
 MAXIMA = {1: aotconv.max_pool1d, 2: aotconv.max_pool2d, 3: aotconv.max_pool3d}
@@ -25,6 +28,7 @@ DOORS = [*MAXIMA.values(), *AVERAGES.values()]
 FLOATS = ("float32", "float64", "float16")
 INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "bool")
 LARGEST_WINDOW = {1: 9, 2: 4, 3: 3}
+RUNGS = [*AOT_LEVELS, "numpy"]
 FREE_PIXELS = {1: 40, 2: 9, 3: 3}
 
 try:
@@ -370,7 +374,7 @@ WRONG = {
     "data_format": ["NH", None, 3, "HWNC", "OIHW"],
     "out": [[1], np.ones(3, np.float32), np.ma.ones((1, 2, 2, 2), np.float32)],
     "threads": [0, -1, 1.5, "2", True],
-    "dtype": [np.float64, "float32", 3],
+    "dtype": [np.int32, "complex64", bool, "nonsense", 3],
 }
 
 
@@ -402,8 +406,76 @@ def test_complex_images_are_refused():
             door(np.ones((4, 1), complex), 2)
 
 
+ANY_FLOATS = ("float16", "float32", "float64", "longdouble", ">f4")
+
+
+@given(pools(FLOATS + INTEGERS), st.sampled_from(ANY_FLOATS), st.sampled_from(RUNGS))
+def test_averages_are_summed_in_the_floats_that_dtype_asks_for(problem, dtype, rung):
+    """As of images that hold such floats; of halves, floats that are rounded once."""
+    dtype = np.dtype(dtype).newbyteorder("=")
+    summed = np.dtype(np.float32) if dtype == np.float16 else dtype
+    with np.errstate(over="ignore"):
+        same = problem._replace(images=problem.images.astype(summed))
+        expected = same.average().astype(dtype)
+    with aotconv.use(rung):
+        result = problem.average(dtype=dtype)
+    assert result.dtype == dtype
+    assert_same_bits(result, expected)
+    out = np.zeros(result.shape[::-1], dtype).T
+    assert problem.average(dtype=dtype, out=out) is out
+    assert_same_bits(out, expected)
+
+
+@pytest.mark.parametrize("kind", INTEGERS)
+@pytest.mark.parametrize("dtype", [None, np.float64, np.float32, np.float16, np.longdouble])
+def test_averages_have_the_dtype_of_numpy_s_mean(kind, dtype):
+    images = np.arange(2 * 3 * 4).reshape(2, 3, 4, 1).astype(kind)
+    result = aotconv.average_pool2d(images, (3, 4), dtype=dtype)
+    expected = images.mean(axis=(1, 2), keepdims=True, dtype=dtype)
+    assert result.dtype == expected.dtype
+    np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.skipif(BFLOAT16 is None, reason="needs ml_dtypes")
+def test_averages_may_be_bfloat16_whatever_images_hold():
+    for kind in (*FLOATS, *INTEGERS):
+        images = np.array([[1], [0], [1], [1]]).astype(kind)
+        result = aotconv.average_pool1d(images, 2, dtype=BFLOAT16)
+        assert result.dtype == BFLOAT16 and result.ravel().tolist() == [0.5, 1]
+
+
+def test_averages_of_integers_are_exact_beyond_float32_and_rounded_once_beyond_float64(rung):
+    low = np.array([[2**24 + 1], [2**24 + 3]], np.int32)
+    assert aotconv.average_pool1d(low, 2).item() == 2**24 + 2
+    for kind, value in ((np.int64, -(2**62) - 511), (np.uint64, 2**63 + 1025)):
+        many = np.full((4, 9), value, kind)
+        np.testing.assert_array_equal(aotconv.average_pool1d(many, 1), many.astype(np.float64))
+
+
 def test_longdouble_is_pooled_by_numpy():
     signal = np.array([1, 5, 2, 8], np.longdouble)[:, np.newaxis]
     assert aotconv.max_pool1d(signal, 2).ravel().tolist() == [5, 8]
     result = aotconv.average_pool1d(signal, 2)
     assert result.dtype == np.longdouble and result.ravel().tolist() == [3, 5]
+
+
+@given(
+    st.sampled_from([row for row in ROWS if row.family == "pool"]),
+    st.sampled_from(plan.HELD),
+    st.sampled_from(range(3)),
+    st.integers(1, 64),
+    st.integers(2, 200),
+)
+def test_samples_are_a_vector_at_least_and_fit_into_scratch_memory(row, held, operation, c, stride):
+    row = plan.row_of(row, held)
+    x = Axis.of(10_000, 3, stride, 1, "valid")
+    count = plan._samples(row, Geometry(1, c, c, c, FLAT, FLAT, x), operation)
+    if not count:
+        return
+    elements = ((count - 1) * stride + 1) * c
+    assert elements >= plan.lanes_of(row, operation)
+    item = plan.result_itemsize(row, operation)
+    if operation == plan.INDEXED:
+        item = plan.INDEX_BYTES
+    assert elements * item <= plan.SAMPLES_BYTES
+    assert plan.SAMPLES_OFFSET + 2 * plan.SAMPLES_BYTES <= SCRATCH_BYTES

@@ -444,10 +444,12 @@ def result_dtype(value) -> np.dtype | None:
     return dtype
 
 
-def no_dtype(dtype) -> None:
-    """Refuse to choose the dtype of averages, which is not built."""
-    if dtype is not None:
-        raise ValueError(f"dtype must be None so far, got {shown(dtype)}: others are not built")
+def average_dtype(value) -> np.dtype | None:
+    """The floats that averages are asked to hold; None: what follows from the images."""
+    dtype = result_dtype(value)
+    if dtype is not None and dtype.kind in "iuc":
+        raise TypeError(f"dtype must be one of floats, which averages are, got {dtype}")
+    return dtype
 
 
 def castable(common: np.dtype, asked: np.dtype | None, saturate: bool) -> np.dtype:
@@ -808,12 +810,44 @@ def residual_fits(residual: Layout, shape, dtype) -> None:
         )
 
 
-def output_gradient_fits(gradient: Layout, shape) -> None:
-    """Refuse an output gradient of another shape than the convolution's result has."""
+def output_gradient_fits(gradient: Layout, shape, operator: str = "convolution") -> None:
+    """Refuse an output gradient of another shape than the operator's result has."""
     if gradient.shape != tuple(shape):
         raise ValueError(
-            f"output_gradient must have the shape of the convolution's result, {tuple(shape)}, "
+            f"output_gradient must have the shape of the {operator}'s result, {tuple(shape)}, "
             f"got {gradient.shape}"
+        )
+
+
+def pooled_shape_fits(pooled: tuple[int, ...], images: tuple[int, ...], spatial: range) -> None:
+    """Refuse a shape of images that no pool makes another shape of: but for spatial axes they are
+    alike."""
+    kept = [
+        tuple(size for axis, size in enumerate(shape) if axis not in spatial)
+        for shape in (pooled, images)
+    ]
+    if len(pooled) != len(images) or kept[0] != kept[1]:
+        raise ValueError(
+            f"images_shape must agree with output_gradient, of shape {pooled}, in all axes but the "
+            f"spatial ones, got {images}"
+        )
+
+
+def indices_fit(indices: Layout, shape: tuple[int, ...]) -> None:
+    """Refuse what cannot be places of maxima of a shape."""
+    if indices.dtype.kind not in "iu":
+        raise TypeError(f"indices must hold integers, got dtype {indices.dtype}")
+    if indices.shape != shape:
+        raise ValueError(f"indices must have output_gradient's shape {shape}, got {indices.shape}")
+
+
+def places(low: int, high: int, pixels: int) -> None:
+    """Refuse places of maxima, by the lowest and the highest, that images of so many pixels do not
+    have; -1 is none."""
+    if low < -1 or high >= pixels:
+        wrong = low if low < -1 else high
+        raise ValueError(
+            f"indices must be places among the {pixels} pixels of an image, or -1, got {wrong}"
         )
 
 

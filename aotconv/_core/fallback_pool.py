@@ -13,7 +13,7 @@ from .._plan.geometry import Axis, Geometry
 from .._plan.parts import cut
 from .._plan.pool import AVERAGE, OPERATIONS
 from .fallback import PART_PRODUCTS, under_tap
-from .pack import convert
+from .pack import convert, pieces
 
 
 def pool(
@@ -59,7 +59,7 @@ def _pool_part(geometry, operation, counted, steps, images, spatial, out, indice
             np.copyto(where, place[..., np.newaxis], where=is_new)
         if is_average:
             z, y, x = (
-                _counts(*each) for each in zip(*zip(*axes, strict=True), counted, strict=True)
+                counts(*each) for each in zip(*zip(*axes, strict=True), counted, strict=True)
             )
             result /= (z[:, None, None] * y[:, None] * x)[..., np.newaxis].astype(dtype)
         convert(result, out)
@@ -81,7 +81,24 @@ def _taps(axes, steps) -> Iterator[tuple]:
         yield at, to, z[:, None, None] + y[:, None] + x
 
 
-def _counts(axis: Axis, outs: slice, counted: tuple[int, int]) -> np.ndarray:
+def spread(geometry: Geometry, shares: np.ndarray, images: np.ndarray) -> None:
+    """Add shares (N, OD, OH, OW, C) to all pixels of their windows, of images (N, D, H, W, C): the
+    last tap first, so that a pixel gets those of its windows in order."""
+    g = geometry
+    outs = g.n, *(axis.out for axis in g.axes)
+    for n, *spatial in pieces(outs, max(1, PART_PRODUCTS // 8 // g.c)):
+        every = (
+            [under_tap(axis, tap, some) for tap in range(axis.kernel)[::-1]]
+            for axis, some in zip(g.axes, spatial, strict=True)
+        )
+        met = ([(at, to) for at, to in taps if at.start < at.stop] for taps in every)
+        some = shares[(n, *spatial)]
+        for taps in product(*met):
+            at, to = zip(*taps, strict=True)
+            images[(n, *at)] += some[(slice(None), *to)]
+
+
+def counts(axis: Axis, outs: slice, counted: tuple[int, int]) -> np.ndarray:
     """How many taps of each window are counted along an axis."""
     low, high = counted
     begin = np.arange(outs.start, outs.stop) * axis.stride - axis.before

@@ -229,6 +229,12 @@ class Convolution(Spatial):
             compute = _behind(self._fill(exact), compute)
         return microseconds * times, compute
 
+    def planned(self, arrays: Layouts) -> tuple[float, Compute]:
+        """What computes on arrays of checked layouts, and how long it takes on one thread, roughly:
+        for an operator that calls this one."""
+        geometry = self._geometry(arrays.images.shape)
+        return self._computing(geometry, arrays.out.dtype, arrays)
+
     def _parts(self, geometry: Geometry) -> list[Part]:
         """The convolutions of parts of the arrays that this is, for one batch of images."""
         return [Part(geometry)]

@@ -1,7 +1,7 @@
 """Weights put where a family says, in the dtype of its kernel."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import NamedTuple
 
@@ -39,6 +39,20 @@ def convert(source: np.ndarray, target: np.ndarray) -> None:
     for half in (slice(middle), slice(middle, None)):
         at = (*[slice(None)] * axis, half)
         convert(source[at], target[at])
+
+
+def pieces(shape: Sequence[int], most: int = UNINTERRUPTED_ELEMENTS) -> Iterator[tuple[slice, ...]]:
+    """Parts of an array of a shape that have no more elements, in their order."""
+    axis = next((axis for axis, size in enumerate(shape) if size > 1), None)
+    if axis is None or prod(shape) <= most:
+        yield tuple(map(slice, [0] * len(shape), shape))
+        return
+    step = max(1, most // prod(shape[axis + 1 :]))
+    for first in range(0, shape[axis], step):
+        size = min(step, shape[axis] - first)
+        for one, *others in pieces((size, *shape[axis + 1 :]), most):
+            at = slice(first + one.start, first + one.stop)
+            yield (*[slice(0, 1)] * axis, at, *others)
 
 
 def copied(array: np.ndarray, dtype: str | None = None) -> np.ndarray:

@@ -12,12 +12,25 @@ import numpy as np
 from .._plan.elements import name_of
 from .._plan.geometry import Geometry
 from .._plan.parts import cut
-from .._plan.pool import AVERAGE, INDEXED, MAXIMUM, OPERATIONS, Pool, can_count, pool_words, times
+from .._plan.pool import (
+    AVERAGE,
+    HELD,
+    INDEXED,
+    MAXIMUM,
+    OPERATIONS,
+    Pool,
+    can_count,
+    pool_words,
+    signed,
+    times,
+)
 from .._plan.select import estimate, pool_row
 from . import check, fallback_pool, ladder
+from .dtypes import floats_in
 from .jobs import Call, Job, Layouts, Places, call_of, job_of
 from .layout import Layout, View
 from .operator import Decision, Spatial
+from .pack import convert, copied
 from .run import LONGEST_MICROSECONDS, Compute, Whole
 
 KEPT_POOLS = 64  # what meets more forgets them
@@ -34,6 +47,7 @@ class Options(NamedTuple):
     ceil_mode: bool
     count_padding: bool
     data_format: str
+    dtype: np.dtype | None = None  # of averages; None: what follows from the images'
 
     @property
     def rank(self) -> int:
@@ -54,6 +68,7 @@ def checked(
     ceil_mode,
     data_format,
     count_padding=False,
+    dtype=None,
 ) -> Options:
     """The options of arguments as the user gave them."""
     window = check.numbers("window", window, rank, 1)
@@ -68,6 +83,7 @@ def checked(
         check.flag("ceil_mode", ceil_mode),
         check.flag("count_padding", count_padding),
         check.data_format(data_format, rank),
+        check.average_dtype(dtype),
     )
 
 
@@ -117,21 +133,40 @@ class Pools(Spatial):
 
     def _geometry(self, shape: tuple[int, ...]) -> Geometry:
         """The sizes for images of a shape, leading axes taken as one."""
-        o = self._options
-        check.images_axes(shape, o.rank)
-        steps = o.window, o.strides, o.padding, o.dilations, o.ceil_mode
-        return check.pool_geometry(self._channels_last(shape), *steps)
+        check.images_axes(shape, self._rank)
+        return geometry_of(self._options, self._channels_last(shape))
 
     def _decide(self, images: Layout, out: Layout | None, third: Layout | None) -> Decision:
         options = self._options
         geometry = self._geometry(images.shape)
         shape = self._result_shape(geometry, images.shape)
-        dtype = result_dtype(options.operation, images.dtype)
+        own = result_dtype(options.operation, images.dtype)
+        dtype = options.dtype or own
         if out is not None:
             check.out_fits(out, shape, dtype)
         arrays = Layouts(images, out or Layout.new(shape, dtype), third)
-        microseconds, compute = self._computing(geometry, arrays)
+        computing = self._computing if dtype == own else self._converting
+        microseconds, compute = computing(geometry, arrays)
         return Decision(arrays, microseconds, compute)
+
+    def _converting(self, geometry: Geometry, arrays: Layouts) -> tuple[float, Compute]:
+        """The same of averages of images that are copied as what these are summed in."""
+        images, out, _ = arrays
+        summed = np.dtype(floats_in(name_of(out.dtype)))
+        is_result = out.dtype == summed
+        target = out if is_result else Layout.new(out.shape, summed)
+        copies = Layouts(Layout.new(images.shape, summed), target, None)
+        microseconds, average = self._computing(geometry, copies)
+
+        def compute(images, out, _, threads: int) -> None:
+            with np.errstate(all="ignore"):
+                sources = copied(images, summed.name)
+                result = out if is_result else np.empty(out.shape, summed)
+                average(sources, result, None, threads)
+                if not is_result:
+                    convert(result, out)
+
+        return microseconds, compute
 
     def _computing(self, geometry: Geometry, arrays: Layouts) -> tuple[float, Compute]:
         """What computes, and how long it takes on one thread, roughly."""
@@ -161,11 +196,17 @@ class Pools(Spatial):
         return 0.0, by_numpy
 
 
-def result_dtype(operation: str, dtype: np.dtype) -> np.dtype:
-    """Of a pool of images of a dtype."""
+def geometry_of(options: Options, shape: tuple[int, ...]) -> Geometry:
+    """The sizes for images of a shape with channels last, leading axes taken as one."""
+    o = options
+    return check.pool_geometry(shape, o.window, o.strides, o.padding, o.dilations, o.ceil_mode)
+
+
+def result_dtype(operation: str, dtype: np.dtype, name: str = "images") -> np.dtype:
+    """Of a pool of images of a dtype, or of its gradient; `name` is what users call these."""
     if dtype.kind == "c":
         kind = "averages" if operation == OPERATIONS[AVERAGE] else "maxima"
-        raise TypeError(f"images must hold integers or floats for {kind}, got dtype {dtype}")
+        raise TypeError(f"{name} must hold integers or floats for {kind}, got dtype {dtype}")
     if operation == OPERATIONS[AVERAGE] and dtype.kind in "iu":
         return np.dtype(np.float64)
     return dtype if dtype.isnative else dtype.newbyteorder("=")
@@ -261,24 +302,23 @@ class _Task(NamedTuple):
     def of(cls, options: Options, geometry: Geometry, layouts: Layouts) -> _Task | None:
         """None where no compiled kernel computes it."""
         images, out, indices = layouts
-        rung = ladder.rung("float32")  # whose implementations have rows for all types
-        row = None if rung is None else pool_row(name_of(images.dtype), rung.level)
-        if rung is None or row is None or not (images.dtype.isnative and out.dtype.isnative):
+        rung, holds = ladder.rung("float32"), name_of(images.dtype)  # the row is of all types
+        if rung is None or signed(holds) not in HELD:
             return None
-        if row.integers and options.operation == OPERATIONS[AVERAGE]:
+        if not (images.dtype.isnative and out.dtype.isnative):
             return None
         beside = out.strides if indices is None else indices.strides
         counted, steps = counted_of(options, geometry), steps_of(geometry)
         strides = images.strides, out.strides, beside
-        unsigned = images.dtype.kind == "u"
-        pool = Pool(row, geometry, options.operation, counted, 0, steps, *strides, unsigned)
+        row = pool_row(rung.level)
+        pool = Pool(row, geometry, options.operation, counted, 0, steps, *strides, holds)
         if not can_count(pool) or rung.task(row) is None:
             return None
         return cls(rung, pool)
 
     @property
     def microseconds(self) -> float:
-        return times(self.pool.operation) * estimate(self.pool.row, self.pool.geometry)
+        return times(self.pool.operation) * estimate(self.pool.row_of_type, self.pool.geometry)
 
     def _job(self, pool: Pool, threads: int) -> Job:
         return job_of(self.rung, pool.row, pool_words(pool, threads))

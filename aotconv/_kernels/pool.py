@@ -8,24 +8,40 @@ images are cut down to what is inside before.
 
 from __future__ import annotations
 
+import inspect
 from collections import namedtuple
 from typing import NamedTuple
 
 from llvmlite import ir
+from numba import types
 
 from .._plan.pool import (
     AVERAGE,
+    HELD,
     INDEX_BYTES,
     INDEXED,
     MAXIMUM,
+    SAMPLES_BYTES,
+    SAMPLES_OFFSET,
     computed_itemsize,
     lanes_of,
+    result_itemsize,
+    row_of,
 )
 from .elements import Elements
-from .runtime import Record, ceil_div, chapter, subroutine, tile_intrinsic
-from .simd import WORD, element_type
+from .runtime import (
+    Record,
+    ceil_div,
+    chapter,
+    parameter,
+    subroutine,
+    tile_intrinsic,
+    with_parameters,
+)
+from .simd import WORD, element_type, tile_function
 
 FLOATS = {4: "float32", 8: "float64"}
+HALF_WORD = ir.IntType(32)
 
 
 # The taps of a window: how many along each axis; bytes from one to the next; and how many pixels.
@@ -78,22 +94,21 @@ class _Values:
 
     Parameters
     ----------
-    flipped : of integers, the bits that are flipped between arrays and what is compared.
+    flipped : of integers, the bits that are flipped between arrays and what is compared or summed.
     """
 
     def __init__(self, v, row, operation: int, lanes: int, flipped) -> None:
         self.v, self.b, self.lanes, self._row = v, v.builder, lanes, row
         size = computed_itemsize(row, operation)
-        self.floats = not row.integers
+        self.floats = operation == AVERAGE or not row.integers
         computed = FLOATS[size] if self.floats else f"int{8 * size}"
         self.element = element_type(computed)
         self.kind = ir.VectorType(self.element, lanes)
-        self._elements = None
+        self._stored = computed if row.integers else row.holds
         if self.floats:
             self._elements = Elements(v, row._replace(dtype=computed, stored=""))
-        self._held = ir.VectorType(ir.IntType(8 * row.itemsize), lanes)
-        self._flipped = None
-        if not self.floats:
+        if row.integers:
+            self._held = ir.VectorType(ir.IntType(8 * row.itemsize), lanes)
             bits = self._held.element
             self._flipped = self.splat(flipped if bits == WORD else self.b.trunc(flipped, bits))
 
@@ -106,31 +121,45 @@ class _Values:
 
     def load(self, address):
         """The elements at an address."""
-        if self._elements is not None:
+        if not self._row.integers:
             return self._elements.load(self._row.holds, address, self.lanes)
         raw = self.b.load(self.b.inttoptr(address, self._held.as_pointer()), align=1)
         raw = self.b.xor(raw, self._flipped)
+        if self.floats:
+            return self._as_floats(raw)
         return raw if raw.type == self.kind else self.b.sext(raw, self.kind)
 
+    def _as_floats(self, raw):
+        """Integers as float64, rounded once: of 64 bits the two halves are exact, and their sum is
+        rounded."""
+        b, flipped = self.b, self._flipped
+        if raw.type.element != WORD:
+            return b.fsub(b.sitofp(raw, self.kind), b.sitofp(flipped, self.kind))
+        halves = ir.VectorType(HALF_WORD, self.lanes)
+        shift = ir.Constant(raw.type, [HALF_WORD.width] * self.lanes)
+        high, more = (b.trunc(b.lshr(each, shift), halves) for each in (raw, flipped))
+        high = b.fsub(b.sitofp(high, self.kind), b.sitofp(more, self.kind))
+        low = b.uitofp(b.trunc(raw, halves), self.kind)
+        return b.fadd(b.fmul(high, self.constant(2.0**HALF_WORD.width)), low)
+
     def store(self, value, address) -> None:
-        if self._elements is not None:
-            self._elements.store(self._row.holds, value, address, self.lanes)
+        if self.floats:
+            self._elements.store(self._stored, value, address, self.lanes)
             return
         if value.type != self._held:
             value = self.b.trunc(value, self._held)
         value = self.b.xor(value, self._flipped)
         self.b.store(value, self.b.inttoptr(address, self._held.as_pointer()), align=1)
 
-    def load_halves(self, address, stored: int):
-        """Every second one of twice as many elements of `stored` bytes, from the first on and from
-        the second on."""
-        a = self.load(address)
-        b = self.load(self.v.add(address, self.lanes * stored))
-        return self._every_second(a, b, 0), self._every_second(a, b, 1)
+    def load_halves(self, address):
+        """Every second one of twice as many elements, from the first on and from the second on."""
+        ends = address, self.v.add(address, self.lanes * self._row.stored_itemsize)
+        both = [self.load(end) for end in ends]
+        return [self._every_second(*both, first) for first in (0, 1)]
 
     def _every_second(self, a, b, first: int):
         places = list(range(first, 2 * self.lanes, 2))
-        mask = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), places)
+        mask = ir.Constant(ir.VectorType(HALF_WORD, self.lanes), places)
         return self.b.shuffle_vector(a, b, mask)
 
     def lowest(self):
@@ -148,7 +177,7 @@ class _Values:
 class _Maximum:
     """The largest element; NaN where one is."""
 
-    operation = MAXIMUM
+    operation, in_pairs = MAXIMUM, True  # of which one comparison finds NaN
 
     def __init__(self, values: _Values) -> None:
         self._b, self._values = values.b, values
@@ -178,7 +207,7 @@ class _Maximum:
 class _Indexed:
     """The first of the largest elements, or of those that are NaN, and its place."""
 
-    operation = INDEXED
+    operation, in_pairs = INDEXED, False
 
     def __init__(self, values: _Values) -> None:
         self._b, self._values, v = values.b, values, values.v
@@ -213,7 +242,7 @@ class _Indexed:
 class _Average:
     """The sum of the elements, in the order of taps."""
 
-    operation = AVERAGE
+    operation, in_pairs = AVERAGE, False
 
     def __init__(self, values: _Values) -> None:
         self._b = values.b
@@ -227,37 +256,39 @@ class _Average:
         return self._total.get()
 
 
-def _through(v, row, kind, run: Run, finish, flipped=None) -> None:
+def _through(v, row, kind, run: Run, finish, flipped) -> None:
     """Go through the outputs of a run, and store what `finish` makes of them.
 
     kind : the operation.
     flipped : as of `_Values`.
     finish : ``finish(values, state, place, element)``: what is stored of a state.
     """
-    indexed = kind.operation == INDEXED
     whole, cells = lanes_of(row, kind.operation), row.pixels
-    item = row.stored_itemsize
+    item, out_item = row.stored_itemsize, result_itemsize(row, kind.operation)
+    # Of fewer places than cells the last one is computed again and again.
+    further = [v.minimum(j, v.sub(run.count, 1)) for j in range(cells)]
+    apart = [v.mul(run.source_step, each) for each in further]
 
-    def window(place, element, width: int, count: int, halved: bool) -> None:
+    def window(place, element, width: int, count: int, halved: bool = False) -> None:
         """Vectors of `width` outputs at `count` places, from `element` of each on."""
         values = _Values(v, row, kind.operation, width, flipped)
         states = [kind(values) for _ in range(count)]
-        apart = item * (1 + halved)
-        source = v.add(run.source, v.add(v.mul(place, run.source_step), v.mul(element, apart)))
+        start = v.mul(element, item * (1 + halved))
+        source = v.add(run.source, v.add(v.mul(place, run.source_step), start))
 
-        def tap(address, number, several: int) -> None:
-            for j, state in enumerate(states):
-                at = v.add(address, v.mul(run.source_step, j))
+        def tap(address, number, several: int = 1) -> None:
+            for state, more in zip(states, apart, strict=False):
+                at = v.add(address, more)
                 if halved:
-                    state.take(values.load_halves(at, item)[:several])
-                else:
-                    steps = [v.add(at, v.mul(run.taps.steps[2], i)) for i in range(several)]
-                    state.take([values.load(step) for step in steps], number)
+                    state.take(values.load_halves(at)[:several])
+                    continue
+                steps = [v.add(at, v.mul(run.taps.steps[2], i)) for i in range(several)]
+                state.take([values.load(step) for step in steps], number)
 
         def along(axis: int, start, number):
             """Addresses and numbers of taps along an axis."""
             for i in v.loop(run.taps.counts[axis]):
-                more = v.mul(i, run.taps.places[axis]) if indexed else 0
+                more = v.mul(i, run.taps.places[axis]) if kind.operation == INDEXED else 0
                 yield v.add(start, v.mul(i, run.taps.steps[axis])), v.add(number, more)
 
         def in_pairs(start):
@@ -266,50 +297,51 @@ def _through(v, row, kind, run: Run, finish, flipped=None) -> None:
             for kx in v.loop(columns, step=2):
                 tap(v.add(start, v.mul(kx, step)), None, 2)
             for _ in v.when(v.equal(v.remainder(columns, 2), 1)):
-                tap(v.add(start, v.mul(v.sub(columns, 1), step)), None, 1)
+                tap(v.add(start, v.mul(v.sub(columns, 1), step)), None)
 
         for at_plane, plane in along(0, source, 0):
             for at_row, line in along(1, at_plane, plane):
-                if indexed or width < whole:
-                    for at, number in along(2, at_row, line):
-                        tap(at, number, 1)
-                else:
+                if halved or (kind.in_pairs and width == whole):
                     in_pairs(at_row)
-        for j, state in enumerate(states):
-            at = v.add(place, j)
-            target = v.add(run.target, v.add(v.mul(at, run.target_step), v.mul(element, item)))
+                else:
+                    for at, number in along(2, at_row, line):
+                        tap(at, number)
+        for state, more in zip(states, further, strict=False):
+            at = v.add(place, more)
+            target = v.add(run.target, v.add(v.mul(at, run.target_step), v.mul(element, out_item)))
             values.store(finish(values, state, at, element), target)
-
-    def vectors(place, count: int) -> None:
-        """All elements of some places; the last vector goes back as far as it must, and computes
-        some again."""
-        for element in v.loop(v.add(run.length, whole - 1), step=whole):
-            element = v.minimum(element, v.sub(run.length, whole))
-            if indexed:
-                window(place, element, whole, count, False)
-                continue
-            for halved in v.choose(v.unequal(run.halved, 0)):
-                window(place, element, whole, count, halved)
 
     def pieces(place) -> None:
         """All elements of a place, which are fewer than a vector's."""
-        width = whole // 2
-        while width:
-            element = v.sub(run.length, v.remainder(run.length, 2 * width))
-            for _ in v.when(v.less(width - 1, v.remainder(run.length, 2 * width))):
-                window(place, element, width, 1, False)
-            width //= 2
+        done = v.word(0)
+        for width in _widths(whole):
+            some = v.floor(run.length, width)
+            for element in v.loop(some, start=done, step=width):
+                window(place, element, width, 1)
+            done = some
 
     for wide in v.choose(v.less(whole - 1, run.length)):
-        if wide:
-            some = v.floor(run.count, cells)
-            for place in v.loop(some, step=cells):
-                vectors(place, cells)
-            for place in v.loop(run.count, start=some):
-                vectors(place, 1)
+        if wide:  # the last places and the last vector go back, and are computed again
+            for place in v.loop(v.add(run.count, cells - 1), step=cells):
+                place = v.maximum(v.minimum(place, v.sub(run.count, cells)), 0)
+                for element in v.loop(v.add(run.length, whole - 1), step=whole):
+                    element = v.minimum(element, v.sub(run.length, whole))
+                    if kind.operation == INDEXED:
+                        window(place, element, whole, cells)
+                        continue
+                    for halved in v.choose(v.unequal(run.halved, 0)):
+                        window(place, element, whole, cells, halved)
         else:
             for place in v.loop(run.count):
                 pieces(place)
+
+
+def _widths(whole: int) -> list[int]:
+    """Of vectors of fewer elements, the widest first: each second one, so that they are few."""
+    widths = [whole // 2]
+    while widths[-1] > 1:
+        widths.append(max(1, widths[-1] // 4))
+    return widths
 
 
 def maxima(
@@ -328,10 +360,11 @@ def maxima(
     """Store the largest element of each window of a run; NaN where one is, and -inf, or the lowest
     integer, where there is no tap.
 
-    All words are those of `Run`.  The row's vectors of `length` elements are read and written at a
-    time, or of what is less than one as many; of a run that is halved, whose length is a vector's,
-    two at each tap.  All strides are in bytes, and no address need be aligned.  Of integers the
-    bits `flipped` are while they are compared, as signed ones.
+    All words are those of `Run`.  A vector of the `length` elements is read and written at a time,
+    or fewer elements where these are fewer; some may be more than once.  Of a run that is halved,
+    which has a vector's length at least, each tap reads two vectors.  All strides are in bytes, and
+    no address need be aligned.  Of integers the bits `flipped` are while they are compared, as
+    signed ones.
     """
     taps = Taps.at(v, window)
     run = Run(source, source_step, target, target_step, count, length, halved, taps)
@@ -350,11 +383,10 @@ def averages(
     halved,
     window,
     divisor,
+    flipped,
 ):
     """The same with the sum of a window, in the order of planes, rows and columns, divided by
-    `divisor`; of rows of floats."""
-    if row.integers:  # whose task does not call it
-        return
+    `divisor`; of integers both are float64, and so are the results."""
     taps = Taps.at(v, window)
     run = Run(source, source_step, target, target_step, count, length, halved, taps)
 
@@ -362,7 +394,7 @@ def averages(
         taps = v.builder.sitofp(divisor, values.element)
         return v.builder.fdiv(state.result(), values.splat(taps))
 
-    _through(v, row, _Average, run, finish)
+    _through(v, row, _Average, run, finish, flipped)
 
 
 def places(
@@ -411,8 +443,51 @@ def places(
     _through(v, row, _Indexed, run, finish, flipped)
 
 
-compute_maxima, compute_averages = tile_intrinsic(maxima), tile_intrinsic(averages)
-compute_places = tile_intrinsic(places)
+def tile_of_each_type(tile):
+    """The intrinsic ``(row, held, *words)`` that calls the tile of a type, a place in HELD."""
+
+    def definition(typingctx, row, held, *words, **named):
+        def emit(context, builder, sig, args):
+            _, held, *words = args
+            module, row_of_all = builder.module, row.row
+            tiles = [
+                tile_function(module, row_of_all, tile, row_of(row_of_all, name)) for name in HELD
+            ]
+            chosen = tiles[0]
+            for place, each in enumerate(tiles[1:], 1):
+                is_it = builder.icmp_signed("==", held, WORD(place))
+                chosen = builder.select(is_it, each, chosen)
+            builder.call(chosen, words)
+            return context.get_dummy_value()
+
+        return types.none(row, held, *[types.int64] * (len(words) + len(named))), emit
+
+    _, *parameters = inspect.signature(tile).parameters.values()
+    return with_parameters(definition, [parameters[0], parameter("held"), *parameters[1:]])
+
+
+def copies(v, row, source, source_step, target, target_step, count, size):
+    """Copy `count` pieces of `size` bytes, which lie so many bytes apart, in the largest units that
+    `size` is a multiple of."""
+    b = v.builder
+    unit = v.minimum(b.and_(size, b.neg(size)), 8)
+    for n_bytes in (1, 2, 4, 8):
+        kind = ir.IntType(8 * n_bytes).as_pointer()
+        for _ in v.when(v.equal(unit, n_bytes)):
+            for i in v.loop(count):
+                ends = v.mul(i, source_step), v.mul(i, target_step)
+                for k in v.loop(size, step=n_bytes):
+                    origin, goal = (
+                        b.inttoptr(v.add(v.add(base, end), k), kind)
+                        for base, end in zip((source, target), ends, strict=True)
+                    )
+                    b.store(b.load(origin, align=1), goal, align=1)
+
+
+copy_pixels = tile_intrinsic(copies)
+compute_maxima, compute_averages, compute_places = map(
+    tile_of_each_type, (maxima, averages, places)
+)
 
 
 @subroutine
@@ -439,7 +514,7 @@ Columns = namedtuple("Columns", "first count counted")
 @subroutine
 def element_step_of(plan):
     """What the next element of a run adds to its place: one of several channels is in the same."""
-    return plan.place_x if plan.is_run else 0
+    return plan.place_x if plan.is_run or plan.samples else 0
 
 
 @subroutine
@@ -450,7 +525,7 @@ def steps_of(plan, kind, apart):
     if kind == ROWS:
         return plan.sh * plan.image_y, plan.out_y, plan.index_y, plan.sh * plan.place_y
     lanes = plan.lanes
-    source_step, target_step = lanes * apart * plan.item, lanes * plan.item
+    source_step, target_step = lanes * apart * plan.item, lanes * plan.out_item
     beside_step = lanes * INDEX_BYTES
     return source_step, target_step, beside_step, lanes * element_step_of(plan)
 
@@ -461,7 +536,7 @@ def compute_span(row, plan, scratch, lines, span, columns):
     apart = 2 if span.halved else 1
     column = span.x * plan.sw - plan.left + columns.first * plan.dw
     source = lines.image + column * plan.image_x + span.element * apart * plan.item
-    target = lines.out + span.x * plan.out_x + span.element * plan.item
+    target = lines.out + span.x * plan.out_x + span.element * plan.out_item
     source_step, target_step, beside_step, place_step = steps_of(plan, span.kind, apart)
     element_step = element_step_of(plan)
     write_window(
@@ -480,6 +555,7 @@ def compute_span(row, plan, scratch, lines, span, columns):
     if plan.operation == MAXIMUM:
         compute_maxima(
             row,
+            plan.held,
             source=source,
             source_step=source_step,
             target=target,
@@ -490,9 +566,10 @@ def compute_span(row, plan, scratch, lines, span, columns):
             window=scratch,
             flipped=plan.flipped,
         )
-    elif plan.operation == AVERAGE and not row.integers:
+    elif plan.operation == AVERAGE:
         compute_averages(
             row,
+            plan.held,
             source=source,
             source_step=source_step,
             target=target,
@@ -502,10 +579,12 @@ def compute_span(row, plan, scratch, lines, span, columns):
             halved=span.halved,
             window=scratch,
             divisor=lines.counted * columns.counted,
+            flipped=plan.flipped,
         )
     else:
         compute_places(
             row,
+            plan.held,
             source=source,
             source_step=source_step,
             target=target,
@@ -561,22 +640,53 @@ def compute_column(row, plan, scratch, lines, x, columns):
         compute_span(row, plan, scratch, lines, span, columns)
 
 
+@subroutine
+def compute_samples(row, plan, scratch, line, first, last, columns):
+    """Compute outputs of a line at every pixel, as a run in scratch memory, and copy those of the
+    stride."""
+    size, values = plan.groups * plan.out_item, scratch + SAMPLES_OFFSET
+    places = values + SAMPLES_BYTES
+    count = min(plan.samples, last - first)
+    length = ((count - 1) * plan.sw + 1) * plan.groups
+    for x in range(first, last, count):
+        x = min(x, last - count)
+        every = Lines(
+            line.image,
+            values - x * plan.out_x,
+            places - x * plan.index_x,
+            line.place,
+            1,
+            line.planes,
+            line.rows,
+            line.counted,
+        )
+        compute_run(row, plan, scratch, every, x, length, 0, columns)
+        step = plan.sw * size
+        copy_pixels(row, values, step, line.out + x * plan.out_x, plan.out_x, count, size)
+        if plan.operation == INDEXED:
+            step, target = plan.sw * INDEX_BYTES, line.beside + x * plan.index_x
+            copy_pixels(row, places, step, target, plan.index_x, count, INDEX_BYTES)
+
+
 @chapter
 def compute_inside(row, plan, scratch, lines, first, last):
     """Compute the outputs of lines, from `first` to before `last`, whose windows' columns all lie
     inside the images."""
     columns, channels = Columns(0, plan.kw, plan.kw), plan.groups
-    length, halved = (last - first) * channels, 0
-    if plan.is_halved:
-        # A vector reads an element beyond its last window.
+    length = (last - first) * channels
+    if plan.is_halved:  # a vector reads an element beyond its last window
         beyond = plan.w - 1 - plan.kw + plan.left
         length = min(length, beyond // 2 + 1 - first) if beyond >= 0 else 0
-        halved = 1
-    if (plan.is_halved or plan.is_run) and length >= plan.lanes:
+    if plan.samples and ((last - first - 1) * plan.sw + 1) * channels >= plan.lanes:
+        for i in range(lines.count):
+            line = line_of(plan, lines, i)
+            compute_samples(row, plan, scratch, line, first, last, columns)
+        first = last
+    elif (plan.is_run or plan.is_halved) and length >= plan.lanes:
         if lines.count == 1:
-            compute_run(row, plan, scratch, lines, first, length, halved, columns)
+            compute_run(row, plan, scratch, lines, first, length, plan.is_halved, columns)
         else:
-            span = Span(first, 0, lines.count, length, ROWS, halved)
+            span = Span(first, 0, lines.count, length, ROWS, plan.is_halved)
             compute_span(row, plan, scratch, lines, span, columns)
         first = first + length if plan.is_halved else last
     elif plan.is_run and length > 0:
@@ -627,13 +737,14 @@ def task(row, plan, images, out, residual, scratch, index):
     """Compute `task_rows` rows and `task_columns` columns of one plane of outputs.
 
     images, out : addresses of the first element; element strides of channels are 1, the others are
-        the plan's, in bytes; both hold the same type.  There are no averages of integers.
+        the plan's, in bytes.  Both hold the same type, or averages of integers float64.
     residual : of an indexed maximum, bytes from the first output to the first of its places: int64,
         whose strides are the plan's `index_*`, in bytes, and for channels one element.
-    scratch : a WINDOW.
+    scratch : a WINDOW, and from SAMPLES_OFFSET on SAMPLES_BYTES of outputs, and as many of places.
 
-    Reads the taps that lie inside the images, and where the plan says `is_halved` elements of their
-    rows between them.  A place is counted from plan.place on, by plan.place_z, place_y and place_x.
+    Reads the taps that lie inside the images, and where the plan says `is_halved`, or tells
+    `samples`, elements of their rows between them.  A place is counted from plan.place on, by
+    plan.place_z, place_y and place_x.
     """
     across, down = ceil_div(plan.ow, plan.task_columns), ceil_div(plan.oh, plan.task_rows)
     part = index // across

@@ -27,7 +27,7 @@ from .._plan import arithmetic
 from .._plan.family import FIELDS
 from .._plan.registry import Row
 from .._plan.select import FAMILIES, elementwise_row
-from .simd import WORD, call_tile
+from .simd import WORD, tile_function
 
 VOID_POINTER = ir.IntType(8).as_pointer()
 
@@ -178,7 +178,7 @@ def tile_intrinsic(tile, shared=False):
     def definition(typingctx, row, *words, **named):
         def emit(context, builder, sig, args):
             of = elementwise_row(row.row) if shared else None
-            call_tile(builder, row.row, tile, args[1:], of)
+            builder.call(tile_function(builder.module, row.row, tile, of), args[1:])
             return context.get_dummy_value()
 
         return types.none(row, *[types.int64] * (len(words) + len(named))), emit

@@ -585,19 +585,24 @@ def to_integers(builder, value):
 _tiles: dict[Row, dict[str, tuple[Callable, Row]]] = {}
 
 
-def call_tile(builder, row, tile, args, of=None):
-    """Call the function ``tile(v, row, *args)`` of int64 values, which `define_tiles` defines; or
-    with `of` that of another row, which a module has once for all rows that call it."""
+def tile_function(module, row, tile, of=None):
+    """The function ``tile(v, row, *words)`` of int64 values that a row's task calls, which
+    `define_tiles` defines; or with `of` that of another row, which a module has once for all rows
+    that call it."""
     own = of or row
     name = f"{own.level}_{own.name}_{tile.__name__}"
     _tiles.setdefault(row, {})[name] = tile, own
-    builder.call(_function(builder.module, name, len(args)), args)
+    return _function(module, name, _n_words(tile))
+
+
+def _n_words(tile) -> int:
+    return len(inspect.signature(tile).parameters) - 2
 
 
 def define_tiles(module, row):
     """Define the tiles that a row's compiled task calls, in the module of its kernel."""
     for name, (tile, own) in _tiles.get(row, {}).items():
-        function = _function(module, name, len(inspect.signature(tile).parameters) - 2)
+        function = _function(module, name, _n_words(tile))
         function.linkage = "linkonce_odr"
         builder = ir.IRBuilder(function.append_basic_block("entry"))
         tile(Vectors(builder, own), own, *function.args)

@@ -7,13 +7,19 @@ from math import prod
 from typing import NamedTuple
 
 from .arithmetic import ceil_div, evenly, round_up
+from .elements import HALVES
 from .family import Triple, Work, of_no_layer, row_tasks, words
 from .geometry import Axis, Geometry
-from .registry import LEVELS, Row
+from .registry import AOT_DTYPES, LEVELS, SIGNED_DTYPES, Row
 
 OPERATIONS = ("maximum", "indexed", "average")  # their places are what kernels are told
 MAXIMUM, INDEXED, AVERAGE = range(len(OPERATIONS))
+# What arrays may hold beside integers without a sign, which are as those with one; their places are
+# what kernels are told.
+HELD = (*AOT_DTYPES, *HALVES, *SIGNED_DTYPES)
 INDEX_BYTES = 8
+SUM_BYTES = 8  # of a float in which integers are summed
+SAMPLES_OFFSET, SAMPLES_BYTES = 128, 1 << 13  # in scratch memory, behind the words of a window
 TASK_VECTORS = 4096  # of inputs in a task, at least
 LEAST_COLUMNS = 64  # of a task that has not a whole row
 FARTHEST = 1 << 31  # pixels from a window's first to its last, below which an int32 counts them
@@ -39,8 +45,8 @@ class Pool(NamedTuple):
         How many places from a plane, a row and a pixel to the next.
     image_strides, out_strides, index_strides : tuple of int
         In bytes; channels are side by side.  The last of indices, or what is not read.
-    unsigned : bool
-        Whether the elements are integers without a sign, of a row of those that have one.
+    holds : str
+        The type of the images' elements.
     """
 
     row: Row
@@ -52,18 +58,46 @@ class Pool(NamedTuple):
     image_strides: tuple[int, ...]
     out_strides: tuple[int, ...]
     index_strides: tuple[int, ...]
-    unsigned: bool = False
+    holds: str
+
+    @property
+    def held(self) -> str:
+        """What the images hold, as one of HELD."""
+        return signed(self.holds)
+
+    @property
+    def row_of_type(self) -> Row:
+        return row_of(self.row, self.held)
 
     @property
     def flipped(self) -> int:
         """What makes numbers without a sign such as have one, in the same order."""
-        return -1 << (8 * self.row.itemsize - 1) if self.unsigned else 0
+        return 0 if self.held == self.holds else -1 << (8 * self.row_of_type.itemsize - 1)
+
+
+def signed(holds: str) -> str:
+    """A type's name; of integers without a sign that of those with one."""
+    return holds.removeprefix("u")
+
+
+def row_of(row: Row, held: str) -> Row:
+    """A row of pools as that of one type, as its tiles are."""
+    if held in HALVES:
+        return row._replace(dtype="float32", stored=held)
+    return row._replace(dtype=held)
 
 
 def computed_itemsize(row: Row, operation: int) -> int:
     """Bytes of an element as it is computed: integers are compared beside their places as what is
-    as wide as these."""
+    as wide as these, and summed as float64."""
+    if row.integers and operation == AVERAGE:
+        return SUM_BYTES
     return row.itemsize if operation != INDEXED else max(4, row.itemsize)
+
+
+def result_itemsize(row: Row, operation: int) -> int:
+    """Bytes of an element of the result."""
+    return SUM_BYTES if row.integers and operation == AVERAGE else row.stored_itemsize
 
 
 def lanes_of(row: Row, operation: int) -> int:
@@ -111,11 +145,16 @@ POOL = of_no_layer(
     (
         "operation",  # its place in OPERATIONS
         "lanes",  # elements of a vector
-        *("item", "flipped"),  # bytes of an element; bits that are flipped as integers are compared
+        "held",  # what arrays hold: its place in HELD
+        *("item", "out_item"),  # bytes of an element of images, and of the result
+        "flipped",  # bits that are as integers are compared or summed
         *("task_rows", "task_columns"),  # outputs of a plane in a task
         # Whether a row's outputs whose windows lie inside the images are one run of elements whose
         # windows lie side by side, and whether those of one channel lie two elements apart.
         *("is_run", "is_halved"),
+        # Else such outputs that are computed at a time at every pixel, as a run in scratch memory,
+        # before those of the stride are taken; 0: they are not.
+        "samples",
         *(f"{end}_{axis}" for axis in LETTERS for end in ("low", "high")),  # what is counted
         "place",  # of the images' first pixel; from a plane, row and pixel to the next
         *(f"place_{axis}" for axis in LETTERS),
@@ -127,27 +166,33 @@ POOL = of_no_layer(
 
 def pool_words(pool: Pool, threads: int) -> list[int]:
     """Everything that a kernel is told beside addresses."""
-    row, g = pool.row, pool.geometry
+    row, g = pool.row_of_type, pool.geometry
     work = Work(row, g, pool.image_strides, pool.out_strides, threads)
     operation = OPERATIONS.index(pool.operation)
-    item = row.stored_itemsize
-    ends = pool.image_strides, pool.out_strides
-    adjacent = all(_adjacent(g, strides, item) for strides in ends)
+    item, out_item = row.stored_itemsize, result_itemsize(row, operation)
+    # Of places the pixels of a vector's lanes are known of one channel alone.
+    together = _adjacent(g, pool.image_strides, item) and (operation != INDEXED or g.c == 1)
+    ends = [(pool.out_strides, out_item)]
+    if operation == INDEXED:
+        ends.append((pool.index_strides, INDEX_BYTES))
+    adjacent = together and all(_adjacent(g, *end) for end in ends)
     is_run = adjacent and g.x.stride == 1
-    if operation == INDEXED:  # the pixels of a vector's lanes are known of one channel alone
-        is_run = is_run and g.c == 1 and _adjacent(g, pool.index_strides, INDEX_BYTES)
-    halved = operation != INDEXED and g.c == 1 and g.x.stride == 2 and g.x.dilation == 1
-    rows, columns = _task_outputs(work, is_run or (adjacent and halved))
+    is_halved = adjacent and operation != INDEXED and (g.c, *g.x[2:4]) == (1, 2, 1)
+    samples = _samples(row, g, operation) if together and g.x.stride > 1 and not is_halved else 0
+    rows, columns = _task_outputs(work, is_run or is_halved or samples > 0)
     told: dict[str, int] = {
         "tasks": row_tasks(g, rows) * ceil_div(g.x.out, columns),
         "operation": operation,
         "lanes": lanes_of(row, operation),
+        "held": HELD.index(pool.held),
         "item": item,
+        "out_item": out_item,
         "flipped": pool.flipped,
         "task_rows": rows,
         "task_columns": columns,
         "is_run": int(is_run),
-        "is_halved": int(adjacent and halved),
+        "is_halved": int(is_halved),
+        "samples": samples,
         "place": pool.first,
         **dict(zip((f"place_{axis}" for axis in LETTERS), pool.places, strict=True)),
         **{
@@ -160,6 +205,16 @@ def pool_words(pool: Pool, threads: int) -> list[int]:
         ),
     }
     return words(POOL, work, told=told)
+
+
+def _samples(row: Row, g: Geometry, operation: int) -> int:
+    """How many outputs are computed at every pixel at a time; 0 where one by one takes less: many
+    channels fill vectors, and of long strides most outputs would be for nothing."""
+    lanes, step = lanes_of(row, operation), g.x.stride * g.c
+    if g.c >= lanes or step > 2 * lanes:
+        return 0
+    item = INDEX_BYTES if operation == INDEXED else result_itemsize(row, operation)
+    return SAMPLES_BYTES // (step * item)
 
 
 def _adjacent(g: Geometry, strides: Sequence[int], itemsize: int) -> bool:

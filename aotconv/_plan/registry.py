@@ -224,15 +224,9 @@ ROWS = (
         Row(family, dtype, level.name, 1, 1)
         for level in LEVELS.values()
         for dtype in AOT_DTYPES
-        for family in ("staging", "elementwise", "softmax")
+        for family in ("staging", "elementwise", "softmax", "scatter")
     ),
-    *(
-        Row("pool", dtype, level.name, *_POOL_TILE, stored=stored)
-        for level in LEVELS.values()
-        for dtype, stored in (
-            *((dtype, "") for dtype in AOT_DTYPES + SIGNED_DTYPES),
-            *((AOT_DTYPES[0], half) for half in HALVES),
-        )
-    ),
+    # Of all types: its tasks are compiled once, and call tiles of each (`_plan.pool.HELD`).
+    *(Row("pool", AOT_DTYPES[0], level.name, *_POOL_TILE) for level in LEVELS.values()),
 )
 LOOP_ROWS = tuple(Row("loop", dtype, level, 1, 1) for level in LEVELS for dtype in LOOP_DTYPES)

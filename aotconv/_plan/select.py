@@ -25,8 +25,9 @@ from .outer import OUTER
 from .peak import PEAK
 from .planar import PLANAR
 from .pool import POOL
-from .registry import LEVELS, LOOP_ROWS, ROWS, Row
+from .registry import AOT_DTYPES, LEVELS, LOOP_ROWS, ROWS, Row
 from .repeat import ARGUMENT_FIELDS, CALL_FIELDS, LAYOUT_FIELDS, SCRATCH_FIELDS
+from .scatter import SCATTER
 from .softmax import SOFTMAX
 from .staging import STAGING
 from .strip import STRIP
@@ -36,7 +37,7 @@ from .winograd import WINOGRAD
 # The first that has a row for a layer computes it.
 ORDER = (
     *(WINOGRAD, IMAGE, DEPTHWISE, STRIP, PLANAR, NARROW, DENSE, LOOP),
-    *(PEAK, STAGING, OUTER, POOL, ELEMENTWISE, SOFTMAX),
+    *(PEAK, STAGING, OUTER, POOL, SCATTER, ELEMENTWISE, SOFTMAX),
 )
 FAMILIES = {family.name: family for family in ORDER}
 
@@ -48,13 +49,12 @@ COPY_RATE, WEIGHT_RATE = 20_000, 8_000
 _rows: dict[tuple[str, str, str], list[Row]] = {}
 for _row in (row for row in ROWS + LOOP_ROWS if not row.stored):
     _rows.setdefault((_row.family, _row.dtype, _row.level), []).append(_row)
-_pool_rows = {(row.holds, row.level): row for row in ROWS if row.family == POOL.name}
 _stored_rows = {(row._replace(stored=""), row.stored): row for row in ROWS if row.stored}
 
 # A function of this name, and of no other, is in every module whose plans and weights look as
 # here.  PACKING is to be counted up when a family packs its weights in another way, or kernels
 # take other arguments.
-PACKING = 11
+PACKING = 12
 PLAIN = (int, float, str, tuple)
 
 
@@ -128,9 +128,14 @@ def gradient_row(dtype: str, level: str) -> Row:
     return _rows[OUTER.name, dtype, level][0]
 
 
-def pool_row(holds: str, level: str) -> Row | None:
-    """The row of pools of arrays that hold numbers of a type, or signed ones as wide."""
-    return _pool_rows.get((holds.removeprefix("u"), level))
+def scatter_row(dtype: str, level: str) -> Row:
+    """The row that adds elements at places."""
+    return _rows[SCATTER.name, dtype, level][0]
+
+
+def pool_row(level: str) -> Row:
+    """The row of pools, of arrays of all types."""
+    return _rows[POOL.name, AOT_DTYPES[0], level][0]
 
 
 def stored_row(row: Row, stored: str) -> Row | None:

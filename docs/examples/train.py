@@ -29,16 +29,6 @@ def make_images(rng, count):
     return images, kinds
 
 
-def spread(gradient, places, shape):
-    """The gradient by the pool's input: each window's own, at the place of its largest pixel, which
-    no other window has."""
-    n, height, width, channels = shape
-    pixels = np.zeros((n, height * width, channels), gradient.dtype)
-    flat = (each.reshape(n, -1, channels) for each in (places, gradient))
-    np.put_along_axis(pixels, *flat, axis=1)
-    return pixels.reshape(shape)
-
-
 def forward(weights, images):
     """The scores of all kinds, and what the way back needs."""
     filters, bias, matrix, offset = weights
@@ -53,7 +43,8 @@ def backward(weights, images, kept, by_scores):
     _, _, matrix, _ = weights
     convolved, place, pooled_shape, flat = kept
     by_pooled = (by_scores @ matrix.T).reshape(pooled_shape)
-    by_convolved = spread(by_pooled, place, convolved.shape) * (convolved > 0)
+    by_relu = gradients.max_pool2d_images(by_pooled, place, convolved.shape)
+    by_convolved = by_relu * (convolved > 0)
     by_filters = gradients.conv2d_filters(images, by_convolved, weights[0].shape)
     return by_filters, by_convolved.sum((0, 1, 2)), flat.T @ by_scores, by_scores.sum(0)
 

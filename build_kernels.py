@@ -267,13 +267,13 @@ def compile_module(module: str, target: Path, free_threaded: bool, assembly: Pat
     library = ModuleCompiler(entries, module, cpu_name=cpu)._cull_exports()
     for function in library.get_defined_functions():
         function.add_function_attribute("nounwind")  # no tables for exceptions, of which are none
-    if assembly is not None:
-        (assembly / f"{module}.s").write_text(library.get_asm_str())
     with tempfile.TemporaryDirectory() as folder:
         objects = [Path(folder, name) for name in ("kernels.o", "start.o")]
         objects[0].write_bytes(library.emit_native_object())
         objects[1].write_bytes(start.emit(cpu))
         link(module, objects, target, free_threaded)
+    if assembly is not None:  # last, for LLVM rearranges what it has written
+        (assembly / f"{module}.s").write_text(library.get_asm_str())
 
 
 def exports_of(module: str) -> Iterator[tuple]:

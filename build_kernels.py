@@ -265,29 +265,31 @@ def compile_module(module: str, target: Path, free_threaded: bool, assembly: Pat
         start.add_function(name, export, len(args), gives_integer=result != types.none)
 
     library = ModuleCompiler(entries, module, cpu_name=cpu)._cull_exports()
-    if assembly is not None:
-        (assembly / f"{module}.s").write_text(library.get_asm_str())
+    for function in library.get_defined_functions():
+        function.add_function_attribute("nounwind")  # no tables for exceptions, of which are none
     with tempfile.TemporaryDirectory() as folder:
         objects = [Path(folder, name) for name in ("kernels.o", "start.o")]
         objects[0].write_bytes(library.emit_native_object())
         objects[1].write_bytes(start.emit(cpu))
         link(module, objects, target, free_threaded)
+    if assembly is not None:  # last, for LLVM rearranges what it has written
+        (assembly / f"{module}.s").write_text(library.get_asm_str())
 
 
 def exports_of(module: str) -> Iterator[tuple]:
     """(name, Export) of what a module exports."""
     from aotconv._kernels import baseline
-    from aotconv._kernels.compile import KERNEL_SIGNATURE, abi, python_kernel
+    from aotconv._kernels.compile import TASKS_SIGNATURE, abi, python_tasks
     from aotconv._kernels.extension import Export
-    from aotconv._plan.registry import BASELINE_MODULE, LEVELS, ROWS
+    from aotconv._plan.registry import BASELINE_MODULE, LEVELS
     from aotconv._plan.select import ABI
 
     yield ABI, Export(abi, "void()")
     if module == BASELINE_MODULE:
         yield from baseline.EXPORTS.items()
-    for row in ROWS:
-        if LEVELS[row.level].module == module:
-            yield row.name, Export(python_kernel(row), KERNEL_SIGNATURE)
+    for level in LEVELS.values():
+        if level.module == module:
+            yield "task", Export(python_tasks(level.name), TASKS_SIGNATURE)
 
 
 def tell(line: str) -> None:

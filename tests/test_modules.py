@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from audit import CPYTHON, faults_of_module
+from audit import CPYTHON, MODULES, faults_of_module
 from conftest import AOT_LEVELS
 
 from aotconv._kernels import extension
-from aotconv._plan.registry import BASELINE_MODULE, IS_X86_64, LEVELS, ROWS
+from aotconv._plan.registry import BASELINE_MODULE, IS_X86_64, LEVELS, ROWS, rows_of
 from aotconv._plan.select import ABI
 
 pytestmark = pytest.mark.skipif(shutil.which("objdump") is None, reason="needs binutils' objdump")
@@ -124,10 +124,26 @@ def test_no_kernel_calls_a_library_for_its_arithmetic(instructions):
 
 
 @pytest.mark.parametrize("level", AOT_LEVELS)
-def test_a_module_exports_its_rows_and_its_abi_alone(level):
+def test_a_module_exports_its_tasks_and_its_abi_alone(level):
     module = importlib.import_module(f"aotconv.{LEVELS[level].module}")
     exported = {name for name in vars(module) if not name.startswith("__")}
-    assert exported == {ABI, *(row.name for row in ROWS if row.level == level)}
+    assert exported == {ABI, "task"}
+
+
+@pytest.mark.parametrize("level", AOT_LEVELS)
+def test_every_row_of_a_level_has_a_task_of_its_own(level):
+    module = importlib.import_module(f"aotconv.{LEVELS[level].module}")
+    rows = [row for row in ROWS if row.level == level]
+    assert len({module.task(rows_of(level).index(row)) for row in rows}) == len(rows)
+
+
+def test_modules_hold_no_tables_for_exceptions():
+    for name in MODULES:
+        if found := importlib.util.find_spec(f"aotconv.{name}"):
+            command = ["objdump", "-h", found.origin]
+            text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            sizes = re.findall(r"\.eh_frame\s+([0-9a-f]+)", text)
+            assert not any(int(size, 16) for size in sizes), name
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the build trims modules on Linux alone")

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from types import FrameType, ModuleType
 from typing import NamedTuple
 
-from .._plan.registry import AOT_DTYPES, BASELINE_MODULE, LEVELS, LOOP_DTYPES, Level, Row
+from .._plan.registry import AOT_DTYPES, BASELINE_MODULE, LEVELS, LOOP_DTYPES, Level, Row, rows_of
 from .._plan.select import ABI
 from . import cpu
 from .baseline import exported, numba_fault
@@ -222,7 +222,8 @@ class Rung(NamedTuple):
     def task(self, row: Row) -> int | None:
         """The address of the compiled task of `row`; None, with a warning, where numba fails."""
         if not self.jit:
-            return getattr(_module(LEVELS[row.level])[0], row.name)()
+            module, _ = _module(LEVELS[row.level])
+            return module.task(rows_of(row.level).index(row))  # type: ignore[union-attr]
         task, fault = _compiled_here(row)
         _warn_of_fall(active(), "numpy" if task is None else "jit", row.dtype, fault)
         return task

@@ -8,6 +8,7 @@ from math import prod
 
 import numpy as np
 
+from .._plan.borders import ZEROS
 from .._plan.elements import name_of
 from .._plan.geometry import RANK, Axis, Geometry
 from .._plan.pool import AVERAGE, MAXIMUM, OPERATIONS
@@ -151,6 +152,7 @@ class AverageGradient(_PoolGradient):
         transposed = GradientOptions(
             options.strides,
             tuple((axis.before, _behind(axis)) for axis in axes),
+            (ZEROS,) * self._rank,
             tuple(axis.size for axis in axes),
             self._shape,
             options.dilations,

@@ -9,11 +9,12 @@ from typing import Any
 
 import numba
 
-from .._plan.registry import Row
+from .._plan.registry import Row, rows_of
 from .baseline import EXPORTS
-from .jobs import task_address
+from .jobs import task_address, task_of
 
 KERNEL_SIGNATURE = "int64()"  # of `kernel` below
+TASKS_SIGNATURE = "int64(int64)"  # of `task`
 
 
 def python_kernel(row: Row):
@@ -25,6 +26,17 @@ def python_kernel(row: Row):
 
     kernel.__name__ = kernel.__qualname__ = f"{row.name}_{row.level}"
     return kernel
+
+
+def python_tasks(level: str):
+    """The Python function that gives the address of the task of any row of a level, by its place in
+    `rows_of(level)`, to be compiled with TASKS_SIGNATURE."""
+    task_at = task_of(rows_of(level))
+
+    def task(index):
+        return task_at(index)
+
+    return task
 
 
 @functools.cache

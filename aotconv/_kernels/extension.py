@@ -160,7 +160,9 @@ class ExtensionModule:
         builder.ret(self._call(builder, "PyModuleDef_Init", definition))
 
     def _declare(self, name: str, result, *kinds) -> ir.Function:
-        return ir.Function(self._module, ir.FunctionType(result, kinds), name)
+        function = ir.Function(self._module, ir.FunctionType(result, kinds), name)
+        function.attributes.add("nounwind")  # no tables for exceptions, of which are none
+        return function
 
     def _call(self, builder: ir.IRBuilder, name: str, *args):
         """Call a function of CPython."""

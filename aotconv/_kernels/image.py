@@ -3,7 +3,8 @@
 Vectors run along the elements of a row as they lie in memory, pixel after pixel and channel after
 channel: one or three channels fill them as well as sixty-four.  A tile is MR output rows by NR
 vectors, and each loaded row of inputs serves all the output rows that it belongs to.  Taps outside
-the image are lanes that are not read, or rows of zeros.
+the image are lanes that are not read, or rows of zeros; or inputs are copied with zeros around
+them.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from .lines import LINE, LINE_BYTES, point_at_inputs, point_at_outputs, write_li
 from .runtime import ceil_div, chapter, copy_bytes, tile_intrinsic
 
 
-def elements(v, row, table, length, left, width, channels, weights, activation):
+def elements(v, row, table, copies, length, left, width, channels, weights, activation):
     """Compute all elements of MR output rows.
 
     table : address of a LINE for each of ``(MR - 1) * stride + window`` input rows: its first
         element and the bytes from an element to the next; then for each of the MR output rows.
         Rows 0 bytes apart are one tile again and again.
+    copies : address of a LINE for each input row of a row that copies: memory for `reach` vectors,
+        their elements side by side.
     length : elements of an output row, at least those of a tile.
     left, width : output element e takes its tap kx from element ``e * stride - left + kx *
         channels`` of the input row's `width` elements; the others are zeros.  With a period it is
@@ -28,7 +31,7 @@ def elements(v, row, table, length, left, width, channels, weights, activation):
     activation : its place in FINISHES.
 
     Reads the elements that are taps, and others of their rows; writes `length` elements of each
-    output row.
+    output row, and what `copies` point at.
     """
     n_rows, lanes, window, stride = row.pixels, row.lanes, row.window, row.stride
     bounds = limits(v, activation)
@@ -41,23 +44,37 @@ def elements(v, row, table, length, left, width, channels, weights, activation):
     # load port free, every second tap is loaded.
     shifts, alternate = row.shifts and row.period and stride == 1, row.period == 1
 
-    def tile(element, masked):
-        """The tile from `element` on; input rows begin or end in its vectors that are `masked`."""
+    def begin(lines, i, column):
+        step = LINE.load(v, lines, i, "step")
+        return v.pointer(v.add(LINE.load(v, lines, i, "address"), v.mul(column, step)))
+
+    def between(start, column, index):
+        """The vector at `index` of an input row that begins `column` elements before `start`, or
+        after; what lies outside of it is 0."""
+        first = v.mul(v.add(column, index), -1)
+        return v.load_between(first, v.add(first, width), start, index)
+
+    def copy(column):
+        """Copy what a tile reads of input rows that begin or end in it."""
+        for i in v.loop(input_rows):
+            start = begin(table, i, column)
+            target = v.pointer(LINE.load(v, copies, i, "address"))
+            for j in range(reach):
+                v.store(between(start, column, j * lanes), target, j * lanes)
+
+    def tile(element, lines, column, masked=()):
+        """The tile from `element` on, whose taps begin in `column` of the input rows of `lines`;
+        these may begin or end in the vectors that are `masked`."""
         sums = [
             [v.cell(v.load(panel, j % period * lanes, aligned=True)) for j in range(row.vectors)]
             for _ in range(n_rows)
         ]
-        column = v.add(v.mul(element, stride), v.mul(left, -1))
 
         def load(start, index, vector):
-            if vector not in masked:
-                return v.load(start, index)
-            first = v.mul(v.add(column, index), -1)
-            return v.load_between(first, v.add(first, width), start, index)
+            return between(start, column, index) if vector in masked else v.load(start, index)
 
         for i in range(input_rows):
-            step = LINE.load(v, table, i, "step")
-            start = v.pointer(v.add(LINE.load(v, table, i, "address"), v.mul(column, step)))
+            start = begin(lines, i, column)
             if shifts:
                 loaded = [load(start, j * lanes, j) for j in range(reach)]
             for kx in range(window):
@@ -110,13 +127,14 @@ def elements(v, row, table, length, left, width, channels, weights, activation):
     else:
         beyond = v.add(stride * row.channels, v.mul(channels, window - 1))
     last_column = v.sub(width, beyond)
+    columns = v.maximum(v.add(last_column, 1), 0)
     every = range(max(reach, row.vectors))
 
     def edge(element, column):
         """A tile in which input rows begin, or end.  Where vectors hold one channel this is most
         often in the first vector alone, or in the last, and masks take as long as products."""
-        if row.period != 1 or shifts:
-            tile(element, every)
+        if shifts:
+            tile(element, table, column, every)
             return
         near = stride * lanes
         columns = v.maximum(v.add(last_column, near + 1), 0)
@@ -124,21 +142,27 @@ def elements(v, row, table, length, left, width, channels, weights, activation):
         ends = v.below(column, columns)
         for first in v.choose(begins):
             if first:
-                tile(element, (0,))
+                tile(element, table, column, (0,))
             else:
                 for last in v.choose(ends):
-                    tile(element, (row.vectors - 1,) if last else every)
+                    tile(element, table, column, (row.vectors - 1,) if last else every)
 
-    columns = v.maximum(v.add(last_column, 1), 0)
     # The last tile goes back as far as it must, and computes some elements again.
     for element in v.loop(v.add(length, row.channels - 1), step=row.channels):
         element = v.minimum(element, v.add(length, -row.channels))
         column = v.add(v.mul(element, stride), v.mul(left, -1))
-        for inside in v.choose(v.below(column, columns)):
-            if inside:
-                tile(element, ())
+        inside = v.below(column, columns)
+        for within in v.choose(inside):
+            if row.copies:
+                if not within:
+                    copy(column)
+            elif within:
+                tile(element, table, column)
             else:
                 edge(element, column)
+        if row.copies:
+            lines, column = v.select(inside, table, copies), v.select(inside, column, v.word(0))
+            tile(element, lines, column)
 
 
 compute_elements = tile_intrinsic(elements)
@@ -151,9 +175,11 @@ def compute_rows(row, plan, y, image, target, weights, residual, scratch):
     tile_bytes = row.channels * itemsize
     length = plan.ow * channels
     is_short = length < row.channels  # than a tile, which is copied then
-    table = scratch + row.pixels * tile_bytes
     inputs = (row.pixels - 1) * row.stride + row.window
+    copied, copied_bytes = scratch + row.pixels * tile_bytes, row.reach * row.lanes * itemsize
+    table = copied + inputs * copied_bytes
     outputs = table + inputs * LINE_BYTES
+    copies = outputs + row.pixels * LINE_BYTES
     point_at_inputs(plan, table, inputs, y * row.stride - plan.top, image, itemsize, zeros=weights)
     if is_short:
         for i in range(row.pixels):
@@ -161,9 +187,13 @@ def compute_rows(row, plan, y, image, target, weights, residual, scratch):
     else:
         # Rows below the last are written where nobody reads them.
         point_at_outputs(plan, outputs, row.pixels, y, target, itemsize, spill=scratch)
+    if row.copies:
+        for i in range(inputs):
+            write_line(copies, i, address=copied + i * copied_bytes, step=itemsize)
     compute_elements(
         row,
         table=table,
+        copies=copies,
         length=max(length, row.channels),
         left=plan.left * channels,
         width=plan.w * channels,
@@ -195,7 +225,7 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
     residual : bytes from an output element to its residual, which is added; 0: none.
     weights : address of zeros for a tile's inputs; at plan.weights_offset bytes from there,
         64-byte aligned, the rows that `elements` reads.
-    scratch : SCRATCH_WORDS words, for the outputs of a tile and the table.
+    scratch : SCRATCH_WORDS words, for the outputs of a tile, copied inputs and the tables.
 
     Assumes one plane, dilations of 1, and strides, a window and channels that the row serves;
     task_rows is a multiple of MR.

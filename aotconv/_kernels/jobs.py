@@ -18,7 +18,7 @@ from .._plan.family import SCRATCH_BYTES
 from .._plan.jobs import JOB_FIELDS, JOBS_FIELDS
 from .._plan.team import ENTRY
 from .extension import Export
-from .runtime import VOID_POINTER, PlanType, compile_into_library
+from .runtime import VOID_POINTER, PlanType, RowType, compile_into_library
 from .simd import WORD, define_tiles
 
 # What a task is given; all are addresses, or numbers, of 64 bits.
@@ -42,25 +42,48 @@ def task_address(typingctx, row):
     A family is the module of that name beside this one; its function `task` computes one task, and
     is given those of the values, by name, that it has parameters for.
     """
-    task = import_module(f".{row.row.family}", __package__).task
 
     def emit(context, builder, sig, args):
-        module = builder.module
-        function = ir.Function(module, TASK_TYPE, module.get_unique_name("task"))
-        function.linkage = "internal"
-        inner = ir.IRBuilder(function.append_basic_block("entry"))
-        given = dict(zip(TASK, function.args, strict=True))
-        given["plan"] = inner.inttoptr(given["plan"], VOID_POINTER)
-        _call_task(context, inner, row, task, given)
-        inner.ret_void()
-        define_tiles(module, row.row)
-        return builder.ptrtoint(function, WORD)
+        return _emit_task(context, builder.module, row).ptrtoint(WORD)
 
     return types.int64(row), emit
 
 
-def _call_task(context, builder, row_type, task, given):
-    """Compile `task` for one row and call it where `builder` stands."""
+def task_of(rows):
+    """The intrinsic ``task(index)``, which gives the address of the task of one of the `rows`, as
+    `task_address` does."""
+
+    @intrinsic
+    def task(typingctx, index):
+        def emit(context, builder, sig, args):
+            module = builder.module
+            tasks = [_emit_task(context, module, RowType(row)).ptrtoint(WORD) for row in rows]
+            kind = ir.ArrayType(WORD, len(tasks))
+            table = cgutils.global_constant(module, "tasks", ir.Constant(kind, tasks))
+            return builder.load(builder.gep(table, [WORD(0), args[0]]))
+
+        return types.int64(types.int64), emit
+
+    return task
+
+
+def _emit_task(context, module, row_type):
+    """Emit the function of TASK_TYPE for one row, and what it calls."""
+    name = module.get_unique_name(f"{row_type.row.name}_task")
+    function = ir.Function(module, TASK_TYPE, name)
+    function.linkage = "internal"
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    given = dict(zip(TASK, function.args, strict=True))
+    given["plan"] = builder.inttoptr(given["plan"], VOID_POINTER)
+    _call_task(context, builder, row_type, given)
+    builder.ret_void()
+    define_tiles(module, row_type.row)
+    return function
+
+
+def _call_task(context, builder, row_type, given):
+    """Compile the task of one row's family for it and call it where `builder` stands."""
+    task = import_module(f".{row_type.row.family}", __package__).task
     names = list(inspect.signature(task).parameters)[1:]
     plan_type = PlanType(row_type.row.family)
     kinds = row_type, plan_type, *[types.int64] * (len(names) - 1)

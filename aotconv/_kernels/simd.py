@@ -603,6 +603,8 @@ def define_tiles(module, row):
     """Define the tiles that a row's compiled task calls, in the module of its kernel."""
     for name, (tile, own) in _tiles.get(row, {}).items():
         function = _function(module, name, _n_words(tile))
+        if not function.is_declaration:  # a shared one, that another row has called
+            continue
         function.linkage = "linkonce_odr"
         builder = ir.IRBuilder(function.append_basic_block("entry"))
         tile(Vectors(builder, own), own, *function.args)

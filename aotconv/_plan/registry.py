@@ -3,6 +3,7 @@
 The build, the JIT rung, the dispatch and the tests all derive from these rows.
 """
 
+import functools
 import platform
 from math import gcd
 from typing import NamedTuple
@@ -44,7 +45,7 @@ class Row(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The export of the level's module, and what tests print."""
+        """What tests print, and the assembly is labelled with."""
         name = f"{self.family}_{self.dtype}_{self.pixels}x{self.vectors}"
         traits = ("window", "stride", "period", "split", "permuted")
         values = ((trait, getattr(self, trait)) for trait in traits)
@@ -85,6 +86,13 @@ class Row(NamedTuple):
     def shifts(self) -> int:
         """Whether one instruction moves elements across two vectors, as AVX-512's valignd does."""
         return int(LEVELS[self.level].vector_bytes == 64)
+
+    @property
+    def copies(self) -> int:
+        """Whether an image tile's inputs are copied where their rows begin or end in it.  They are
+        masked where each vector is loaded once, or of one channel serves few products."""
+        once = self.shifts and self.period and self.stride == 1
+        return int(not once and not (self.period == 1 and self.window < 4 + self.stride))
 
     @property
     def integers(self) -> int:
@@ -230,3 +238,9 @@ ROWS = (
     *(Row("pool", AOT_DTYPES[0], level.name, *_POOL_TILE) for level in LEVELS.values()),
 )
 LOOP_ROWS = tuple(Row("loop", dtype, level, 1, 1) for level in LEVELS for dtype in LOOP_DTYPES)
+
+
+@functools.cache
+def rows_of(level: str) -> tuple[Row, ...]:
+    """The rows of a level's module, in the order in which it knows their tasks."""
+    return tuple(row for row in ROWS if row.level == level)

@@ -362,6 +362,23 @@ def test_a_sum_of_nothing_is_zero(empty):
     assert_array_equal(gradient, np.zeros((3, 3, empty[-1], 4)))
 
 
+def test_windows_that_meet_no_pixel_add_nothing():
+    one = np.ones((1, 1, 1, 1), np.float32)
+    gradient = gradients.conv2d_filters(one, one, (1, 1, 1, 1), strides=3, padding=1)
+    assert_array_equal(gradient, np.zeros((1, 1, 1, 1)))
+
+
+def test_images_in_fortran_order_have_a_border_as_others():
+    images = np.arange(6, dtype=np.float32).reshape(1, 2, 3, 1)
+    border = {"padding": 1, "padding_mode": ("edge", "constant"), "padding_value": 2}
+    arrays = np.ones((1, 4, 5, 1), np.float32), (1, 1, 1, 1)
+    expected = gradients.conv2d_filters(images, *arrays, **border)
+    assert expected.item() == 2 * (0 + 1 + 2) + 2 * (3 + 4 + 5) + 8 * 2
+    assert_array_equal(
+        gradients.conv2d_filters(np.asfortranarray(images), *arrays, **border), expected
+    )
+
+
 IMAGES, OUTPUT_GRADIENT = np.ones((2, 6, 6, 4)), np.ones((2, 4, 4, 6))
 REFUSED = {
     "filters_shape must be a tuple of 4 integers": {"filters_shape": (3, 3, 4)},

@@ -97,7 +97,7 @@ class Around(NamedTuple):
         return tuple(sizes)
 
     def put(self, images: np.ndarray, value: complex) -> np.ndarray:
-        """Images with their borders."""
+        """Images with their borders, in C order."""
         for place, axis in self._bordered():
             if maps(axis.border):
                 taken = places(np.arange(axis.padded) - axis.before, axis)
@@ -106,7 +106,7 @@ class Around(NamedTuple):
                 widths = [(0, 0)] * images.ndim
                 widths[place] = axis.before, axis.behind
                 images = np.pad(images, widths, constant_values=value)
-        return images
+        return np.ascontiguousarray(images)  # np.pad keeps Fortran's order
 
     def fold(self, bordered: np.ndarray) -> np.ndarray:
         """The adjoint: of pixels that have their borders, the sums of those that each one's copies

@@ -128,7 +128,9 @@ class Block(NamedTuple):
             cuts.append(min(pieces, tasks))
             tasks = ceil_div(tasks, cuts[-1])
         panels, rows, channels = cuts
-        near = max(LEAST_TILES * row.pixels, IMAGE_BYTES // (under(g, *chunk) * row.itemsize))
+        near = max(
+            LEAST_TILES * row.pixels, IMAGE_BYTES // (max(1, under(g, *chunk)) * row.itemsize)
+        )
         channels = max(channels, ceil_div(wholes.channels, near))
         return cls(*map(ceil_div, wholes, (rows, panels, channels)))
 

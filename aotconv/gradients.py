@@ -450,7 +450,7 @@ def average_pool1d_images(
     ndarray, shape `images_shape`
     """
     if misnamed:
-        check.no_misnamed(misnamed)
+        check.no_misnamed(misnamed, check.OF_WINDOWS)
     arguments = window, strides, padding, dilations, ceil_mode, data_format, count_padding
     return average_gradient(1, output_gradient, images_shape, out, threads, arguments)
 
@@ -530,7 +530,7 @@ def average_pool2d_images(
            [0.25, 0.25, 0.  ]])
     """
     if misnamed:
-        check.no_misnamed(misnamed)
+        check.no_misnamed(misnamed, check.OF_WINDOWS)
     arguments = window, strides, padding, dilations, ceil_mode, data_format, count_padding
     return average_gradient(2, output_gradient, images_shape, out, threads, arguments)
 
@@ -568,7 +568,7 @@ def average_pool3d_images(
     ndarray, shape `images_shape`
     """
     if misnamed:
-        check.no_misnamed(misnamed)
+        check.no_misnamed(misnamed, check.OF_WINDOWS)
     arguments = window, strides, padding, dilations, ceil_mode, data_format, count_padding
     return average_gradient(3, output_gradient, images_shape, out, threads, arguments)
 
@@ -601,7 +601,7 @@ def max_pool1d_images(
     ndarray, shape `images_shape`
     """
     if misnamed:
-        check.no_misnamed(misnamed)
+        check.no_misnamed(misnamed, check.OF_WINDOWS)
     arrays = output_gradient, indices, images_shape
     return maximum_gradient(1, *arrays, out, threads, data_format)
 
@@ -673,7 +673,7 @@ def max_pool2d_images(
            [1., 1., 0.]])
     """
     if misnamed:
-        check.no_misnamed(misnamed)
+        check.no_misnamed(misnamed, check.OF_WINDOWS)
     arrays = output_gradient, indices, images_shape
     return maximum_gradient(2, *arrays, out, threads, data_format)
 
@@ -706,6 +706,6 @@ def max_pool3d_images(
     ndarray, shape `images_shape`
     """
     if misnamed:
-        check.no_misnamed(misnamed)
+        check.no_misnamed(misnamed, check.OF_WINDOWS)
     arrays = output_gradient, indices, images_shape
     return maximum_gradient(3, *arrays, out, threads, data_format)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, SupportsIndex, overload
 
 import numpy as np
 
+from ._core import check
 from ._core.pool import averages, maxima
 from .conv import CommonPadding, DataFormat1D, DataFormat2D, DataFormat3D, Steps
 
@@ -25,7 +26,7 @@ def max_pool1d(
     return_indices: Literal[False] = False,
     data_format: DataFormat1D = "NWC",
     out: np.typing.NDArray[Any] | None = None,
-    threads: int | None = None,
+    threads: SupportsIndex | None = None,
 ) -> np.typing.NDArray[Any]: ...
 
 
@@ -41,7 +42,7 @@ def max_pool1d(
     return_indices: Literal[True],
     data_format: DataFormat1D = "NWC",
     out: np.typing.NDArray[Any] | None = None,
-    threads: int | None = None,
+    threads: SupportsIndex | None = None,
 ) -> tuple[np.typing.NDArray[Any], np.typing.NDArray[Any]]: ...
 
 
@@ -56,7 +57,8 @@ def max_pool1d(
     return_indices: bool = False,
     data_format: DataFormat1D = "NWC",
     out: np.typing.NDArray[Any] | None = None,
-    threads: int | None = None,
+    threads: SupportsIndex | None = None,
+    **misnamed: NoReturn,
 ) -> np.typing.NDArray[Any] | tuple[np.typing.NDArray[Any], np.typing.NDArray[Any]]:
     """Take the maximum of each channel of each window of signals, or of anything along one axis.
 
@@ -92,6 +94,8 @@ def max_pool1d(
     >>> aotconv.max_pool1d(signal, 2).ravel()
     array([6., 9.])
     """
+    if misnamed:
+        check.no_misnamed(misnamed, check.OF_WINDOWS)
     arguments = 1, window, strides, padding, dilations, ceil_mode, data_format
     return maxima(images, out, threads, return_indices, arguments)
 
@@ -108,7 +112,7 @@ def max_pool2d(
     return_indices: Literal[False] = False,
     data_format: DataFormat2D = "NHWC",
     out: np.typing.NDArray[Any] | None = None,
-    threads: int | None = None,
+    threads: SupportsIndex | None = None,
 ) -> np.typing.NDArray[Any]: ...
 
 
@@ -124,7 +128,7 @@ def max_pool2d(
     return_indices: Literal[True],
     data_format: DataFormat2D = "NHWC",
     out: np.typing.NDArray[Any] | None = None,
-    threads: int | None = None,
+    threads: SupportsIndex | None = None,
 ) -> tuple[np.typing.NDArray[Any], np.typing.NDArray[Any]]: ...
 
 
@@ -139,7 +143,8 @@ def max_pool2d(
     return_indices: bool = False,
     data_format: DataFormat2D = "NHWC",
     out: np.typing.NDArray[Any] | None = None,
-    threads: int | None = None,
+    threads: SupportsIndex | None = None,
+    **misnamed: NoReturn,
 ) -> np.typing.NDArray[Any] | tuple[np.typing.NDArray[Any], np.typing.NDArray[Any]]:
     """Take the maximum of each channel of each window of images.
 
@@ -168,7 +173,7 @@ def max_pool2d(
         Whether pixels that are left at the end, fewer than a window and its padding, get a window,
         too; one that would begin behind the images does not count.  As ONNX and PyTorch have it.
     return_indices : bool
-        Whether to say where each maximum was found.
+        Whether to say where each maximum was found, in a new array.
     data_format : {"NHWC", "NCHW", "channels_last", "channels_first"}
         The order of the axes of `images` and of the result.
     out : ndarray, optional
@@ -213,6 +218,8 @@ def max_pool2d(
     >>> result.ravel(), indices.ravel()
     (array([8., 6.]), array([4, 6]))
     """
+    if misnamed:
+        check.no_misnamed(misnamed, check.OF_WINDOWS)
     arguments = 2, window, strides, padding, dilations, ceil_mode, data_format
     return maxima(images, out, threads, return_indices, arguments)
 
@@ -229,7 +236,7 @@ def max_pool3d(
     return_indices: Literal[False] = False,
     data_format: DataFormat3D = "NDHWC",
     out: np.typing.NDArray[Any] | None = None,
-    threads: int | None = None,
+    threads: SupportsIndex | None = None,
 ) -> np.typing.NDArray[Any]: ...
 
 
@@ -245,7 +252,7 @@ def max_pool3d(
     return_indices: Literal[True],
     data_format: DataFormat3D = "NDHWC",
     out: np.typing.NDArray[Any] | None = None,
-    threads: int | None = None,
+    threads: SupportsIndex | None = None,
 ) -> tuple[np.typing.NDArray[Any], np.typing.NDArray[Any]]: ...
 
 
@@ -260,7 +267,8 @@ def max_pool3d(
     return_indices: bool = False,
     data_format: DataFormat3D = "NDHWC",
     out: np.typing.NDArray[Any] | None = None,
-    threads: int | None = None,
+    threads: SupportsIndex | None = None,
+    **misnamed: NoReturn,
 ) -> np.typing.NDArray[Any] | tuple[np.typing.NDArray[Any], np.typing.NDArray[Any]]:
     """Take the maximum of each channel of each window of volumes, or of films.
 
@@ -296,6 +304,8 @@ def max_pool3d(
     >>> aotconv.max_pool3d(volume, 2).ravel()
     array([21., 23., 29., 31., 53., 55., 61., 63.])
     """
+    if misnamed:
+        check.no_misnamed(misnamed, check.OF_WINDOWS)
     arguments = 3, window, strides, padding, dilations, ceil_mode, data_format
     return maxima(images, out, threads, return_indices, arguments)
 
@@ -311,8 +321,9 @@ def average_pool1d(
     count_padding: bool = False,
     data_format: DataFormat1D = "NWC",
     out: np.typing.NDArray[Any] | None = None,
-    threads: int | None = None,
+    threads: SupportsIndex | None = None,
     dtype: np.typing.DTypeLike | None = None,
+    **misnamed: NoReturn,
 ) -> np.typing.NDArray[Any]:
     """Take the average of each channel of each window of signals, or of anything along one axis.
 
@@ -346,6 +357,8 @@ def average_pool1d(
     >>> aotconv.average_pool1d(signal, 3, 1, padding="same").ravel()
     array([4.5, 6. , 5. , 4.5])
     """
+    if misnamed:
+        check.no_misnamed(misnamed, check.OF_WINDOWS)
     options = dilations, ceil_mode, data_format, count_padding, dtype
     return averages(images, out, threads, (1, window, strides, padding, *options))
 
@@ -361,8 +374,9 @@ def average_pool2d(
     count_padding: bool = False,
     data_format: DataFormat2D = "NHWC",
     out: np.typing.NDArray[Any] | None = None,
-    threads: int | None = None,
+    threads: SupportsIndex | None = None,
     dtype: np.typing.DTypeLike | None = None,
+    **misnamed: NoReturn,
 ) -> np.typing.NDArray[Any]:
     """Take the average of each channel of each window of images.
 
@@ -374,8 +388,8 @@ def average_pool2d(
         As in `max_pool2d`.
     count_padding : bool
         Whether a window is divided by the number of its pixels inside the padded images, those of
-        the padding being 0, or by that of those inside the images.  What `ceil_mode` adds at the
-        end is no padding.
+        the padding being 0, or by that of those inside the images (PyTorch's `count_include_pad`,
+        which is True there).  What `ceil_mode` adds at the end is no padding.
     out : ndarray, optional
         Where the result is written: of its shape and dtype, with any strides.  It may overlap
         the images.
@@ -419,6 +433,8 @@ def average_pool2d(
     >>> aotconv.average_pool2d(image, 2).ravel()
     array([2.5, 4.5])
     """
+    if misnamed:
+        check.no_misnamed(misnamed, check.OF_WINDOWS)
     options = dilations, ceil_mode, data_format, count_padding, dtype
     return averages(images, out, threads, (2, window, strides, padding, *options))
 
@@ -434,8 +450,9 @@ def average_pool3d(
     count_padding: bool = False,
     data_format: DataFormat3D = "NDHWC",
     out: np.typing.NDArray[Any] | None = None,
-    threads: int | None = None,
+    threads: SupportsIndex | None = None,
     dtype: np.typing.DTypeLike | None = None,
+    **misnamed: NoReturn,
 ) -> np.typing.NDArray[Any]:
     """Take the average of each channel of each window of volumes, or of films.
 
@@ -469,5 +486,7 @@ def average_pool3d(
     >>> aotconv.average_pool3d(volume, (4, 4, 2)).ravel()
     array([30.5, 32.5])
     """
+    if misnamed:
+        check.no_misnamed(misnamed, check.OF_WINDOWS)
     options = dilations, ceil_mode, data_format, count_padding, dtype
     return averages(images, out, threads, (3, window, strides, padding, *options))

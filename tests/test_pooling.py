@@ -400,6 +400,34 @@ def test_each_wrong_argument_is_refused_by_name_and_nothing_is_written(door):
             assert (right["out"] == 5).all()
 
 
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("stride", "strides"),
+        ("kernel_size", "window"),
+        ("pool_size", "window"),
+        ("count_include_pad", "count_padding"),
+        ("dilation", "dilations"),
+    ],
+)
+def test_other_libraries_words_are_answered_with_ours(wrong, right):
+    for door in DOORS:
+        with pytest.raises(TypeError, match=f"no argument {wrong}: say {right}$"):
+            door(np.ones((5, 5, 5, 5, 1)), 2, **{wrong: 2})
+        with pytest.raises(ValueError, match="padding_mode is of convolutions"):
+            door(np.ones((5, 5, 5, 5, 1)), 2, padding_mode="reflect")
+
+
+def test_equal_arguments_of_other_types_are_told_apart_from_those_that_were_met():
+    images = np.ones((4, 4, 1), np.float32)
+    for _ in range(3):
+        assert aotconv.max_pool2d(images, 2).shape == (2, 2, 1)
+        with pytest.raises(TypeError, match="window must be"):
+            aotconv.max_pool2d(images, 2.0)
+        with pytest.raises(TypeError, match="ceil_mode must be True or False"):
+            aotconv.max_pool2d(images, 2, ceil_mode=0)
+
+
 def test_complex_images_are_refused():
     for door in (aotconv.max_pool1d, aotconv.average_pool1d):
         with pytest.raises(TypeError, match="images must hold integers or floats"):

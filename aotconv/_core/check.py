@@ -34,6 +34,8 @@ LARGEST_ITEM = np.dtype(np.clongdouble).itemsize
 ALGORITHMS = ("auto", "winograd")
 LONGEST_SHOWN = 200  # characters of a value in a message
 LONGEST_INTEGER = 1023  # bits: what float64 holds
+# Types of arguments that say the same as long as they are the same.
+CONSTANTS = int, float, str, bool, type(None)
 MOST_AXES = 32 if np.__version__.startswith("1.") else 64  # that NumPy allows
 FIRST_OF_OTHERS = 256  # number of a dtype that is not NumPy's own
 MOST_ITEMS = MOST_AXES + 1  # that are taken from what should be a few numbers: it may have no end
@@ -48,31 +50,43 @@ def shown(value) -> str:
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
-# What other libraries call an argument.
-WORDS = {
+# What other libraries call an argument: of all doors, of convolutions, and of pools.
+_OF_ALL = {
     **dict.fromkeys(("stride", "step"), "strides"),
     **dict.fromkeys(("dilation", "dilation_rate", "atrous_rate"), "dilations"),
-    **dict.fromkeys(("mode", "boundary", "pad_mode"), "padding_mode"),
-    **dict.fromkeys(("cval", "fillvalue", "constant_values"), "padding_value"),
-    **dict.fromkeys(("pad", "pads"), "padding"),
-    **dict.fromkeys(("weight", "weights", "kernel", "kernels", "filter"), "filters"),
+    **dict.fromkeys(("pad", "pads", "auto_pad"), "padding"),
     **dict.fromkeys(("input", "inputs", "image", "x"), "images"),
-    **dict.fromkeys(("biases",), "bias"),
-    **dict.fromkeys(("group", "feature_group_count"), "groups"),
+    **dict.fromkeys(("grad_output", "output_grad"), "output_gradient"),
+    **dict.fromkeys(("input_size", "input_shape"), "images_shape"),
     **dict.fromkeys(("output", "dst"), "out"),
     **dict.fromkeys(("num_threads", "n_threads", "workers"), "threads"),
 }
+OF_FILTERS = {
+    **_OF_ALL,
+    **dict.fromkeys(("mode", "boundary", "border_mode", "pad_mode"), "padding_mode"),
+    **dict.fromkeys(("cval", "fillvalue", "constant_values"), "padding_value"),
+    **dict.fromkeys(("weight", "weights", "kernel", "kernels", "filter"), "filters"),
+    **dict.fromkeys(("biases",), "bias"),
+    **dict.fromkeys(("group", "feature_group_count"), "groups"),
+    **dict.fromkeys(("weight_size", "weight_shape"), "filters_shape"),
+}
+OF_WINDOWS = {
+    **_OF_ALL,
+    **dict.fromkeys(("kernel_size", "kernel_shape", "pool_size", "ksize", "size"), "window"),
+    **dict.fromkeys(("count_include_pad",), "count_padding"),
+}
 
 
-def no_misnamed(given: dict) -> None:
-    """Refuse keywords that a function does not have, and say the right one."""
+def no_misnamed(given: dict, words: dict = OF_FILTERS) -> None:
+    """Refuse keywords that a function does not have, and say the right one, by what other
+    libraries call it."""
     for name in given:
         if name in ("padding_mode", "padding_value"):
             raise ValueError(
                 f"{name} is of convolutions and their gradients: here nothing but zeros surrounds "
                 f"images, got {shown(given[name])}"
             )
-        known = WORDS.get(name)
+        known = words.get(name)
         if known == "padding_mode" and _is(given[name], str) and given[name] in PADDINGS:
             known = "padding"
         says = f": say {known}" if known else ""

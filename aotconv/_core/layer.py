@@ -23,7 +23,6 @@ from .run import Compute
 
 # What makes a layer, as a function's user gave it, in the order of its `checked`.
 Arguments: TypeAlias = tuple[Any, ...]
-CONSTANTS = int, float, str, bool, type(None)  # which say the same as long as they are the same
 
 
 class Options(NamedTuple):
@@ -141,7 +140,7 @@ class Convolution(Spatial):
         options = arguments[self._n_weights :]
         parts = [part for each in options for part in (each if type(each) is tuple else (each,))]
         parts = [part for each in parts for part in (each if type(each) is tuple else (each,))]
-        if not all(type(part) in CONSTANTS for part in parts):
+        if not all(type(part) in check.CONSTANTS for part in parts):
             return None
         filters = self.given_filters
         if not check.filter_format(arguments[self._filter_format], self._rank).endswith("IO"):

@@ -93,19 +93,32 @@ def pools_of(options: Options) -> Pools:
     return Pools(options)
 
 
+@functools.lru_cache(maxsize=KEPT_POOLS, typed=True)
+def _pools_of_constants(*arguments) -> Pools:
+    """The pools of arguments of `checked` that say the same for ever; kept."""
+    return pools_of(checked(*arguments))
+
+
+def _pools(rank: int, operation: str, *others) -> Pools:
+    """The pools of arguments as the user gave them."""
+    if all(type(each) in check.CONSTANTS for each in others):
+        return _pools_of_constants(rank, operation, *others)
+    return pools_of(checked(rank, operation, *others))
+
+
 def maxima(images, out, n_threads, return_indices, arguments: tuple):
     """What a door of maxima gives for arguments as the user gave them; `arguments` are the rank and
     those of `checked` behind the operation."""
     indexed = check.flag("return_indices", return_indices)
     rank, *others = arguments
-    pools = pools_of(checked(rank, OPERATIONS[INDEXED if indexed else MAXIMUM], *others))
+    pools = _pools(rank, OPERATIONS[INDEXED if indexed else MAXIMUM], *others)
     return pools.indexed(images, out, n_threads) if indexed else pools(images, out, n_threads)
 
 
 def averages(images, out, n_threads, arguments: tuple) -> np.ndarray:
     """The same of a door of averages."""
     rank, *others = arguments
-    return pools_of(checked(rank, OPERATIONS[AVERAGE], *others))(images, out, n_threads)
+    return _pools(rank, OPERATIONS[AVERAGE], *others)(images, out, n_threads)
 
 
 class Pools(Spatial):

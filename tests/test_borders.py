@@ -329,6 +329,17 @@ def test_a_padding_value_is_one_that_the_images_can_hold(rung, dtype, value, fit
     np.testing.assert_array_equal(conv1d(images, filters, **arguments)[0], kept)
 
 
+def test_equal_values_of_any_type_say_the_same_whichever_was_met_first():
+    images, filters = np.ones((1, 5, 5, 1)), np.ones((3, 3, 1, 1))
+    for values in ((2 + 0j, 2, 2.0), (3.0, np.clongdouble(3), 3 + 0j), (np.longdouble(4), 4)):
+        results = [conv2d(images, filters, padding=1, padding_value=each) for each in values]
+        for result in results:
+            np.testing.assert_array_equal(result, results[0])
+        assert results[0][0, 0, 0, 0] == 4 + 5 * values[0]
+    with pytest.raises(ValueError, match="padding_value must fit the images' dtype float64"):
+        conv2d(images, filters, padding=1, padding_value=2 + 1j)
+
+
 def test_a_value_without_a_constant_mode_is_refused():
     images = np.ones((1, 5, 5, 1))
     with pytest.raises(ValueError, match="padding_value must be 0 unless a padding_mode is"):

@@ -417,6 +417,8 @@ def _number(name: str, value) -> complex:
 def padding_value(value, modes: tuple[str, ...]) -> complex:
     """`value` as a number of Python's, or a longdouble, that is 0 where no mode is "constant"."""
     number = _number("padding_value", value)
+    if _is(number, (complex, np.clongdouble)) and number.imag == 0:
+        number = number.real  # equal numbers, by which layers are known, say the same
     if number == 0:
         return 0
     if isinstance(number, int) and number.bit_length() > LONGEST_INTEGER:

@@ -77,7 +77,7 @@ def holds(dtype: np.dtype, value) -> bool:
     """Whether an array of a dtype can hold a value."""
     if dtype == np.bool_:
         dtype = np.dtype(np.uint8)
-    if isinstance(value, complex) and value != 0:
+    if isinstance(value, complex) and value.imag != 0:
         return dtype.kind == "c"
     if dtype.kind in "iu":
         info = np.iinfo(dtype)

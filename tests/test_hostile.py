@@ -421,6 +421,22 @@ def test_sizes_that_are_added_to_the_largest_strides_do_not_wrap(
     np.testing.assert_array_equal(same, inside)
 
 
+@pytest.mark.parametrize("far", [2**63 - 2, 2**62, 2**31])
+def test_steps_that_reach_no_other_pixel_may_be_of_any_size(fast_rung, watched, far):
+    image, filters = np.full((1, 5, 5, 1), 3, np.float32), np.ones((1, 1, 1, 4), np.float32)
+    expected = aotconv.conv2d(image, filters, padding=1)
+    for dilations in (far, (far, 1), (1, far)):
+        result = aotconv.conv2d(image, filters, padding=1, dilations=dilations)
+        np.testing.assert_array_equal(result, expected)
+        np.testing.assert_array_equal(aotconv.max_pool2d(image, 1, dilations=dilations), image)
+    pixel, turned = image[:, :1, :1], np.ones((3, 3, 4, 1), np.float32)
+    result = aotconv.conv2d_transpose(pixel, turned, strides=far, padding=0, output_padding=1)
+    assert result.shape == (1, 4, 4, 4) and result.sum() == 3 * 9 * 4
+    with pytest.raises(ValueError, match="the result would be too large to address"):
+        cut = ((0, far), (0, far))
+        aotconv.conv2d_transpose(image[:, :2, :2], turned, strides=far, padding=cut)
+
+
 @pytest.mark.parametrize("far", [10**5, 10**8, 2**27])
 def test_dilations_far_beyond_the_images_allocate_no_more_than_their_taps(fast_rung, watched, far):
     images = np.full((1, 1, 1, 2), 5, np.float32)

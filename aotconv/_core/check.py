@@ -756,7 +756,9 @@ def transposed_geometry(names: tuple[str, str], shape, filters_shape, options) -
             )
         axes.append(axis)
     z, y, x = axes
-    _addressable("the result", (*leading, *(axis.size for axis in axes[RANK - rank :]), o))
+    # Windows' steps are multiplied with bytes even where all but a little is cut off.
+    sizes = (max(axis.size, axis.padded) for axis in axes[RANK - rank :])
+    _addressable("the result", (*leading, *sizes, o))
     return Geometry(math.prod(leading), o, c, options.groups, z, y, x)
 
 

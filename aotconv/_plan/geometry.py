@@ -50,8 +50,9 @@ class Axis(NamedTuple):
         spanned = extent(kernel, dilation)
         out = (padded - spanned) // stride + 1
         border = border if before or behind else ZEROS
-        # A farther one has as many outputs; compiled code adds sizes to strides.
-        stride = min(stride, max(padded, spanned))
+        # Compiled code multiplies and adds: a farther stride has as many outputs, and one tap none
+        # that it is dilated from.
+        stride, dilation = min(stride, max(padded, spanned)), dilation if kernel > 1 else 1
         return cls(size, kernel, stride, dilation, before, behind, out, border)
 
     @property

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from collections import namedtuple
 
+from llvmlite import ir
+
 from .._plan.dense import COPIED, NO_BORDER, PIXEL_WORDS, SKIPPED, TILE_FIELDS, ZEROS
 from .epilogue import LAST_IN_TILES, NO_ACTIVATION, finish_stored
 from .panel import multiply_groups, multiply_run, start_sums, store_sums
@@ -35,6 +37,7 @@ from .runtime import (
 TILE = Record(*TILE_FIELDS)
 write_tile = TILE.writer()
 TILE_BYTES = TILE.size
+COUNTED = 4  # words that are counted up at a time, no more than a tile has pixels
 
 
 def tiles(
@@ -114,7 +117,23 @@ def tiles(
             tile(words, row.pixels if whole else row.pixels - 1)
 
 
-compute_tiles = tile_intrinsic(tiles)
+def counted(v, row, table, start, step, count):
+    """Write at least `count` words, the first `start`, the others each `step` more.
+
+    table : address of these, and of COUNTED - 1 words behind them, which may be written, too.
+    """
+    b = v.builder
+    start, step = (v.splat_value(word, COUNTED) for word in (start, step))
+    places = ir.Constant(start.type, list(range(COUNTED)))
+    words = v.cell(b.add(start, b.mul(step, places)))
+    ahead = b.mul(step, ir.Constant(start.type, [COUNTED] * COUNTED))
+    for i in v.loop(v.add(count, COUNTED - 1), step=COUNTED):
+        place = b.inttoptr(v.add(table, v.mul(i, 8)), start.type.as_pointer())
+        b.store(words.get(), place, align=8)
+        words.set(b.add(words.get(), ahead))
+
+
+compute_tiles, count_up = tile_intrinsic(tiles), tile_intrinsic(counted)
 
 
 # A task: its pixels and its panels.
@@ -290,17 +309,12 @@ def point_at_pixels(row, plan, task, tables, images, out):
         window = images + n * plan.image_n + front * plan.image_z + top * plan.image_y
         window += left * plan.image_x
         target = out + n * plan.out_n + z * plan.out_z + y * plan.out_y + x * plan.out_x
-        for p in range(first, first + some):  # products of words are many instructions
-            set_word(tables.windows, p, window)
-            set_word(tables.outs, p, target)
-            window += step
-            target += out_x
+        count_up(row, table=tables.windows + 8 * first, start=window, step=step, count=some)
+        count_up(row, table=tables.outs + 8 * first, start=target, step=out_x, count=some)
         if plan.border != NO_BORDER:
-            for p in range(first, first + some):
-                set_word(tables.fronts, p, front)
-                set_word(tables.tops, p, top)
-                set_word(tables.lefts, p, left)
-                left += sw
+            count_up(row, table=tables.fronts + 8 * first, start=front, step=0, count=some)
+            count_up(row, table=tables.tops + 8 * first, start=top, step=0, count=some)
+            count_up(row, table=tables.lefts + 8 * first, start=left, step=sw, count=some)
         first += some
         x = 0
         y += 1

@@ -258,8 +258,10 @@ def compile_into_library(context, function, args, result=None, inline=False):
     flags.forceinline = inline
     library, typingctx = context.active_code_library, context.typing_context
     done = compile_internal(typingctx, context, library, function, args, result, flags, {})
+    compiled = library.get_function(done.fndesc.llvm_func_name)
     # Left out where all calls of it were replaced by what it does.
-    library.get_function(done.fndesc.llvm_func_name).linkage = "linkonce_odr"
+    compiled.linkage = "linkonce_odr"
+    compiled.add_function_attribute("optsize")  # unrolling and vectors are the tiles' business
     return done.fndesc, done.signature
 
 

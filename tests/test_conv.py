@@ -819,7 +819,7 @@ def test_winograd_of_empty_sizes_is_that_of_auto(compiled):
         (1, "their length 3, dilated to 9,", {"dilations": 4}),
         (1, "data_format must be one of .'NWC', 'NCW'", {"data_format": "NHWC"}),
         (1, "filter_format must be one of .'WIO', 'OIW'", {"filter_format": "HWIO"}),
-        (1, "'winograd' is for two spatial axes, got 1", {"algorithm": "winograd"}),
+        (1, "'winograd' needs two spatial axes, got 1", {"algorithm": "winograd"}),
         (3, r"images must have .* 4 axes \(depth, height, width", {"images": np.ones((8, 8, 4))}),
         (3, "filters must have a depth and a height and", {"filters": np.ones((0, 3, 3, 4, 6))}),
         (3, "dilations must be an integer or three integers", {"dilations": (1, 1)}),
@@ -827,7 +827,7 @@ def test_winograd_of_empty_sizes_is_that_of_auto(compiled):
         (3, "padding must be .* of length 2", {"padding": (1, 2)}),
         (3, "their depth 3 is more than the images' depth 2", {"images": np.ones((2, 8, 8, 4))}),
         (3, "data_format must be one of .'NDHWC', 'NCDHW'", {"data_format": "NHWC"}),
-        (3, "'winograd' is for two spatial axes, got 3", {"algorithm": "winograd"}),
+        (3, "'winograd' needs two spatial axes, got 3", {"algorithm": "winograd"}),
     ],
 )
 def test_errors_of_other_ranks_name_their_axes(rank, message, change):

@@ -135,3 +135,18 @@ def test_what_cannot_be_is_refused_by_name(error, match, options):
 def test_activations_of_complex_results_are_refused():
     with pytest.raises(TypeError, match="activation 'relu' is not defined for complex results"):
         aotconv.conv1d(np.ones((5, 1)), np.ones((3, 1, 1)), dtype=complex, activation="relu")
+
+
+@pytest.mark.parametrize("images", ["longdouble", "clongdouble"])
+@pytest.mark.parametrize("filters", ["longdouble", "float32"])
+@pytest.mark.parametrize("single", [False, True])
+def test_longdouble_may_be_summed_in_less(rung, images, filters, single):
+    array = integer_values(np.random.default_rng(2), (2, 5, 6, 3), images)
+    weights = integer_values(np.random.default_rng(3), (3, 3, 3, 4), filters)
+    kinds = ("complex64", "complex128") if images == "clongdouble" else ("float32", "float64")
+    dtype = np.dtype(kinds[not single])
+    for more in ({}, {"padding": 2, "padding_mode": "reflect"}):
+        expected = aotconv.conv2d(array.astype(dtype), weights.astype(dtype.char.lower()), **more)
+        result = aotconv.conv2d(array, weights, dtype=dtype, **more)
+        assert result.dtype == dtype
+        np.testing.assert_array_equal(result, expected)

@@ -562,7 +562,7 @@ def winograd_layer(kernel, strides, dilations, groups: int) -> None:
     """Refuse a layer that algorithm "winograd" does not compute."""
     if len(kernel) != 2:
         raise ValueError(
-            f"algorithm 'winograd' is for two spatial axes, got {len(kernel)}: use 'auto'"
+            f"algorithm 'winograd' needs two spatial axes, got {len(kernel)}: use 'auto'"
         )
     for name, expected, got in (
         ("filters of height and width", (3, 3), kernel),

@@ -358,8 +358,8 @@ def _table(words: list[int]) -> np.ndarray:
 
 def can_be_staged(kernel: Kernel, layouts: Layouts) -> bool:
     """Whether staging reads and writes such elements, for a kernel of that dtype."""
-    _, out, residual = layouts
-    if kernel.row.dtype not in AOT_DTYPES:
+    images, out, residual = layouts
+    if kernel.row.dtype not in AOT_DTYPES or unit_of(images.dtype) not in ELEMENTS:
         return False
     if residual is None:
         return True

@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from .._plan.activations import CLAMPS
+from .._plan.elements import ELEMENTS, unit_of
 from .._plan.elementwise import elementwise_microseconds
 from .._plan.geometry import Geometry
 from .._plan.parts import Fits, Part, cut, in_bytes
@@ -111,8 +112,8 @@ class Whole:
 class Parts:
     """Kernels on arrays, part by part, so that Python answers signals in between.
 
-    Of what neither a kernel nor staging can address a kernel of floats gets a copy of a part's
-    residual in the result's dtype, one of plain loops copies of all in its own.
+    Of what neither a kernel nor staging can address a kernel of floats gets copies: of a part's
+    residual in the result's dtype, of longdouble images in its own; one of plain loops of all.
     """
 
     def __init__(self, shares: Sequence[Share]) -> None:
@@ -154,6 +155,9 @@ class Parts:
                 )
             elif loops and order_for(Layout.of(source), kernel.row) not in takes:
                 source = source.astype(dtype, order="C")
+            elif not loops and unit_of(source.dtype) not in ELEMENTS:
+                pairs = [np.complex64] if source.dtype.kind == "c" else []
+                source = source.astype(np.result_type(dtype, *pairs), order="C")
             if copies and more is not None:
                 more = more.astype(dtype if loops else target.dtype.newbyteorder("="), order="C")
             own = np.empty(target.shape, dtype) if copies and loops else target

@@ -422,9 +422,10 @@ def test_narrow_blocking_keeps_the_kernels_assumptions(
     g = check.geometry((1, *size, channels), filters_shape, strides, "same", dilations, 1)
     image_strides = 0, 0, 0, channels * row.itemsize, row.itemsize
     b = family_of(row).blocking(Work(row, g, image_strides, (0, 0, 0, 0, row.itemsize)))
-    rows = (b["task_rows"] - 1) * strides[1] + (window[1] - 1) * dilations[1] + 1
-    columns = (b["task_columns"] - 1) * strides[2] + (window[2] - 1) * dilations[2] + 1
-    columns = -(-columns // dilations[2]) * dilations[2]
+    y, x = g.y, g.x  # whose dilation is that of more taps than one
+    rows = (b["task_rows"] - 1) * y.stride + y.extent
+    columns = (b["task_columns"] - 1) * x.stride + x.extent
+    columns = -(-columns // x.dilation) * x.dilation
     copied = window[0] * rows * columns * channels * row.itemsize
     tables = 2 * 8 * (b["task_rows"] * b["task_columns"] + row.pixels)
     assert tables + copied <= 8 * SCRATCH_WORDS

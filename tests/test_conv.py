@@ -938,6 +938,8 @@ def test_formats_are_told_in_the_words_of_the_format_that_was_given():
     first = {"data_format": "NCHW", "filter_format": "OIHW"}
     with pytest.raises(ValueError, match=r"\(channels, height, width\).*they are images\[None\]"):
         aotconv.conv2d(np.ones((9, 9)), np.ones((1, 1, 3, 3)), **first)
+    with pytest.raises(ValueError, match=r"\(channels, height, width\).*they are images\[None\]"):
+        aotconv.max_pool2d(np.ones((9, 9)), 2, data_format="NCHW")
     images = np.ones((2, 8, 9, 9))
     with pytest.raises(ValueError, match="groups must divide the filters' first axis, 8, got 3"):
         aotconv.conv2d_transpose(images, np.ones((8, 3, 5, 5)), groups=3, **first)

@@ -100,14 +100,11 @@ class FilterGradient(Spatial):
 
     def _geometry(self, shape: tuple[int, ...]) -> Geometry:
         """The sizes of the convolution, for images of a shape; leading axes taken as one."""
-        o, sizes = self._options, self._channels_last(shape)
-        steps = o.strides, o.padding, o.dilations, o.groups
-        last = not self._channels_first()
-        return check.geometry(sizes, self._shape, *steps, borders=o.borders, channels_last=last)
+        return self._convolution(shape, self._shape)
 
     def _decide(self, images: Layout, out: Layout | None, third: Layout | None) -> Decision:
         assert third is not None  # the doors want it
-        check.images_axes(images.shape, self._rank, self.first, self._channels_first())
+        self._check_axes(images.shape)
         check.padding_value_fits(self._options.padding_value, images.dtype)
         geometry = self._geometry(images.shape)
         convolved = self._result_shape(geometry, images.shape)

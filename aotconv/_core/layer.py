@@ -166,15 +166,11 @@ class Convolution(Spatial):
 
     def _geometry(self, shape: tuple[int, ...]) -> Geometry:
         """The sizes for images of a shape, leading axes taken as one."""
-        o = self._options
-        sizes, filters = self._channels_last(shape), self._filters.shape
-        steps = o.strides, o.padding, o.dilations, o.groups
-        last = not self._channels_first()
-        return check.geometry(sizes, filters, *steps, borders=o.borders, channels_last=last)
+        return self._convolution(shape, self._filters.shape)
 
     def _decide(self, images: Layout, out: Layout | None, third: Layout | None) -> Decision:
         options = self._options
-        check.images_axes(images.shape, self._rank, self.first, self._channels_first())
+        self._check_axes(images.shape)
         check.real_activation(options.activation, [images.dtype], self.first)
         check.padding_value_fits(options.padding_value, images.dtype)
         geometry = self._geometry(images.shape)

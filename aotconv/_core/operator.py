@@ -186,6 +186,18 @@ class Spatial(Operator):
             sizes.append(sizes.pop(-self._rank - 1))
         return tuple(sizes)
 
+    def _check_axes(self, shape: tuple[int, ...]) -> None:
+        """Refuse what has too few axes, in the words of the data format."""
+        check.images_axes(shape, self._rank, self.first, self._channels_first())
+
+    def _convolution(self, images: tuple[int, ...], filters: tuple[int, ...]) -> Geometry:
+        """The sizes of a convolution under the options, of images and filters (.., C / groups, O)
+        of such shapes; leading axes taken as one."""
+        o, first = self._options, self._channels_first()
+        steps = o.strides, o.padding, o.dilations, o.groups
+        sizes = self._channels_last(images)
+        return check.geometry(sizes, filters, *steps, borders=o.borders, channels_last=not first)
+
     def _around(self, geometry: Geometry) -> Around:
         """The borders of images."""
         return Around(geometry.axes[RANK - self._rank :], -1 if self._channels_first() else -2)

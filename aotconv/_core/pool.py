@@ -146,7 +146,7 @@ class Pools(Spatial):
 
     def _geometry(self, shape: tuple[int, ...]) -> Geometry:
         """The sizes for images of a shape, leading axes taken as one."""
-        check.images_axes(shape, self._rank)
+        self._check_axes(shape)
         return geometry_of(self._options, self._channels_last(shape))
 
     def _decide(self, images: Layout, out: Layout | None, third: Layout | None) -> Decision:

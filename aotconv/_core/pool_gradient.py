@@ -194,8 +194,8 @@ class MaximumGradient(_PoolGradient):
 
     def _decide(self, images: Layout, out: Layout | None, third: Layout | None) -> Decision:
         assert third is not None  # the doors want it
-        rank, shape = self._rank, self._shape
-        check.images_axes(images.shape, rank, self.first)
+        shape = self._shape
+        self._check_axes(images.shape)
         check.pooled_shape_fits(images.shape, shape, self._pixels_at(len(shape)))
         check.indices_fit(third, images.shape)
         arrays = self._arrays(images, out, third)

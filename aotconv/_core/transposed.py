@@ -190,9 +190,8 @@ class ImageGradient(Transposed):
     def _decide_bordered(self, images: Layout, out: Layout | None) -> Decision:
         """The gradient of images with their borders, folded."""
         o, filters = self._options, self.given_filters
-        check.images_axes(images.shape, self._rank, self.first, self._channels_first())
-        sizes, steps = self._channels_last(o.images_shape), (o.strides, o.padding, o.dilations)
-        geometry = check.geometry(sizes, filters.shape, *steps, o.groups, borders=o.borders)
+        self._check_axes(images.shape)
+        geometry = self._convolution(o.images_shape, filters.shape)
         check.output_gradient_fits(images, Spatial._result_shape(self, geometry, o.images_shape))
         dtype = check.common_dtype([images.dtype, filters.dtype], f"{self.first}, filters")
         if out is not None:

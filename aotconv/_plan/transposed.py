@@ -113,6 +113,4 @@ def forward_axis(
     else:
         before, behind = padding
         result = spread - before - behind + more
-    # As in `Axis.of`: what reaches no other pixel is near, whatever it is.
-    stride, dilation = stride if size > 1 else min(stride, window), dilation if kernel > 1 else 1
-    return Axis(result, kernel, stride, dilation, before, spread - before - result, size)
+    return Axis.of(result, kernel, stride, dilation, (before, spread - before - result))

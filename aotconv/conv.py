@@ -10,8 +10,8 @@ import numpy as np
 
 from ._core import check
 from ._core.call import Function
+from ._core.copies import copied
 from ._core.layer import Convolution
-from ._core.pack import copied
 from .activations import Activation
 
 if TYPE_CHECKING or np.__version__.startswith("1."):

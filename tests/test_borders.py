@@ -188,6 +188,7 @@ def wide(dtype) -> np.dtype:
     return np.dtype(dtype if np.dtype(dtype).kind in "iu" else np.result_type(dtype, "float64"))
 
 
+@pytest.mark.filterwarnings("ignore::aotconv.FallbackWarning")
 @given(seed=seeds, data=st.data())
 def test_gradients_of_images_add_what_a_border_s_pixels_are_copies_of(seed, data):
     rank, images, padded, filters, options, border = data.draw(bordered(integer_values))

@@ -15,7 +15,7 @@ from hypothesis import given
 import aotconv
 from aotconv._core import call
 from aotconv._core.baseline import exported
-from aotconv._core.pack import pack
+from aotconv._core.pack import Packer, pack, under
 from aotconv._plan.family import Panels
 
 WINDOW = (3, 3, 24, 40)  # of float32: 34 KB
@@ -157,29 +157,46 @@ def test_threads_do_not_share_the_memory_of_a_call():
     assert not wrong
 
 
+SPECIAL = [None, np.nan, np.inf, -np.inf, -np.nan, 3e38, -0.0, 5e-324]
+
+
+@st.composite
+def laid_filters(draw, dtype):
+    """Filters (KH, KW, C, O) that lie in memory in any order of axes, side by side or apart, and
+    some taps of them."""
+    shape = [draw(st.integers(1, most)) for most in (3, 3, 21, 70)]
+    order, steps = draw(st.permutations(range(4))), draw(st.tuples(*[st.integers(1, 2)] * 4))
+    signs = draw(st.tuples(*[st.sampled_from([1, -1])] * 4))
+    whole = drawn([shape[i] * steps[i] for i in order], draw(st.integers(0, 99)), dtype)
+    every = [slice(None, None, step * sign) for step, sign in zip(steps, signs, strict=True)]
+    filters = whole.transpose(np.argsort(order))[tuple(every)]
+    special = draw(st.sampled_from(SPECIAL))
+    if special is not None and filters.dtype.kind == "f":
+        filters[tuple(draw(st.integers(0, size - 1)) for size in filters.shape)] = special
+    taps = range(0), *(range(draw(st.integers(0, size - 1)), -1, -1) for size in shape[:2])
+    return filters, draw(st.sampled_from([(), taps]))
+
+
 @pytest.mark.skipif(exported("pack_panels") is None, reason="needs compiled code")
 @given(
-    rows=st.integers(1, 70),
-    n_filters=st.integers(1, 70),
     columns=st.integers(1, 70),
     width=st.sampled_from([1, 2, 3, 4, 8, 16, 32]),
     dtype=st.sampled_from(["float32", "float64", "int8", "uint16", "int32", "int64"]),
-    special=st.sampled_from([None, np.nan, np.inf, -np.inf, -np.nan, 3e38, -0.0, 5e-324]),
     data=st.data(),
 )
-def test_compiled_code_packs_what_numpy_packs(
-    rows, n_filters, columns, width, dtype, special, data
-):
-    filters = drawn((rows, 1, 1, n_filters), 0, dtype)
-    at = data.draw(st.integers(0, filters.size - 1))
-    if special is not None and dtype.startswith("float"):
-        filters.flat[at] = special
-    packing = Panels(0, columns, width, False, ())
-    size = pack(packing, dtype, filters, None).memory.size
-    # Panels without a filter are nobody's: NumPy leaves them as they are.
-    found = pack(packing, dtype, filters, None, np.zeros(size, dtype))
+def test_compiled_code_packs_what_numpy_packs(columns, width, dtype, data):
+    filters, taps = data.draw(laid_filters(dtype))
+    bias = data.draw(st.sampled_from([None, drawn(filters.shape[-1:], 0, dtype)]))
+    some, packing = under(filters, taps), Panels(0, columns, width, False, ())
+    packer = Packer(packing, dtype, taps)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("aotconv._core.pack.exported", lambda name: None)
-        expected = pack(packing, dtype, filters, None, np.zeros(size, dtype))
-    assert found.memory.tobytes() == expected.memory.tobytes()
-    assert found.finite is expected.finite is bool(np.isfinite(filters).all())
+        # Panels without a filter are nobody's: NumPy leaves them as they are.
+        patch.setattr("aotconv._core.pack._aligned", np.zeros)
+        packer(np.ones(filters.shape, dtype), None if bias is None else bias + 1)
+        found = [pack(packing, dtype, some, bias), packer(filters, bias)]
+        found.append(packer(filters, bias)._replace(memory=found[1].memory.copy()))
+        patch.setattr("aotconv._core.panels.exported", lambda name: None)
+        expected = pack(packing, dtype, some, bias)
+    for each in found:
+        assert each.memory.tobytes() == expected.memory.tobytes()
+        assert each.finite is expected.finite is bool(np.isfinite(some).all())

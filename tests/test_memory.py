@@ -73,25 +73,24 @@ PACKING = """
 import itertools
 import numpy as np
 from guarded import Pages
-from aotconv._core.baseline import exported
+from aotconv._core.panels import fill, fillings
 rng, count = np.random.default_rng(0), 0
-pack_panels = exported("pack_panels")
-sorts = (4, 8, 16, 32), ("float32", "float64"), (False, True)
-for width, dtype, at_end in itertools.product(*sorts):
+orders = (0, 1, 2), (0, 2, 1), (2, 1, 0)
+sorts = (4, 8, 16, 32), ("float32", "float64"), (False, True), orders
+for width, dtype, at_end, order in itertools.product(*sorts):
     for _ in range(40):
-        rows, n_filters, columns = (int(each) for each in rng.integers(1, 60, 3))
-        source = Pages((rows, n_filters), dtype, at_end)
-        source.array[:] = rng.standard_normal((rows, n_filters))
+        *sizes, columns = (int(each) for each in rng.integers(1, (4, 30, 60, 60)))
+        source = Pages([sizes[i] for i in order], dtype, at_end)
+        source.array[:] = rng.standard_normal(source.array.shape)
         source.freeze()
+        weights = source.array.transpose(np.argsort(order))
+        rows, n_filters = sizes[0] * sizes[1], sizes[2]
         a_time, times = -(-columns // width), -(-n_filters // columns)
         target = Pages((times, a_time, rows, width), dtype, at_end)
-        size = source.array.itemsize
-        given = source.array.ctypes.data, n_filters * size, rows
-        where = target.array.ctypes.data, rows * width * size
-        assert pack_panels(*given, *where, n_filters, columns, width, size)
+        assert fill(fillings(target.array, weights, columns), weights.ctypes.data)
         lines = np.zeros((rows, times, a_time * width), dtype)
         for time in range(times):
-            some = source.array[:, time * columns : (time + 1) * columns]
+            some = weights.reshape(rows, -1)[:, time * columns : (time + 1) * columns]
             lines[:, time, : some.shape[1]] = some
         expected = lines.reshape(rows, times, a_time, width).transpose(1, 2, 0, 3)
         assert (target.array == expected).all() and target.spoiled() == 0
@@ -103,7 +102,7 @@ print(count)
 @needs_modules
 def test_packing_keeps_to_its_rows_and_panels():
     done = run_with_tests(PACKING)
-    assert done.stdout.strip() == "640", done.stderr
+    assert done.stdout.strip() == "1920", done.stderr
 
 
 KNOWN = """

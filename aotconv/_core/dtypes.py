@@ -9,7 +9,7 @@ import functools
 import numpy as np
 
 from .._plan.elements import HALVES, PARTS_OF_COMPLEX, name_of
-from .pack import rows_at_a_time
+from .copies import rows_at_a_time
 
 # Whole numbers below these are exact in sums, and made integers by `_kernels.simd.to_integers`.
 EXACT = {"float32": 2.0**24, "float64": 2.0**51}

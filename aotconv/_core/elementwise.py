@@ -19,11 +19,11 @@ from .._plan.registry import AOT_DTYPES, Row
 from .._plan.select import elementwise_row
 from . import check, ladder, threads
 from .activations import activate
+from .copies import convert
 from .dtypes import floats_in
 from .jobs import Call, call_of, job_of
 from .ladder import Rung
 from .layout import Layout
-from .pack import convert
 
 PIECE = 1 << 18  # elements of one call: Python answers signals in between
 

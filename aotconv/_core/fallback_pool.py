@@ -12,8 +12,8 @@ from .._plan.elements import HALVES, name_of
 from .._plan.geometry import Axis, Geometry
 from .._plan.parts import cut
 from .._plan.pool import AVERAGE, OPERATIONS
+from .copies import convert, pieces
 from .fallback import PART_PRODUCTS, under_tap
-from .pack import convert, pieces
 
 
 def pool(

@@ -19,12 +19,12 @@ from .._plan.parts import in_bytes
 from .._plan.registry import AOT_DTYPES, Row
 from .._plan.select import estimate, family_of, gradient_row
 from . import check, fallback, ladder
+from .copies import convert, copied
 from .dtypes import native_name, products_in
 from .jobs import Call, Layouts, call_of, job_of, order_for
 from .ladder import Rung
 from .layout import Layout, View
 from .operator import Decision, Spatial
-from .pack import convert, copied
 from .pad import Around
 from .run import KEPT_CALLS, LONGEST_MICROSECONDS, Compute
 

@@ -18,7 +18,7 @@ from .dtypes import as_reals
 from .jobs import Kernel, Layouts, Piece, are_planar
 from .ladder import Rung
 from .layout import View
-from .pack import Packed, pack, pack_channels, under
+from .pack import Packed, Packer, pack, pack_channels, under
 from .run import Compute, Share, decide
 
 LEAST_ROW = 32  # pixels of a row in planes of which each channel is an image of its own
@@ -30,18 +30,17 @@ class Kernels:
 
     def __init__(self, filters: np.ndarray, bias: np.ndarray | None, options: Any) -> None:
         self._filters, self._bias, self._options = filters, bias, options
-        self._kept: dict[tuple, Kernel] = {}
-        # Of those whose weights lie as they were given: their packing, and the taps.
-        self._packings: dict[tuple, tuple[Packing, Taps]] = {}
+        # And what packs other weights for it, where these lie as they were given.
+        self._kept: dict[tuple, tuple[Kernel, Packer | None]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         # Packed weights are known by their address, which belongs to this object alone.
-        return {**self.__dict__, "_kept": {}, "_packings": {}}
+        return {**self.__dict__, "_kept": {}}
 
     @property
     def packed_bytes(self) -> int:
         """Bytes that packed weights take."""
-        return sum(kernel.packed.memory.nbytes for kernel in list(self._kept.values()))
+        return sum(kernel.packed.memory.nbytes for kernel, _ in list(self._kept.values()))
 
     def forget_weights(self) -> None:
         """Hold no array of the user's any more: packed weights alone."""
@@ -50,17 +49,16 @@ class Kernels:
     @property
     def can_reweigh(self) -> bool:
         """Whether `reweigh` knows how all weights were packed."""
-        return self._kept.keys() == self._packings.keys()
+        return all(packer is not None for _, packer in list(self._kept.values()))
 
     def reweigh(self, filters: np.ndarray, bias: np.ndarray | None) -> bool:
         """Take other weights of the same shapes and dtypes, packed where the last ones were;
         whether all that was decided still holds.  If not, this is of no more use."""
         self._filters, self._bias = filters, bias
-        for key, (packing, taps) in self._packings.items():
-            kernel = self._kept[key]
-            memory = kernel.packed.memory
+        for kernel, packer in self._kept.values():
+            assert packer is not None  # `can_reweigh` was asked
             with np.errstate(all="ignore"):  # of weights that are converted
-                packed = pack(packing, kernel.row.dtype, under(self._filters, taps), bias, memory)
+                packed = packer(filters, bias)
             if packed.finite != kernel.packed.finite:
                 return False
         return True
@@ -138,19 +136,19 @@ class Kernels:
         """
         row: Row = select(layer, computed, rung.level)
         key = rung, row, layer, taps
-        if key not in self._kept:
+        kept = self._kept.get(key)
+        if kept is None:
             if rung.task(row) is None:
                 return None
-            filters, bias = under(self._filters, taps), self._bias
+            packing = family_of(row).packing(row, layer)
             if results:
-                filters, bias = as_reals(filters, bias, pairs)
-            family = family_of(row)
-            packing = family.packing(row, layer)
-            if not results:
-                self._packings[key] = packing, taps
-            packed = pack(packing, computed, filters, bias)
-            self._kept[key] = self._kernel(row, rung, packed)
-        return self._kept[key]
+                some, bias = as_reals(under(self._filters, taps), self._bias, pairs)
+                packer, packed = None, pack(packing, computed, some, bias)
+            else:
+                packer = Packer(packing, computed, taps)
+                packed = packer(self._filters, self._bias)
+            kept = self._kept[key] = self._kernel(row, rung, packed), packer
+        return kept[0]
 
     def _sliced(self, rung: Rung, computed: str, layer: Layer, geometry: Geometry) -> Kernel | None:
         """The kernel that takes some channels of a channelwise layer at a time; None where that is
@@ -174,12 +172,13 @@ class Kernels:
         if channels == 1 and not row.window:  # staging takes half as long
             return None
         key = rung, row, layer, (), channels
-        if key not in self._kept:
+        kept = self._kept.get(key)
+        if kept is None:
             if rung.task(row) is None:
                 return None
             slices = self._packed_slices(family.packing(row, one), computed, channels)
-            self._kept[key] = self._kernel(row, rung, slices[0], slices)
-        return self._kept[key]
+            kept = self._kept[key] = self._kernel(row, rung, slices[0], slices), None
+        return kept[0]
 
     def _kernel(
         self, row: Row, rung: Rung, packed: Packed, slices: Sequence[Packed] = ()

@@ -12,12 +12,13 @@ from .._plan.borders import border_of
 from .._plan.geometry import Geometry
 from .._plan.parts import Part
 from . import check, fallback, ladder
+from .copies import copied
 from .dtypes import Reach, clipped_in, computed_in, native_name
 from .jobs import Layouts
 from .kernels import Kernels
 from .layout import Layout, View
 from .operator import Decision, Spatial
-from .pack import copied, under
+from .pack import under
 from .repeat import Expected, Known
 from .run import Compute
 

@@ -16,9 +16,9 @@ import numpy as np
 
 from .._plan.geometry import RANK, Geometry
 from . import check, ladder, threads
+from .copies import convert
 from .jobs import Layouts
 from .layout import Layout
-from .pack import convert
 from .pad import Around
 from .repeat import Known, know
 from .run import Compute, Whole

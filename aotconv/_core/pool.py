@@ -26,11 +26,11 @@ from .._plan.pool import (
 )
 from .._plan.select import estimate, pool_row
 from . import check, fallback_pool, ladder
+from .copies import convert, copied
 from .dtypes import floats_in
 from .jobs import Call, Job, Layouts, Places, call_of, job_of
 from .layout import Layout, View
 from .operator import Decision, Spatial
-from .pack import convert, copied
 from .run import LONGEST_MICROSECONDS, Compute, Whole
 
 KEPT_POOLS = 64  # what meets more forgets them

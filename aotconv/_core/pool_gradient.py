@@ -16,11 +16,11 @@ from .._plan.registry import AOT_DTYPES, Row
 from .._plan.scatter import ADD_RATE, Added, scatter_words
 from .._plan.select import scatter_row
 from . import check, fallback_pool, ladder
+from .copies import convert, copied, pieces
 from .dtypes import floats_in
 from .jobs import Call, Layouts, Places, call_of, job_of
 from .layout import Layout
 from .operator import Decision, Spatial
-from .pack import convert, copied, pieces
 from .pool import KEPT_POOLS, Options, checked, counted_of, geometry_of, result_dtype
 from .run import LONGEST_MICROSECONDS, Compute, Whole
 from .transposed import GradientOptions, ImageGradient

@@ -22,10 +22,10 @@ from .._plan.softmax import (
     softmax_words,
 )
 from . import check
+from .copies import convert
 from .dtypes import floats_in
 from .elementwise import PIECE, may_spoil, result_of, row_and_rung, share
 from .jobs import call_of, job_of
-from .pack import convert
 
 
 def softmax(array, axis, out, n_threads) -> np.ndarray:

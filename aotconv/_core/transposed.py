@@ -13,12 +13,12 @@ from .._plan.geometry import RANK, Geometry
 from .._plan.parts import Part
 from .._plan.transposed import phases
 from . import check
+from .copies import convert
 from .dtypes import native_name
 from .jobs import Layouts
 from .layer import Convolution
 from .layout import Layout
 from .operator import Decision, Spatial
-from .pack import convert
 
 
 class TransposedOptions(NamedTuple):

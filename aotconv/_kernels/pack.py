@@ -1,4 +1,4 @@
-"""Weights put into panels, for layers that are packed at every call."""
+"""Weights put into panels; also those of layers that are packed at every call."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .extension import Export
-from .runtime import int_at, words_aligned
+from .._plan.panels import PANELS_FIELDS
+from .extension import INT, Export
+from .runtime import word, words_aligned
 from .simd import WORD, prefetch
+
+ITEMSIZE, TARGET, PANEL, COLUMNS, WIDTH, FILTERS, FILTER, *AXES = range(len(PANELS_FIELDS))
+DEPTH, Z, HEIGHT, Y, ROW, X, CHANNELS, CHANNEL = AXES
 
 ROWS_AT_A_TIME = 8  # reads follow each other, and lines of a panel are written together
 
@@ -51,57 +55,139 @@ def _both(builder, value):
     return pair
 
 
-def pack_panels(
-    source, row_bytes, n_rows, target, panel_bytes, n_filters, columns, width, itemsize
-):
-    """Put rows of weights into panels; whether all are finite.
+def _turning(lane: ir.Type, lanes: int):
+    """The intrinsic that copies so many channels of as many filters, where channels lie side by
+    side; what their exponents carry.
+
+    It is given the addresses of the first, in a panel and of the weights, and behind each the bytes
+    from there to the next channel, and to the next filter.
+    """
+    vector, pair = ir.VectorType(lane, lanes), ir.VectorType(WORD, 2)
+
+    @intrinsic
+    def turn(typingctx, target, line, source, step, exponents, carries):
+        def emit(context, builder, sig, args):
+            target, line, source, step, *of_floats = args
+            exponents, carries = (_both(builder, each) for each in of_floats)
+            values, seen = [], pair([0, 0])
+            for i in range(lanes):
+                at = builder.add(source, builder.mul(step, WORD(i)))
+                value = builder.load(builder.inttoptr(at, pair.as_pointer()), align=1)
+                seen = builder.or_(seen, builder.add(builder.and_(value, exponents), carries))
+                values.append(builder.bitcast(value, vector))
+            for i, value in enumerate(_turned(builder, values)):
+                to = builder.add(target, builder.mul(line, WORD(i)))
+                builder.store(value, builder.inttoptr(to, vector.as_pointer()), align=1)
+            halves = (builder.extract_element(seen, WORD(i)) for i in range(2))
+            return builder.or_(*halves)
+
+        return types.int64(*[types.int64] * 6), emit
+
+    return turn
+
+
+def _turned(builder, vectors):
+    """Vectors as many as they have lanes: lane j of the i-th was lane i of the j-th."""
+    lanes = len(vectors)
+    half = lanes // 2
+    low = [k for i in range(half) for k in (i, lanes + i)]
+    masks = [ir.VectorType(INT, lanes)(mask) for mask in (low, [k + half for k in low])]
+    for _ in range(half.bit_length()):
+        pairs = list(zip(vectors[:half], vectors[half:], strict=True))
+        vectors = [builder.shuffle_vector(*pair, mask) for pair in pairs for mask in masks]
+    return vectors
+
+
+_turn_4, _turn_8 = _turning(INT, 4), _turning(WORD, 2)
+
+
+@intrinsic
+def _copy_int(typingctx, target, source):
+    """Copy the four bytes of a float; they, with zeros above."""
+
+    def emit(context, builder, sig, args):
+        target, source = (builder.inttoptr(each, INT.as_pointer()) for each in args)
+        value = builder.load(source)
+        builder.store(value, target, align=1)
+        return builder.zext(value, WORD)
+
+    return types.int64(types.int64, types.int64), emit
+
+
+def pack_panels(plan, weights):
+    """Put weights into panels; whether all are finite.
 
     Parameters
     ----------
-    source, row_bytes, n_rows : int
-        Address of the first row, of `n_filters` floats side by side; bytes to the next; rows.
-    target, panel_bytes : int
-        Address of where the first row goes in the first panel; bytes from a panel to the next.
-        Rows of a panel are `width` floats each, whole words, and lie side by side; what has no
-        filter is filled with zeros.
-    columns, width : int
-        A panel begins at each multiple of `columns`, and from there at each of `width`.
-    itemsize : int
-        Bytes of a float: 4 or 8.
+    plan : int
+        Address of the words of `PANELS_FIELDS`.
+    weights : int
+        Address of the first.
 
-    Rows are aligned to a float, the target's to nothing, and they do not overlap.  Nothing else is
-    read or written.  The machine's words begin with their low half.
+    A row of panels is a channel of a tap.  In a panel rows are `width` floats each, whole words,
+    and lie side by side; what has no filter is filled with zeros.  Weights are aligned to a float,
+    the target to nothing, and they do not overlap.  Nothing else is read or written.  The machine's
+    words begin with their low half.
     """
+    itemsize, width, columns = word(plan, ITEMSIZE), word(plan, WIDTH), word(plan, COLUMNS)
+    n_filters, channels, x_taps = word(plan, FILTERS), word(plan, CHANNELS), word(plan, ROW)
+    step, further, line = word(plan, FILTER), word(plan, CHANNEL), width * itemsize
     exponents = EXPONENTS_4 if itemsize == 4 else EXPONENTS_8
     carries = CARRIES_4 if itemsize == 4 else CARRIES_8
     carried = CARRIED_4 if itemsize == 4 else CARRIED_8
-    panels_per_group, n_groups = -(-columns // width), -(-n_filters // columns)
-    words, seen = width * itemsize >> 3, 0
-    ahead, behind = ROWS_AT_A_TIME * width * itemsize, ROWS_AT_A_TIME * row_bytes
-    for first in range(0, n_rows, ROWS_AT_A_TIME):
-        last = min(first + ROWS_AT_A_TIME, n_rows)
-        for panel in range(n_groups * panels_per_group):
-            begins = panel % panels_per_group * width
-            column = panel // panels_per_group * columns + begins
-            n_bytes = max(0, min(width, columns - begins, n_filters - column)) * itemsize
-            whole = n_bytes >> 3
-            for row in range(first, last):
-                weights = source + row * row_bytes + column * itemsize
-                place = target + panel * panel_bytes + row * width * itemsize
-                for k in range(whole >> 3):
-                    at, to = weights + 64 * k, place + 64 * k
-                    seen |= _copy_line(to, at, exponents, carries, to + ahead, at + behind)
-                for k in range(whole & -8, whole):
-                    value = _word(weights, k)
-                    _set_word(place, k, value)
-                    seen |= (value & exponents) + carries
-                if n_bytes & 7:
-                    value = int_at(weights, whole) & 0xFFFFFFFF
-                    _set_word(place, whole, value)
-                    seen |= (value & exponents) + carries
-                for k in range((n_bytes + 7) >> 3, words):
-                    _set_word(place, k, 0)
+    plane, a_time = word(plan, HEIGHT) * x_taps, -(-columns // width)
+    shift = 2 if itemsize == 4 else 3  # rather than divisions, which take as long as a row
+    lanes, seen = 16 >> shift, 0
+    for tap in range(word(plan, DEPTH) * plane):
+        z, y, x = tap // plane, tap % plane // x_taps, tap % x_taps
+        source = weights + z * word(plan, Z) + y * word(plan, Y) + x * word(plan, X)
+        target = word(plan, TARGET) + tap * channels * line
+        for first in range(0, channels, ROWS_AT_A_TIME):
+            last = min(first + ROWS_AT_A_TIME, channels)
+            for panel in range(-(-n_filters // columns) * a_time):
+                begins = panel % a_time * width
+                column = panel // a_time * columns + begins
+                count = max(0, min(width, columns - begins, n_filters - column))
+                to, at = target + panel * word(plan, PANEL), source + column * step
+                for channel in range(first, last if count < width else first):
+                    for k in range(count << shift >> 3, line >> 3):
+                        _set_word(to + channel * line, k, 0)
+                turned = rows = 0
+                if step == itemsize:
+                    words = count << shift >> 3
+                    for channel in range(first, last):
+                        place, weight = to + channel * line, at + channel * further
+                        for k in range(0, words & -8, 8):
+                            far = place + 8 * k + ROWS_AT_A_TIME * line
+                            ahead = weight + 8 * k + ROWS_AT_A_TIME * further
+                            seen |= _copy_line(
+                                place + 8 * k, weight + 8 * k, exponents, carries, far, ahead
+                            )
+                        for k in range(words & -8, words):
+                            value = _word(weight, k)
+                            _set_word(place, k, value)
+                            seen |= (value & exponents) + carries
+                    rows, turned = last - first, words << 3 >> shift
+                elif further == itemsize:
+                    rows, turned = (last - first) & -lanes, count & -lanes
+                    for channel in range(first, first + rows, lanes):
+                        for i in range(0, turned, lanes):
+                            place = to + channel * line + (i << shift)
+                            weight = at + (channel << shift) + i * step
+                            if itemsize == 4:
+                                seen |= _turn_4(place, line, weight, step, exponents, carries)
+                            else:
+                                seen |= _turn_8(place, line, weight, step, exponents, carries)
+                for channel in range(first if turned < count else first + rows, last):
+                    for i in range(turned if channel < first + rows else 0, count):
+                        place, weight = to + channel * line, at + channel * further + i * step
+                        if itemsize == 4:
+                            value = _copy_int(place + 4 * i, weight)
+                        else:
+                            value = _word(weight, 0)
+                            _set_word(place, i, value)
+                        seen |= (value & exponents) + carries
     return 1 if seen & carried == 0 else 0
 
 
-EXPORTS = {"pack_panels": Export(pack_panels, f"int64({', '.join(['int64'] * 9)})")}
+EXPORTS = {"pack_panels": Export(pack_panels, "int64(int64, int64)")}

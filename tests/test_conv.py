@@ -504,7 +504,7 @@ def test_a_copied_layer_outlives_the_original(rung, copy):
     kernels = layer._operator._kernels._kept.values()
     for memory in (
         *layer._operator._copies.values(),
-        *(kernel.packed.memory for kernel in kernels),
+        *(kernel.packed.memory for kernel, _ in kernels),
     ):
         memory[:] = np.nan
     del layer

@@ -98,7 +98,7 @@ def test_row_is_the_one_that_computes():
     for layer in LAYERS[::97]:
         convolve = aotconv.Conv2D(np.ones(layer.filters, np.float32), **layer.options)
         convolve(np.ones((1, 12, 12, layer.images[3]), np.float32))
-        (kernel,) = convolve._operator._kernels._kept.values()
+        ((kernel, _),) = convolve._operator._kernels._kept.values()
         assert sweep.row_name(layer) == kernel.row.name
 
 

@@ -242,5 +242,9 @@ LOOP_ROWS = tuple(Row("loop", dtype, level, 1, 1) for level in LEVELS for dtype 
 
 @functools.cache
 def rows_of(level: str) -> tuple[Row, ...]:
-    """The rows of a level's module, in the order in which it knows their tasks."""
-    return tuple(row for row in ROWS if row.level == level)
+    """The rows of a level's module, in the order in which it holds their tasks.
+
+    Tasks that are alike lie side by side: a wheel's compression looks back by 32 KiB.
+    """
+    rows = (row for row in ROWS if row.level == level)
+    return tuple(sorted(rows, key=lambda row: (row._replace(dtype=""), row.dtype)))

@@ -22,10 +22,11 @@ from .jobs import JOB_FIELDS, JOBS_FIELDS
 from .loop import LOOP
 from .narrow import NARROW
 from .outer import OUTER
+from .panels import PANELS_FIELDS
 from .peak import PEAK
 from .planar import PLANAR
 from .pool import POOL
-from .registry import AOT_DTYPES, LEVELS, LOOP_ROWS, ROWS, Row
+from .registry import AOT_DTYPES, LEVELS, LOOP_ROWS, ROWS, Row, rows_of
 from .repeat import ARGUMENT_FIELDS, CALL_FIELDS, LAYOUT_FIELDS, SCRATCH_FIELDS
 from .scatter import SCATTER
 from .softmax import SOFTMAX
@@ -54,7 +55,7 @@ _stored_rows = {(row._replace(stored=""), row.stored): row for row in ROWS if ro
 # A function of this name, and of no other, is in every module whose plans and weights look as
 # here.  PACKING is to be counted up when a family packs its weights in another way, or kernels
 # take other arguments.
-PACKING = 12
+PACKING = 13
 PLAIN = (int, float, str, tuple)
 
 
@@ -71,11 +72,12 @@ _told = repr(
         JOBS_FIELDS,
         JOB_FIELDS,
         (CALL_FIELDS, ARGUMENT_FIELDS, LAYOUT_FIELDS, SCRATCH_FIELDS),
+        PANELS_FIELDS,
         STORED,
         FIELDS,
         FINISHES,
         SCRATCH_WORDS,
-        ROWS,
+        [rows_of(level) for level in LEVELS],
         KNOWN,
         _plans,
     )

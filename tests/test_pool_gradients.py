@@ -8,7 +8,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from conftest import AOT_LEVELS
+from conftest import AOT_LEVELS, FEW
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from processes import output_of, run_with_tests
@@ -28,7 +28,7 @@ FLOATS = ("float32", "float64")
 # A multiple of what each window of `pools` counts: of at most 9, 4 x 4, or 3 x 3 x 3 pixels.
 COUNTED = 2**4 * 3**3 * 5 * 7
 threads = st.sampled_from([1, 2, 3])
-some = settings(max_examples=25)  # of pools, which take long to draw
+some = settings(max_examples=FEW)  # of pools, which take long to draw
 layouts = st.sampled_from(["C", "F", "reversed", "sliced", "misaligned", "byteswapped"])
 
 
@@ -65,6 +65,38 @@ def test_averaging_and_its_gradient_are_adjoint(problem, seed, layout, n_threads
         for a, b in ((result, values), (problem.images, gradient))
     )
     assert left == right
+
+
+def apart(problem: Problem) -> Problem:
+    """The pool with windows that have no pixels in common, nor any between their taps."""
+    window, strides, padding = problem.arguments
+    window = np.broadcast_to(window, problem.rank).tolist()
+    strides = np.maximum(window, window if strides is None else strides).tolist()
+    if not isinstance(padding, str):  # of a window that had been dilated
+        padding = [
+            [min(pad, k - 1) for pad in pads] for k, pads in zip(window, padding, strict=True)
+        ]
+    options = {**problem.options, "dilations": 1}
+    return problem._replace(arguments=(window, strides, padding), options=options)
+
+
+@given(pools(FLOATS), seeds, layouts, rungs)
+@some
+def test_windows_without_pixels_in_common_are_copied_to_the_bits_of_sums(
+    problem, seed, layout, rung
+):
+    """Also where their number, or their padding, leaves pixels without a window; -0 becomes 0."""
+    problem = apart(problem)
+    problem, rng = drawn(problem, seed)
+    values = integer_values(rng, problem.average().shape, problem.images.dtype)
+    values[values == 1] = -0.0
+    with aotconv.use(rung):
+        gradient = of_average(problem, lay_out(values, layout))
+        with mock.patch.object(core, "FEW_COPIED", 0):
+            core._averages.cache_clear()
+            expected = of_average(problem, values)
+        core._averages.cache_clear()
+    assert gradient.tobytes() == expected.tobytes()
 
 
 @given(pools(FLOATS), seeds, layouts, threads, rungs)

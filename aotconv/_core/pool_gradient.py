@@ -25,8 +25,10 @@ from .pool import KEPT_POOLS, Options, checked, counted_of, geometry_of, result_
 from .run import LONGEST_MICROSECONDS, Compute, Whole
 from .transposed import GradientOptions, ImageGradient
 
-ADDED_ELEMENTS = 1 << 15  # at a time by NumPy: the temporaries stay in the caches
-FEW_CHANNELS = 8  # of which a strided convolution takes longer than NumPy
+# At a time by NumPy: the temporaries stay in the caches.
+ADDED_ELEMENTS, COPIED_ELEMENTS = 1 << 15, 1 << 17
+# Of which a strided convolution takes longer than NumPy, to add and to copy.
+FEW_CHANNELS, FEW_COPIED = 8, 32
 PLACE = np.dtype(np.int64)
 
 
@@ -124,8 +126,11 @@ class AverageGradient(_PoolGradient):
     def _spreading(
         self, geometry: Geometry, summed: np.dtype, arrays: Layouts
     ) -> tuple[float, Compute]:
-        """What adds shares to the pixels of their windows, and how long it takes, roughly.  Both
+        """What adds shares to the pixels of their windows, and how long it takes, roughly.  All
         ways add in the order of windows, and so to the same bits."""
+        apart = all(axis.dilation == 1 and axis.stride >= axis.kernel for axis in geometry.axes)
+        if apart and geometry.x.stride > 1 and geometry.c <= FEW_COPIED:
+            return 0.0, self._copying(geometry)
         few = geometry.x.stride > 1 and geometry.c <= FEW_CHANNELS
         if _rung(summed.name) is not None and not few:
             return self._layer(geometry, arrays.out.dtype, summed).planned(arrays)
@@ -136,6 +141,25 @@ class AverageGradient(_PoolGradient):
             self._add_up(out, summed, lambda sums: add(geometry, seen, self._seen(geometry, sums)))
 
         return 0.0, spread
+
+    def _copying(self, geometry: Geometry) -> Compute:
+        """What copies shares to the pixels of windows that have none in common."""
+        axes = geometry.axes[RANK - self._rank :]
+        owners = dict(zip(self._pixels_at(len(self._shape)), map(_owners, axes), strict=True))
+
+        def copy(shares, out, *_) -> None:
+            for at in pieces(self._shape, COPIED_ELEMENTS):
+                read = list(at)
+                for axis, (windows, _) in owners.items():
+                    read[axis] = slice(windows[at[axis]][0], windows[at[axis]][-1] + 1)
+                part = shares[tuple(read)] + 0  # which sums begin with: no share is -0
+                for axis, (windows, inside) in reversed(owners.items()):
+                    part = part.take(windows[at[axis]] - read[axis].start, axis, mode="clip")
+                    if not inside.all():
+                        np.moveaxis(part, axis, 0)[~inside[at[axis]]] = 0
+                out[at] = part
+
+        return copy
 
     def _seen(self, geometry: Geometry, array: np.ndarray) -> np.ndarray:
         """An array in C order as (N, D, H, W, C)."""
@@ -177,6 +201,13 @@ def _behind(axis: Axis) -> int:
     reach further."""
     needed = (axis.out - 1) * axis.stride + axis.extent - axis.size - axis.before
     return max(axis.behind, needed)
+
+
+def _owners(axis: Axis) -> tuple[np.ndarray, np.ndarray]:
+    """The window that each pixel lies in, of windows that have none in common, and whether it lies
+    in one; if not, any that keeps the order."""
+    windows, taps = np.divmod(np.arange(axis.size) + axis.before, axis.stride)
+    return np.minimum(windows, axis.out - 1), (windows < axis.out) & (taps < axis.kernel)
 
 
 def _ends(indices: np.ndarray) -> tuple[int, int]:

@@ -92,7 +92,7 @@ def test_windows_without_pixels_in_common_are_copied_to_the_bits_of_sums(
     values[values == 1] = -0.0
     with aotconv.use(rung):
         gradient = of_average(problem, lay_out(values, layout))
-        with mock.patch.object(core, "FEW_COPIED", 0):
+        with mock.patch.object(core, "FEW_CHANNELS", 0):
             core._averages.cache_clear()
             expected = of_average(problem, values)
         core._averages.cache_clear()
@@ -167,7 +167,7 @@ def test_bits_do_not_depend_on_rungs_threads_layouts_and_cuts(problem, seed, lay
         out = lay_out(np.full_like(expected, np.nan), of_out)
         assert function(out) is out
         np.testing.assert_array_equal(out, expected)
-    limits = {"LONGEST_MICROSECONDS": 0.05, "ADDED_ELEMENTS": 7, "FEW_CHANNELS": 0}
+    limits = {"LONGEST_MICROSECONDS": 0.05, "ADDED_ELEMENTS": 7, "COPIED_ELEMENTS": 7}
     with mock.patch.multiple(core, **limits):
         forget()
         assert_same()

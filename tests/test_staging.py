@@ -75,6 +75,23 @@ LAYERS = {
 }
 
 
+@pytest.mark.skipif(not AOT_LEVELS, reason="needs modules")
+@pytest.mark.parametrize(("channels", "staged"), [(1, True), (31, True), (32, False), (64, False)])
+def test_strips_write_pixels_apart_themselves_where_they_are_long(channels, staged, monkeypatch):
+    made = []
+    staged_job = jobs._staged_job
+    monkeypatch.setattr(jobs, "_staged_job", lambda *a: made.append(a) or staged_job(*a))
+    images = integer_values(RNG, (1, 5, 9, channels), "float32")
+    filters = integer_values(RNG, (2, 2, 1, channels), "float32")
+    with aotconv.use(AOT_LEVELS[0]):
+        for step in (1, 2):
+            out = np.empty((1, 4, 8 * step, channels), "float32")[:, :, ::step]
+            made.clear()
+            conv2d(images, filters, groups=channels, out=out)
+            assert bool(made) == (staged and step == 2)
+            assert_exact(out, images, filters, groups=channels)
+
+
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_every_layout_gives_the_bits_of_channels_that_lie_side_by_side(rung, layer, dtype):

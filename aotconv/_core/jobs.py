@@ -14,6 +14,7 @@ from .._plan.borders import ZEROS
 from .._plan.elements import ELEMENTS, element_of, name_of, unit_of
 from .._plan.family import (
     ALIGNMENT,
+    APART,
     FIELDS,
     SCRATCH_BYTES,
     Family,
@@ -411,10 +412,16 @@ def in_place(kernel: Kernel, layouts: Layouts) -> bool:
 def _writes_in_place(kernel: Kernel, layouts: Layouts) -> bool:
     """Whether the kernel writes the result itself, and reads the residual beside it."""
     _, out, residual = layouts
-    takes = kernel.family.takes(kernel.row)
+    family, order = kernel.family, _order(out)
+    pixel_bytes = out.shape[-1] * out.dtype.itemsize
+    if order not in family.takes(kernel.row) or (
+        order == APART and pixel_bytes < family.apart_bytes
+    ):
+        return False
     if _as_integers(kernel, out):
-        return residual is None and _order(out) in takes
-    return order_for(out, kernel.row) in takes and (residual is None or _alike(residual, out))
+        return residual is None
+    held = unit_of(out.dtype) == kernel.row.holds
+    return held and (residual is None or _alike(residual, out))
 
 
 def _as_integers(kernel: Kernel, out: Layout) -> bool:

@@ -27,8 +27,7 @@ from .transposed import GradientOptions, ImageGradient
 
 # At a time by NumPy: the temporaries stay in the caches.
 ADDED_ELEMENTS, COPIED_ELEMENTS = 1 << 15, 1 << 17
-# Of which a strided convolution takes longer than NumPy, to add and to copy.
-FEW_CHANNELS, FEW_COPIED = 8, 32
+FEW_CHANNELS = 8  # of which a strided convolution takes longer than copies
 PLACE = np.dtype(np.int64)
 
 
@@ -129,10 +128,9 @@ class AverageGradient(_PoolGradient):
         """What adds shares to the pixels of their windows, and how long it takes, roughly.  All
         ways add in the order of windows, and so to the same bits."""
         apart = all(axis.dilation == 1 and axis.stride >= axis.kernel for axis in geometry.axes)
-        if apart and geometry.x.stride > 1 and geometry.c <= FEW_COPIED:
+        if apart and geometry.x.stride > 1 and geometry.c <= FEW_CHANNELS:
             return 0.0, self._copying(geometry)
-        few = geometry.x.stride > 1 and geometry.c <= FEW_CHANNELS
-        if _rung(summed.name) is not None and not few:
+        if _rung(summed.name) is not None:
             return self._layer(geometry, arrays.out.dtype, summed).planned(arrays)
 
         def spread(shares, out, *_) -> None:
@@ -147,11 +145,12 @@ class AverageGradient(_PoolGradient):
         axes = geometry.axes[RANK - self._rank :]
         owners = dict(zip(self._pixels_at(len(self._shape)), map(_owners, axes), strict=True))
 
-        def copy(shares, out, *_) -> None:
+        def copy(shares, out, residual, threads) -> None:
             for at in pieces(self._shape, COPIED_ELEMENTS):
                 read = list(at)
                 for axis, (windows, _) in owners.items():
-                    read[axis] = slice(windows[at[axis]][0], windows[at[axis]][-1] + 1)
+                    first, last = windows[at[axis]][[0, -1]]
+                    read[axis] = slice(first, last + 1)
                 part = shares[tuple(read)] + 0  # which sums begin with: no share is -0
                 for axis, (windows, inside) in reversed(owners.items()):
                     part = part.take(windows[at[axis]] - read[axis].start, axis, mode="clip")

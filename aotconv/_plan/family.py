@@ -189,6 +189,9 @@ class Family(NamedTuple):
         Of its plans, beside those of all.
     takes : callable
         ``takes(row)``: the orders of arrays that it reads and writes in place.
+    apart_bytes : int
+        Of a pixel of outputs, from which on it writes pixels that lie apart: of fewer it takes
+        longer than staging.
     planes : bool
         Whether it computes images of several planes, and windows of several.
     in_order : bool
@@ -206,6 +209,7 @@ class Family(NamedTuple):
     cost: Callable[[Row, Geometry], float]
     fields: tuple[str, ...] = ()
     takes: Callable[[Row], frozenset[str]] = lambda row: CHANNELS_LAST
+    apart_bytes: int = 0
     planes: bool = True
     in_order: bool = True
     multiple: int = 1

@@ -117,4 +117,5 @@ STRIP = Family(
         "copy_channels",  # that are copied, and pixels that are computed, at a time
         "copy_pixels",
     ),
+    apart_bytes=SHORT_RUN,
 )

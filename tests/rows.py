@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import aotconv
-from aotconv._core import check
+from aotconv._core import check, fitting
 from aotconv._core.jobs import Kernel, Layouts, Piece, Places
 from aotconv._core.ladder import Rung
 from aotconv._core.layout import Layout, View
@@ -103,7 +103,7 @@ def geometry_of(
     rank = len(filters) - 2
     strides, dilations = (check.numbers("steps", each, rank, 1) for each in (strides, dilations))
     pads = check.padding(padding, rank)
-    return check.geometry(images, filters, strides, pads, dilations, groups, borders=borders)
+    return fitting.geometry(images, filters, strides, pads, dilations, groups, borders=borders)
 
 
 def shape_of(geometry: Geometry, rank: int = 2) -> tuple[int, ...]:

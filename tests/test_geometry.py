@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aotconv._core import check
+from aotconv._core import check, fitting
 from aotconv._plan.geometry import Axis, extent, same_padding
 from aotconv._plan.parts import cut, in_bytes
 from aotconv.reference import conv_reference
@@ -68,7 +68,7 @@ def pads_of(padding, *sizes):
     """The zeros around images of these sizes under windows of 2, 3 and 2 of them."""
     checked = check.padding(padding, len(sizes))
     kernel, ones = (2, 3, 2)[: len(sizes)], (1,) * len(sizes)
-    geometry = check.geometry((1, *sizes, 1), (*kernel, 1, 1), ones, checked, ones, 1)
+    geometry = fitting.geometry((1, *sizes, 1), (*kernel, 1, 1), ones, checked, ones, 1)
     return tuple((axis.before, axis.behind) for axis in geometry.axes[-len(sizes) :])
 
 
@@ -142,7 +142,7 @@ def test_parts_of_a_convolution_put_together_are_the_whole(sizes, limit):
     shape, kernel, strides, pads, dilations = sizes
     images = np.arange(np.prod(shape), dtype=float).reshape(shape)
     filters = np.arange(np.prod(kernel), dtype=float).reshape(kernel)
-    geometry = check.geometry(shape, kernel, strides, pads, dilations, 1)
+    geometry = fitting.geometry(shape, kernel, strides, pads, dilations, 1)
     whole = conv_reference(images, filters, None, strides, pads, dilations=dilations)
     rank = len(strides)
     flat = (slice(None), *[None] * (3 - rank))

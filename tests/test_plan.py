@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from oracle import winograd_amplification, winograd_matrices
 from rows import geometry_of, kernel_sizes, packed_for
 
-from aotconv._core import check
+from aotconv._core import check, fitting
 from aotconv._plan import dense, family, strip
 from aotconv._plan.arithmetic import ceil_div, round_up
 from aotconv._plan.dense import COPIED, NO_BORDER, PIXEL_WORDS, SKIPPED, TILE_FIELDS, ZEROS
@@ -244,7 +244,7 @@ def test_dense_blocking_keeps_the_kernels_assumptions(
     assume(padding == "same" or all(map(int.__le__, map(extent, kernel, dilations), size)))
     filters_shape = (*kernel, channels, group_filters * groups)
     images_shape = (n, *size, channels * groups)
-    geometry = check.geometry(images_shape, filters_shape, strides, padding, dilations, groups)
+    geometry = fitting.geometry(images_shape, filters_shape, strides, padding, dilations, groups)
     itemsize = row.itemsize
     image_x = (channels * groups + (not adjacent)) * itemsize
     work_strides = (0, 0, 0, image_x, itemsize), (0, 0, 0, 0, itemsize)
@@ -357,8 +357,8 @@ def test_copies_of_strips_fit_into_their_memory_and_hold_each_tap(
 def test_the_estimate_tells_large_work_from_small():
     dense = next(row for row in ROWS if row.family == "dense" and row.dtype == "float32")
     loop = next(row for row in LOOP_ROWS if row.dtype == "int32")
-    small = check.geometry((1, 8, 8, 1), (3, 3, 1, 1), (1, 1), "valid", (1, 1), 1)
-    large = check.geometry((1, 56, 56, 64), (3, 3, 64, 64), (1, 1), "same", (1, 1), 1)
+    small = fitting.geometry((1, 8, 8, 1), (3, 3, 1, 1), (1, 1), "valid", (1, 1), 1)
+    large = fitting.geometry((1, 56, 56, 64), (3, 3, 64, 64), (1, 1), "same", (1, 1), 1)
     assert estimate(dense, small) < 2 < 1000 < estimate(dense, large)
     assert estimate(loop, large) > 50 * estimate(dense, large)
 
@@ -419,7 +419,7 @@ def test_narrow_blocking_keeps_the_kernels_assumptions(
     layer = Layer(window, channels, row.lanes // row.split, 1, strides, dilations)
     assume(select(layer, row.dtype, row.level) == row)
     filters_shape = (*window, channels, layer.n_filters)
-    g = check.geometry((1, *size, channels), filters_shape, strides, "same", dilations, 1)
+    g = fitting.geometry((1, *size, channels), filters_shape, strides, "same", dilations, 1)
     image_strides = 0, 0, 0, channels * row.itemsize, row.itemsize
     b = family_of(row).blocking(Work(row, g, image_strides, (0, 0, 0, 0, row.itemsize)))
     y, x = g.y, g.x  # whose dilation is that of more taps than one
@@ -448,7 +448,7 @@ def test_planar_blocking_keeps_the_kernels_assumptions(
     layer = Layer(window, filters[0], filters[1], 1, strides, dilations)
     assume(family_of(row).choose([row], layer) == row)
     shape = (1, *size, filters[0])
-    g = check.geometry(shape, (*window, *filters), strides, "same", dilations, 1)
+    g = fitting.geometry(shape, (*window, *filters), strides, "same", dilations, 1)
     adjacent = 0, 0, 0, filters[0] * row.itemsize, row.itemsize
     out = 0, 0, 0, filters[1] * row.itemsize, row.itemsize
     b = family_of(row).blocking(Work(row, g, adjacent, out, threads))
@@ -529,7 +529,7 @@ WINOGRAD = [row for row in ROWS if row.family == "winograd"]
 def test_winograd_blocking_keeps_the_kernels_assumptions(row, shape, channels, n_filters, threads):
     n, h, w = shape
     filters_shape = 3, 3, channels, n_filters
-    g = check.geometry((n, h, w, channels), filters_shape, (1, 1), "same", (1, 1), 1)
+    g = fitting.geometry((n, h, w, channels), filters_shape, (1, 1), "same", (1, 1), 1)
     strides = of_plane((0, 0, 0, 4))
     b = family_of(row).blocking(Work(row, g, strides, strides, threads))
     tiles, panels = n * -(-h // 4) * -(-w // 4), -(-n_filters // row.channels)
@@ -587,7 +587,7 @@ def test_packed_depthwise_weights_are_panels_of_a_vector(row):
 def test_words_hold_every_field_in_its_place():
     row = next(row for row in ROWS if row.name == "dense_float32_8x1")
     pads = (0, 1), (1, 0), (2, 3)
-    geometry = check.geometry(
+    geometry = fitting.geometry(
         (2, 5, 9, 8, 6), (2, 3, 2, 3, 4), (3, 2, 1), pads, (4, 1, 2), groups=2
     )
     work = Work(row, geometry, (11, 12, 13, 14, 4), (21, 22, 23, 24, 4))

@@ -17,7 +17,7 @@ from .._plan.elements import name_of
 from .._plan.elementwise import elementwise_microseconds, elementwise_words
 from .._plan.registry import AOT_DTYPES, Row
 from .._plan.select import elementwise_row
-from . import check, ladder, threads
+from . import check, fitting, ladder, threads
 from .activations import activate
 from .copies import convert
 from .dtypes import floats_in
@@ -54,14 +54,14 @@ def result_of(array: np.ndarray, dtype: np.dtype, out) -> np.ndarray:
     if out is None:
         return np.empty_like(array, dtype)
     result = check.out_array(out)
-    check.out_fits(Layout.of(result), array.shape, dtype)
+    fitting.out_fits(Layout.of(result), array.shape, dtype)
     return result
 
 
 def may_spoil(array: np.ndarray, result: np.ndarray) -> bool:
     """Whether writing a result may change elements of the array that are yet to be read, or some of
     its own."""
-    if check.may_overlap_itself(Layout.of(result)):
+    if fitting.may_overlap_itself(Layout.of(result)):
         return True
     same = array.dtype == result.dtype and array.strides == result.strides
     if same and array.ctypes.data == result.ctypes.data:

@@ -18,7 +18,7 @@ from .._plan.outer import Block, calls, chunk_steps, outer_words, part_steps, pa
 from .._plan.parts import in_bytes
 from .._plan.registry import AOT_DTYPES, Row
 from .._plan.select import estimate, family_of, gradient_row
-from . import check, fallback, ladder
+from . import check, fallback, fitting, ladder
 from .copies import convert, copied
 from .dtypes import native_name, products_in
 from .jobs import Call, Layouts, call_of, job_of, order_for
@@ -105,17 +105,17 @@ class FilterGradient(Spatial):
     def _decide(self, images: Layout, out: Layout | None, third: Layout | None) -> Decision:
         assert third is not None  # the doors want it
         self._check_axes(images.shape)
-        check.padding_value_fits(self._options.padding_value, images.dtype)
+        fitting.padding_value_fits(self._options.padding_value, images.dtype)
         geometry = self._geometry(images.shape)
         convolved = self._result_shape(geometry, images.shape)
-        check.output_gradient_fits(third, convolved)
+        fitting.output_gradient_fits(third, convolved)
         if geometry.has_borders:
             return self._decide_bordered(self._around(geometry), images, out, third)
-        dtype = check.common_dtype([images.dtype, third.dtype], "images, output_gradient")
+        dtype = fitting.common_dtype([images.dtype, third.dtype], "images, output_gradient")
         *kernel, channels, o = self._shape
         shape = self._shape if self._filters_last else (o, channels, *kernel)
         if out is not None:
-            check.out_fits(out, shape, dtype)
+            fitting.out_fits(out, shape, dtype)
         arrays = Layouts(images, out or Layout.new(shape, dtype), third)
         if 0 in shape or geometry.pixels == 0 or 0 in images.shape:
             return Decision(arrays, 0.0, lambda _, out, *__: out.fill(0))

@@ -11,7 +11,7 @@ from .._plan.activations import Activation
 from .._plan.borders import border_of
 from .._plan.geometry import Geometry
 from .._plan.parts import Part
-from . import check, fallback, ladder
+from . import check, fallback, fitting, ladder
 from .copies import copied
 from .dtypes import Reach, clipped_in, computed_in, native_name
 from .jobs import Layouts
@@ -91,14 +91,14 @@ class Convolution(Spatial):
         )
         if options.algorithm == "winograd":
             o = options
-            check.winograd_layer(filters.shape[:-2], o.strides, o.dilations, o.groups)
+            fitting.winograd_layer(filters.shape[:-2], o.strides, o.dilations, o.groups)
         return filters, bias, options
 
     def __init__(self, filters: np.ndarray, bias: np.ndarray | None, options: Any) -> None:
         super().__init__(filters.ndim - 2, options)
         self._filters, self._bias = filters, bias
         self._dtypes = [each.dtype for each in (filters, bias) if each is not None]
-        check.real_activation(options.activation, self._dtypes, "filters or bias")
+        fitting.real_activation(options.activation, self._dtypes, "filters or bias")
         self._reach = Reach(filters, bias)
         self._kernels = Kernels(filters, bias, options)
         self._copies: dict[str, np.ndarray] = {}  # of the filters, for NumPy
@@ -172,21 +172,21 @@ class Convolution(Spatial):
     def _decide(self, images: Layout, out: Layout | None, third: Layout | None) -> Decision:
         options = self._options
         self._check_axes(images.shape)
-        check.real_activation(options.activation, [images.dtype], self.first)
-        check.padding_value_fits(options.padding_value, images.dtype)
+        fitting.real_activation(options.activation, [images.dtype], self.first)
+        fitting.padding_value_fits(options.padding_value, images.dtype)
         geometry = self._geometry(images.shape)
         names = f"{self.first}, filters{'' if self._bias is None else ' and bias'}"
-        common = check.common_dtype([images.dtype, *self._dtypes], names)
-        dtype = check.castable(common, options.dtype, options.saturate)
-        check.real_activation(options.activation, [dtype], "results, as dtype asks for")
-        check.float_activation(options.activation, dtype)
+        common = fitting.common_dtype([images.dtype, *self._dtypes], names)
+        dtype = fitting.castable(common, options.dtype, options.saturate)
+        fitting.real_activation(options.activation, [dtype], "results, as dtype asks for")
+        fitting.float_activation(options.activation, dtype)
         shape = self._result_shape(geometry, images.shape)
         if third is not None:
-            check.residual_fits(third, shape, dtype)
+            fitting.residual_fits(third, shape, dtype)
         if out is not None:
-            check.out_fits(out, shape, dtype)
+            fitting.out_fits(out, shape, dtype)
         if options.algorithm == "winograd":
-            check.winograd_dtype(dtype)
+            fitting.winograd_dtype(dtype)
         arrays = Layouts(images, out or Layout.new(shape, dtype), third)
         with np.errstate(all="ignore"):  # of weights that are converted
             microseconds, compute = self._computing(geometry, dtype, arrays)

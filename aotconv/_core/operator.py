@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .._plan.geometry import RANK, Geometry
-from . import check, ladder, threads
+from . import check, fitting, ladder, threads
 from .copies import convert
 from .jobs import Layouts
 from .layout import Layout
@@ -45,7 +45,7 @@ class Decision:
 
     def __init__(self, layouts: Layouts, microseconds: float, compute: Compute) -> None:
         self.layouts, self.microseconds, self.compute = layouts, microseconds, compute
-        self.out_overlaps_itself = check.may_overlap_itself(layouts.out)
+        self.out_overlaps_itself = fitting.may_overlap_itself(layouts.out)
         self.known: Known | None = None
         self.known_function: Known | None = None
         self._times, self._was_of_function = 0, False
@@ -188,7 +188,7 @@ class Spatial(Operator):
 
     def _check_axes(self, shape: tuple[int, ...]) -> None:
         """Refuse what has too few axes, in the words of the data format."""
-        check.images_axes(shape, self._rank, self.first, self._channels_first())
+        fitting.images_axes(shape, self._rank, self.first, self._channels_first())
 
     def _convolution(self, images: tuple[int, ...], filters: tuple[int, ...]) -> Geometry:
         """The sizes of a convolution under the options, of images and filters (.., C / groups, O)
@@ -196,7 +196,7 @@ class Spatial(Operator):
         o, first = self._options, self._channels_first()
         steps = o.strides, o.padding, o.dilations, o.groups
         sizes = self._channels_last(images)
-        return check.geometry(sizes, filters, *steps, borders=o.borders, channels_last=not first)
+        return fitting.geometry(sizes, filters, *steps, borders=o.borders, channels_last=not first)
 
     def _around(self, geometry: Geometry) -> Around:
         """The borders of images."""

@@ -25,7 +25,7 @@ from .._plan.pool import (
     times,
 )
 from .._plan.select import estimate, pool_row
-from . import check, fallback_pool, ladder
+from . import check, fallback_pool, fitting, ladder
 from .copies import convert, copied
 from .dtypes import floats_in
 from .jobs import Call, Job, Layouts, Places, call_of, job_of
@@ -156,7 +156,7 @@ class Pools(Spatial):
         own = result_dtype(options.operation, images.dtype)
         dtype = options.dtype or own
         if out is not None:
-            check.out_fits(out, shape, dtype)
+            fitting.out_fits(out, shape, dtype)
         arrays = Layouts(images, out or Layout.new(shape, dtype), third)
         computing = self._computing if dtype == own else self._converting
         microseconds, compute = computing(geometry, arrays)
@@ -212,7 +212,7 @@ class Pools(Spatial):
 def geometry_of(options: Options, shape: tuple[int, ...]) -> Geometry:
     """The sizes for images of a shape with channels last, leading axes taken as one."""
     o = options
-    return check.pool_geometry(shape, o.window, o.strides, o.padding, o.dilations, o.ceil_mode)
+    return fitting.pool_geometry(shape, o.window, o.strides, o.padding, o.dilations, o.ceil_mode)
 
 
 def result_dtype(operation: str, dtype: np.dtype, name: str = "images") -> np.dtype:

@@ -15,7 +15,7 @@ from .._plan.pool import AVERAGE, MAXIMUM, OPERATIONS
 from .._plan.registry import AOT_DTYPES, Row
 from .._plan.scatter import ADD_RATE, Added, scatter_words
 from .._plan.select import scatter_row
-from . import check, fallback_pool, ladder
+from . import check, fallback_pool, fitting, ladder
 from .copies import convert, copied, pieces
 from .dtypes import floats_in
 from .jobs import Call, Layouts, Places, call_of, job_of
@@ -76,7 +76,7 @@ class _PoolGradient(Spatial):
         """The layouts of a call, of a result that is to be allocated, too."""
         dtype = result_dtype(self._options.operation, gradient.dtype, self.first)
         if out is not None:
-            check.out_fits(out, self._shape, dtype)
+            fitting.out_fits(out, self._shape, dtype)
         return Layouts(gradient, out or Layout.new(self._shape, dtype), third)
 
     def _pixels_at(self, n_axes: int) -> range:
@@ -103,7 +103,7 @@ class AverageGradient(_PoolGradient):
         shape = self._shape
         geometry = geometry_of(self._options, self._channels_last(shape))
         pooled = self._result_shape(geometry, shape)
-        check.output_gradient_fits(images, pooled, "pool")
+        fitting.output_gradient_fits(images, pooled, "pool")
         arrays = self._arrays(images, out, third)
         if 0 in pooled or 0 in shape:
             return Decision(arrays, 0.0, lambda _, out, *__: out.fill(0))
@@ -226,8 +226,8 @@ class MaximumGradient(_PoolGradient):
         assert third is not None  # the doors want it
         shape = self._shape
         self._check_axes(images.shape)
-        check.pooled_shape_fits(images.shape, shape, self._pixels_at(len(shape)))
-        check.indices_fit(third, images.shape)
+        fitting.pooled_shape_fits(images.shape, shape, self._pixels_at(len(shape)))
+        fitting.indices_fit(third, images.shape)
         arrays = self._arrays(images, out, third)
         whole = self._joined(images.shape)  # channels are images where these come first
         pixels = self._joined(shape)[1]
@@ -235,7 +235,7 @@ class MaximumGradient(_PoolGradient):
         add = _adding(whole, pixels, summed)
 
         def compute(output_gradient, out, indices, threads: int) -> None:
-            check.places(*_ends(indices), pixels)
+            fitting.places(*_ends(indices), pixels)
             arrays = _as(summed, output_gradient), _as(PLACE, indices)
             self._add_up(out, summed, lambda sums: add(arrays[0], sums, arrays[1], threads))
 

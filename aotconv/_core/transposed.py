@@ -12,7 +12,7 @@ from .._plan.elements import HALVES
 from .._plan.geometry import RANK, Geometry
 from .._plan.parts import Part
 from .._plan.transposed import phases
-from . import check
+from . import check, fitting
 from .copies import convert
 from .dtypes import native_name
 from .jobs import Layouts
@@ -105,7 +105,9 @@ class Transposed(Convolution):
         """The sizes of the convolution that is transposed: its outputs are the images."""
         filters = self._filters.shape
         names = self.first, self._sized_by
-        return check.transposed_geometry(names, self._channels_last(shape), filters, self._options)
+        return fitting.transposed_geometry(
+            names, self._channels_last(shape), filters, self._options
+        )
 
     def _result_shape(self, geometry: Geometry, shape: tuple[int, ...]) -> tuple[int, ...]:
         sizes = (axis.size for axis in geometry.axes[RANK - self._rank :])
@@ -179,7 +181,7 @@ class ImageGradient(Transposed):
     def _result_shape(self, geometry: Geometry, shape: tuple[int, ...]) -> tuple[int, ...]:
         expected = self._options.images_shape
         result = super()._result_shape(geometry, shape)
-        check.images_shape_fits(expected, result)
+        fitting.images_shape_fits(expected, result)
         return result
 
     def _decide(self, images: Layout, out: Layout | None, third: Layout | None) -> Decision:
@@ -192,10 +194,10 @@ class ImageGradient(Transposed):
         o, filters = self._options, self.given_filters
         self._check_axes(images.shape)
         geometry = self._convolution(o.images_shape, filters.shape)
-        check.output_gradient_fits(images, Spatial._result_shape(self, geometry, o.images_shape))
-        dtype = check.common_dtype([images.dtype, filters.dtype], f"{self.first}, filters")
+        fitting.output_gradient_fits(images, Spatial._result_shape(self, geometry, o.images_shape))
+        dtype = fitting.common_dtype([images.dtype, filters.dtype], f"{self.first}, filters")
         if out is not None:
-            check.out_fits(out, o.images_shape, dtype)
+            fitting.out_fits(out, o.images_shape, dtype)
         around = self._around(geometry)
         shape = around.shape(o.images_shape)
         inner = o._replace(

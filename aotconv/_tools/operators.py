@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 import aotconv
 
-from .._core import check
+from .._core import check, fitting
 from .._core.transposed import TransposedOptions
 from .._plan.geometry import Geometry
 
@@ -77,7 +77,7 @@ class Operator:
         strides, dilations = steps(layer)
         groups = check.filter_groups(layer.groups, layer.filters[-1])
         padding, sizes = check.padding(layer.padding, layer.rank), (layer.images, layer.filters)
-        return check.geometry(*sizes, strides, padding, dilations, groups)
+        return fitting.geometry(*sizes, strides, padding, dilations, groups)
 
     def convolved(self, layer: Layer) -> Shape:
         """The shape of the convolution's result."""
@@ -156,7 +156,7 @@ class Transposed(Convolution):
             algorithm="auto",
         )
         turned = (*kernel, channels // groups, group_filters * groups)
-        return check.transposed_geometry(("images", "output_size"), layer.images, turned, options)
+        return fitting.transposed_geometry(("images", "output_size"), layer.images, turned, options)
 
     def out(self, layer: Layer) -> Shape:
         return (layer.images[0], *(axis.size for axis in layer.axes), layer.geometry.c)
@@ -213,7 +213,7 @@ class Pool(Operator):
         strides, dilations = steps(layer)
         window = check.numbers("window", layer.filters, layer.rank, 1)
         padding = check.pool_padding(layer.padding, window, dilations)
-        return check.pool_geometry(layer.images, window, strides, padding, dilations, False)
+        return fitting.pool_geometry(layer.images, window, strides, padding, dilations, False)
 
     def arrays(self, layer: Layer) -> dict[str, Shape]:
         return {"images": layer.images}

@@ -9,9 +9,10 @@ threads a call uses.
 """
 
 from . import gradients
-from ._core.config import __version__, show_config
+from ._core.config import show_config
 from ._core.ladder import FallbackWarning, Implementation, active, implementations, use
 from ._core.threads import get_num_threads, register_threadpoolctl, set_num_threads
+from ._core.version import __version__
 from .activations import activate, erf, softmax
 from .conv import Conv1D, Conv2D, Conv3D, conv1d, conv2d, conv3d
 from .pooling import (

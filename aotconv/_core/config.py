@@ -9,8 +9,7 @@ import numpy as np
 
 from . import team, threads
 from .ladder import active, implementations
-
-__version__ = "0.1.0"
+from .version import __version__
 
 
 def show_config() -> None:

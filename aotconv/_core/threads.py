@@ -17,6 +17,7 @@ from .._plan.registry import BASELINE_MODULE
 from .check import integer
 from .granted import cpus, quota
 from .team import confine
+from .version import __version__
 
 # Work that is worth a thread: of calls that follow each other, so that helpers may still be awake
 # (SPIN of `_kernels/team.py`) and what they read is in their caches; and of a call by itself.
@@ -127,8 +128,6 @@ def register_threadpoolctl() -> None:
             _allow(num_threads)
 
         def get_version(self) -> str:
-            from .config import __version__
-
             return __version__
 
     register(CallThreads)

@@ -16,6 +16,7 @@ import aotconv
 from aotconv._core import call
 from aotconv._core.baseline import exported
 from aotconv._core.pack import Packer, pack, under
+from aotconv._core.panels import fill_by_numpy
 from aotconv._plan.family import Panels
 
 WINDOW = (3, 3, 24, 40)  # of float32: 34 KB
@@ -155,6 +156,35 @@ def test_threads_do_not_share_the_memory_of_a_call():
     for each in workers:
         each.join()
     assert not wrong
+
+
+@given(
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.integers(1, 20),
+    st.integers(1, 99),
+)
+def test_numpy_fills_panels_alike_in_pieces_of_any_size(n_rows, n_filters, columns, width, most):
+    """Pieces once began amid a group of columns where a panel is wider than a group."""
+    rows = drawn((n_rows, n_filters), 0)
+    times, a_time = -(-n_filters // columns), -(-columns // width)
+    expected = np.zeros((times, a_time * width, n_rows), rows.dtype)
+    for i, column in enumerate(rows.T):
+        expected[i // columns, i % columns] = column
+    found = np.zeros((times, a_time, n_rows, width), rows.dtype)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("aotconv._core.panels.UNINTERRUPTED_ELEMENTS", most)
+        fill_by_numpy(found, rows, columns)
+    lines = found.transpose(0, 1, 3, 2).reshape(times, a_time * width, n_rows)
+    np.testing.assert_array_equal(lines, expected)
+
+
+def test_weights_that_numpy_packs_in_pieces_give_the_same_result():
+    images, filters = drawn((1, 1002, 2048), 0), drawn((1000, 1024, 10), 1)
+    expected = aotconv.conv1d(images, filters, groups=2)
+    swapped = filters.astype(filters.dtype.newbyteorder())
+    np.testing.assert_array_equal(aotconv.conv1d(images, swapped, groups=2), expected)
 
 
 SPECIAL = [None, np.nan, np.inf, -np.inf, -np.nan, 3e38, -0.0, 5e-324]

@@ -176,6 +176,13 @@ def test_bits_do_not_depend_on_rungs_threads_layouts_and_cuts(problem, seed, lay
     forget()
 
 
+def test_shares_that_underflow_in_halves_raise_nothing():
+    gradient = np.full((1, 2, 2, 1), 6e-8, np.float16)
+    with np.errstate(all="raise"):
+        result = gradients.average_pool2d_images(gradient, (1, 4, 4, 1), 2, 2)
+    np.testing.assert_array_equal(result, np.zeros((1, 4, 4, 1)))
+
+
 def forget() -> None:
     core._averages.cache_clear()
     core._maxima.cache_clear()

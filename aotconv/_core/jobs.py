@@ -410,13 +410,12 @@ def in_place(kernel: Kernel, layouts: Layouts) -> bool:
 
 
 def _writes_in_place(kernel: Kernel, layouts: Layouts) -> bool:
-    """Whether the kernel writes the result itself, and reads the residual beside it."""
+    """Whether the kernel writes the result itself, and reads the residual beside it: it can, and
+    staging takes no less time."""
     _, out, residual = layouts
     family, order = kernel.family, _order(out)
-    pixel_bytes = out.shape[-1] * out.dtype.itemsize
-    if order not in family.takes(kernel.row) or (
-        order == APART and pixel_bytes < family.apart_bytes
-    ):
+    short = out.shape[-1] * out.dtype.itemsize < family.apart_bytes
+    if order not in family.takes(kernel.row) or (order == APART and short):
         return False
     if _as_integers(kernel, out):
         return residual is None

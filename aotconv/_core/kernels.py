@@ -30,7 +30,8 @@ class Kernels:
 
     def __init__(self, filters: np.ndarray, bias: np.ndarray | None, options: Any) -> None:
         self._filters, self._bias, self._options = filters, bias, options
-        # And what packs other weights for it, where these lie as they were given.
+        # By all that it follows from: a kernel, and what packs other weights for it; None for
+        # complex results and slices of channels, whose weights are made anew.
         self._kept: dict[tuple, tuple[Kernel, Packer | None]] = {}
 
     def __getstate__(self) -> dict[str, Any]:

@@ -55,9 +55,8 @@ class Packer:
     def __init__(self, packing: Packing, dtype: str, taps: Taps) -> None:
         self._packing, self._dtype, self._taps = packing, dtype, taps
         self._packed: Packed | None = None
-        # How the last weights lay, and what compiled code is told of such filters and such a bias;
-        # None where it does not pack them.
-        self._laid: list[tuple] = []
+        self._laid: list[tuple] = []  # how the last weights lay that packed into the same memory
+        # What compiled code is told of such filters and such a bias; None where NumPy packs them.
         self._fillings: list[list[Filling]] | None = None
 
     def __call__(self, filters: np.ndarray, bias: np.ndarray | None) -> Packed:
@@ -82,14 +81,16 @@ class Packer:
         assert self._packed is not None
         _, offset, memory, _ = self._packed
         packing, some = self._packing, under(filters, self._taps)
-        panels = _of_rows(packing, memory[offset // memory.itemsize :], filters.shape[-1])
-        of_filters = fillings(panels[:, :, 1:], some, packing.columns)
-        of_bias = [fillings(panels[:, :, :1], each[np.newaxis], packing.columns) for each in bias]
-        if of_filters is None or None in of_bias:
-            return None
-        first = some.ctypes.data - filters.ctypes.data
-        of_filters = [each._replace(first=first + each.first) for each in of_filters]
-        return [of_filters, *filter(None, of_bias)]
+        panels = _as_panels(packing, memory[offset // memory.itemsize :], filters.shape[-1])
+        told = []
+        biases = [(panels[:, :, :1], each[np.newaxis], each) for each in bias]
+        for rows, weights, array in [(panels[:, :, 1:], some, filters), *biases]:
+            of_rows = fillings(rows, weights, packing.columns)
+            if of_rows is None:
+                return None
+            first = weights.ctypes.data - array.ctypes.data
+            told.append([each._replace(first=first + each.first) for each in of_rows])
+        return told
 
 
 def pack_channels(
@@ -157,10 +158,10 @@ def _panels(
     depth = (INPUT**2 if packing.winograd else prod(kernel)) * channels
     order = np.array(packing.order, np.int32).view(biases.dtype)
     zeros = packing.zeros + _whole_lines(order.size, biases.dtype)
-    columns = round_up(packing.columns, packing.width) * ceil_div(n_filters, packing.columns)
-    memory, lead = _memory(zeros, (1 + depth) * columns, biases.dtype, memory)
+    padded = round_up(packing.columns, packing.width) * ceil_div(n_filters, packing.columns)
+    memory, lead = _memory(zeros, (1 + depth) * padded, biases.dtype, memory)
     memory[lead - order.size : lead] = order
-    panels = _of_rows(packing, memory[lead:], n_filters)
+    panels = _as_panels(packing, memory[lead:], n_filters)
     fill_by_numpy(panels[:, :, :1], biases, packing.columns)
     if packing.winograd:
         fill_with_products(panels[:, :, 1:], _rows(filters).reshape(filters.shape), packing.columns)
@@ -173,8 +174,8 @@ def _panels(
     return memory, lead, _are_finite(rows)
 
 
-def _of_rows(packing: Panels, memory: np.ndarray, n_filters: int) -> np.ndarray:
-    """Memory as panels (times, panels, rows, width)."""
+def _as_panels(packing: Panels, memory: np.ndarray, n_filters: int) -> np.ndarray:
+    """A view of memory as panels (times, panels, rows, width)."""
     times, a_time = ceil_div(n_filters, packing.columns), ceil_div(packing.columns, packing.width)
     return memory.reshape(times, a_time, -1, packing.width)
 

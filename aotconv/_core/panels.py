@@ -76,13 +76,13 @@ def _joined(counts: Sequence[int], strides: Sequence[int]) -> list[tuple[int, in
     return [(1, 0)] * (len(ROW_AXES) - len(axes)) + axes
 
 
-def fill(fillings: Sequence[Filling], address: int) -> bool:
+def fill(told: Sequence[Filling], address: int) -> bool:
     """Fill panels with weights that lie as those did, the first at an address; whether all are
     finite."""
     pack_panels = exported("pack_panels")
     assert pack_panels is not None  # there are fillings
     finite = True
-    for each in fillings:
+    for each in told:
         finite &= bool(pack_panels(each.plan, address + each.first))
     return finite
 
@@ -105,9 +105,10 @@ def _pieces(n_filters: int, columns: int, width: int, depth: int) -> Iterator[tu
     """The first and the last of the filters that are copied at a time: whole panels, so that memory
     is written, and its pages come, from one end to the other."""
     most = max(1, UNINTERRUPTED_ELEMENTS // depth)
-    step = most // columns * columns if columns <= most else max(width, most // width * width)
-    for start in range(0, n_filters, max(columns, step)):
-        end = min(start + max(columns, step), n_filters)
+    whole = max(columns, most // columns * columns)
+    step = whole if columns <= most else max(width, most // width * width)
+    for start in range(0, n_filters, whole):
+        end = min(start + whole, n_filters)
         for first in range(start, end, step):
             yield first, min(first + step, end)
 

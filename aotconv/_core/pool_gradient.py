@@ -118,7 +118,7 @@ class AverageGradient(_PoolGradient):
                 convert(output_gradient, shares)
                 for at in pieces(pooled):
                     shares[at] /= divisors[at]
-            spread(shares, out, None, threads)
+                spread(shares, out, None, threads)
 
         return Decision(arrays, microseconds, compute)
 
@@ -151,11 +151,11 @@ class AverageGradient(_PoolGradient):
                 for axis, (windows, _) in owners.items():
                     first, last = windows[at[axis]][[0, -1]]
                     read[axis] = slice(first, last + 1)
-                part = shares[tuple(read)] + 0  # which sums begin with: no share is -0
-                for axis, (windows, inside) in reversed(owners.items()):
+                part = shares[tuple(read)] + 0  # sums begin with 0, to which -0 adds nothing
+                for axis, (windows, inside) in reversed(owners.items()):  # few rows first
+                    # "clip" clips nothing here: it is what `take` does without a check each time.
                     part = part.take(windows[at[axis]] - read[axis].start, axis, mode="clip")
-                    if not inside.all():
-                        np.moveaxis(part, axis, 0)[~inside[at[axis]]] = 0
+                    np.moveaxis(part, axis, 0)[~inside[at[axis]]] = 0
                 out[at] = part
 
         return copy

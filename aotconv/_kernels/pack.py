@@ -12,7 +12,9 @@ from .runtime import word, words_aligned
 from .simd import WORD, prefetch
 
 ITEMSIZE, TARGET, PANEL, COLUMNS, WIDTH, FILTERS, FILTER, *AXES = range(len(PANELS_FIELDS))
-DEPTH, Z, HEIGHT, Y, ROW, X, CHANNELS, CHANNEL = AXES
+ROWS_0, STEP_0, ROWS_1, STEP_1, ROWS_2, STEP_2, ROWS_3, STEP_3 = AXES
+
+VECTOR_BYTES = 16
 
 ROWS_AT_A_TIME = 8  # reads follow each other, and lines of a panel are written together
 
@@ -56,11 +58,11 @@ def _both(builder, value):
 
 
 def _turning(lane: ir.Type, lanes: int):
-    """The intrinsic that copies so many channels of as many filters, where channels lie side by
-    side; what their exponents carry.
+    """The intrinsic that copies so many rows of as many filters, where rows lie side by side; what
+    their exponents carry.
 
     It is given the addresses of the first, in a panel and of the weights, and behind each the bytes
-    from there to the next channel, and to the next filter.
+    from there to the next row, and to the next filter.
     """
     vector, pair = ir.VectorType(lane, lanes), ir.VectorType(WORD, 2)
 
@@ -124,42 +126,45 @@ def pack_panels(plan, weights):
     weights : int
         Address of the first.
 
-    A row of panels is a channel of a tap.  In a panel rows are `width` floats each, whole words,
-    and lie side by side; what has no filter is filled with zeros.  Weights are aligned to a float,
-    the target to nothing, and they do not overlap.  Nothing else is read or written.  The machine's
-    words begin with their low half.
+    Rows of a panel are `width` floats each, whole words, and lie side by side, in the order of the
+    axes of weights; what has no filter is filled with zeros.  Weights are aligned to a float, the
+    target to nothing, and the target overlaps no weights.  Nothing else is read or written.  The
+    machine's words begin with their low half.
     """
     itemsize, width, columns = word(plan, ITEMSIZE), word(plan, WIDTH), word(plan, COLUMNS)
-    n_filters, channels, x_taps = word(plan, FILTERS), word(plan, CHANNELS), word(plan, ROW)
-    step, further, line = word(plan, FILTER), word(plan, CHANNEL), width * itemsize
+    n_filters, step, line = word(plan, FILTERS), word(plan, FILTER), width * itemsize
+    n_rows, row_step = word(plan, ROWS_3), word(plan, STEP_3)
     exponents = EXPONENTS_4 if itemsize == 4 else EXPONENTS_8
     carries = CARRIES_4 if itemsize == 4 else CARRIES_8
     carried = CARRIED_4 if itemsize == 4 else CARRIED_8
-    plane, a_time = word(plan, HEIGHT) * x_taps, -(-columns // width)
     shift = 2 if itemsize == 4 else 3  # rather than divisions, which take as long as a row
-    lanes, seen = 16 >> shift, 0
-    for tap in range(word(plan, DEPTH) * plane):
-        z, y, x = tap // plane, tap % plane // x_taps, tap % x_taps
-        source = weights + z * word(plan, Z) + y * word(plan, Y) + x * word(plan, X)
-        target = word(plan, TARGET) + tap * channels * line
-        for first in range(0, channels, ROWS_AT_A_TIME):
-            last = min(first + ROWS_AT_A_TIME, channels)
+    lanes, a_time, seen = VECTOR_BYTES >> shift, -(-columns // width), 0
+    inner = word(plan, ROWS_2)
+    middle = word(plan, ROWS_1) * inner
+    for outer in range(word(plan, ROWS_0) * middle):
+        source = weights + outer // middle * word(plan, STEP_0)
+        source += outer % middle // inner * word(plan, STEP_1) + outer % inner * word(plan, STEP_2)
+        target = word(plan, TARGET) + outer * n_rows * line
+        for first in range(0, n_rows, ROWS_AT_A_TIME):
+            last = min(first + ROWS_AT_A_TIME, n_rows)
             for panel in range(-(-n_filters // columns) * a_time):
                 begins = panel % a_time * width
                 column = panel // a_time * columns + begins
                 count = max(0, min(width, columns - begins, n_filters - column))
                 to, at = target + panel * word(plan, PANEL), source + column * step
-                for channel in range(first, last if count < width else first):
-                    for k in range(count << shift >> 3, line >> 3):
-                        _set_word(to + channel * line, k, 0)
-                turned = rows = 0
-                if step == itemsize:
+                if count < width:
+                    for row in range(first, last):
+                        for k in range(count << shift >> 3, line >> 3):
+                            _set_word(to + row * line, k, 0)
+                # Of the rows before `behind`, `done` filters are copied here, the rest below.
+                behind, done = first, 0
+                if step == itemsize:  # filters lie side by side: words
                     words = count << shift >> 3
-                    for channel in range(first, last):
-                        place, weight = to + channel * line, at + channel * further
+                    for row in range(first, last):
+                        place, weight = to + row * line, at + row * row_step
                         for k in range(0, words & -8, 8):
                             far = place + 8 * k + ROWS_AT_A_TIME * line
-                            ahead = weight + 8 * k + ROWS_AT_A_TIME * further
+                            ahead = weight + 8 * k + ROWS_AT_A_TIME * row_step
                             seen |= _copy_line(
                                 place + 8 * k, weight + 8 * k, exponents, carries, far, ahead
                             )
@@ -167,20 +172,20 @@ def pack_panels(plan, weights):
                             value = _word(weight, k)
                             _set_word(place, k, value)
                             seen |= (value & exponents) + carries
-                    rows, turned = last - first, words << 3 >> shift
-                elif further == itemsize:
-                    rows, turned = (last - first) & -lanes, count & -lanes
-                    for channel in range(first, first + rows, lanes):
-                        for i in range(0, turned, lanes):
-                            place = to + channel * line + (i << shift)
-                            weight = at + (channel << shift) + i * step
+                    behind, done = last, words << 3 >> shift
+                elif row_step == itemsize:  # rows do: squares of as many as a vector holds
+                    behind, done = first + ((last - first) & -lanes), count & -lanes
+                    for row in range(first, behind, lanes):
+                        for i in range(0, done, lanes):
+                            place = to + row * line + (i << shift)
+                            weight = at + (row << shift) + i * step
                             if itemsize == 4:
                                 seen |= _turn_4(place, line, weight, step, exponents, carries)
                             else:
                                 seen |= _turn_8(place, line, weight, step, exponents, carries)
-                for channel in range(first if turned < count else first + rows, last):
-                    for i in range(turned if channel < first + rows else 0, count):
-                        place, weight = to + channel * line, at + channel * further + i * step
+                for row in range(first if done < count else behind, last):
+                    for i in range(done if row < behind else 0, count):
+                        place, weight = to + row * line, at + row * row_step + i * step
                         if itemsize == 4:
                             value = _copy_int(place + 4 * i, weight)
                         else:

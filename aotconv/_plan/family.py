@@ -190,8 +190,8 @@ class Family(NamedTuple):
     takes : callable
         ``takes(row)``: the orders of arrays that it reads and writes in place.
     apart_bytes : int
-        Of a pixel of outputs, from which on it writes pixels that lie apart: of fewer it takes
-        longer than staging.
+        The shortest pixel of outputs that it writes itself where pixels lie apart: shorter ones
+        are staged, which takes less.
     planes : bool
         Whether it computes images of several planes, and windows of several.
     in_order : bool

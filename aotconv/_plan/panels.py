@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-# The axes of rows, the last of which follow each other in a panel: sizes, and bytes to the next.
-ROW_AXES = (("depth", "z"), ("height", "y"), ("row", "x"), ("channels", "channel"))
+# The axes of rows, the outermost first: how many, and bytes to the next.
+ROW_AXES = tuple((f"rows_{i}", f"step_{i}") for i in range(4))
 # Sizes in elements, distances in bytes.
 PANELS_FIELDS = (
     "itemsize",  # bytes of a float: 4 or 8

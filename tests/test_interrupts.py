@@ -210,10 +210,12 @@ for threads in (1, 2):
 """)
 
 
-def test_weights_that_are_converted_and_packed_for_seconds_are_interrupted_within_one():
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_weights_that_are_packed_for_seconds_are_interrupted_within_one(dtype):
+    """By compiled code, and converted by NumPy."""
     code = f"""{PREAMBLE}
 filters = huge((1, 1, 20000, 10000), "float32")
-image = np.zeros((1, 1, 1, 20000))
+image = np.zeros((1, 1, 1, 20000), {dtype!r})
 for _ in range(2):
     seconds = interrupted(lambda: aotconv.conv2d(image, filters))
     assert seconds < 1, seconds

@@ -11,8 +11,10 @@ from .._plan.arithmetic import ceil_div, round_up
 from .._plan.family import ALIGNMENT, Packing, Panels, Products, Repeated
 from .._plan.parts import Taps
 from .._plan.winograd import INPUT
-from .copies import copied, pieces, rows_at_a_time
+from .copies import UNINTERRUPTED_ELEMENTS, copied, pieces, rows_at_a_time
 from .panels import Filling, fill, fill_by_numpy, fill_with_products, fillings
+
+PAGE = 4096  # bytes, at least
 
 
 class Packed(NamedTuple):
@@ -137,9 +139,16 @@ def _whole_lines(size: int, dtype: np.dtype) -> int:
 
 
 def _aligned(size: int, dtype: np.dtype) -> np.ndarray:
-    """An uninitialised array that begins at a multiple of ALIGNMENT."""
+    """An uninitialised array that begins at a multiple of ALIGNMENT.
+
+    What fills it may begin everywhere at once, so its pages come before, in pieces: of 2 MiB each
+    the system clears half a gigabyte in a second or two, and signals would wait.
+    """
     n_bytes = size * dtype.itemsize
     memory = np.empty(n_bytes + ALIGNMENT, np.uint8)
+    if memory.size > UNINTERRUPTED_ELEMENTS:
+        for at in pieces(memory.shape):
+            memory[at][::PAGE] = 0
     offset = -memory.ctypes.data % ALIGNMENT
     return memory[offset : offset + n_bytes].view(dtype)
 

@@ -5,8 +5,11 @@
 many calls.  `gradients` has the gradients.  `max_pool1d` to `average_pool3d` pool.  `activate`,
 `erf` and `softmax` are functions of arrays.  `implementations`, `active` and `use` tell and choose
 what computes; `show_config` prints it.  `get_num_threads` and `set_num_threads` say how many
-threads a call uses.
+threads a call uses.  `ndimage` filters arrays as `scipy.ndimage` does.
 """
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from . import gradients
 from ._core.config import show_config
@@ -31,6 +34,9 @@ from .transposed import (
     conv2d_transpose,
     conv3d_transpose,
 )
+
+if TYPE_CHECKING:
+    from . import ndimage
 
 __all__ = [
     "Conv1D",
@@ -60,9 +66,17 @@ __all__ = [
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
+    "ndimage",
     "register_threadpoolctl",
     "set_num_threads",
     "show_config",
     "softmax",
     "use",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The module `ndimage`, which is loaded when it is first asked for."""
+    if name != "ndimage":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return importlib.import_module(f"{__name__}.ndimage")

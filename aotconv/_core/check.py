@@ -90,17 +90,20 @@ def _is(value, kinds) -> bool:
     return issubclass(type(value), kinds)
 
 
-def array(name: str, value) -> np.ndarray:
-    """`value` as a plain ndarray of a numeric dtype, not copied where it is an array already; truth
-    values of images are 0 and 1.
+def plain(name: str, value) -> np.ndarray:
+    """`value` as a plain ndarray, not copied where it is an array already.
 
-    The ndarray is a view of its own: neither a subclass nor another holder of `value` can change
-    its shape behind our back.
+    It is a view of its own: neither a subclass nor another holder of `value` can change its shape
+    behind our back.
     """
     if type(value) is np.ndarray:
-        value = value.view()
-    else:
-        value = np.ndarray.view(_as_ndarray(name, value), np.ndarray)
+        return value.view()
+    return np.ndarray.view(_as_ndarray(name, value), np.ndarray)
+
+
+def array(name: str, value) -> np.ndarray:
+    """`value` as a plain ndarray of a numeric dtype; truth values of images are 0 and 1."""
+    value = plain(name, value)
     if not _is_numeric(value.dtype):
         if value.dtype == np.bool_ and name == "images":
             return value.view(np.uint8)
@@ -139,7 +142,7 @@ def _as_ndarray(name: str, value) -> np.ndarray:
 
 def images_shape(value, rank: int, name: str = "shape") -> tuple[int, ...]:
     """The sizes of the axes of images."""
-    items = _items(name, value, "a tuple of integers")
+    items = listed(name, value, "a tuple of integers")
     sizes = tuple(integer(f"each size of {name}", size, 0) for size in items)
     if not rank < len(sizes) <= MOST_AXES:
         raise ValueError(f"{name} must have {rank + 1} to {MOST_AXES} axes, got {shown(sizes)}")
@@ -254,14 +257,14 @@ def _count(number: int, noun: str) -> str:
 
 def _counted(name: str, value, lengths, expected: str) -> tuple:
     """The items of an iterable that has one of these lengths."""
-    items = _items(name, value, expected)
+    items = listed(name, value, expected)
     if len(items) not in lengths:
         length = f"{len(items)}{' or more' if len(items) == MOST_ITEMS else ''}"
         raise ValueError(f"{name} must be {expected}, got {shown(value)} of length {length}")
     return items
 
 
-def _items(name: str, value, expected: str) -> tuple:
+def listed(name: str, value, expected: str) -> tuple:
     """The first MOST_ITEMS of an iterable whose order means something; asked for once."""
     try:
         if _is(value, (str, bytes, dict, set, frozenset)):
@@ -335,7 +338,7 @@ def _padding_forms(rank: int, rules: tuple[str, ...]) -> str:
 def data_format(value, rank: int) -> str:
     """'NHWC' or 'NCHW', or what it is called for that rank."""
     names = _DATA_FORMATS[rank]
-    return names[_one_of("data_format", value, tuple(names))]
+    return names[one_of("data_format", value, tuple(names))]
 
 
 _DATA_FORMATS = {
@@ -352,23 +355,23 @@ _FILTER_FORMATS = {rank: (f"{axes}IO", f"OI{axes}") for rank, axes in LETTERS.it
 
 def filter_format(value, rank: int) -> str:
     """'HWIO' or 'OIHW', or what it is called for that rank."""
-    return _one_of("filter_format", value, _FILTER_FORMATS[rank])
+    return one_of("filter_format", value, _FILTER_FORMATS[rank])
 
 
 def padding_mode(value, rank: int) -> tuple[str, ...]:
     """The names of np.pad for a mode, meant for all spatial axes, or one for each."""
     if not _is(value, (tuple, list)):
-        return (MODES[_one_of("padding_mode", value, tuple(MODES))],) * rank
+        return (MODES[one_of("padding_mode", value, tuple(MODES))],) * rank
     expected = f"one of {tuple(MODES)}, or one for each spatial axis, {rank}"
     items = _counted("padding_mode", value, (rank,), expected)
-    return tuple(MODES[_one_of("each padding_mode", each, tuple(MODES))] for each in items)
+    return tuple(MODES[one_of("each padding_mode", each, tuple(MODES))] for each in items)
 
 
 _FLOATS = (np.float16, np.float32, np.longdouble)  # that are no Python floats
 _COMPLEX = (np.complex64, np.clongdouble)
 
 
-def _number(name: str, value) -> complex:
+def python_number(name: str, value) -> complex:
     """`value` as a number of Python's, or a longdouble; booleans are none."""
     number = _index(name, value)
     if number is not None:
@@ -384,7 +387,7 @@ def _number(name: str, value) -> complex:
 
 def padding_value(value, modes: tuple[str, ...]) -> complex:
     """`value` as a number of Python's, or a longdouble, that is 0 where no mode is "constant"."""
-    number = _number("padding_value", value)
+    number = python_number("padding_value", value)
     if _is(number, (complex, np.clongdouble)) and number.imag == 0:
         number = number.real  # equal numbers, by which layers are known, say the same
     if number == 0:
@@ -432,13 +435,13 @@ def activation(value) -> Activation:
         if not math.isfinite(slope):
             raise ValueError(f"the slope of activation must be finite, got {slope}")
         return "leaky_relu", slope + 0.0  # 0.0 and -0.0 are equal, and so must their results be
-    name, slope = named(_one_of("activation", value, ACTIVATIONS))
+    name, slope = named(one_of("activation", value, ACTIVATIONS))
     return (name, slope) if name == "leaky_relu" else name
 
 
 def real(name: str, value) -> float:
     """A number as a float; booleans and complex numbers are none."""
-    number = _number(name, value)
+    number = python_number(name, value)
     if isinstance(number, (complex, np.clongdouble)):
         raise TypeError(
             f"{name} must be a real number, got {shown(value)} of type {type(value).__name__}"
@@ -470,15 +473,15 @@ def axis(value, n_axes: int) -> int:
 
 
 def algorithm(value) -> str:
-    return _one_of("algorithm", value, ALGORITHMS)
+    return one_of("algorithm", value, ALGORITHMS)
 
 
 def direct(value) -> str:
     """The algorithm of an operator that has but one."""
-    return _one_of("algorithm", value, ("auto",))
+    return one_of("algorithm", value, ("auto",))
 
 
-def _one_of(name: str, value, choices):
+def one_of(name: str, value, choices):
     if type(value) is str and value in choices:
         return value
     if value is not None and not _is(value, str):
@@ -523,10 +526,10 @@ def output_size(value, rank: int, output_padding) -> tuple[int, ...] | None:
     return numbers("output_size", value, rank, 1)
 
 
-def out_array(value) -> np.ndarray:
+def out_array(value, name: str = "out") -> np.ndarray:
     """A plain view of `value`, like those of `array`."""
     if type(value) is np.ndarray:
         return value.view()
     if not _is(value, np.ndarray) or _is_masked(value):
-        raise TypeError(f"out must be a NumPy array, got {type(value).__name__}")
+        raise TypeError(f"{name} must be a NumPy array, got {type(value).__name__}")
     return np.ndarray.view(value, np.ndarray)

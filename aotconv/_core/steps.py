@@ -1,0 +1,199 @@
+"""The steps of filters: correlations, each said by arguments as the user gave them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from .._plan.orders import LINE, MEAN, WINDOW
+from . import check, check_ndimage
+from .check_ndimage import ArgumentError
+
+NO_WEIGHT = 1e-12  # less of the sum of absolute weights is what rounding left of 0
+NO_SIGMA = 1e-15  # a Gaussian that is no wider is left out, as SciPy does
+
+
+class Step(NamedTuple):
+    """A correlation, but for what it is of.
+
+    Attributes
+    ----------
+    weights : ndarray of float64 or complex128
+        Of the array's rank.
+    modes, before, order
+        As of `correlation.correlate`.
+    """
+
+    weights: np.ndarray
+    modes: tuple[str, ...]
+    before: tuple[int, ...]
+    order: str
+
+    @classmethod
+    def along(
+        cls, ndim: int, axis: int, line: np.ndarray, mode: str, origin: int = 0, order: str = LINE
+    ) -> Step:
+        """Of an array of so many axes, with weights along one; of checked arguments."""
+        shape, before = [1] * ndim, [0] * ndim
+        before[axis] = check_ndimage.window_before(line.size, origin)
+        shape[axis] = line.size
+        return cls(line.reshape(shape), (mode,) * ndim, tuple(before), order)
+
+    def normalised(self) -> Step:
+        """With weights whose sum is 1."""
+        total = self.weights.sum()
+        if self.weights.dtype.kind == "c" or abs(total) <= NO_WEIGHT * abs(self.weights).sum():
+            raise ValueError(
+                "weights must be real numbers whose sum is not 0 where elements of input are "
+                f"missing, got weights of sum {total}"
+            )
+        return self._replace(weights=self.weights / total)
+
+
+def line(ndim: int, weights, axis, mode, origin, flipped: bool = False) -> Step:
+    """Weights along one axis; `flipped` as a convolution's."""
+    number = check_ndimage.axis(axis, ndim)
+    line, shift = check_ndimage.line("weights", weights), check_ndimage.integer("origin", origin)
+    name = check_ndimage.mode("mode", mode)
+    if flipped:
+        return Step.along(ndim, number, line[::-1], name, _flipped(shift, line.size))
+    return Step.along(ndim, number, line.conj(), name, shift)
+
+
+def lines(ndim: int, kernels, axes, mode, origin) -> list[Step]:
+    """Weights along each of some axes."""
+    numbers = check_ndimage.axes(axes, ndim)
+    modes = check_ndimage.modes(mode, len(numbers))
+    origins = check_ndimage.per_axis("origin", origin, len(numbers), check_ndimage.integer)
+    expected = f"a sequence of {len(numbers)} arrays, one for each of axes"
+    every = check.listed("kernels", kernels, expected)
+    if len(every) != len(numbers):
+        raise ArgumentError(f"kernels must be {expected}, got {len(every)}")
+    lines = [check_ndimage.line("each of kernels", each).conj() for each in every]
+    each = zip(numbers, lines, modes, origins, strict=True)
+    return [Step.along(ndim, *arguments) for arguments in each]
+
+
+def window(ndim: int, weights, axes, mode, origin, flipped: bool = False) -> Step:
+    """Weights along several axes at once; they have these in the array's order, as SciPy's."""
+    numbers = check_ndimage.axes(axes, ndim)
+    window = check_ndimage.weights("weights", weights)
+    if window.ndim != len(numbers):
+        raise ArgumentError(f"weights.ndim ({window.ndim}) must match len(axes) ({len(numbers)})")
+    if window.size == 0:
+        raise ArgumentError(f"weights must have an element, got shape {window.shape}")
+    # So do origins and modes that are given for all axes; those for some belong to them as named.
+    places = numbers if len(numbers) < ndim else range(ndim)
+    modes, origins = ["constant"] * ndim, [0] * ndim
+    named = check_ndimage.modes(mode, len(numbers))
+    shifts = check_ndimage.per_axis("origin", origin, len(numbers), check_ndimage.integer)
+    for place, name, shift in zip(places, named, shifts, strict=True):
+        modes[place], origins[place] = name, shift
+    window = np.expand_dims(window, tuple(i for i in range(ndim) if i not in numbers))
+    if flipped:
+        window = np.flip(window)
+        origins = [_flipped(*each) for each in zip(origins, window.shape, strict=True)]
+    else:
+        window = window.conj()
+    before = map(check_ndimage.window_before, window.shape, origins)
+    return Step(window, tuple(modes), tuple(before), WINDOW)
+
+
+def _flipped(origin: int, size: int) -> int:
+    """Where a window's origin is once it is flipped."""
+    return -origin - (size % 2 == 0)
+
+
+def mean(ndim: int, size, axis, mode, origin) -> Step:
+    """The mean of so many elements along an axis."""
+    number, taps = check_ndimage.axis(axis, ndim), check_ndimage.integer("size", size, 1)
+    shift, name = check_ndimage.integer("origin", origin), check_ndimage.mode("mode", mode)
+    return Step.along(ndim, number, np.ones(taps), name, shift, MEAN)
+
+
+def means(ndim: int, size, axes, mode, origin) -> list[Step]:
+    """The same along each of some axes; of no more than one element it is left out."""
+    numbers = check_ndimage.axes(axes, ndim)
+    sizes = check_ndimage.per_axis("size", size, len(numbers), check_ndimage.size)
+    modes = check_ndimage.modes(mode, len(numbers))
+    origins = check_ndimage.per_axis("origin", origin, len(numbers), check_ndimage.integer)
+    each = zip(numbers, sizes, modes, origins, strict=True)
+    return [
+        Step.along(ndim, axis, np.ones(taps), name, shift, MEAN)
+        for axis, taps, name, shift in each
+        if taps > 1
+    ]
+
+
+def difference(ndim: int, axis, mode, across: Sequence[int]) -> list[Step]:
+    """A central difference along one axis, smoothed by the weights `across` along all others."""
+    number = check_ndimage.axis(axis, ndim)
+    modes = check_ndimage.modes(mode, ndim)
+    smooth = np.array(across, np.float64)
+    others = [each for each in range(ndim) if each != number]
+    return [
+        Step.along(ndim, number, np.array([-1.0, 0.0, 1.0]), modes[number]),
+        *(Step.along(ndim, each, smooth, modes[each]) for each in others),
+    ]
+
+
+def gaussian(ndim: int, sigma, axis, order, mode, truncate, radius) -> Step:
+    """A Gaussian along one axis, or its derivative of an order."""
+    number, width = check_ndimage.axis(axis, ndim), check_ndimage.sigma("sigma", sigma)
+    degree, reach = check_ndimage.order("order", order), check_ndimage.radius("radius", radius)
+    if width <= 0:
+        raise ValueError(f"sigma must be more than 0, got {width}")
+    line = _gaussian(width, degree, truncate, reach)
+    return Step.along(ndim, number, line, check_ndimage.mode("mode", mode))
+
+
+def gaussians(ndim: int, sigma, order, mode, truncate, radius, axes) -> list[Step]:
+    """The same along each of some axes."""
+    numbers = check_ndimage.axes(axes, ndim)
+    count = len(numbers)
+    sigmas = check_ndimage.per_axis("sigma", sigma, count, check_ndimage.sigma)
+    orders = check_ndimage.per_axis("order", order, count, check_ndimage.order)
+    modes = check_ndimage.modes(mode, count)
+    radii = check_ndimage.per_axis("radius", radius, count, check_ndimage.radius)
+    each = zip(numbers, sigmas, orders, modes, radii, strict=True)
+    return [
+        Step.along(ndim, axis, _gaussian(width, degree, truncate, reach), name)
+        for axis, width, degree, name, reach in each
+        if width > NO_SIGMA
+    ]
+
+
+def sigmas(sigma, axes, ndim: int) -> list[float]:
+    """Standard deviations along all axes: 0 along those that are not filtered."""
+    numbers, each = check_ndimage.axes(axes, ndim), [0.0] * ndim
+    found = check_ndimage.per_axis("sigma", sigma, len(numbers), check_ndimage.sigma)
+    for number, width in zip(numbers, found, strict=True):
+        each[number] = width
+    return each
+
+
+def _gaussian(sigma: float, order: int, truncate, radius: int | None) -> np.ndarray:
+    """The weights of a correlation that smooths by a Gaussian, or takes a derivative of what it
+    smoothed, as SciPy rounds them.
+
+    The derivative of ``q(x) exp(-x**2 / (2 sigma**2))``, q a polynomial, is that of the polynomial
+    ``q'(x) - q(x) x / sigma**2`` instead.
+    """
+    if radius is None:
+        radius = int(check.real("truncate", truncate) * sigma + 0.5)
+        if radius < 0:
+            raise ValueError(f"truncate must not be negative, got {truncate}")
+    variance = sigma * sigma
+    places = np.arange(-radius, radius + 1)
+    density = np.exp(-0.5 / variance * places**2)
+    density = density / density.sum()
+    if order:
+        powers = np.arange(order + 1)
+        derive = np.diag(powers[1:], 1) + np.diag(np.full(order, 1 / -variance), -1)
+        polynomial = (powers == 0).astype(np.float64)
+        for _ in range(order):
+            polynomial = derive.dot(polynomial)
+        density = (places[:, None] ** powers).dot(polynomial) * density
+    return density[::-1]

@@ -1,53 +1,279 @@
-"""Correlation of an array of any rank under a window: what all filters of `ndimage` are made of."""
+"""Correlation of arrays of any rank with windows, in the orders of SciPy's filters."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
+from math import prod
+
 import numpy as np
 
-from .._plan.orders import ORDERS
-from . import fallback_correlation
+from .._plan.borders import ZEROS, border_of
+from .._plan.family import Layer, Triple
+from .._plan.geometry import FLAT, RANK, Axis, Geometry
+from .._plan.lower import without_zeros
+from .._plan.parts import Part
+from .._plan.select import family_of, select, taps_row
+from .._plan.taps import MEAN, TAPS, WINDOW, Listed, coordinates, list_bytes, listed
+from . import fallback_correlation, ladder
+from .axes import Axes
+from .dtypes import EXACT, largest
+from .jobs import Kernel, Layouts, Pass, Piece, Places
+from .layout import Layout, View
+from .operator import Decision, Operator
+from .pack import Packed, aligned, pack
+from .run import Compute, Share, Whole, decide, for_each
+from .window import Window
+
+KEPT_CORRELATIONS = 64  # what meets more forgets them
+WRAPS = 2.0**31  # integers that C makes of floats below it wrap
 
 
 def correlate(
     array: np.ndarray,
-    weights: np.ndarray,
+    windows: Sequence[Window],
     out: np.ndarray,
     *,
-    modes: tuple[str, ...],
-    cval: float,
-    before: tuple[int, ...],
     order: str,
     sums: np.dtype,
     saturate: bool,
     threads: int | None,
 ) -> None:
-    """Correlate a real array into `out`, of its shape, which shares no memory with it.
+    """Correlate a real array with windows, one after the other, into an array of its shape.
 
     Parameters
     ----------
-    weights : ndarray of float64
-        Of the array's rank, of size 1 along axes that are not filtered.
-    modes : tuple of str
-        For each axis what is around the array, one of `_plan.borders.BORDERS`; `cval` is the value
-        of "constant".
-    before : tuple of int
-        For each axis how many elements a window reaches before its place.
-    order : str
-        One of ORDERS, in which an element's products are summed.
+    array, out : ndarray
+        Of real numbers; they may overlap.
+    order : {WINDOW, LINE, MEAN}
+        What is summed, in which order (see `_plan.taps.listed`).
     sums : dtype
-        float32 or float64, which products are summed in.
+        float32 or float64; integers are summed in float64 wherever that shows.
     saturate : bool
-        Whether integers are rounded and clipped, where they would be truncated and wrap.
+        Whether integers are rounded to nearest even and clipped once, behind the last window,
+        instead of truncated behind each.
     """
-    assert order in ORDERS
-    fallback_correlation.correlate(
-        array,
-        weights,
-        out,
-        modes=modes,
-        cval=cval,
-        before=before,
-        order=order,
-        sums=sums,
-        saturate=saturate,
-    )
+    how = tuple(windows), order, np.dtype(sums), bool(saturate), out.dtype
+    _correlation(*how).apply(array, out, None, threads)
+
+
+@functools.lru_cache(maxsize=KEPT_CORRELATIONS)
+def _correlation(*arguments) -> Correlation:
+    return Correlation(*arguments)
+
+
+class Correlation(Operator):
+    """Correlation with windows, one after the other, and what was decided for the arrays that it
+    met."""
+
+    first = "input"
+
+    def __init__(
+        self,
+        windows: tuple[Window, ...],
+        order: str,
+        sums: np.dtype,
+        saturate: bool,
+        result: np.dtype,
+    ) -> None:
+        super().__init__()
+        self._windows, self._order, self._sums, self._result = windows, order, sums, result
+        self._clips = saturate and result.kind in "iu"
+        self._truncates = result.kind in "iu" and not saturate
+
+    def _decide(self, images: Layout, out: Layout | None, third: Layout | None) -> Decision:
+        arrays = Layouts(images, out or Layout.new(images.shape, self._result), None)
+        microseconds, compute = self._computing(arrays)
+        return Decision(arrays, microseconds, compute)
+
+    def _computing(self, arrays: Layouts) -> tuple[float, Compute]:
+        """What computes, and how long it takes on one thread, roughly."""
+        if 0 in arrays.out.shape:
+            return 0.0, lambda *_: None
+        rung = ladder.rung("float64")  # both floats are compiled, or none
+        found = None
+        if rung is not None and arrays.out.shape and self._in_one_go(arrays.images.dtype):
+            found = self._compiled(rung, arrays)
+        if found is not None:
+            return found
+        return self._in_turn(arrays) if len(self._windows) > 1 else (0.0, self._by_numpy)
+
+    def _compiled(self, rung: ladder.Rung, arrays: Layouts) -> tuple[float, Compute] | None:
+        """The same by kernels; None where there are none."""
+        images, out, _ = arrays
+        together = np.max([window.shape for window in self._windows], axis=0).tolist()
+        axes = Axes.of((images, out), together)
+        if len(axes.spatial) > RANK:
+            return None
+        seen = axes.layout(images), axes.layout(out)
+        view = View.of(seen, len(axes.spatial), False)
+        layouts = Layouts(view.layout(seen[0]), view.layout(seen[1]), None)
+        geometry = self._geometry(axes, layouts.images.shape)
+        kernel = self._kernel(rung, axes, geometry, images.dtype)
+        if kernel is None:
+            return None
+        if kernel.passes or kernel.family is TAPS:
+            geometry = without_zeros(geometry)
+        piece = Piece(kernel, geometry, layouts, Places())
+        microseconds, compute = decide([Share(view, Part(geometry), piece)])
+        compute = for_each(compute, view.outer)
+        if not isinstance(compute, Whole):  # which looks at addresses alone
+            compute = _seen(axes, compute)
+        return microseconds * prod(view.outer), compute
+
+    def _in_turn(self, arrays: Layouts) -> tuple[float, Compute]:
+        """The same through an array between the first windows and the last, or the last two."""
+        images, out, _ = arrays
+        n, between = len(self._windows), self._sums if self._clips else self._result
+        first, last = self._windows[: -min(2, n - 1)], self._windows[-min(2, n - 1) :]
+        how = self._order, self._sums
+        held = Layout.new(out.shape, between)
+        to, then = (
+            Correlation(first, *how, False, between),
+            Correlation(last, *how, self._clips, self._result),
+        )
+        of_first, fill = to._computing(Layouts(images, held, None))
+        of_last, finish = then._computing(Layouts(held, out, None))
+
+        def compute(images, out, _, threads: int) -> None:
+            array = np.empty(out.shape, between)
+            fill(images, array, None, threads)
+            finish(array, out, None, threads)
+
+        return of_first + of_last, compute
+
+    def _by_numpy(self, images: np.ndarray, out: np.ndarray, *_) -> None:
+        (window,) = self._windows
+        fallback_correlation.correlate(images, window, out, self._order, self._sums, self._clips)
+
+    def _in_one_go(self, images: np.dtype) -> bool:
+        """Whether what a box of outputs needs may go through all windows at once."""
+        if len(self._windows) == 1:
+            return True
+        if len(self._windows) > 2:
+            return False
+        first, last = self._windows
+        if any(a > 1 and b > 1 for a, b in zip(first.shape, last.shape, strict=True)):
+            return False
+        if last.cval and "constant" in last.modes:
+            return False  # the first would make another value of what is outside
+        if not self._truncates or self._in_any_order(images):
+            return True
+        if images.kind not in "iu":
+            return False
+        # Numbers between the windows are truncated, and are to need no more.
+        ends, fits = np.iinfo(images), np.iinfo(self._result)
+        low, high = map(int, first.between(ends.min, ends.max))
+        return fits.min <= low and high <= fits.max
+
+    def _in_any_order(self, images: np.dtype) -> str | None:
+        """The dtype in which sums are formed whose order does not show; None: it does."""
+        windows = self._windows
+        if self._order == MEAN:
+            return None
+        if images.kind not in "iu":
+            gaps = self._order == WINDOW and any(window.has_gaps for window in windows)
+            return None if gaps or self._truncates else self._sums.name
+        values = max(largest(images), *(abs(window.cval) for window in windows))
+        reach = values * prod(window.reach for window in windows)
+        if all(window.is_whole for window in windows) and reach < WRAPS:
+            return "float32" if reach < EXACT["float32"] else "float64"
+        if self._truncates:
+            return None
+        return "float32" if self._clips and images.itemsize <= 2 else self._sums.name
+
+    def _geometry(self, axes: Axes, shape: Sequence[int]) -> Geometry:
+        """The sizes for arrays that are seen as (N, D, H, W, C) of a shape, by all windows."""
+        each = [(1, 0, ZEROS)] * len(self._windows[0].shape)
+        for window in self._windows:
+            for i, kernel in enumerate(window.shape):
+                if kernel > 1:
+                    border = border_of(window.modes[i], window.cval)
+                    each[i] = kernel, window.before[i], border
+        n, *sizes, channels = shape
+        spatial = []
+        for size, of_axis in zip(sizes[-len(axes.spatial) :], axes.each(each), strict=True):
+            kernel, before, border = of_axis or (1, 0, ZEROS)
+            spatial.append(Axis.of(size, kernel, 1, 1, (before, kernel - 1 - before), border))
+        z, y, x = [FLAT] * (RANK - len(spatial)) + spatial
+        return Geometry(n, channels, channels, channels, z, y, x)
+
+    def _kernel(
+        self, rung: ladder.Rung, axes: Axes, geometry: Geometry, images: np.dtype
+    ) -> Kernel | None:
+        """What goes through all windows; None where it cannot be compiled."""
+        channels, computed = geometry.c, self._in_any_order(images)
+        integers = self._truncates or images.kind in "iu"
+        listed_in = "float64" if integers else self._sums.name
+        passes = []
+        for i, window in enumerate(self._windows):
+            spatial = [size or 1 for size in axes.each(window.shape)]
+            z, y, x = [1] * (RANK - len(spatial)) + spatial
+            truncates = self._truncates and i < len(self._windows) - 1
+            if computed is None:
+                kernel = self._listed(rung, window, (z, y, x), listed_in, truncates)
+            else:
+                layer = Layer((z, y, x), 1, channels, channels)
+                if len(self._windows) > 1 or not _is_direct(layer, computed, rung.level):
+                    layer = Layer((z, y, x), 1, 1, dilations=(1, 1, channels if x > 1 else 1))
+                kernel = self._summed(rung, window, layer, computed)
+            if kernel is None:
+                return None
+            passes.append(Pass(kernel, (z, y, x)))
+        last = passes[-1].kernel
+        if len(passes) == 1 and (computed is None or channels in (1, layer.groups)):
+            return last
+        return last._replace(passes=tuple(passes))
+
+    def _listed(
+        self, rung: ladder.Rung, window: Window, sizes: Triple, dtype: str, truncates: bool
+    ) -> Kernel | None:
+        """What sums the taps of a window in the order of a list."""
+        row = taps_row(dtype, rung.level)
+        if rung.task(row) is None:
+            return None
+        taps = listed(self._order, window.weights.ravel().tolist())
+        packed = packed_list(taps._replace(truncates=truncates), sizes, dtype)
+        stored = "clipped" if self._clips else "truncated"
+        return Kernel(row, TAPS, rung, packed, None, stored, (), window.cval, False)
+
+    def _summed(
+        self, rung: ladder.Rung, window: Window, layer: Layer, computed: str
+    ) -> Kernel | None:
+        """What sums in the one order, all channels with the same filter."""
+        row = select(layer, computed, rung.level)
+        if rung.task(row) is None:
+            return None
+        filters = np.broadcast_to(
+            window.weights.reshape(*layer.kernel, 1, 1), (*layer.kernel, 1, layer.n_filters)
+        )
+        packed = pack(family_of(row).packing(row, layer), computed, filters, None)
+        stored = "clipped" if self._clips else "wrapped"
+        return Kernel(row, family_of(row), rung, packed, None, stored, (), window.cval, False)
+
+
+def _is_direct(layer: Layer, computed: str, level: str) -> bool:
+    """Whether a kernel computes a layer of channels that are alike at no loss where arrays are."""
+    return layer.groups == 1 or bool(select(layer, computed, level).window)
+
+
+def packed_list(taps: Listed, window: Triple, dtype: str) -> Packed:
+    """A list of taps of a window, as compiled code wants it."""
+    n_words = list_bytes(len(taps.places)) // 8
+    elements = np.array([taps.start, taps.sign, taps.divisor, *taps.weights], dtype)
+    memory = aligned(8 * n_words + elements.nbytes, np.dtype(np.uint8))
+    words = memory[: 8 * n_words].view(np.int64)
+    places = [number for place in taps.places for number in coordinates(place, window)]
+    head = len(taps.singles), len(taps.pairs), int(taps.divisor != 1), int(taps.truncates)
+    words[: len(head) + len(places)] = *head, *places
+    memory[8 * n_words :] = elements.view(np.uint8)
+    return Packed(memory.ctypes.data, 0, memory, True)
+
+
+def _seen(axes: Axes, compute: Compute) -> Compute:
+    """What computes of arrays as `axes` show them, of the arrays."""
+
+    def computed(images, out, _, threads: int) -> None:
+        compute(axes.array(images), axes.array(out), None, threads)
+
+    return computed

@@ -28,7 +28,7 @@ class Reach:
     def of(self, images: np.dtype, residual: np.dtype | None) -> float:
         """No sum of images and residuals of these dtypes is larger."""
         factor, term = self._weights
-        return _largest(images) * factor + term + (0.0 if residual is None else _largest(residual))
+        return largest(images) * factor + term + (0.0 if residual is None else largest(residual))
 
     @functools.cached_property
     def _weights(self) -> tuple[float, float]:
@@ -43,7 +43,8 @@ class Reach:
         return float(sums.max(initial=0)), float(bias.max(initial=0))
 
 
-def _largest(dtype: np.dtype) -> float:
+def largest(dtype: np.dtype) -> float:
+    """The largest absolute value of integers."""
     info = np.iinfo(dtype)
     return float(max(-info.min, info.max))
 
@@ -75,7 +76,7 @@ def products_in(result: np.dtype, factors: tuple[np.dtype, np.dtype], terms: int
     """The dtype of the kernels that sum so many products of numbers of two dtypes."""
     name = native_name(result)
     if result.kind in "iu":
-        return _exact(float(terms) * _largest(factors[0]) * _largest(factors[1])) or name
+        return _exact(float(terms) * largest(factors[0]) * largest(factors[1])) or name
     return floats_in(name)
 
 

@@ -18,6 +18,7 @@ from .correlation import correlate
 from .layout import Layout
 from .rounding import put
 from .steps import Step
+from .window import Window
 
 NARROW = (*HALVES, "float32", "complex64")  # dtypes that are summed in float32
 
@@ -78,19 +79,21 @@ class Filter:
         if out.dtype.kind == "b":  # any byte, as with SciPy, until the last step
             self._run(array, steps, out.view(np.uint8), cval)
             np.not_equal(out.view(np.uint8), 0, out=out)
-            return
-        if array.dtype.kind == "b":
-            array = array.view(np.uint8)
-        if not steps:
+        elif array.dtype.kind == "b":
+            self._run(array.view(np.uint8), steps, out, cval)
+        elif not steps:
             put(array, out, self._saturate)
-        sums = self._sums(array.dtype, out.dtype)
-        is_rounded = self._saturate and out.dtype.kind in "iu"
-        between = sums if is_rounded or name_of(out.dtype) in HALVES else out.dtype
-        for left, step in zip(reversed(range(len(steps))), steps, strict=True):
-            is_out = left == 0 or (left % 2 == 0 and between == out.dtype)
-            target = out if is_out else np.empty(out.shape, between)
-            self._correlate(array, step, target, sums, cval)
-            array = target
+        elif any(each.weights.dtype.kind == "c" for each in steps):
+            for step in steps:
+                self._multiply(array, step, out, cval)
+                array = out.copy()
+        else:
+            if out.dtype.kind == "c" and array.dtype.kind != "c":
+                out.imag[...] = 0
+            parts = _parts(array)
+            values = (cval.real, cval.imag)[: len(parts)]
+            for part, target, value in zip(parts, _parts(out)[: len(parts)], values, strict=True):
+                self._correlate(part, steps, target, value)
 
     def _sums(self, array: np.dtype, out: np.dtype) -> np.dtype:
         """What products are summed in."""
@@ -98,32 +101,30 @@ class Filter:
         return self._asked or np.dtype(np.float32 if is_narrow else np.float64)
 
     def _correlate(
-        self, array: np.ndarray, step: Step, out: np.ndarray, sums: np.dtype, cval: complex
+        self, array: np.ndarray, steps: Sequence[Step], out: np.ndarray, cval: float
     ) -> None:
-        """One step, of complex numbers by their real and imaginary parts."""
-        arrays, factors, outs = _parts(array), _parts(step.weights), _parts(out)
-        values = (cval.real, cval.imag)[: len(arrays)]
-        if len(outs) > max(len(arrays), len(factors)):
-            outs[1][...] = 0
-        for i, (part, value) in enumerate(zip(arrays, values, strict=True)):
+        """Steps of real weights, of a real array."""
+        correlate(
+            array,
+            [Window.of(each.weights, each.before, each.modes, cval) for each in steps],
+            out,
+            order=steps[0].order,
+            sums=self._sums(array.dtype, out.dtype),
+            saturate=self._saturate,
+            threads=self._threads,
+        )
+
+    def _multiply(self, array: np.ndarray, step: Step, out: np.ndarray, cval: complex) -> None:
+        """A step of complex weights, by real and imaginary parts."""
+        parts, factors = _parts(array), _parts(step.weights)
+        values = (cval.real, cval.imag)[: len(parts)]
+        out[...] = 0
+        for i, (part, value) in enumerate(zip(parts, values, strict=True)):
             for j, weights in enumerate(factors):
-                target = outs[i ^ j]
-                is_second = i == 1 and len(factors) == 2
-                term = np.empty(out.shape, target.dtype) if is_second else target
-                correlate(
-                    part,
-                    weights,
-                    term,
-                    modes=step.modes,
-                    cval=value,
-                    before=step.before,
-                    order=step.order,
-                    sums=sums,
-                    saturate=self._saturate,
-                    threads=self._threads,
-                )
-                if is_second:
-                    (np.subtract if j else np.add)(target, term, out=target)
+                target = _parts(out)[i ^ j]
+                term = np.empty(out.shape, target.dtype)
+                self._correlate(part, [step._replace(weights=weights)], term, value)
+                (np.subtract if i and j else np.add)(target, term, out=target)
 
     def _missing(self) -> np.ndarray | None:
         """Which elements are missing; None: the filter looks at none of them apart."""

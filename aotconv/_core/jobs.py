@@ -2,6 +2,8 @@
 each in place where the layouts allow it, else staged.
 """
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from math import prod
@@ -18,6 +20,7 @@ from .._plan.family import (
     FIELDS,
     SCRATCH_BYTES,
     Family,
+    Triple,
     Work,
     order_of,
     wanted_tasks,
@@ -29,7 +32,7 @@ from .._plan.lower import joined, plane
 from .._plan.parts import Part, around, part
 from .._plan.registry import AOT_DTYPES, Row
 from .._plan.select import staging_row, stored_row
-from .._plan.staging import Side, Staged, choose_box, stage_words, works
+from .._plan.staging import PASS_FIELDS, Side, Staged, choose_box, ends, stage_words, works
 from .activations import activate
 from .baseline import exported
 from .ladder import Rung
@@ -43,6 +46,13 @@ MANY_PRODUCTS, WIDE = 64, 512
 _TASKS, _STAGING = FIELDS.index("tasks"), FIELDS.index("staging")
 
 
+class Pass(NamedTuple):
+    """A kernel, and the part of a window that it goes through."""
+
+    kernel: Kernel
+    window: Triple
+
+
 class Kernel(NamedTuple):
     """A compiled kernel and its weights.
 
@@ -51,6 +61,9 @@ class Kernel(NamedTuple):
     slices : sequence of Packed
         Of a kernel that computes a channelwise layer as several of a few channels each: their
         weights.
+    passes : tuple of Pass
+        Of several kernels, each of which goes through what the one before it has made; this is the
+        last.
     """
 
     row: Row
@@ -58,9 +71,11 @@ class Kernel(NamedTuple):
     rung: Rung
     packed: Packed
     activation: Activation
-    saturates: bool = False  # integers, instead of letting them wrap
+    integers: str = "wrapped"  # how results are stored that are some: of `_plan.elements.INTEGERS`
     slices: Sequence[Packed] = ()
     padding_value: complex = 0
+    padding_is_pixel: bool = True  # whether that is converted as images are
+    passes: tuple[Pass, ...] = ()
 
     @property
     def task(self) -> int:
@@ -84,7 +99,7 @@ class Layouts(NamedTuple):
     out: Layout
     residual: Layout | None
 
-    def part(self, images: Sequence[slice], out: Sequence[slice]) -> tuple["Layouts", "Places"]:
+    def part(self, images: Sequence[slice], out: Sequence[slice]) -> tuple[Layouts, Places]:
         """The layouts of parts of the arrays, and the bytes to these."""
         source, at = self.images.part(images)
         target, to = self.out.part(out)
@@ -136,9 +151,9 @@ class Piece(NamedTuple):
     kernel: Kernel
     geometry: Geometry
     layouts: Layouts
-    places: "Places"
+    places: Places
 
-    def part(self, part: Part) -> "Piece":
+    def part(self, part: Part) -> Piece:
         """What it is of a part of what it computes."""
         layouts, further = self.layouts.part(part.images, part.out)
         places = Places(*map(sum, zip(self.places, further, strict=True)))
@@ -241,7 +256,7 @@ class Places(NamedTuple):
     out: int = 0
     residual: int = 0
 
-    def moved(self, layouts: Layouts, axis: int, image: int, out: int) -> "Places":
+    def moved(self, layouts: Layouts, axis: int, image: int, out: int) -> Places:
         """The places so many elements further on along an axis."""
         images, result, residual = layouts
         step = result.strides[axis]
@@ -325,28 +340,39 @@ def _staged_job(kernel: Kernel, geometry: Geometry, layouts: Layouts, threads: i
         staging_row(row),
         geometry,
         _side(images),
-        None if writes else _side(out, clipped=kernel.saturates),
+        None if writes else _side(out, kernel.integers),
         _strides(out),
         None if writes or residual is None else _side(residual),
         _fill(kernel, images.dtype),
+        tuple(each.window for each in kernel.passes),
     )
     box = choose_box(staged, kernel.family.multiple, wanted_tasks(threads))
-    every = works(staged, box, kernel.packed.finite)
-    told = {number: _told(kernel, work._replace(row=row), out, writes) for number, work in every}
-    plans = _table([told[i].ctypes.data if i in told else 0 for i in range(1 << 4)])
-    inner_staging = max(int(each[_STAGING]) for each in told.values())
-    task = kernel.rung.task(staged.row)
-    assert task is not None
-    stage = stage_words(staged, box, kernel.task, plans.ctypes.data, inner_staging)
-    memory = plans, told, kernel.packed.memory
-    return Job(task, _table(stage), kernel.packed.address, memory)
+    kernels = [each.kernel for each in kernel.passes] or [kernel]
+    table, memory, inner_staging = [], [], 0
+    for i, (one, (source, target)) in enumerate(zip(kernels, ends(staged, box), strict=True)):
+        is_last = i == len(kernels) - 1
+        told = {}
+        for number, every in works(staged, box):
+            work = every[i]._replace(row=one.row, finite=one.packed.finite)
+            told[number] = _told(one, work, out, writes and is_last)
+        plans = _table([told[i].ctypes.data if i in told else 0 for i in range(1 << 4)])
+        weights = one.packed.address - kernel.packed.address
+        table += [one.task, plans.ctypes.data, weights, source, target]
+        memory += [plans, told, one.packed.memory]
+        inner_staging = max(inner_staging, *(int(each[_STAGING]) for each in told.values()))
+    task, passes = kernel.rung.task(staged.row), _table(table)
+    assert task is not None and len(table) == len(kernels) * len(PASS_FIELDS)
+    stage = stage_words(staged, box, len(kernels), passes.ctypes.data, inner_staging)
+    return Job(task, _table(stage), kernel.packed.address, (passes, memory))
 
 
 def _fill(kernel: Kernel, images: np.dtype) -> tuple[int, int]:
     """The bits of the value that surrounds images of a dtype, in that of the kernel."""
     if kernel.padding_value == 0:
         return 0, 0
-    value = np.array(kernel.padding_value).astype(images)
+    value = np.array(kernel.padding_value)
+    if kernel.padding_is_pixel:
+        value = value.astype(images)
     parts = np.array([value.real, value.imag], kernel.row.dtype)
     real, imag = parts.view(f"int{8 * parts.itemsize}").tolist()
     return real, imag
@@ -368,10 +394,8 @@ def can_be_staged(kernel: Kernel, layouts: Layouts) -> bool:
     return known and (residual.dtype.kind == "c") == (out.dtype.kind == "c")
 
 
-def _side(layout: Layout, clipped: bool = False) -> Side:
-    dtype, element = layout.dtype, element_of(layout.dtype)
-    if clipped and dtype.kind in "iu":
-        element = element.clipped
+def _side(layout: Layout, integers: str = "wrapped") -> Side:
+    dtype, element = layout.dtype, element_of(layout.dtype).stored(integers)
     return Side(element, layout.strides, layout.aligned, not dtype.isnative)
 
 
@@ -405,6 +429,8 @@ def are_planar(layouts: Layouts) -> bool:
 
 def in_place(kernel: Kernel, layouts: Layouts) -> bool:
     """Whether the kernel reads and writes the arrays themselves."""
+    if kernel.passes:
+        return False
     reads = order_for(layouts.images, kernel.row) in kernel.family.takes(kernel.row)
     return reads and _writes_in_place(kernel, layouts)
 
@@ -415,7 +441,7 @@ def _writes_in_place(kernel: Kernel, layouts: Layouts) -> bool:
     _, out, residual = layouts
     family, order = kernel.family, _order(out)
     short = out.shape[-1] * out.dtype.itemsize < family.apart_bytes
-    if order not in family.takes(kernel.row) or (order == APART and short):
+    if order not in family.takes(kernel.row) or (order == APART and (short or kernel.passes)):
         return False
     if _as_integers(kernel, out):
         return residual is None
@@ -426,7 +452,7 @@ def _writes_in_place(kernel: Kernel, layouts: Layouts) -> bool:
 def _as_integers(kernel: Kernel, out: Layout) -> bool:
     """Whether the result holds integers of the size of the kernel's floats."""
     row = kernel.row
-    floats = row.dtype in AOT_DTYPES and not row.stored and not kernel.saturates
+    floats = row.dtype in AOT_DTYPES and not row.stored and kernel.integers == "wrapped"
     return floats and out.dtype.kind in "iu" and out.dtype.itemsize == row.itemsize
 
 

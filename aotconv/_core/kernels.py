@@ -185,7 +185,7 @@ class Kernels:
         self, row: Row, rung: Rung, packed: Packed, slices: Sequence[Packed] = ()
     ) -> Kernel:
         o = self._options
-        finish = o.activation, o.saturate
+        finish = o.activation, "clipped" if o.saturate else "wrapped"
         return Kernel(row, family_of(row), rung, packed, *finish, slices, o.padding_value)
 
     def _packed_slices(self, packing: Packing, computed: str, channels: int) -> list[Packed]:

@@ -20,7 +20,7 @@ from .layout import Layout, View
 from .operator import Decision, Spatial
 from .pack import under
 from .repeat import Expected, Known
-from .run import Compute
+from .run import Compute, for_each
 
 # What makes a layer, as a function's user gave it, in the order of its `checked`.
 Arguments: TypeAlias = tuple[Any, ...]
@@ -219,7 +219,7 @@ class Convolution(Spatial):
                 f"and {ladder.active().name!r} computes: use 'auto'"
             )
         microseconds, compute = found or (0.0, self._by_numpy(parts, view, exact))
-        compute = _for_each(compute, view.outer)
+        compute = for_each(compute, view.outer)
         written = sum(part.geometry.pixels * part.geometry.o for part in parts)
         if written * times < prod(arrays.out.shape):  # there are outputs that no input reaches
             compute = _behind(self._fill(exact), compute)
@@ -269,19 +269,5 @@ def _behind(first: Compute, then: Compute) -> Compute:
     def computed(*arrays_and_threads) -> None:
         first(*arrays_and_threads)
         then(*arrays_and_threads)
-
-    return computed
-
-
-def _for_each(compute: Compute, outer: tuple[int, ...]) -> Compute:
-    """What computes of arrays of outer axes what is behind them."""
-    if not outer:
-        return compute
-
-    def computed(images, out, residual, threads: int) -> None:
-        for index in np.ndindex(*outer):
-            compute(
-                images[index], out[index], None if residual is None else residual[index], threads
-            )
 
     return computed

@@ -53,7 +53,7 @@ class Layout(NamedTuple):
         return bool(self.flags & WRITEABLE)
 
 
-def _merged(shape: Sequence[int], strides: Sequence[int]) -> int | None:
+def merged(shape: Sequence[int], strides: Sequence[int]) -> int | None:
     """The stride of the one axis that some axes are together; None where they lie in no order."""
     step, span = None, 0
     for size, stride in zip(reversed(shape), reversed(strides), strict=True):
@@ -96,7 +96,7 @@ class View(NamedTuple):
         def merge(outer: int) -> bool:
             inner = slice(outer, leading)
             return all(
-                _merged(each.shape[inner], each.strides[inner]) is not None for each in layouts
+                merged(each.shape[inner], each.strides[inner]) is not None for each in layouts
             )
 
         outer = next(filter(merge, range(leading + 1)))
@@ -115,7 +115,7 @@ class View(NamedTuple):
         shape, strides = layout.shape, layout.strides
         behind = len(shape) - self.rank - 1
         inner = slice(len(self.outer), behind)
-        n, step = prod(shape[inner]), _merged(shape[inner], strides[inner])
+        n, step = prod(shape[inner]), merged(shape[inner], strides[inner])
         assert step is not None
         return layout._replace(
             shape=self._lifted(n, shape[behind:], 1),

@@ -105,7 +105,7 @@ def pack_channels(
     used = (1 + len(rows)) * packing.width
     lead = _whole_lines(packing.zeros, kind)
     step = lead + _whole_lines(used, kind)
-    memory = _aligned(n_filters * step, kind).reshape(n_filters, step)
+    memory = aligned(n_filters * step, kind).reshape(n_filters, step)
     memory[:, :lead] = 0
     target = memory[:, lead : lead + used].reshape(n_filters, -1, packing.width)
     target[:, 0] = 0 if bias is None else bias[:, np.newaxis]
@@ -128,7 +128,7 @@ def _memory(
     elements, aligned.  If memory is given, it is such."""
     lead = _whole_lines(zeros, dtype)
     if memory is None:
-        memory = _aligned(lead + size, dtype)
+        memory = aligned(lead + size, dtype)
         memory[:lead] = 0
     return memory, lead
 
@@ -138,7 +138,7 @@ def _whole_lines(size: int, dtype: np.dtype) -> int:
     return round_up(size, ALIGNMENT // dtype.itemsize)
 
 
-def _aligned(size: int, dtype: np.dtype) -> np.ndarray:
+def aligned(size: int, dtype: np.dtype) -> np.ndarray:
     """An uninitialised array that begins at a multiple of ALIGNMENT.
 
     What fills it may begin everywhere at once, so its pages come before, in pieces: of 2 MiB each

@@ -16,6 +16,7 @@ from .._plan.activations import CLAMPS
 from .._plan.elements import ELEMENTS, unit_of
 from .._plan.elementwise import elementwise_microseconds
 from .._plan.geometry import Geometry
+from .._plan.lower import through
 from .._plan.parts import Fits, Part, cut, in_bytes
 from .._plan.registry import AOT_DTYPES
 from .._plan.select import estimate
@@ -62,6 +63,9 @@ class Share(NamedTuple):
     def microseconds(self) -> float:
         """On one thread, roughly."""
         kernel, geometry, layouts, _ = self.piece
+        if kernel.passes:
+            every = (through(geometry, each.window) for each in kernel.passes)
+            return sum(estimate(kernel.row, each) for each in every)
         alone = estimate(kernel.row, kernel.slice_of(geometry)) * max(1, len(kernel.slices))
         if kernel.activation in CLAMPS:
             return alone
@@ -107,6 +111,20 @@ class Whole:
     def jobs(self) -> Jobs | None:
         """The jobs of one thread, once it was called with one; None where Python has a share."""
         return getattr(self._calls.get(1), "jobs", None)
+
+
+def for_each(compute: Compute, outer: tuple[int, ...]) -> Compute:
+    """What computes of arrays of outer axes what is behind them."""
+    if not outer:
+        return compute
+
+    def computed(images, out, residual, threads: int) -> None:
+        for index in np.ndindex(*outer):
+            compute(
+                images[index], out[index], None if residual is None else residual[index], threads
+            )
+
+    return computed
 
 
 class Parts:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._plan.orders import LINE, MEAN, WINDOW
+from .._plan.taps import LINE, MEAN, WINDOW
 from . import check, check_ndimage
 from .check_ndimage import ArgumentError
 

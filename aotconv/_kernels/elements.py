@@ -3,14 +3,15 @@
 Vectors of floats are loaded from elements, and stored as such, in LLVM IR.  Floats are rounded to
 nearest even.  Floats stored as integers must be whole numbers below 2**24 (float32) or 2**51
 (float64), of either sign; of these the low bits are stored, as NumPy wraps integers.  Those that
-are clipped may be any: they are rounded to nearest even, and NaN is 0.
+are clipped may be any: they are rounded to nearest even, and NaN is 0.  Those that are truncated,
+of float64 alone, are what C makes of a double.
 """
 
 from __future__ import annotations
 
 from llvmlite import ir
 
-from .._plan.elements import CLIPPED, ELEMENTS, STORED
+from .._plan.elements import CLIPPED, ELEMENTS, STORED, TRUNCATED
 from .._plan.registry import LEVELS
 from .simd import WHOLES, WORD, Vectors, to_integers
 
@@ -53,6 +54,8 @@ class Elements:
             value = getattr(self, f"_to_{name}")(b.bitcast(single, _vector(INT32, lanes)), lanes)
         elif name in CLIPPED.values():
             value = self._to_integer(self._clipped(value, name, lanes), _bits(name), lanes)
+        elif name in TRUNCATED.values():
+            value = self._truncated(value, name, lanes)
         else:
             value = self._to_integer(value, _bits(name), lanes)
         b.store(value, b.inttoptr(address, value.type.as_pointer()), align=1)
@@ -113,6 +116,22 @@ class Elements:
             offset = ir.Constant(value.type, [WHOLES["float32"]] * lanes)
             value = b.fsub(b.fadd(value, offset), offset)
         return value
+
+    def _truncated(self, value, name: str, lanes: int):
+        """What C makes of float64: the low bits of an int, of a larger type those of an int64."""
+        b, bits = self._b, _bits(name)
+        through = INT32 if bits < 32 or name == "truncated_int32" else WORD
+        integers = _vector(through, lanes)
+        if name == "truncated_uint64":
+            middle = ir.Constant(value.type, [2.0**63] * lanes)
+            beyond = b.fcmp_ordered(">=", value, middle)
+            less = b.fptosi(b.select(beyond, b.fsub(value, middle), value), integers)
+            sign = ir.Constant(integers, [1 << 63] * lanes)
+            return b.select(beyond, b.xor(less, sign), less)
+        result = b.fptosi(value, integers)
+        return (
+            result if bits == through.width else b.trunc(result, _vector(ir.IntType(bits), lanes))
+        )
 
     # Halves where the level converts none: by integers, so that no denormal is flushed.
 
@@ -223,6 +242,8 @@ def convert(v, row, code, source, target, count, outwards: bool):
     elements, vectors = Elements(v, row), 4  # at a time
     lanes, itemsize = row.lanes, row.itemsize
     for place, name in enumerate(STORED if outwards else ELEMENTS):
+        if name in TRUNCATED.values() and row.dtype != "float64":
+            continue
         size = _bits(name) // 8
         steps = (itemsize, size) if outwards else (size, itemsize)
 

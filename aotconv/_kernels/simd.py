@@ -554,6 +554,10 @@ class Vectors:
             return self._llvm("fma", self._vector, "", self._vector, a, b, c)
         return self._builder.fadd(self._builder.fmul(a, b), c)
 
+    def toward_zero(self, value):
+        """The whole numbers that are left without what is behind the point."""
+        return self._llvm("trunc", self._vector, "", self._vector, value)
+
     def as_integers(self, value):
         """Whole numbers as the integers of their size, which the vector holds as if they were
         floats."""

@@ -2,7 +2,8 @@
 
 A task gathers the images under a box of outputs into its thread's memory, as pixels of channels in
 the type that its kernel computes in, what is around them, too; runs the kernel's tasks there, as
-for a convolution of that size without padding; and scatters the outputs to their places.
+for a convolution of that size without padding; and scatters the outputs to their places.  Kernels
+may be several, each of which goes through what the one before it has made.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from .._plan import borders
 from .._plan.borders import CONSTANT, ZEROS
 from .._plan.elements import STORED
 from .._plan.family import FIELDS, SCRATCH_BYTES
+from .._plan.staging import PASS_FIELDS
 from .elements import collect_units, read_elements, spread_units, write_elements
 from .jobs import TASK, TASK_TYPE
 from .runtime import ceil_div, chapter, subroutine, tile_intrinsic, word, zero_bytes
@@ -33,6 +35,8 @@ PIECE = 64  # pixels of another type that are transposed at a time
 PIECE_BYTES, LEAST_PIECE, MOST_PIECE = 16 << 10, 16, 128
 PAGE = 4 << 10  # bytes: planes multiples of it apart lie in the same few sets of the cache
 TASKS = FIELDS.index("tasks")
+N_PASS = len(PASS_FIELDS)
+PASS_TASK, PASS_PLANS, PASS_WEIGHTS, PASS_SOURCE, PASS_TARGET = range(N_PASS)
 
 # An array of any layout: where it begins; bytes from an image, plane, row, pixel and channel to the
 # next; bytes of a unit, units of a channel, and what they are, a place in STORED; whether they
@@ -432,13 +436,13 @@ def box_of(plan, index):
 
 
 @chapter
-def plan_of(plan, box):
-    """The address of the plan for the convolution of a box: those that are cut off have others."""
+def kind_of(plan, box):
+    """The number of the plan for a box: those that are cut off have others."""
     cut = 1 if box.columns < plan.box_x else 0
     cut += 2 if box.rows < plan.box_y else 0
     cut += 4 if box.planes < plan.box_z else 0
     cut += 8 if box.images < plan.box_n else 0
-    return word(plan.plans, cut)
+    return cut
 
 
 def task(row, plan, images, weights, out, residual, scratch, staging, index):
@@ -447,17 +451,18 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
     images, out, residual : as in `team.task_address`, of arrays as the plan says: `image_*`,
         `out_*` and `residual_*` are strides in bytes, of any layout and alignment; the residual has
         those of `out` where outputs are written in place.
-    weights : passed on.
+    weights : from which passes know the distance to their own.
     scratch : SCRATCH_BYTES, used while nothing is computed.
-    staging : plan.staging bytes: the images under a box; at plan.out_at the outputs, at
-        plan.residual_at their residuals; at plan.inner_at what the inner plans ask for.
+    staging : plan.staging bytes: the images under a box, and what passes make of them; at
+        plan.out_at the outputs, at plan.residual_at their residuals; at plan.inner_at what the
+        inner plans ask for.
 
-    plan.plans is the address of sixteen words (see `plan_of`), addresses of plans for the row whose
-    task is at plan.inner_task: convolutions of a box, whose images are contiguous;
-    their outputs are, too, where the plan stages them, or else have the strides of `out`.
+    plan.table is the address of PASS_FIELDS for each of plan.passes passes, whose sixteen plans
+    (see `kind_of`) are convolutions of a box with contiguous images; their outputs are contiguous,
+    too, but for those of the last pass where the plan does not stage them: these have the strides
+    of `out`.
     """
     box = box_of(plan, index)
-    inner = plan_of(plan, box)
     array = Array(
         images,
         plan.image_n,
@@ -528,18 +533,22 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
             )
     else:
         place += box.n * plan.out_n + box.z * plan.out_z + box.y * plan.out_y + box.x * plan.out_x
-    for i in range(word(inner, TASKS)):
-        call_task(
-            plan.inner_task,
-            inner,
-            staging,
-            weights,
-            place,
-            distance,
-            scratch,
-            staging + plan.inner_at,
-            i,
-        )
+    kind = kind_of(plan, box)
+    for p in range(plan.passes):
+        one, is_last = plan.table + 8 * N_PASS * p, p == plan.passes - 1
+        inner = word(word(one, PASS_PLANS), kind)
+        for i in range(word(inner, TASKS)):
+            call_task(
+                word(one, PASS_TASK),
+                inner,
+                staging + word(one, PASS_SOURCE),
+                weights + word(one, PASS_WEIGHTS),
+                place if is_last else staging + word(one, PASS_TARGET),
+                distance if is_last else 0,
+                scratch,
+                staging + plan.inner_at,
+                i,
+            )
     if plan.stages_out:
         target = Array(
             out,

@@ -15,22 +15,26 @@ class Element(NamedTuple):
     def code(self) -> int:
         return STORED.index(self.unit)
 
-    @property
-    def clipped(self) -> "Element":
-        """What is stored as such an integer, rounded and clipped."""
-        return self._replace(unit=CLIPPED[self.unit])
+    def stored(self, how: str) -> "Element":
+        """What is stored as such an integer in one of the ways of `INTEGERS`; floats are floats."""
+        return self._replace(unit=INTEGERS[how].get(self.unit, self.unit))
 
 
 ELEMENTS = (
     *("float32", "float64", "float16", "bfloat16"),
     *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
 )
-# Integers that floats are clipped to as they are stored, by what they are then.
-CLIPPED = {
-    name: f"clipped_{name}"
-    for name in (f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32))
-}
-STORED = (*ELEMENTS, *CLIPPED.values())  # their places are what kernels are told
+# What floats become that are stored as integers, in another way than whole numbers that wrap:
+# clipped are rounded to nearest even; truncated, which only float64 is, lose what is behind the
+# point, and beyond a type's ends are what C makes of them.
+CLIPPED = {name: f"clipped_{name}" for name in ELEMENTS if "int" in name and "64" not in name}
+TRUNCATED = {name: f"truncated_{name}" for name in ELEMENTS if "int" in name}
+INTEGERS = {"wrapped": {}, "clipped": CLIPPED, "truncated": TRUNCATED}
+STORED = (
+    *ELEMENTS,
+    *CLIPPED.values(),
+    *TRUNCATED.values(),
+)  # their places are what kernels are told
 HALVES, HALF_BYTES = ("float16", "bfloat16"), 2  # which no kernel computes in
 PARTS_OF_COMPLEX = {"complex64": "float32", "complex128": "float64"}
 

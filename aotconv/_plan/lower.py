@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .borders import CONSTANT, ZEROS
 from .family import Triple
 from .geometry import FLAT, Axis, Geometry
 
@@ -58,3 +59,28 @@ def plane(geometry: Geometry) -> Geometry:
     if geometry.z.size == 0:  # the window's plane is padding, and so are all its rows
         y = y._replace(size=0, before=y.before + y.size, border=geometry.z.border)
     return geometry._replace(z=FLAT, y=y)
+
+
+def without_zeros(geometry: Geometry) -> Geometry:
+    """The same convolution, for kernels that know nothing of zeros around images: staging does."""
+    z, y, x = (
+        axis._replace(border=axis.border or (CONSTANT if axis.before or axis.behind else ZEROS))
+        for axis in geometry.axes
+    )
+    return geometry._replace(z=z, y=y, x=x)
+
+
+def through(geometry: Geometry, window: Triple) -> Geometry:
+    """A convolution with as many outputs, by a window of another size."""
+    z, y, x = (
+        axis._replace(kernel=kernel) for axis, kernel in zip(geometry.axes, window, strict=True)
+    )
+    return geometry._replace(z=z, y=y, x=x)
+
+
+def one_channel(geometry: Geometry) -> Geometry:
+    """The same convolution, of images that nothing surrounds and channels that have the same
+    filter, whose pixels and channels lie side by side: as images of one channel."""
+    g = geometry
+    x = Axis(g.x.size * g.c, g.x.kernel, 1, g.c if g.x.kernel > 1 else 1, out=g.x.out * g.c)
+    return g._replace(c=1, o=1, groups=1, x=x)

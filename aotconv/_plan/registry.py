@@ -172,6 +172,8 @@ _IMAGE_TILES = {
 # Tiles (rows, vectors).
 _STRIP_TILES = dict.fromkeys((16, 32, 64), ((4, 3), (1, 4)))
 
+_TAPS_TILES = {16: ((1, 6),), 32: ((1, 8),), 64: ((1, 12),)}
+
 # Tiles (filters, vectors): of fewer filters they have more vectors.
 _PLANAR_TILES = {16: ((4, 2),), 32: ((4, 3),), 64: ((4, 4),)}
 
@@ -203,6 +205,7 @@ ROWS = (
             ("winograd", _WINOGRAD_TILES),
             ("peak", _PEAK_TILES),
             ("outer", _OUTER_TILES),
+            ("taps", _TAPS_TILES),
         )
         for tile in tiles[level.vector_bytes]
     ),

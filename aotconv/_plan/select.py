@@ -30,15 +30,16 @@ from .registry import AOT_DTYPES, LEVELS, LOOP_ROWS, ROWS, Row, rows_of
 from .repeat import ARGUMENT_FIELDS, CALL_FIELDS, LAYOUT_FIELDS, SCRATCH_FIELDS
 from .scatter import SCATTER
 from .softmax import SOFTMAX
-from .staging import STAGING
+from .staging import PASS_FIELDS, STAGING
 from .strip import STRIP
+from .taps import TAPS
 from .team import KNOWN
 from .winograd import WINOGRAD
 
 # The first that has a row for a layer computes it.
 ORDER = (
     *(WINOGRAD, IMAGE, DEPTHWISE, STRIP, PLANAR, NARROW, DENSE, LOOP),
-    *(PEAK, STAGING, OUTER, POOL, SCATTER, ELEMENTWISE, SOFTMAX),
+    *(PEAK, STAGING, OUTER, POOL, SCATTER, TAPS, ELEMENTWISE, SOFTMAX),
 )
 FAMILIES = {family.name: family for family in ORDER}
 
@@ -73,6 +74,7 @@ _told = repr(
         JOB_FIELDS,
         (CALL_FIELDS, ARGUMENT_FIELDS, LAYOUT_FIELDS, SCRATCH_FIELDS),
         PANELS_FIELDS,
+        PASS_FIELDS,
         STORED,
         FIELDS,
         FINISHES,
@@ -133,6 +135,11 @@ def gradient_row(dtype: str, level: str) -> Row:
 def scatter_row(dtype: str, level: str) -> Row:
     """The row that adds elements at places."""
     return _rows[SCATTER.name, dtype, level][0]
+
+
+def taps_row(dtype: str, level: str) -> Row:
+    """The row that sums listed taps."""
+    return _rows[TAPS.name, dtype, level][0]
 
 
 def pool_row(level: str) -> Row:

@@ -1,5 +1,5 @@
-"""Tasks on arrays of other orders or types than kernels read and write in place
-(`_kernels.staging`)."""
+"""Tasks on arrays of other orders or types than kernels read and write in place, and those of
+several passes, one behind the other (`_kernels.staging`)."""
 
 from collections.abc import Iterator, Sequence
 from itertools import product
@@ -10,8 +10,9 @@ from . import family
 from .arithmetic import ceil_div, evenly, largest, round_up
 from .borders import ZEROS
 from .elements import Element
-from .family import ALIGNMENT, Work, contiguous, of_no_layer, words
+from .family import ALIGNMENT, Triple, Work, contiguous, of_no_layer, words
 from .geometry import Axis, Geometry, Pair
+from .lower import one_channel
 from .registry import Row
 
 # What is said of an axis of images (see `_places`).
@@ -52,6 +53,9 @@ class Staged(NamedTuple):
     out_strides: tuple[int, ...]
     residual: Side | None
     fill: Pair = (0, 0)  # bits of the parts of the value around images, in the row's dtype
+    # Of each pass the window, whose weights all channels share; together they reach as far as the
+    # geometry's.  (): one pass, the geometry itself.
+    passes: tuple[Triple, ...] = ()
 
     @property
     def stages_out(self) -> bool:
@@ -61,7 +65,7 @@ class Staged(NamedTuple):
 STAGING = of_no_layer(
     "staging",
     (
-        *("inner_task", "plans"),  # addresses: of a task; of words, addresses of its plans
+        *("passes", "table"),  # how many, and the address of PASS_FIELDS for each
         *("box_n", "box_z", "box_y", "box_x"),  # outputs of a task
         *(f"{word}_{axis}" for axis in "zyx" for word in PLACES),  # of images (see `_places`)
         *("fill_real", "fill_imag"),
@@ -73,6 +77,12 @@ STAGING = of_no_layer(
         *("out_at", "residual_at", "inner_at"),  # bytes from the staged images
     ),
 )
+
+
+# What is said of a pass: addresses of its task, and of words, which are addresses of its plans by
+# the number of `works`; bytes from the weights of all to its own, and from the staged images to
+# what it reads, and what it writes, unless it is the last.
+PASS_FIELDS = ("task", "plans", "weights", "source", "target")
 
 
 def _step(axis: Axis, box: int) -> int:
@@ -117,39 +127,71 @@ def inner(staged: Staged, box: Sequence[int], outs: Sequence[int]) -> Geometry:
     return g._replace(n=outs[0], z=z, y=y, x=x)
 
 
-def works(staged: Staged, box: Sequence[int], finite: bool) -> Iterator[tuple[int, Work]]:
+def _geometries(staged: Staged, geometry: Geometry) -> list[Geometry]:
+    """What each pass computes of a box."""
+    if not staged.passes:
+        return [geometry]
+    sizes, geometries = [axis.size for axis in geometry.axes], []
+    for window in staged.passes:
+        z, y, x = (
+            Axis(size, kernel, out=size - kernel + 1)
+            for size, kernel in zip(sizes, window, strict=True)
+        )
+        geometries.append(one_channel(geometry._replace(z=z, y=y, x=x)))
+        sizes = [axis.out for axis in (z, y, x)]
+    return geometries
+
+
+def works(staged: Staged, box: Sequence[int]) -> Iterator[tuple[int, list[Work]]]:
     """For each kind of box, cut off along no axis or along some, the number that the kernel gives
-    it and what is computed there."""
+    it and what each pass computes there."""
     g = staged.geometry
     totals = (g.n, *(axis.out for axis in g.axes))
     rests = [total % size for total, size in zip(totals, box, strict=True)]
     for cut in product((False, True), repeat=4):
         if all(rest or not off for rest, off in zip(rests, cut, strict=True)):
             outs = [rest if off else size for size, rest, off in zip(box, rests, cut, strict=True)]
-            smaller = inner(staged, box, outs)
-            images, out = (contiguous(shape, staged.row.itemsize) for shape in smaller.shapes)
             number = sum(off << bit for bit, off in enumerate(reversed(cut)))
-            yield (
-                number,
-                Work(
-                    staged.row,
-                    smaller,
-                    images,
-                    out if staged.stages_out else staged.out_strides,
-                    1,
-                    finite,
-                ),
-            )
+            done = []
+            for smaller in _geometries(staged, inner(staged, box, outs)):
+                images, out = (contiguous(shape, staged.row.itemsize) for shape in smaller.shapes)
+                done.append(Work(staged.row, smaller, images, out))
+            if not staged.stages_out:
+                strides, size = staged.out_strides, staged.row.itemsize
+                if staged.passes:  # of one channel, pixel by pixel
+                    strides = *strides[:3], size, size
+                done[-1] = done[-1]._replace(out_strides=strides)
+            yield number, done
 
 
-def _sizes(staged: Staged, geometry: Geometry) -> tuple[int, int, int]:
-    """Bytes of a box's images, of its outputs and of their residuals."""
-    images, out = (prod(shape) * staged.row.itemsize for shape in geometry.shapes)
-    return (
-        round_up(images, ALIGNMENT),
-        round_up(out, ALIGNMENT) if staged.stages_out else 0,
-        round_up(out, ALIGNMENT) if staged.residual is not None else 0,
-    )
+class _Sizes(NamedTuple):
+    """Bytes of what stands behind each other in staging memory."""
+
+    images: int
+    between: int  # results of a pass before the last
+    out: int
+    residual: int
+
+    @property
+    def starts(self) -> list[int]:
+        """Where each begins, and what is behind them."""
+        return [sum(self[:i]) for i in range(len(self) + 1)]
+
+
+def _sizes(staged: Staged, box: Sequence[int]) -> _Sizes:
+    """Of a box."""
+    geometry = inner(staged, box, box)
+    images, out = (_bytes(staged, shape) for shape in geometry.shapes)
+    between = 0
+    if len(staged.passes) > 1:
+        between = _bytes(staged, _geometries(staged, geometry)[0].shapes[1])
+    rest = out if staged.residual is not None else 0
+    return _Sizes(images, between, out if staged.stages_out else 0, rest)
+
+
+def _bytes(staged: Staged, shape: Sequence[int]) -> int:
+    """That an array of the kernel's floats has, in whole cache lines."""
+    return round_up(prod(shape) * staged.row.itemsize, ALIGNMENT)
 
 
 def choose_box(staged: Staged, multiple: int, tasks: int) -> tuple[int, int, int, int]:
@@ -169,7 +211,7 @@ def choose_box(staged: Staged, multiple: int, tasks: int) -> tuple[int, int, int
     outs = tuple(axis.out for axis in g.axes)
 
     def size(box: Sequence[int]) -> int:
-        return sum(_sizes(staged, inner(staged, box, box)))
+        return sum(_sizes(staged, box))
 
     def expense(box: Sequence[int]) -> tuple[int, bool, float]:
         """Bytes that are too many, whether too much is staged twice, and what an output takes, in
@@ -227,22 +269,21 @@ def _halves(size: int, multiple: int) -> Iterator[int]:
 def stage_words(
     staged: Staged,
     box: Sequence[int],
-    inner_task: int,
-    plans: int,
+    passes: int,
+    table: int,
     inner_staging: int,
 ) -> list[int]:
     """Everything that a staging task is told beside addresses.
 
     Parameters
     ----------
-    inner_task, plans : int
-        Addresses of the task that computes a box, and of the words that are the addresses of its
-        plans, by the number of `works`.
+    passes, table : int
+        How many passes there are, and the address of PASS_FIELDS for each.
     inner_staging : int
         Bytes of staging memory that these ask for, at most.
     """
     g = staged.geometry
-    images, out, residual = _sizes(staged, inner(staged, box, box))
+    _, _, out_at, residual_at, inner_at = _sizes(staged, box).starts
     totals = (g.n, *(axis.out for axis in g.axes))
     places: dict[str, int] = {}
     for name, axis, size in zip("zyx", g.axes, box[1:], strict=True):
@@ -251,9 +292,9 @@ def stage_words(
     nothing = Side(Element("float32", 4), (0,) * 5, True, False)
     told = {
         "tasks": prod(map(ceil_div, totals, box)),
-        "staging": images + out + residual + inner_staging,
-        "inner_task": inner_task,
-        "plans": plans,
+        "staging": inner_at + inner_staging,
+        "passes": passes,
+        "table": table,
         **dict(zip(("box_n", "box_z", "box_y", "box_x"), box, strict=True)),
         **places,
         **dict(zip(("fill_real", "fill_imag"), staged.fill, strict=True)),
@@ -268,9 +309,15 @@ def stage_words(
             )
         ),
         "stages_out": int(staged.stages_out),
-        "out_at": images,
-        "residual_at": images + out,
-        "inner_at": images + out + residual,
+        "out_at": out_at,
+        "residual_at": residual_at,
+        "inner_at": inner_at,
     }
     work = Work(staged.row, g, staged.images.strides, staged.out_strides)
     return words(STAGING, work, told=told)
+
+
+def ends(staged: Staged, box: Sequence[int]) -> list[Pair]:
+    """The `source` and the `target` of each pass: two places in turn."""
+    between = _sizes(staged, box).starts[1]
+    return [(i % 2 * between, (i + 1) % 2 * between) for i in range(max(1, len(staged.passes)))]

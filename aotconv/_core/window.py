@@ -1,0 +1,68 @@
+"""A window of weights, and what is around the arrays that it goes over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from .._plan.taps import NEGLIGIBLE
+
+
+class Window(NamedTuple):
+    """Weights for each axis of arrays; hashable.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        1 along axes without a window.
+    values : bytes
+        Of float64.
+    before : tuple of int
+        How many elements it reaches before its place, along each axis.
+    modes : tuple of str
+        Of each axis, np.pad's name of its border.
+    cval : float
+        What is outside with mode "constant".
+    """
+
+    shape: tuple[int, ...]
+    values: bytes
+    before: tuple[int, ...]
+    modes: tuple[str, ...]
+    cval: float
+
+    @classmethod
+    def of(
+        cls, weights: np.ndarray, before: Sequence[int], modes: Sequence[str], cval: float
+    ) -> Window:
+        """The window of weights with as many axes as the arrays."""
+        values = weights.astype(np.float64).tobytes()
+        return cls(weights.shape, values, tuple(before), tuple(modes), float(cval))
+
+    @property
+    def weights(self) -> np.ndarray:
+        return np.frombuffer(self.values).reshape(self.shape)
+
+    @property
+    def reach(self) -> float:
+        """How many times as large as what is summed sums may be."""
+        return float(np.abs(self.weights).sum())
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether sums of whole numbers are whole numbers."""
+        return self.cval.is_integer() and bool((self.weights == np.rint(self.weights)).all())
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether some weights are none for SciPy's `correlate`."""
+        return bool((np.abs(self.weights) <= NEGLIGIBLE).any())
+
+    def between(self, low: float, high: float) -> tuple[float, float]:
+        """The least and the largest sum of values between two ends."""
+        low, high = min(low, self.cval), max(high, self.cval)
+        positive = float(np.maximum(self.weights, 0).sum())
+        negative = float(np.minimum(self.weights, 0).sum())
+        return low * positive + high * negative, high * positive + low * negative

@@ -178,8 +178,6 @@ def _dtype(value) -> np.dtype:
     except TypeError:
         raise TypeError(f"output must be an array or a dtype, got {shown(value)}") from None
     floats_in_sums("output", dtype)
-    if isinstance(value, str) and dtype.kind == "b":
-        raise ArgumentError(f"output must have numeric dtype, got {shown(value)}")
     return dtype
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -32,20 +33,22 @@ def correlate(
     saturate: bool,
 ) -> None:
     """What `correlation.correlate` does.  A mean whose array or result are integers is the running
-    one that SciPy's is: sums of 64 bits are inexact, and truncation shows it."""
+    one that SciPy's is: sums of 64 bits are inexact, and truncation shows it.  (That of one element
+    is itself, where SciPy's collects errors, too.)"""
     if out.size == 0:
         return
     borders = map(BORDERS.index, modes)
     sizes = zip(array.shape, weights.shape, before, borders, strict=True)
     axes = [Axis(n, taps, before=some, border=border) for n, taps, some, border in sizes]
-    is_running = order == MEAN and (array.dtype.kind in "iu" or out.dtype.kind in "iu")
+    is_whole = array.dtype.kind in "iu" or out.dtype.kind in "iu"
     with np.errstate(all="ignore"):
-        if is_running:
+        if order == MEAN and is_whole and weights.size > 1:
             _running_means(array, axes, out, cval, sums, saturate)
             return
         for block in _blocks(out.shape, weights.shape):
             padded = _bordered(array, axes, block, cval, sums)
-            store(_SUMS[order](padded, weights), out[block], saturate, order == WINDOW)
+            at: Any = (*block, ...)  # an array even where there are no axes
+            store(_SUMS[order](padded, weights), out[at], saturate, order == WINDOW)
 
 
 def _blocks(shape: Sequence[int], window: Sequence[int]) -> Iterator[tuple[slice, ...]]:

@@ -75,14 +75,15 @@ class Filter:
         Between steps it is of the result's dtype, as with SciPy, unless that is a half, or is to be
         rounded, which happens once.
         """
+        if not steps:
+            put(array, out, True) if self._saturate else convert(array, out)
+            return
         if out.dtype.kind == "b":  # any byte, as with SciPy, until the last step
             self._run(array, steps, out.view(np.uint8), cval)
             np.not_equal(out.view(np.uint8), 0, out=out)
             return
         if array.dtype.kind == "b":
             array = array.view(np.uint8)
-        if not steps:
-            put(array, out, self._saturate)
         sums = self._sums(array.dtype, out.dtype)
         is_rounded = self._saturate and out.dtype.kind in "iu"
         between = sums if is_rounded or name_of(out.dtype) in HALVES else out.dtype

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .copies import convert, pieces
@@ -13,7 +15,8 @@ def put(values: np.ndarray, out: np.ndarray, saturate: bool) -> None:
         convert(values, out)
         return
     with np.errstate(all="ignore"):
-        for at in pieces(out.shape):
+        for piece in pieces(out.shape):
+            at: Any = (*piece, ...)  # an array even where there are no axes
             store(values[at], out[at], saturate)
 
 

@@ -80,3 +80,7 @@ def __getattr__(name: str) -> Any:
     if name != "ndimage":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return importlib.import_module(f"{__name__}.ndimage")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), "ndimage"]

@@ -92,8 +92,10 @@ def mode(name: str, value) -> str:
 
 def integer(name: str, value, minimum: int = -sys.maxsize) -> int:
     """`value` as an int, in SciPy's words."""
-    if isinstance(value, float):
-        raise TypeError(f"{name} {value}: 'float' object cannot be interpreted as an integer")
+    if issubclass(type(value), float):
+        raise TypeError(
+            f"{name}: 'float' object cannot be interpreted as an integer, got {shown(value)}"
+        )
     return check.integer(name, value, minimum)
 
 
@@ -109,11 +111,9 @@ def axes(value, n_axes: int) -> tuple[int, ...]:
     """The numbers of several axes, or of one; None: of all."""
     if value is None:
         return tuple(range(n_axes))
-    each = value if np.iterable(value) else (value,)
-    numbers = tuple(
-        axis(one, n_axes, "each of axes")
-        for one in check.listed("axes", each, "an integer or a sequence of integers")
-    )
+    each = (value,) if _is_one(value) else value
+    items = check.listed("axes", each, "an integer or a sequence of integers")
+    numbers = tuple(axis(one, n_axes, "each of axes") for one in items)
     if len(set(numbers)) != len(numbers):
         raise ValueError(f"axes must be unique, got {shown(value)}")
     return numbers
@@ -121,7 +121,7 @@ def axes(value, n_axes: int) -> tuple[int, ...]:
 
 def per_axis(name: str, value, n_axes: int, one: Callable[[str, Any], Each]) -> tuple[Each, ...]:
     """What `one` gives of an argument that is meant for all axes, or of one for each."""
-    if isinstance(value, str) or not np.iterable(value):
+    if _is_one(value):
         return (one(name, value),) * n_axes
     items = check.listed(name, value, "one for all axes, or a sequence of one for each")
     if len(items) != n_axes:
@@ -130,6 +130,13 @@ def per_axis(name: str, value, n_axes: int, one: Callable[[str, Any], Each]) -> 
             f"of axes, {n_axes}, got {shown(value)}"
         )
     return tuple(one(f"each {name}", item) for item in items)
+
+
+def _is_one(value) -> bool:
+    """Whether an argument is one for all axes."""
+    if issubclass(type(value), np.ndarray):
+        return value.ndim == 0
+    return issubclass(type(value), str) or not hasattr(type(value), "__iter__")
 
 
 def modes(value, n_axes: int) -> tuple[str, ...]:
@@ -152,10 +159,10 @@ def output(value, array: np.ndarray, is_complex: bool) -> np.ndarray | np.dtype:
     own = array.dtype.newbyteorder("=")
     if value is None:
         return np.promote_types(own, np.complex64) if is_complex else own
-    if isinstance(value, type | np.dtype | str):
+    if issubclass(type(value), type | np.dtype | str):
         dtype = _dtype(value)
         if is_complex and dtype.kind != "c":
-            if isinstance(value, str):
+            if issubclass(type(value), str):
                 raise ArgumentError(f"output must have complex dtype, got {shown(value)}")
             return dtype
     else:
@@ -175,26 +182,28 @@ def output(value, array: np.ndarray, is_complex: bool) -> np.ndarray | np.dtype:
 def _dtype(value) -> np.dtype:
     try:
         dtype = np.dtype(value)
-    except TypeError:
-        raise TypeError(f"output must be an array or a dtype, got {shown(value)}") from None
+    except Exception as error:  # whatever the object's own methods raise
+        raise TypeError(f"output must be an array or a dtype, got {shown(value)}") from error
     floats_in_sums("output", dtype)
-    if isinstance(value, str) and dtype.kind == "b":
-        raise ArgumentError(f"output must have numeric dtype, got {shown(value)}")
     return dtype
 
 
 def cval(value, is_complex: bool) -> complex:
     """The value beyond the array's ends, complex where the array is."""
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value[()]
-    if isinstance(value, np.bool_ | bool):
+    value = _element(value)
+    if issubclass(type(value), np.bool_ | bool):
         return float(value)
     number = check.python_number("cval", value)
-    if is_complex:
-        return complex(number)
-    if isinstance(number, complex | np.clongdouble):
+    if not isinstance(number, complex | np.clongdouble):
+        return check.real("cval", number)
+    if not is_complex:
         raise ValueError(f"cval must be a real number where input holds such, got {shown(value)}")
-    return check.real("cval", number)
+    return complex(number)
+
+
+def _element(value):
+    """What an array without axes holds."""
+    return value[()] if type(value) is np.ndarray and value.ndim == 0 else value
 
 
 def sums(value) -> np.dtype | None:
@@ -207,9 +216,9 @@ def sums(value) -> np.dtype | None:
     return dtype
 
 
-def sigma(name: str, value) -> float:
-    """A standard deviation."""
-    number = check.real(name, value[()] if isinstance(value, np.ndarray) else value)
+def finite(name: str, value) -> float:
+    """A real number, as standard deviations are."""
+    number = check.real(name, _element(value))
     if not np.isfinite(number):
         raise ValueError(f"{name} must be finite, got {shown(value)}")
     return number
@@ -231,8 +240,11 @@ def radius(name: str, value) -> int | None:
 
 
 def size(name: str, value) -> int:
-    """Of a window along one axis; numbers that are not whole count as SciPy's `int` has them."""
-    return int(check.real(name, value))
+    """Of a window along one axis; numbers that are not whole count as Python's `int` has them."""
+    number = int(finite(name, value))
+    if number > sys.maxsize:
+        raise ValueError(f"{name} must be at most {sys.maxsize}, got {shown(value)}")
+    return number
 
 
 def nan_policy(value) -> str:

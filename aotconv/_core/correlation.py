@@ -9,6 +9,7 @@ from math import prod
 import numpy as np
 
 from .._plan.borders import ZEROS, border_of
+from .._plan.elements import HALVES, name_of
 from .._plan.family import Layer, Triple
 from .._plan.geometry import FLAT, RANK, Axis, Geometry
 from .._plan.lower import without_zeros
@@ -36,6 +37,7 @@ def correlate(
     *,
     order: str,
     sums: np.dtype,
+    as_listed: bool,
     saturate: bool,
     threads: int | None,
 ) -> None:
@@ -49,11 +51,13 @@ def correlate(
         What is summed, in which order (see `_plan.taps.listed`).
     sums : dtype
         float32 or float64; integers are summed in float64 wherever that shows.
+    as_listed : bool
+        Whether floats, too, are summed in the very order; else in one that is faster.
     saturate : bool
         Whether integers are rounded to nearest even and clipped once, behind the last window,
         instead of truncated behind each.
     """
-    how = tuple(windows), order, np.dtype(sums), bool(saturate), out.dtype
+    how = tuple(windows), order, np.dtype(sums), as_listed, saturate, out.dtype
     _correlation(*how).apply(array, out, None, threads)
 
 
@@ -73,11 +77,13 @@ class Correlation(Operator):
         windows: tuple[Window, ...],
         order: str,
         sums: np.dtype,
+        as_listed: bool,
         saturate: bool,
         result: np.dtype,
     ) -> None:
         super().__init__()
         self._windows, self._order, self._sums, self._result = windows, order, sums, result
+        self._as_listed = as_listed
         self._clips = saturate and result.kind in "iu"
         self._truncates = result.kind in "iu" and not saturate
 
@@ -124,9 +130,11 @@ class Correlation(Operator):
     def _in_turn(self, arrays: Layouts) -> tuple[float, Compute]:
         """The same through an array between the first windows and the last, or the last two."""
         images, out, _ = arrays
-        n, between = len(self._windows), self._sums if self._clips else self._result
+        n, between = len(self._windows), self._result
+        if self._clips or name_of(between) in HALVES:
+            between = self._sums  # which is rounded once
         first, last = self._windows[: -min(2, n - 1)], self._windows[-min(2, n - 1) :]
-        how = self._order, self._sums
+        how = self._order, self._sums, self._as_listed
         held = Layout.new(out.shape, between)
         to, then = (
             Correlation(first, *how, False, between),
@@ -157,8 +165,10 @@ class Correlation(Operator):
             return False
         if last.cval and "constant" in last.modes:
             return False  # the first would make another value of what is outside
-        if not self._truncates or self._in_any_order(images):
+        if not self._summed_in(images)[1]:
             return True
+        if not self._truncates:
+            return self._result == self._sums or self._clips
         if images.kind not in "iu":
             return False
         # Numbers between the windows are truncated, and are to need no more.
@@ -166,21 +176,25 @@ class Correlation(Operator):
         low, high = map(int, first.between(ends.min, ends.max))
         return fits.min <= low and high <= fits.max
 
-    def _in_any_order(self, images: np.dtype) -> str | None:
-        """The dtype in which sums are formed whose order does not show; None: it does."""
-        windows = self._windows
-        if self._order == MEAN:
-            return None
+    def _summed_in(self, images: np.dtype) -> tuple[str, bool]:
+        """The dtype in which sums are formed, and whether the order shows in results."""
+        windows, is_mean = self._windows, self._order == MEAN
+        is_long = self._clips and self._result.itemsize > 4  # which float64 alone is clipped to
+        floats = "float64" if is_long else self._sums.name
         if images.kind not in "iu":
+            if self._truncates:
+                return "float64", True
             gaps = self._order == WINDOW and any(window.has_gaps for window in windows)
-            return None if gaps or self._truncates else self._sums.name
+            return floats, is_mean or gaps or self._as_listed
         values = max(largest(images), *(abs(window.cval) for window in windows))
         reach = values * prod(window.reach for window in windows)
-        if all(window.is_whole for window in windows) and reach < WRAPS:
-            return "float32" if reach < EXACT["float32"] else "float64"
-        if self._truncates:
-            return None
-        return "float32" if self._clips and images.itemsize <= 2 else self._sums.name
+        if not is_mean and all(window.is_whole for window in windows) and reach < WRAPS:
+            return "float32" if reach < EXACT["float32"] and not is_long else "float64", False
+        if self._clips and not is_mean and images.itemsize <= 2 and not is_long:
+            return "float32", False
+        if self._result.kind in "iu":
+            return "float64", is_mean or self._truncates
+        return floats, is_mean or self._as_listed
 
     def _geometry(self, axes: Axes, shape: Sequence[int]) -> Geometry:
         """The sizes for arrays that are seen as (N, D, H, W, C) of a shape, by all windows."""
@@ -202,26 +216,24 @@ class Correlation(Operator):
         self, rung: ladder.Rung, axes: Axes, geometry: Geometry, images: np.dtype
     ) -> Kernel | None:
         """What goes through all windows; None where it cannot be compiled."""
-        channels, computed = geometry.c, self._in_any_order(images)
-        integers = self._truncates or images.kind in "iu"
-        listed_in = "float64" if integers else self._sums.name
+        channels, (dtype, is_listed) = geometry.c, self._summed_in(images)
         passes = []
         for i, window in enumerate(self._windows):
             spatial = [size or 1 for size in axes.each(window.shape)]
             z, y, x = [1] * (RANK - len(spatial)) + spatial
             truncates = self._truncates and i < len(self._windows) - 1
-            if computed is None:
-                kernel = self._listed(rung, window, (z, y, x), listed_in, truncates)
+            if is_listed:
+                kernel = self._listed(rung, window, (z, y, x), dtype, truncates)
             else:
                 layer = Layer((z, y, x), 1, channels, channels)
-                if len(self._windows) > 1 or not _is_direct(layer, computed, rung.level):
+                if len(self._windows) > 1 or not _is_direct(layer, dtype, rung.level):
                     layer = Layer((z, y, x), 1, 1, dilations=(1, 1, channels if x > 1 else 1))
-                kernel = self._summed(rung, window, layer, computed)
+                kernel = self._summed(rung, window, layer, dtype)
             if kernel is None:
                 return None
             passes.append(Pass(kernel, (z, y, x)))
         last = passes[-1].kernel
-        if len(passes) == 1 and (computed is None or channels in (1, layer.groups)):
+        if len(passes) == 1 and (is_listed or channels in (1, layer.groups)):
             return last
         return last._replace(passes=tuple(passes))
 
@@ -234,7 +246,7 @@ class Correlation(Operator):
             return None
         taps = listed(self._order, window.weights.ravel().tolist())
         packed = packed_list(taps._replace(truncates=truncates), sizes, dtype)
-        stored = "clipped" if self._clips else "truncated"
+        stored = "clipped" if self._clips else "mirrored" if self._order == WINDOW else "truncated"
         return Kernel(row, TAPS, rung, packed, None, stored, (), window.cval, False)
 
     def _summed(

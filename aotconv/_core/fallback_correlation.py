@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import product
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,8 @@ def correlate(
     with np.errstate(all="ignore"):
         for block in _blocks(out.shape, window.shape):
             padded = _bordered(array, axes, block, window.cval, sums)
-            store(_summed(padded, taps, window.shape), out[block], saturate, order == WINDOW)
+            at: Any = (*block, ...)  # an array even where there are no axes
+            store(_summed(padded, taps, window.shape), out[at], saturate, order == WINDOW)
 
 
 def _blocks(shape: Sequence[int], window: Sequence[int]) -> Iterator[tuple[slice, ...]]:

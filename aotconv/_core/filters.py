@@ -76,13 +76,13 @@ class Filter:
         Between steps it is of the result's dtype, as with SciPy, unless that is a half, or is to be
         rounded, which happens once.
         """
-        if out.dtype.kind == "b":  # any byte, as with SciPy, until the last step
+        if not steps:
+            put(array, out, True) if self._saturate else convert(array, out)
+        elif out.dtype.kind == "b":  # any byte, as with SciPy, until the last step
             self._run(array, steps, out.view(np.uint8), cval)
             np.not_equal(out.view(np.uint8), 0, out=out)
         elif array.dtype.kind == "b":
             self._run(array.view(np.uint8), steps, out, cval)
-        elif not steps:
-            put(array, out, self._saturate)
         elif any(each.weights.dtype.kind == "c" for each in steps):
             for step in steps:
                 self._multiply(array, step, out, cval)
@@ -110,6 +110,7 @@ class Filter:
             out,
             order=steps[0].order,
             sums=self._sums(array.dtype, out.dtype),
+            as_listed=self._asked == np.float64,
             saturate=self._saturate,
             threads=self._threads,
         )

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .copies import convert, pieces
 
 
 def put(values: np.ndarray, out: np.ndarray, saturate: bool) -> None:
-    """Copy an array into another one, floats into integers as `store` does, piece by piece."""
-    if values.dtype.kind in "iu" or out.dtype.kind not in "iu":
+    """Copy an array into another one, into integers as `store` does, piece by piece."""
+    if out.dtype.kind not in "iu" or (values.dtype.kind in "iu" and not saturate):
         convert(values, out)
         return
     with np.errstate(all="ignore"):
-        for at in pieces(out.shape):
+        for piece in pieces(out.shape):
+            at: Any = (*piece, ...)  # an array even where there are no axes
             store(values[at], out[at], saturate)
 
 
 def store(values: np.ndarray, out: np.ndarray, saturate: bool, by_size: bool = False) -> None:
-    """Put floats into an array of any real dtype.
+    """Put numbers into an array of any real dtype.
 
     `by_size`: whether what is below zero is truncated as uint64 by its absolute value.
     """
@@ -32,6 +35,10 @@ def store(values: np.ndarray, out: np.ndarray, saturate: bool, by_size: bool = F
 
 def _clipped(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Whole numbers, of two that are as near the even one; NaN is 0."""
+    if values.dtype.kind in "iu":
+        own, limits = np.iinfo(values.dtype), np.iinfo(dtype)
+        low, high = max(own.min, limits.min), min(own.max, limits.max)
+        return np.clip(values, low, high).astype(dtype)
     limits, whole = np.iinfo(dtype), np.rint(values.astype(np.float64, copy=False))
     low, high = float(limits.min), float(limits.max)  # of 64 bits `high` is one too many
     result = np.where((whole > low) & (whole < high), whole, 0).astype(dtype)

@@ -13,6 +13,7 @@ from .check_ndimage import ArgumentError
 
 NO_WEIGHT = 1e-12  # less of the sum of absolute weights is what rounding left of 0
 NO_SIGMA = 1e-15  # a Gaussian that is no wider is left out, as SciPy does
+MOST_REACHED = 2**40  # elements: more than memory holds
 
 
 class Step(NamedTuple):
@@ -141,10 +142,10 @@ def difference(ndim: int, axis, mode, across: Sequence[int]) -> list[Step]:
 
 def gaussian(ndim: int, sigma, axis, order, mode, truncate, radius) -> Step:
     """A Gaussian along one axis, or its derivative of an order."""
-    number, width = check_ndimage.axis(axis, ndim), check_ndimage.sigma("sigma", sigma)
+    number, width = check_ndimage.axis(axis, ndim), check_ndimage.finite("sigma", sigma)
     degree, reach = check_ndimage.order("order", order), check_ndimage.radius("radius", radius)
-    if width <= 0:
-        raise ValueError(f"sigma must be more than 0, got {width}")
+    if width <= NO_SIGMA:
+        raise ValueError(f"sigma must be more than {NO_SIGMA}, got {width}")
     line = _gaussian(width, degree, truncate, reach)
     return Step.along(ndim, number, line, check_ndimage.mode("mode", mode))
 
@@ -153,7 +154,7 @@ def gaussians(ndim: int, sigma, order, mode, truncate, radius, axes) -> list[Ste
     """The same along each of some axes."""
     numbers = check_ndimage.axes(axes, ndim)
     count = len(numbers)
-    sigmas = check_ndimage.per_axis("sigma", sigma, count, check_ndimage.sigma)
+    sigmas = check_ndimage.per_axis("sigma", sigma, count, check_ndimage.finite)
     orders = check_ndimage.per_axis("order", order, count, check_ndimage.order)
     modes = check_ndimage.modes(mode, count)
     radii = check_ndimage.per_axis("radius", radius, count, check_ndimage.radius)
@@ -168,7 +169,7 @@ def gaussians(ndim: int, sigma, order, mode, truncate, radius, axes) -> list[Ste
 def sigmas(sigma, axes, ndim: int) -> list[float]:
     """Standard deviations along all axes: 0 along those that are not filtered."""
     numbers, each = check_ndimage.axes(axes, ndim), [0.0] * ndim
-    found = check_ndimage.per_axis("sigma", sigma, len(numbers), check_ndimage.sigma)
+    found = check_ndimage.per_axis("sigma", sigma, len(numbers), check_ndimage.finite)
     for number, width in zip(numbers, found, strict=True):
         each[number] = width
     return each
@@ -182,9 +183,13 @@ def _gaussian(sigma: float, order: int, truncate, radius: int | None) -> np.ndar
     ``q'(x) - q(x) x / sigma**2`` instead.
     """
     if radius is None:
-        radius = int(check.real("truncate", truncate) * sigma + 0.5)
-        if radius < 0:
-            raise ValueError(f"truncate must not be negative, got {truncate}")
+        reach = check_ndimage.finite("truncate", truncate) * sigma + 0.5
+        if not -1 < reach < MOST_REACHED:
+            raise ValueError(
+                f"truncate must be from 0 to less than {MOST_REACHED} elements of a Gaussian, got "
+                f"{check.shown(truncate)} with sigma {sigma}"
+            )
+        radius = int(reach)
     variance = sigma * sigma
     places = np.arange(-radius, radius + 1)
     density = np.exp(-0.5 / variance * places**2)

@@ -3,15 +3,15 @@
 Vectors of floats are loaded from elements, and stored as such, in LLVM IR.  Floats are rounded to
 nearest even.  Floats stored as integers must be whole numbers below 2**24 (float32) or 2**51
 (float64), of either sign; of these the low bits are stored, as NumPy wraps integers.  Those that
-are clipped may be any: they are rounded to nearest even, and NaN is 0.  Those that are truncated,
-of float64 alone, are what C makes of a double.
+are clipped may be any: they are rounded to nearest even, and NaN is 0.  Those that are truncated
+or mirrored (see `_plan.elements`) are what C makes of a double.
 """
 
 from __future__ import annotations
 
 from llvmlite import ir
 
-from .._plan.elements import CLIPPED, ELEMENTS, STORED, TRUNCATED
+from .._plan.elements import CLIPPED, ELEMENTS, OF_DOUBLES, STORED
 from .._plan.registry import LEVELS
 from .simd import WHOLES, WORD, Vectors, to_integers
 
@@ -24,7 +24,7 @@ class Elements:
     """Emit the code of one row: vectors of its dtype, from and to elements of any type."""
 
     def __init__(self, v, row) -> None:
-        self._b = v.builder
+        self._v, self._b = v, v.builder
         self._own = OWN[row.dtype]
         self._has_halves = "f16c" in LEVELS[row.level].features
 
@@ -52,10 +52,11 @@ class Elements:
         elif name in ("float16", "bfloat16"):
             single = self._converted(value, FLOAT, lanes)
             value = getattr(self, f"_to_{name}")(b.bitcast(single, _vector(INT32, lanes)), lanes)
+        elif name in OF_DOUBLES:
+            how, _, kind = name.partition("_")
+            value = getattr(self, f"_{how}_double")(value, kind, lanes)
         elif name in CLIPPED.values():
             value = self._to_integer(self._clipped(value, name, lanes), _bits(name), lanes)
-        elif name in TRUNCATED.values():
-            value = self._truncated(value, name, lanes)
         else:
             value = self._to_integer(value, _bits(name), lanes)
         b.store(value, b.inttoptr(address, value.type.as_pointer()), align=1)
@@ -117,21 +118,38 @@ class Elements:
             value = b.fsub(b.fadd(value, offset), offset)
         return value
 
-    def _truncated(self, value, name: str, lanes: int):
-        """What C makes of float64: the low bits of an int, of a larger type those of an int64."""
-        b, bits = self._b, _bits(name)
-        through = INT32 if bits < 32 or name == "truncated_int32" else WORD
-        integers = _vector(through, lanes)
-        if name == "truncated_uint64":
+    def _truncated_double(self, value, kind: str, lanes: int):
+        """What C makes of float64: the low bits of an int, of a larger type those of an int64; of a
+        uint64 the upper half is the lower one with another highest bit."""
+        b, bits = self._b, _bits(kind)
+        if kind == "uint64":
             middle = ir.Constant(value.type, [2.0**63] * lanes)
             beyond = b.fcmp_ordered(">=", value, middle)
-            less = b.fptosi(b.select(beyond, b.fsub(value, middle), value), integers)
-            sign = ir.Constant(integers, [1 << 63] * lanes)
-            return b.select(beyond, b.xor(less, sign), less)
-        result = b.fptosi(value, integers)
-        return (
-            result if bits == through.width else b.trunc(result, _vector(ir.IntType(bits), lanes))
+            low = b.fptosi(b.select(beyond, b.fsub(value, middle), value), _vector(WORD, lanes))
+            return b.select(beyond, b.xor(low, _words(1 << 63, lanes)), low)
+        through = INT32 if bits < 32 or kind == "int32" else WORD
+        low = b.fptosi(value, _vector(through, lanes))
+        return low if bits == through.width else b.trunc(low, _vector(ir.IntType(bits), lanes))
+
+    def _mirrored_double(self, value, kind: str, lanes: int):
+        b = self._b
+        below = b.fcmp_ordered("<", value, ir.Constant(value.type, [0.0] * lanes))
+        size = self._truncated_double(b.select(below, b.fneg(value), value), kind, lanes)
+        return b.select(below, b.neg(size), size)
+
+    def _clipped_double(self, value, kind: str, lanes: int):
+        """Whole numbers between the ends of a type of 64 bits."""
+        b = self._b
+        low, high = (0, 1 << 64) if kind == "uint64" else (-1 << 63, 1 << 63)
+        least, most, zero = (
+            ir.Constant(value.type, [float(end)] * lanes) for end in (low, high, 0)
         )
+        whole = self._v.nearest_even(value)
+        above, beyond = b.fcmp_ordered(">", whole, least), b.fcmp_ordered(">=", whole, most)
+        inside = b.and_(above, b.not_(beyond))
+        result = self._truncated_double(b.select(inside, whole, zero), kind, lanes)
+        result = b.select(beyond, _words(high - 1, lanes), result)
+        return b.select(b.fcmp_ordered("<=", whole, least), _words(low, lanes), result)
 
     # Halves where the level converts none: by integers, so that no denormal is flushed.
 
@@ -184,6 +202,10 @@ class Elements:
 
 def _vector(kind, lanes: int):
     return ir.VectorType(kind, lanes)
+
+
+def _words(value: int, lanes: int):
+    return ir.Constant(_vector(WORD, lanes), [value % (1 << 64)] * lanes)
 
 
 def _constants(lanes: int):
@@ -242,7 +264,7 @@ def convert(v, row, code, source, target, count, outwards: bool):
     elements, vectors = Elements(v, row), 4  # at a time
     lanes, itemsize = row.lanes, row.itemsize
     for place, name in enumerate(STORED if outwards else ELEMENTS):
-        if name in TRUNCATED.values() and row.dtype != "float64":
+        if name in OF_DOUBLES and row.dtype != "float64":
             continue
         size = _bits(name) // 8
         steps = (itemsize, size) if outwards else (size, itemsize)

@@ -556,7 +556,11 @@ class Vectors:
 
     def toward_zero(self, value):
         """The whole numbers that are left without what is behind the point."""
-        return self._llvm("trunc", self._vector, "", self._vector, value)
+        return self._llvm("trunc", value.type, "", value.type, value)
+
+    def nearest_even(self, value):
+        """The nearest whole numbers; of two that are as near, the even one."""
+        return self._llvm("rint", value.type, "", value.type, value)
 
     def as_integers(self, value):
         """Whole numbers as the integers of their size, which the vector holds as if they were

@@ -24,17 +24,23 @@ ELEMENTS = (
     *("float32", "float64", "float16", "bfloat16"),
     *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
 )
-# What floats become that are stored as integers, in another way than whole numbers that wrap:
-# clipped are rounded to nearest even; truncated, which only float64 is, lose what is behind the
-# point, and beyond a type's ends are what C makes of them.
-CLIPPED = {name: f"clipped_{name}" for name in ELEMENTS if "int" in name and "64" not in name}
-TRUNCATED = {name: f"truncated_{name}" for name in ELEMENTS if "int" in name}
-INTEGERS = {"wrapped": {}, "clipped": CLIPPED, "truncated": TRUNCATED}
-STORED = (
-    *ELEMENTS,
-    *CLIPPED.values(),
-    *TRUNCATED.values(),
-)  # their places are what kernels are told
+# What floats become that are stored as integers, in another way than whole numbers that wrap.
+# Clipped are rounded to nearest even.  Truncated lose what is behind the point, and beyond a type's
+# ends are what C makes of them; so are mirrored ones, but below 0 they are the negative of what C
+# makes of the absolute value, which shows in uint64 alone.
+_INTEGERS = tuple(name for name in ELEMENTS if "int" in name)
+CLIPPED = {name: f"clipped_{name}" for name in _INTEGERS}
+TRUNCATED = {name: f"truncated_{name}" for name in _INTEGERS}
+MIRRORED = {**TRUNCATED, "uint64": "mirrored_uint64"}
+INTEGERS: dict[str, dict[str, str]] = {
+    "wrapped": {},
+    "clipped": CLIPPED,
+    "truncated": TRUNCATED,
+    "mirrored": MIRRORED,
+}
+_TRUNCATED = (*TRUNCATED.values(), MIRRORED["uint64"])
+STORED = (*ELEMENTS, *CLIPPED.values(), *_TRUNCATED)  # their places are what kernels are told
+OF_DOUBLES = (*_TRUNCATED, CLIPPED["int64"], CLIPPED["uint64"])  # which no float32 is stored as
 HALVES, HALF_BYTES = ("float16", "bfloat16"), 2  # which no kernel computes in
 PARTS_OF_COMPLEX = {"complex64": "float32", "complex128": "float64"}
 

@@ -1,0 +1,527 @@
+"""The filters of `ndimage`: what SciPy's give, recorded, what NumPy's sums give, and what SciPy has
+not."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import json
+import math
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from filters import (
+    FLOATS,
+    INTEGERS,
+    MODES,
+    calls,
+    correlated,
+    expected,
+    gamma,
+    whole_values,
+    with_specials,
+)
+from golden.make_ndimage_golden import given as input_of
+from golden.make_ndimage_golden import told, truncated
+from hypothesis import given
+from hypothesis import strategies as st
+from processes import output_of
+from strategies import seeds
+
+from aotconv import ndimage
+from aotconv._core import fallback_correlation
+
+with np.load(Path(__file__).parent / "golden" / "ndimage.npz") as archive:
+    GOLDEN = dict(archive)
+CASES, TRUNCATIONS, SIGNATURES = (
+    json.loads(GOLDEN[name].item()) for name in ("cases", "truncations", "signatures")
+)
+WHOLE = [each for each in INTEGERS if each != "bool"]
+LINES = ("correlate1d", "convolve1d", "uniform_filter1d", "gaussian_filter1d")
+MISSING = ("correlate", "convolve", "correlate1d", "convolve1d", "correlate_separable")
+EVERY = (
+    *(*MISSING, "uniform_filter", "uniform_filter1d", "gaussian_filter", "gaussian_filter1d"),
+    *("sobel", "prewitt", "laplace", "gaussian_laplace", "gaussian_gradient_magnitude"),
+)
+IMAGE = np.arange(12.0).reshape(3, 4)
+
+
+def golden_results() -> list[np.ndarray]:
+    """The results of cases, and then of truncations."""
+    memory, first, results = GOLDEN["bytes"], 0, []
+    edges = [(dtype, GOLDEN["edges"].shape) for _, dtype in TRUNCATIONS]
+    for dtype, shape in [*((case[4], case[5]) for case in CASES), *edges]:
+        size = np.dtype(dtype).itemsize * math.prod(shape)
+        results.append(memory[first : first + size].view(dtype).reshape(shape))
+        first += size
+    assert first == memory.size
+    return results
+
+
+RESULTS = golden_results()
+
+
+@pytest.mark.parametrize("number", range(len(CASES)), ids=lambda i: f"{i}-{CASES[i][0]}")
+def test_golden_scipy_results(number):
+    name, key, dtype, arguments, *_ = CASES[number]
+    array, want = input_of(GOLDEN[key], dtype), RESULTS[number]
+
+    result = getattr(ndimage, name)(array, **told(arguments))
+
+    assert (result.dtype, result.shape) == (want.dtype, want.shape)
+    if want.dtype.kind in "fc":
+        # Sums of less than fifty values below 10, under weights below 5.
+        eps = np.finfo(want.dtype).eps * 50
+        np.testing.assert_allclose(result, want, rtol=eps, atol=eps * abs(want).max())
+    else:
+        np.testing.assert_array_equal(result, want)
+
+
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+@pytest.mark.parametrize("number", range(len(TRUNCATIONS)), ids=lambda i: "-".join(TRUNCATIONS[i]))
+def test_floats_become_integers_as_with_scipy_whatever_they_are(number):
+    name, dtype = TRUNCATIONS[number]
+    result = truncated(ndimage, name, GOLDEN["edges"], dtype)
+    np.testing.assert_array_equal(result, RESULTS[len(CASES) + number])
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_arguments_stand_as_with_scipy_and_others_are_given_by_name(name):
+    own = list(inspect.signature(getattr(ndimage, name)).parameters.values())
+    kept = [(each.name, each.kind.name, repr(each.default)) for each in own]
+    scipys = [tuple(each) for each in SIGNATURES[name]]
+    others = [each for each in kept if each not in scipys]
+    assert [each for each in kept if each in scipys] == scipys
+    assert {kind for _, kind, _ in others} <= {"KEYWORD_ONLY"}
+
+
+EXACT = (*MISSING, "uniform_filter1d", "sobel", "prewitt", "laplace")
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@given(call=calls(EXACT, (*WHOLE, *FLOATS), with_specials, outputs=(None, "int64", "float64")))
+def test_whole_numbers_give_what_numpys_windows_do(call):
+    array, output = call.array, call.arguments.get("output", call.array.dtype)
+    if array.dtype.kind == "f" and output.kind == "i":
+        call = call._replace(array=np.nan_to_num(array, nan=1, posinf=2, neginf=3))
+    mean = call.name == "uniform_filter1d"
+    np.testing.assert_array_max_ulp(call(), expected(call), 1) if mean and output.kind == "f" else (
+        np.testing.assert_array_equal(call(), expected(call))
+    )
+
+
+@given(call=calls(("uniform_filter",), WHOLE))
+def test_means_of_integers_are_truncated_after_each_axis(call):
+    np.testing.assert_array_equal(call(), expected(call))
+
+
+@given(
+    call=calls(("correlate", "correlate1d"), FLOATS, whole=False, outputs=(None, *FLOATS)),
+    seed=seeds,
+    scale=st.integers(-30, 30),
+)
+def test_sums_of_floats_are_within_their_bound(call, seed, scale):
+    values = np.random.default_rng(seed).standard_normal(call.array.shape) * 10.0**scale
+    array = values.astype(call.array.dtype)
+    told, result = call.arguments, call._replace(array=array)()
+    weights = np.array(told["weights"], np.float64)
+    if call.name == "correlate1d":
+        shape, before = [1] * array.ndim, [0] * array.ndim
+        shape[told["axis"]], before[told["axis"]] = weights.size, weights.size // 2 + told["origin"]
+        weights = weights.reshape(shape)
+    else:
+        each = zip(weights.shape, told["origin"], strict=True)
+        before = [size // 2 + origin for size, origin in each]
+    about = [told["mode"]] * array.ndim, told.get("cval", 0.0), before
+    exact = correlated(array, weights, *about)
+    largest = correlated(abs(array), abs(weights), about[0], abs(about[1]), before)
+    narrow = {array.dtype.name, result.dtype.name} == {"float32"}
+    bound = gamma(weights.size + 3, np.float32 if narrow else np.float64) * largest
+    # What float64 rounds, and what the result's last digit is.
+    bound += gamma(weights.size + 2, np.float64) * largest
+    bound += np.finfo(result.dtype).eps * abs(exact) + np.finfo(result.dtype).tiny
+    assert (abs(result.astype(np.float64) - exact) <= bound).all()
+
+
+def test_float32_is_summed_in_float32_unless_the_result_or_the_user_wants_more():
+    array, weights = np.array([1, 2**-24, 2**-24, 0], np.float32), [1, 1, 1, 1]
+    narrow = ndimage.correlate(array, weights, mode="constant")
+    wide = ndimage.correlate(array, weights, mode="constant", dtype=np.float64)
+    assert (narrow.dtype, wide.dtype) == (np.float32, np.float32)
+    assert narrow[2] == 1 < wide[2] == np.float32(1 + 2**-23)
+    assert ndimage.correlate(array, weights, np.float64, "constant")[2] == 1 + 2**-23
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_halves_are_summed_in_float32_and_rounded_once(dtype):
+    if dtype == "bfloat16":
+        dtype = pytest.importorskip("ml_dtypes", reason="bfloat16 needs ml_dtypes").bfloat16
+    array = np.array([[256.0, 1.0, 1.0, -256.0], [3.0, 5.0, 8.0, 13.0]]).astype(dtype)
+    result = ndimage.correlate_separable(array, [[1, 1], [1, 1, 1]], mode="constant")
+    exact = ndimage.correlate_separable(array.astype(float), [[1, 1], [1, 1, 1]], mode="constant")
+    assert result.dtype == array.dtype
+    np.testing.assert_array_equal(result.astype(float), exact.astype(dtype).astype(float))
+
+
+def share_of(call, missing) -> tuple[np.ndarray, np.ndarray]:
+    """The share of the weights that is not missing, and the sum of what they are of."""
+    told = {name: each for name, each in call.arguments.items() if name != "output"}
+    if call.name in ("uniform_filter1d", "uniform_filter", "gaussian_filter", "gaussian_filter1d"):
+        total = 1.0
+    else:
+        every = [told["weights"]] if "weights" in told else told["kernels"]
+        total = math.prod(float(np.sum(each)) for each in every)
+    valid = (~missing).astype(np.float64)
+    function = getattr(ndimage, call.name)
+    share = function(valid, **{**told, "cval": 1.0}) / total
+    filled = np.where(missing, 0, call.array.astype(np.float64))
+    return share, function(filled, **told)
+
+
+POSITIVE = (*MISSING, "uniform_filter1d", "uniform_filter", "gaussian_filter", "gaussian_filter1d")
+
+
+def positive(call):
+    """The call with weights that are not negative, and smoothing Gaussians."""
+    told = dict(call.arguments)
+    for name in {"weights", "kernels"} & told.keys():
+        each = [told[name]] if name == "weights" else told[name]
+        made = [abs(np.array(one, np.float64)) + 0.25 for one in each]
+        told[name] = made[0] if name == "weights" else made
+    if "order" in told:
+        told["order"] = 0
+    if call.name == "correlate_separable":
+        told["cval"] = 0.0  # SciPy does not weight what is around what a step gave
+        told["mode"] = "nearest"
+    return call._replace(arguments=told)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@given(call=calls(POSITIVE, ("float64", "int32"), whole_values), seed=seeds, by=st.booleans())
+def test_missing_elements_have_no_weight(call, seed, by):
+    call = positive(call)
+    missing = np.random.default_rng(seed).random(call.array.shape) < 0.3
+    share, values = share_of(call, missing)
+    call.arguments["output"] = np.dtype(np.float64)
+    want = np.where(share > 0, values / share, np.nan)
+    if by or call.array.dtype.kind == "i":
+        array = call.array.astype(call.array.dtype)
+        result = call._replace(array=array)(mask=missing)
+        unseen = np.where(missing, 77, array).astype(array.dtype)
+        np.testing.assert_array_equal(call._replace(array=unseen)(mask=missing), result)
+    else:
+        result = call._replace(array=np.where(missing, np.nan, call.array))(nan_policy="omit")
+    np.testing.assert_allclose(result, want, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", POSITIVE)
+def test_nothing_is_changed_where_nothing_is_missing(name):
+    array = np.random.default_rng(0).standard_normal((9, 11))
+    arguments: dict[str, Any] = ARGUMENTS[name]
+    plain = getattr(ndimage, name)(array, **arguments)
+    none = getattr(ndimage, name)(array, **arguments, nan_policy="omit")
+    np.testing.assert_array_equal(none, plain)
+    mask = np.zeros((9, 11), bool)
+    mask[0, 0] = True
+    far = getattr(ndimage, name)(array, **arguments, mask=mask)[5:, 6:]
+    np.testing.assert_array_equal(far, plain[5:, 6:])
+
+
+def test_missing_elements_are_the_masks_true_ones_as_with_numpy_ma():
+    array = np.ma.masked_array([1.0, 50.0, 3.0, 5.0], [False, True, False, False])
+    result = ndimage.uniform_filter1d(array.data, 3, mode="nearest", mask=array.mask)
+    np.testing.assert_allclose(result, [1, 2, 4, 13 / 3])
+
+
+def test_a_nan_around_the_array_is_missing_too():
+    result = ndimage.correlate1d(
+        [2.0, 4.0, 6.0], [1, 1, 1], mode="constant", cval=np.nan, nan_policy="omit"
+    )
+    np.testing.assert_allclose(result, [9, 12, 15])
+
+
+def test_without_any_element_a_result_is_nan_or_of_integers_zero():
+    mask = np.array([True, True, True, False, False])
+    floats = ndimage.correlate1d(np.arange(5.0), [1, 1, 1], mask=mask)
+    np.testing.assert_array_equal(floats, [np.nan, np.nan, 9, 10.5, 11])
+    integers = ndimage.correlate1d(np.arange(5), [1, 1, 1], mask=mask)
+    np.testing.assert_array_equal(integers, [0, 0, 9, 10, 11])
+    rounded = ndimage.correlate1d(np.arange(5), [1, 1, 1], mask=mask, saturate=True)
+    np.testing.assert_array_equal(rounded, [0, 0, 9, 10, 11])
+    both = ndimage.correlate1d(np.array([1j, np.nan, 4 + 2j]), [1, 1, 1], nan_policy="omit")
+    np.testing.assert_allclose(both, [3j, 6 + 4.5j, 12 + 6j])
+
+
+def test_what_is_missing_cannot_be_made_up_for_by_weights_without_sum():
+    array = np.array([1.0, np.nan, 2.0])
+    for function, arguments in (
+        (ndimage.correlate1d, ([-1, 0, 1],)),
+        (ndimage.gaussian_filter, (1, 1)),
+        (ndimage.correlate1d, ([1j, 2],)),
+    ):
+        with pytest.raises(ValueError, match=r"weights must be real numbers whose sum is not 0"):
+            function(array, *arguments, nan_policy="omit")
+        function(np.ones(3), *arguments, nan_policy="omit")
+
+
+@given(call=calls((*POSITIVE, "sobel", "laplace"), WHOLE, outputs=("uint8", "int16", "int64")))
+def test_saturated_integers_are_rounded_once_and_clipped(call):
+    output = call.arguments.pop("output")
+    exact = call._replace(array=call.array.astype(np.float64))()
+    limits = np.iinfo(output)
+    want = np.clip(np.rint(exact), limits.min, limits.max).astype(output)
+    result = call(output=output, saturate=True)
+    near = abs(exact - np.floor(exact) - 0.5) < 1e-9  # of which rounding decides
+    assert result.dtype == output
+    np.testing.assert_array_equal(result[~near], want[~near])
+
+
+def test_saturated_integers_end_where_their_types_end():
+    array = np.array([-1e300, -(2.0**63), -0.5, 0.5, 1.5, 2.5, 2.0**63, 2.0**64, np.nan, np.inf])
+    for dtype, want in (
+        ("uint8", [0, 0, 0, 0, 2, 2, 255, 255, 0, 255]),
+        ("int64", [-(2**63), -(2**63), 0, 0, 2, 2, 2**63 - 1, 2**63 - 1, 0, 2**63 - 1]),
+        ("uint64", [0, 0, 0, 0, 2, 2, 2**63, 2**64 - 1, 0, 2**64 - 1]),
+    ):
+        result = ndimage.correlate(array, [1.0], dtype, saturate=True)
+        np.testing.assert_array_equal(result, np.array(want, dtype))
+
+
+# Of each filter's call; of two axes.
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "correlate": {"weights": [[1, 2, 3], [0, 1, 4]]},
+    "convolve": {"weights": [[1, 2, 3], [0, 1, 4]]},
+    "correlate1d": {"weights": [1, 2, 4]},
+    "convolve1d": {"weights": [1, 2, 4], "axis": 0},
+    "correlate_separable": {"kernels": [[1, 2], [3, 0, 1]]},
+    "uniform_filter": {"size": (2, 3)},
+    "uniform_filter1d": {"size": 3},
+    "gaussian_filter": {"sigma": 0.8},
+    "gaussian_filter1d": {"sigma": 0.8},
+    "sobel": {},
+    "prewitt": {},
+    "laplace": {},
+    "gaussian_laplace": {"sigma": 0.8},
+    "gaussian_gradient_magnitude": {"sigma": 0.8},
+}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "uint8", "bool"])
+@pytest.mark.parametrize("name", EVERY)
+def test_a_result_may_go_where_the_input_is_or_lie_across_it(name, dtype):
+    memory = whole_values(np.random.default_rng(1), (9, 11), "uint8").astype(dtype)
+    function, arguments = getattr(ndimage, name), ARGUMENTS[name]
+    for source, target in (
+        (np.s_[:], np.s_[:]),
+        (np.s_[:], np.s_[::-1, ::-1]),
+        (np.s_[1:], np.s_[:-1]),
+        (np.s_[:, 1:], np.s_[:, :-1]),
+        (np.s_[:9:2, ::2], np.s_[4:, :6]),
+    ):
+        own = memory.copy()
+        expected = function(own[source].copy(), **arguments)
+        assert function(own[source], **arguments, output=own[target]).base is own
+        np.testing.assert_array_equal(own[target], expected)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_result_is_written_into_any_layout_and_read_from_any(name):
+    array = np.random.default_rng(2).standard_normal((6, 8)).astype(np.float32)
+    function, arguments = getattr(ndimage, name), ARGUMENTS[name]
+    expected = function(array, **arguments)
+    for output in (
+        np.empty((6, 8), np.float32, order="F"),
+        np.empty((12, 24), np.float32)[::2, ::-3],
+        np.empty((6, 8), np.dtype(np.float32).newbyteorder()),
+        np.empty(6 * 8 * 4 + 1, np.uint8)[1:].view(np.float32).reshape(6, 8),
+    ):
+        assert function(array, **arguments, output=output) is output
+        np.testing.assert_array_equal(output, expected)
+        output[...] = array
+        np.testing.assert_array_equal(function(output, **arguments), expected)
+    broadcast = np.broadcast_to(array[:1], (6, 8))
+    same = function(broadcast.copy(), **arguments)
+    np.testing.assert_array_equal(function(broadcast, **arguments), same)
+
+
+def test_elements_of_an_output_on_the_same_memory_get_the_last_result():
+    overlapping = np.lib.stride_tricks.as_strided(np.zeros(4), (3, 2), (8, 8))
+    ndimage.correlate1d(np.arange(6.0).reshape(3, 2), [0, 1, 0], output=overlapping)
+    assert overlapping[2, 1] == 5
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_borders_are_as_wide_as_windows_are(mode):
+    array = np.arange(1.0, 4.0)
+    weights = np.zeros(101)
+    weights[0] = 1.0
+    padded = np.pad(array, (50, 50), MODES[mode])
+    np.testing.assert_array_equal(ndimage.correlate1d(array, weights, mode=mode), padded[:3])
+    np.testing.assert_array_equal(ndimage.correlate(array, weights, mode=mode), padded[:3])
+
+
+def test_correlate_takes_a_mode_for_each_axis():
+    result = ndimage.correlate(IMAGE, np.ones((3, 3)), mode=["nearest", "constant"])
+    padded = np.pad(np.pad(IMAGE, ((1, 1), (0, 0)), "edge"), ((0, 0), (1, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))
+    np.testing.assert_array_equal(result, windows.sum((2, 3)))
+    some = ndimage.correlate(IMAGE, np.ones(3), mode=["constant"], axes=1)
+    np.testing.assert_array_equal(some, ndimage.correlate1d(IMAGE, np.ones(3), mode="constant"))
+
+
+def test_a_nan_under_a_window_without_weight_is_not_seen_and_one_of_a_line_is():
+    array = np.array([1.0, np.nan, 2.0, 3.0])
+    assert np.isfinite(ndimage.correlate(array, [0, 1, 1])[2:]).all()
+    assert np.isnan(ndimage.correlate1d(array, [0, 1, 1])[2])
+
+
+def test_a_nan_reaches_the_means_of_floats_that_it_is_in_alone():
+    array = np.array([1.0, np.nan, 2.0, 3.0, 4.0])
+    result = ndimage.uniform_filter1d(array, 3)
+    np.testing.assert_array_equal(np.isnan(result), [True, True, True, False, False])
+    np.testing.assert_allclose(result[3:], [3, 11 / 3])
+
+
+def test_arrays_without_elements_or_axes_are_taken():
+    assert ndimage.correlate(np.zeros((0, 3)), np.ones((3, 3))).shape == (0, 3)
+    assert ndimage.gaussian_filter(np.zeros((2, 0)), 1).shape == (2, 0)
+    assert ndimage.uniform_filter1d(np.zeros((0, 2), int), 3, axis=0).shape == (0, 2)
+    for dtype in ("float64", "float16", "int8", "uint64", "bool", "complex64"):
+        assert ndimage.correlate(np.array(3, dtype), 2.0) == np.array(6).astype(dtype)
+        assert ndimage.correlate(np.array(3.0), 2.0, dtype, saturate=True) == np.array(6, dtype)
+    assert ndimage.gaussian_filter(np.array(3.0), 1) == 3
+    assert ndimage.laplace(np.array(3.0)) == 3
+
+
+def test_functions_of_any_derivative_get_arguments_and_keywords():
+    seen = []
+
+    def derivative(input, axis, output, mode, cval, scale, power=1):
+        seen.append((axis, mode, cval, isinstance(output, np.ndarray)))
+        result = (input * scale) ** power
+        if isinstance(output, np.ndarray):
+            output[...] = result
+        return result
+
+    about = [2.0], {"power": 2}
+    modes = ["wrap", "nearest"]
+    total = ndimage.generic_laplace(IMAGE, derivative, None, modes, 1.5, *about)
+    np.testing.assert_array_equal(total, 8 * IMAGE**2)
+    assert seen == [(0, "wrap", 1.5, True), (1, "nearest", 1.5, False)]
+    root = ndimage.generic_gradient_magnitude(IMAGE, derivative, extra_arguments=[2.0], axes=1)
+    np.testing.assert_array_equal(root, 2 * IMAGE)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_dtype_of_reals_is_promoted_for_complex_results_with_a_warning():
+    with pytest.warns(UserWarning, match="promoting specified output dtype to complex") as caught:
+        result = ndimage.correlate1d(IMAGE, [1j, 1], output=np.float32)
+    assert result.dtype == np.complex64
+    assert caught[0].filename == __file__
+
+
+REFUSED = [
+    (ndimage.correlate, (IMAGE, [1, 2]), {}, r"weights\.ndim \(1\) must match len\(axes\) \(2\)"),
+    (ndimage.correlate, (IMAGE, np.ones((0, 2))), {}, r"weights must have an element"),
+    (ndimage.correlate1d, (IMAGE, []), {}, r"weights must have one axis and at least one element"),
+    (ndimage.correlate1d, (IMAGE, [1, 2]), {"axis": 2}, r"axis 2 is out of range of the 2 axes"),
+    (ndimage.correlate1d, (IMAGE, [1, 2]), {"origin": 1}, r"origin must be from -1 to 0 .* got 1"),
+    (ndimage.correlate1d, (IMAGE, [1]), {"mode": "edge"}, r"mode must be one of .* got 'edge'"),
+    (ndimage.correlate1d, (IMAGE, [1]), {"cval": 1j}, r"cval must be a real number"),
+    (ndimage.correlate1d, (IMAGE, [1]), {"output": np.zeros(3)}, r"output must have the input's"),
+    (ndimage.correlate1d, (IMAGE, [1]), {"nan_policy": "raise"}, r"nan_policy must be one of"),
+    (ndimage.correlate1d, (IMAGE, [1]), {"algorithm": "fft"}, r"algorithm must be .* got 'fft'"),
+    (ndimage.sobel, (IMAGE,), {"algorithm": "fastest"}, r"algorithm must be .* got 'fastest'"),
+    (ndimage.correlate1d, (IMAGE, [1]), {"threads": 0}, r"threads must be at least 1, got 0"),
+    (ndimage.correlate1d, (IMAGE, [1]), {"dtype": "int32"}, r"dtype, of sums, must be one of"),
+    (ndimage.correlate1d, (IMAGE, [1]), {"mask": np.zeros(3, bool)}, r"mask must have the input's"),
+    (ndimage.correlate1d, (IMAGE, [1j]), {"output": "float32"}, r"output must have complex dtype"),
+    (ndimage.gaussian_filter, (IMAGE, 1), {"axes": (0, -2)}, r"axes must be unique"),
+    (ndimage.gaussian_filter, (IMAGE, 1), {"order": -1}, r"order must be at least 0, got -1"),
+    (ndimage.gaussian_filter, (IMAGE, [1]), {}, r"sigma: a sequence argument must have length"),
+    (ndimage.gaussian_filter, (IMAGE, np.nan), {}, r"sigma must be finite, got nan"),
+    (ndimage.gaussian_filter1d, (IMAGE, 0), {}, r"sigma must be more than 1e-15, got 0"),
+    (ndimage.gaussian_filter1d, (IMAGE, 1), {"radius": 1.5}, r"radius must be an integer, got 1.5"),
+    (ndimage.gaussian_filter1d, (IMAGE, 1), {"truncate": -4}, r"truncate must be from 0 to"),
+    (ndimage.uniform_filter1d, (IMAGE, 0), {}, r"size must be at least 1, got 0"),
+    (ndimage.correlate_separable, (IMAGE, [[1]]), {}, r"kernels must be a sequence of 2 arrays"),
+]
+MISTYPED = [
+    (ndimage.correlate1d, ("text", [1]), {}, r"input must hold"),
+    (ndimage.correlate1d, (IMAGE.astype("O"), [1]), {}, r"input must hold .* got dtype object"),
+    (ndimage.correlate1d, (IMAGE.astype("g"), [1]), {}, r"input must hold .* floats of at most 64"),
+    (ndimage.correlate1d, (np.ma.array([1.0]), [1]), {}, r"input must be without a mask"),
+    (ndimage.correlate1d, (IMAGE, [None]), {}, r"weights must hold"),
+    (ndimage.correlate1d, (IMAGE, [1]), {"output": [0.0]}, r"output must be a NumPy array"),
+    (ndimage.correlate1d, (IMAGE, [1]), {"output": "M8[s]"}, r"output must hold"),
+    (ndimage.correlate1d, (IMAGE, [1]), {"mode": 3}, r"mode must be one of"),
+    (ndimage.correlate1d, (IMAGE, [1]), {"saturate": 1}, r"saturate must be True or False"),
+    (ndimage.correlate1d, (IMAGE, [1]), {"mask": [0, 1, 0, 1]}, r"mask must hold truth values"),
+    (ndimage.correlate1d, (IMAGE, [1]), {"axis": 0.0}, r"cannot be interpreted as an integer"),
+    (ndimage.uniform_filter, (IMAGE, "3"), {}, r"size must be a number"),
+]
+
+
+@pytest.mark.parametrize(
+    ("function", "args", "told", "says", "kind"),
+    [*((*each, ValueError) for each in REFUSED), *((*each, TypeError) for each in MISTYPED)],
+)
+def test_errors_name_the_argument_and_nothing_is_written(function, args, told, says, kind):
+    output = np.full_like(IMAGE, 7)
+    told = {"output": output, **told}
+    with pytest.raises(kind, match=says):
+        function(*args, **told)
+    assert (output == 7).all()
+
+
+def test_a_read_only_output_is_refused():
+    output = np.zeros_like(IMAGE)
+    output.flags.writeable = False
+    with pytest.raises(ValueError, match="output must be writeable"):
+        ndimage.sobel(IMAGE, output=output)
+
+
+@pytest.mark.parametrize("shape", [(1 << 24,), (1 << 21, 8), (8, 1 << 21), (256, 256, 256)])
+@pytest.mark.parametrize("name", ["correlate", *LINES])
+def test_arrays_larger_than_memory_are_filtered_block_by_block(name, shape, tmp_path):
+    source = np.memmap(tmp_path / "source", np.uint8, "w+", shape=shape)
+    target = np.memmap(tmp_path / "target", np.uint8, "w+", shape=shape)
+    arguments = dict(ARGUMENTS[name])
+    if name == "correlate":
+        arguments["weights"] = np.ones([3] * len(shape))
+    tracemalloc.start()
+    try:
+        getattr(ndimage, name)(source, **arguments, output=target)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 6e6 < source.nbytes
+
+
+@given(call=calls((*EXACT, "uniform_filter"), WHOLE), least=st.sampled_from([1, 5, 40]))
+def test_blocks_do_not_change_results(call, least):
+    whole = call()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fallback_correlation, "BLOCK_ELEMENTS", least)
+        np.testing.assert_array_equal(call(), whole)
+
+
+def test_running_sums_go_on_from_block_to_block():
+    array = np.random.default_rng(3).integers(-(2**63), 2**63 - 1, (3, 50))
+    for axis, dtype in itertools.product((0, 1), (np.int64, np.float64)):
+        whole = ndimage.uniform_filter1d(array, 3, axis, dtype)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(fallback_correlation, "BLOCK_ELEMENTS", 7)
+            again = ndimage.uniform_filter1d(array, 3, axis, dtype)
+        np.testing.assert_array_equal(again, whole)
+
+
+def test_the_module_is_loaded_when_it_is_asked_for():
+    code = (
+        "import sys, aotconv; before = 'aotconv.ndimage' in sys.modules; "
+        "aotconv.ndimage.sobel([1.0]); print(before, 'scipy' in sys.modules)"
+    )
+    assert output_of(code) == "False False"

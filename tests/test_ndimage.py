@@ -40,6 +40,7 @@ CASES, TRUNCATIONS, SIGNATURES = (
     json.loads(GOLDEN[name].item()) for name in ("cases", "truncations", "signatures")
 )
 WHOLE = [each for each in INTEGERS if each != "bool"]
+SMALL = WHOLE[:-1]  # what is less than 0 wraps to what float64 holds
 LINES = ("correlate1d", "convolve1d", "uniform_filter1d", "gaussian_filter1d")
 MISSING = ("correlate", "convolve", "correlate1d", "convolve1d", "correlate_separable")
 EVERY = (
@@ -84,8 +85,9 @@ def test_golden_scipy_results(number):
 @pytest.mark.parametrize("number", range(len(TRUNCATIONS)), ids=lambda i: "-".join(TRUNCATIONS[i]))
 def test_floats_become_integers_as_with_scipy_whatever_they_are(number):
     name, dtype = TRUNCATIONS[number]
-    result = truncated(ndimage, name, GOLDEN["edges"], dtype)
-    np.testing.assert_array_equal(result, RESULTS[len(CASES) + number])
+    for output in (dtype, np.dtype(dtype).newbyteorder()):
+        result = truncated(ndimage, name, GOLDEN["edges"], output)
+        np.testing.assert_array_equal(result, RESULTS[len(CASES) + number])
 
 
 @pytest.mark.parametrize("name", SIGNATURES)
@@ -102,15 +104,12 @@ EXACT = (*MISSING, "uniform_filter1d", "sobel", "prewitt", "laplace")
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@given(call=calls(EXACT, (*WHOLE, *FLOATS), with_specials, outputs=(None, "int64", "float64")))
+@given(call=calls(EXACT, (*SMALL, *FLOATS), with_specials, outputs=(None, "int64", "float64")))
 def test_whole_numbers_give_what_numpys_windows_do(call):
     array, output = call.array, call.arguments.get("output", call.array.dtype)
     if array.dtype.kind == "f" and output.kind == "i":
         call = call._replace(array=np.nan_to_num(array, nan=1, posinf=2, neginf=3))
-    mean = call.name == "uniform_filter1d"
-    np.testing.assert_array_max_ulp(call(), expected(call), 1) if mean and output.kind == "f" else (
-        np.testing.assert_array_equal(call(), expected(call))
-    )
+    np.testing.assert_array_equal(call(), expected(call))
 
 
 @given(call=calls(("uniform_filter",), WHOLE))

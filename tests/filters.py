@@ -147,7 +147,8 @@ def _arguments(draw, name: str, rank: int, rng, whole: bool) -> dict[str, Any]:
 
 
 def correlated(array, weights, modes, cval, before) -> np.ndarray:
-    """The sums of an array's windows, by NumPy, in float64; weights of the array's rank."""
+    """The sums of an array's windows, by NumPy, in float64; weights of the array's rank, NaN where
+    nothing is taken."""
     padded = array.astype(np.float64)
     each = zip(modes, before, weights.shape, strict=True)
     for axis, (mode, some, size) in enumerate(each):
@@ -155,7 +156,7 @@ def correlated(array, weights, modes, cval, before) -> np.ndarray:
         constant = {"constant_values": cval} if MODES[mode] == "constant" else {}
         padded = np.pad(padded, widths, MODES[mode], **constant)
     windows = sliding_window_view(padded, weights.shape).reshape(*array.shape, weights.size)
-    terms = (windows[..., k] * w for k, w in enumerate(weights.ravel()) if abs(w) > EPS)
+    terms = (windows[..., k] * w for k, w in enumerate(weights.ravel()) if w == w)
     return sum(terms, np.zeros(array.shape))
 
 
@@ -182,6 +183,7 @@ def expected(call: Call) -> np.ndarray:
             each = zip(shifts, weights.shape, strict=True)
             shifts = [-shift - (size % 2 == 0) for shift, size in each]
         before = [size // 2 + shift for size, shift in zip(weights.shape, shifts, strict=True)]
+        weights = np.where(abs(weights) > EPS, weights, np.nan)  # so that a NaN is not seen
         return stored(correlated(array, weights, every, cval, before), dtype)
     if name == "correlate1d":
         return along(array, told["weights"], told["axis"], told["origin"])

@@ -40,6 +40,8 @@ CASES, TRUNCATIONS, SIGNATURES = (
     json.loads(GOLDEN[name].item()) for name in ("cases", "truncations", "signatures")
 )
 WHOLE = [each for each in INTEGERS if each != "bool"]
+SMALL = WHOLE[:-1]  # what is less than 0 wraps to what float64 holds
+MEANS = ("uniform_filter", "uniform_filter1d")
 LINES = ("correlate1d", "convolve1d", "uniform_filter1d", "gaussian_filter1d")
 MISSING = ("correlate", "convolve", "correlate1d", "convolve1d", "correlate_separable")
 EVERY = (
@@ -76,6 +78,9 @@ def test_golden_scipy_results(number):
         # Sums of less than fifty values below 10, under weights below 5.
         eps = np.finfo(want.dtype).eps * 50
         np.testing.assert_allclose(result, want, rtol=eps, atol=eps * abs(want).max())
+    elif name in MEANS and array.dtype.itemsize == 8:
+        # SciPy's sum of a window is that of the last one, changed: it collects errors.
+        np.testing.assert_allclose(result, want, rtol=0, atol=1e-15 * 2.0**63)
     else:
         np.testing.assert_array_equal(result, want)
 
@@ -84,8 +89,9 @@ def test_golden_scipy_results(number):
 @pytest.mark.parametrize("number", range(len(TRUNCATIONS)), ids=lambda i: "-".join(TRUNCATIONS[i]))
 def test_floats_become_integers_as_with_scipy_whatever_they_are(number):
     name, dtype = TRUNCATIONS[number]
-    result = truncated(ndimage, name, GOLDEN["edges"], dtype)
-    np.testing.assert_array_equal(result, RESULTS[len(CASES) + number])
+    for output in (dtype, np.dtype(dtype).newbyteorder()):
+        result = truncated(ndimage, name, GOLDEN["edges"], output)
+        np.testing.assert_array_equal(result, RESULTS[len(CASES) + number])
 
 
 @pytest.mark.parametrize("name", SIGNATURES)
@@ -102,15 +108,12 @@ EXACT = (*MISSING, "uniform_filter1d", "sobel", "prewitt", "laplace")
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@given(call=calls(EXACT, (*WHOLE, *FLOATS), with_specials, outputs=(None, "int64", "float64")))
+@given(call=calls(EXACT, (*SMALL, *FLOATS), with_specials, outputs=(None, "int64", "float64")))
 def test_whole_numbers_give_what_numpys_windows_do(call):
     array, output = call.array, call.arguments.get("output", call.array.dtype)
     if array.dtype.kind == "f" and output.kind == "i":
         call = call._replace(array=np.nan_to_num(array, nan=1, posinf=2, neginf=3))
-    mean = call.name == "uniform_filter1d"
-    np.testing.assert_array_max_ulp(call(), expected(call), 1) if mean and output.kind == "f" else (
-        np.testing.assert_array_equal(call(), expected(call))
-    )
+    np.testing.assert_array_equal(call(), expected(call))
 
 
 @given(call=calls(("uniform_filter",), WHOLE))

@@ -190,6 +190,8 @@ def _dtype(value) -> np.dtype:
 
 def cval(value, is_complex: bool) -> complex:
     """The value beyond the array's ends, complex where the array is."""
+    if type(value) is float:
+        return value
     value = _element(value)
     if issubclass(type(value), np.bool_ | bool):
         return float(value)

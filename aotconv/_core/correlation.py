@@ -134,7 +134,7 @@ class Correlation(Operator):
         if self._clips or name_of(between) in HALVES:
             between = self._sums  # which is rounded once
         first, last = self._windows[: -min(2, n - 1)], self._windows[-min(2, n - 1) :]
-        how = self._order, self._sums, self._as_listed
+        how = self._order, self._sums, self._summed_in(images.dtype)[1]
         held = Layout.new(out.shape, between)
         to, then = (
             Correlation(first, *how, False, between),
@@ -194,7 +194,7 @@ class Correlation(Operator):
             return "float32", False
         if self._result.kind in "iu":
             return "float64", is_mean or self._truncates
-        return floats, is_mean or self._as_listed
+        return floats, is_mean or self._as_listed or floats == "float64"
 
     def _geometry(self, axes: Axes, shape: Sequence[int]) -> Geometry:
         """The sizes for arrays that are seen as (N, D, H, W, C) of a shape, by all windows."""

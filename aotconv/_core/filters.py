@@ -206,13 +206,13 @@ def combined(
     numbers = check_ndimage.axes(axes, array.ndim)
     modes = check_ndimage.per_axis("mode", mode, len(numbers), lambda _, each: each)
     cval, arguments, keywords = given
-    is_rounded = check.flag("saturate", saturate) and dtype.kind in "iu"
+    is_rounded = check.flag("saturate", saturate) and dtype.kind in "iu" and len(numbers) > 0
     result = np.empty(array.shape, dtype) if target is None else target
     total = np.empty(array.shape, np.float64) if is_rounded else result
     if total is target and may_spoil(array, total):
         total = np.empty(array.shape, dtype)
     if not numbers:
-        convert(array, total)
+        put(array, total, saturate)
     into: Any = total
     for axis, each in zip(numbers, modes, strict=True):
         term = derivative(array, axis, into, each, cval, *arguments, **(keywords or {}))

@@ -10,7 +10,7 @@ from .copies import convert, pieces
 
 
 def put(values: np.ndarray, out: np.ndarray, saturate: bool) -> None:
-    """Copy an array into another one, into integers as `store` does, piece by piece."""
+    """Copy an array into another one, what is to become integers as `store` does, in pieces."""
     if out.dtype.kind not in "iu" or (values.dtype.kind in "iu" and not saturate):
         convert(values, out)
         return
@@ -21,7 +21,7 @@ def put(values: np.ndarray, out: np.ndarray, saturate: bool) -> None:
 
 
 def store(values: np.ndarray, out: np.ndarray, saturate: bool, by_size: bool = False) -> None:
-    """Put numbers into an array of any real dtype.
+    """Put floats, or whole numbers to be clipped, into an array of any real dtype.
 
     `by_size`: whether what is below zero is truncated as uint64 by its absolute value.
     """
@@ -35,15 +35,16 @@ def store(values: np.ndarray, out: np.ndarray, saturate: bool, by_size: bool = F
 
 def _clipped(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Whole numbers, of two that are as near the even one; NaN is 0."""
+    limits = np.iinfo(dtype)
     if values.dtype.kind in "iu":
-        own, limits = np.iinfo(values.dtype), np.iinfo(dtype)
-        low, high = max(own.min, limits.min), min(own.max, limits.max)
+        own = np.iinfo(values.dtype)
+        low, high = max(limits.min, own.min), min(limits.max, own.max)
         return np.clip(values, low, high).astype(dtype)
-    limits, whole = np.iinfo(dtype), np.rint(values.astype(np.float64, copy=False))
-    low, high = float(limits.min), float(limits.max)  # of 64 bits `high` is one too many
-    result = np.where((whole > low) & (whole < high), whole, 0).astype(dtype)
-    result[whole >= high] = limits.max
-    result[whole <= low] = limits.min
+    whole = np.rint(values.astype(np.float64, copy=False))
+    least, most = float(limits.min), float(limits.max)  # of 64 bits `most` is one too many
+    result = np.where((whole > least) & (whole < most), whole, 0).astype(dtype)
+    result[whole >= most] = limits.max
+    result[whole <= least] = limits.min
     return result
 
 
@@ -54,7 +55,7 @@ def _truncated(values: np.ndarray, dtype: np.dtype, by_size: bool) -> np.ndarray
         if by_size:
             return np.where(values > -1, _unsigned(values), -_unsigned(-values))
         return _unsigned(values)
-    is_short = dtype.itemsize < 4 or dtype == np.int32
+    is_short = dtype.itemsize < 4 or (dtype.kind == "i" and dtype.itemsize == 4)
     return _signed(values, np.int32 if is_short else np.int64).astype(dtype)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from sys import float_info
 from typing import NamedTuple
 
 import numpy as np
@@ -61,8 +62,9 @@ class Window(NamedTuple):
         return bool((np.abs(self.weights) <= NEGLIGIBLE).any())
 
     def between(self, low: float, high: float) -> tuple[float, float]:
-        """The least and the largest sum of values between two ends."""
+        """No sum of values between two ends is less or more, however it is rounded."""
         low, high = min(low, self.cval), max(high, self.cval)
-        positive = float(np.maximum(self.weights, 0).sum())
-        negative = float(np.minimum(self.weights, 0).sum())
+        rounding = 1 + 4 * float_info.epsilon * (2 + self.weights.size)
+        positive = float(np.maximum(self.weights, 0).sum()) * rounding
+        negative = float(np.minimum(self.weights, 0).sum()) * rounding
         return low * positive + high * negative, high * positive + low * negative

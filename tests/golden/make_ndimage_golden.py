@@ -122,7 +122,7 @@ def given(array: np.ndarray, dtype: str) -> np.ndarray:
     return made + 1j * array[..., ::-1].astype(made.real.dtype) if made.dtype.kind == "c" else made
 
 
-def truncated(library, name: str, edges: np.ndarray, dtype: str) -> np.ndarray:
+def truncated(library, name: str, edges: np.ndarray, dtype) -> np.ndarray:
     """The edges as a function stores them in a dtype."""
     output = np.dtype(dtype)
     if name == "uniform_filter1d":

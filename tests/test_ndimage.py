@@ -7,7 +7,10 @@ import inspect
 import itertools
 import json
 import math
+import signal
+import time
 import tracemalloc
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -516,6 +519,35 @@ def test_running_sums_go_on_from_block_to_block():
             patch.setattr(fallback_correlation, "BLOCK_ELEMENTS", 7)
             again = ndimage.uniform_filter1d(array, 3, axis, dtype)
         np.testing.assert_array_equal(again, whole)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers that send signals")
+@pytest.mark.parametrize("name", ["correlate", "correlate1d", "uniform_filter1d"])
+def test_signals_are_answered_within_a_second(name):
+    class Stopped(Exception):
+        pass
+
+    def stop(*_):
+        raise Stopped
+
+    arguments = {"size": 101} if name == "uniform_filter1d" else {"weights": np.ones(101)}
+    array, output = np.zeros(1 << 26, np.uint8), np.empty(1 << 26, np.uint8)
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        start = time.perf_counter()
+        with pytest.raises(Stopped):
+            getattr(ndimage, name)(array, **arguments, output=output)
+        assert time.perf_counter() - start < 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("name", ndimage.__all__)
+def test_hints_can_be_evaluated(name):
+    hints = typing.get_type_hints(getattr(ndimage, name))
+    assert {"input", "output", "mode", "cval", "return"} <= hints.keys()
 
 
 def test_the_module_is_loaded_when_it_is_asked_for():

@@ -38,6 +38,8 @@ def correlate(
         float32 or float64, which products are summed in.
     saturate : bool
         Whether integers are rounded and clipped, where they would be truncated and wrap.
+    threads : int or None
+        At most so many; None: as many as it is worth.  NumPy takes one.
     """
     assert order in ORDERS
     fallback_correlation.correlate(

@@ -29,6 +29,7 @@ from filters import (
 )
 from golden.make_ndimage_golden import given as input_of
 from golden.make_ndimage_golden import told, truncated
+from hostile.pieces import no_tuples
 from hypothesis import given
 from hypothesis import strategies as st
 from processes import output_of
@@ -477,6 +478,32 @@ def test_errors_name_the_argument_and_nothing_is_written(function, args, told, s
     with pytest.raises(kind, match=says):
         function(*args, **told)
     assert (output == 7).all()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", EVERY)
+def test_garbage_is_refused_in_a_short_message_that_names_an_argument(name):
+    function = getattr(ndimage, name)
+    names = [each for each in inspect.signature(function).parameters if each != "kwargs"]
+    for argument, make in itertools.product(names, no_tuples(1)):
+        piece, output = make(), np.full_like(IMAGE, 7)
+        told = {"input": IMAGE, **ARGUMENTS[name], "output": output, argument: piece.value}
+        try:
+            function(**told)  # it may mean something to this argument
+        except (TypeError, ValueError) as error:
+            print(argument, piece.label)
+            assert any(each in str(error) for each in names) and len(str(error)) < 500
+            assert (output == 7).all()
+        except MemoryError:
+            assert "beyond all memory" in piece.label
+
+
+def test_a_mode_that_is_none_is_refused_before_anything_is_written():
+    output = np.full_like(IMAGE, 7)
+    for name in ("laplace", "gaussian_laplace", "gaussian_gradient_magnitude", "sobel"):
+        with pytest.raises(ValueError, match="each mode must be one of"):
+            getattr(ndimage, name)(IMAGE, **ARGUMENTS[name], mode=["wrap", "edge"], output=output)
+        assert (output == 7).all()
 
 
 def test_a_read_only_output_is_refused():

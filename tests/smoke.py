@@ -171,6 +171,15 @@ def check_dtypes() -> None:
     assert said == [aotconv.FallbackWarning], f"two calls on integers warned {said}"
 
 
+def check_filters() -> None:
+    """Filters of `ndimage`, which is loaded late."""
+    image = np.arange(12).reshape(3, 4) ** 2
+    smoothed = aotconv.ndimage.uniform_filter(image, 3)
+    assert smoothed.tolist() == [[6, 9, 15, 19], [29, 35, 46, 54], [52, 62, 79, 90]], smoothed
+    close = aotconv.ndimage.correlate1d(image.astype(np.float32), [1, -2, 1])
+    check_close(close[:, 1:-1], np.full((3, 2), 2.0), 1e-5, "correlate1d")
+
+
 def check_refusals() -> None:
     right = {"images": np.ones((1, 5, 5, 2)), "filters": np.ones((3, 3, 2, 4))}
     for message, wrong in REFUSED.items():
@@ -200,6 +209,7 @@ def main() -> None:
         with aotconv.use(level):
             check_level(level)
     check_dtypes()
+    check_filters()
     check_refusals()
     tried = ", ".join(levels)
     print(f"aotconv {aotconv.__version__} {where}: {options.level} is active; right at {tried}")

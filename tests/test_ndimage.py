@@ -7,7 +7,10 @@ import inspect
 import itertools
 import json
 import math
+import signal
+import time
 import tracemalloc
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ from filters import (
 )
 from golden.make_ndimage_golden import given as input_of
 from golden.make_ndimage_golden import told, truncated
+from hostile.pieces import no_tuples
 from hypothesis import given
 from hypothesis import strategies as st
 from processes import output_of
@@ -480,6 +484,32 @@ def test_errors_name_the_argument_and_nothing_is_written(function, args, told, s
     assert (output == 7).all()
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", EVERY)
+def test_garbage_is_refused_in_a_short_message_that_names_an_argument(name):
+    function = getattr(ndimage, name)
+    names = [each for each in inspect.signature(function).parameters if each != "kwargs"]
+    for argument, make in itertools.product(names, no_tuples(1)):
+        piece, output = make(), np.full_like(IMAGE, 7)
+        told = {"input": IMAGE, **ARGUMENTS[name], "output": output, argument: piece.value}
+        try:
+            function(**told)  # it may mean something to this argument
+        except (TypeError, ValueError) as error:
+            print(argument, piece.label)
+            assert any(each in str(error) for each in names) and len(str(error)) < 500
+            assert (output == 7).all()
+        except MemoryError:
+            assert "beyond all memory" in piece.label
+
+
+def test_a_mode_that_is_none_is_refused_before_anything_is_written():
+    output = np.full_like(IMAGE, 7)
+    for name in ("laplace", "gaussian_laplace", "gaussian_gradient_magnitude", "sobel"):
+        with pytest.raises(ValueError, match="each mode must be one of"):
+            getattr(ndimage, name)(IMAGE, **ARGUMENTS[name], mode=["wrap", "edge"], output=output)
+        assert (output == 7).all()
+
+
 def test_a_read_only_output_is_refused():
     output = np.zeros_like(IMAGE)
     output.flags.writeable = False
@@ -520,6 +550,35 @@ def test_running_sums_go_on_from_block_to_block():
             patch.setattr(fallback_correlation, "BLOCK_ELEMENTS", 7)
             again = ndimage.uniform_filter1d(array, 3, axis, dtype)
         np.testing.assert_array_equal(again, whole)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers that send signals")
+@pytest.mark.parametrize("name", ["correlate", "correlate1d", "uniform_filter1d"])
+def test_signals_are_answered_within_a_second(name):
+    class Stopped(Exception):
+        pass
+
+    def stop(*_):
+        raise Stopped
+
+    arguments = {"size": 101} if name == "uniform_filter1d" else {"weights": np.ones(101)}
+    array, output = np.zeros(1 << 26, np.uint8), np.empty(1 << 26, np.uint8)
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        start = time.perf_counter()
+        with pytest.raises(Stopped):
+            getattr(ndimage, name)(array, **arguments, output=output)
+        assert time.perf_counter() - start < 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("name", ndimage.__all__)
+def test_hints_can_be_evaluated(name):
+    hints = typing.get_type_hints(getattr(ndimage, name))
+    assert {"input", "output", "mode", "cval", "return"} <= hints.keys()
 
 
 def test_the_module_is_loaded_when_it_is_asked_for():

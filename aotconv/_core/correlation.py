@@ -56,6 +56,8 @@ def correlate(
     saturate : bool
         Whether integers are rounded to nearest even and clipped once, behind the last window,
         instead of truncated behind each.
+    threads : int or None
+        At most so many; None: as many as it is worth.  NumPy takes one.
     """
     how = tuple(windows), order, np.dtype(sums), as_listed, saturate, out.dtype
     _correlation(*how).apply(array, out, None, threads)

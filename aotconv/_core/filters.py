@@ -191,7 +191,7 @@ def combined(
     axes,
     given: tuple[Any, Sequence[Any], Mapping[str, Any] | None],
     is_magnitude: bool,
-    saturate: bool = False,
+    saturate: bool | None = None,
 ) -> np.ndarray:
     """The sum of what a function `derivative` gives of an array along each axis; or the root of the
     sum of squares.
@@ -200,19 +200,24 @@ def combined(
     ----------
     given : tuple
         The value, the arguments and the keywords that the function gets behind the mode.
+    saturate : bool, optional
+        As the doors have it; None: of a function of the user's, who also says what a mode is.
     """
     array = check_ndimage.array("input", array)
     target, dtype = result_of(output, array, array.dtype.kind == "c")
     numbers = check_ndimage.axes(axes, array.ndim)
     modes = check_ndimage.per_axis("mode", mode, len(numbers), lambda _, each: each)
     cval, arguments, keywords = given
-    is_rounded = check.flag("saturate", saturate) and dtype.kind in "iu" and len(numbers) > 0
+    if saturate is not None:
+        saturate = check.flag("saturate", saturate)
+        check_ndimage.modes(mode, len(numbers))
+    is_rounded = saturate is True and dtype.kind in "iu" and len(numbers) > 0
     result = np.empty(array.shape, dtype) if target is None else target
     total = np.empty(array.shape, np.float64) if is_rounded else result
     if total is target and may_spoil(array, total):
         total = np.empty(array.shape, dtype)
     if not numbers:
-        put(array, total, saturate)
+        put(array, total, saturate is True)
     into: Any = total
     for axis, each in zip(numbers, modes, strict=True):
         term = derivative(array, axis, into, each, cval, *arguments, **(keywords or {}))

@@ -348,7 +348,7 @@ def test_copies_of_strips_fit_into_their_memory_and_hold_each_tap(
         assert channels >= row.lanes  # where vectors overlap, they do within their part
     rows = (b["task_rows"] - 1) * b["copy_stride"] + kh
     assert b["task_rows"] % row.pixels == 0 and b["staging"] % ALIGNMENT == 0
-    copied = b["copy_pixels"] + b["copy_more"]
+    copied = b["copy_pixels"] * b["copy_pixel"] + b["copy_more"]
     used = b["copy_phases"] * copied * channels * itemsize
     if b["copy_row"]:
         assert used <= b["copy_row"] and b["copy_pixels"] >= 1
@@ -357,8 +357,11 @@ def test_copies_of_strips_fit_into_their_memory_and_hold_each_tap(
         assert b["staging"] <= max(2 * strip.COPY_BYTES, 3 * taps_of_pixel)
         for kx in range(kw):
             first, step = kx % b["copy_phases"], kx // b["copy_phases"] * b["copy_step"]
-            assert first * dilations[2] + step * strides[2] == kx * dilations[2]
-            assert step <= b["copy_more"]
+            column = first * geometry.x.dilation + step * b["copy_apart"]
+            assert column == kx * geometry.x.dilation
+            last = (b["copy_pixels"] - 1) * b["copy_pixel"] + step
+            assert last < copied
+        assert b["copy_pixel"] * b["copy_apart"] == geometry.x.stride
     else:
         assert geometry.x.inside == geometry.x.out and b["staging"] == 0
     # Rows of outputs in a task are as many rows of inputs apart as their copies.

@@ -69,7 +69,7 @@ def strip(
     plane_weights,
     panel,
     channels,
-    several,
+    vectors,
     blocks,
     pixels,
     span,
@@ -98,7 +98,7 @@ def strip(
     panel : bytes from the weights of a vector of channels to the next one's; 0: vectors run along
         a row.
     channels : after how many elements weights repeat.
-    several : whether tiles have NR vectors; else one.
+    vectors : of a tile: NR, half as many, or one.
     blocks, pixels, span, elements : tiles go through so many blocks, which fill `pixels` pixels;
         the last goes back as far as it must.  In a block each vector has `span` pixels, whose
         `elements` elements it goes through.
@@ -115,42 +115,42 @@ def strip(
     n_rows, lanes, itemsize = row.pixels, row.lanes, row.itemsize
     bounds = limits(v, activation)
     in_step, out_step = v.mul(span, pixel_step), v.mul(span, out_x)
-    turns = v.quotient_of(v.add(taps, v.add(turn, -1)), turn)
+    next_turn = v.sub(turn_step, v.mul(tap_step, v.add(turn, -1)))  # from the last tap of a turn
 
-    def tile(start, first, vectors, target):
-        """MR rows by some vectors, whose first element's first tap is at `start`, its weights are
+    def tile(start, first, width, target):
+        """MR rows by `width` vectors: the first element's first tap is at `start`, its weights are
         `first` bytes behind the first one's, and its output is at `target`."""
-        places = [v.mul(in_step, j) for j in range(vectors)]
+        places = [v.mul(in_step, j) for j in range(width)]
 
         def weight_at(pointer, offset):
             pointer = v.offset(pointer, offset)
             return v.splat(pointer) if row.period else v.load(pointer)
 
-        bias = weight_at(v.pointer(biases), first)
-        sums = [[v.cell(bias) for _ in range(vectors)] for _ in range(n_rows)]
+        # A sum that begins with 0.0 never becomes -0.0: zeros that are skipped leave the same bits.
+        bias = v.sum(weight_at(v.pointer(biases), first), v.constant(0.0))
+        sums = [[v.cell(bias) for _ in range(width)] for _ in range(n_rows)]
 
         def input_row(plane, kernel, i, outputs):
             """Multiply input row `i` of a plane with its tap row for each of the output rows
             `outputs`.  `plane` is where its first row is, `kernel` where its weights are."""
             last = max(outputs)  # whose tap row is the first
             behind = [v.mul(row_weights, last - r) for r in outputs]
-            turned = v.cell(v.hidden(v.offset(plane, v.mul(i, row_step))))
+            tap = v.cell(v.hidden(v.offset(plane, v.mul(i, row_step))))
             weight = v.cell(v.hidden(v.offset(kernel, v.mul(v.add(i, -last), row_weights))))
-            left = v.cell(taps)
-            for _ in v.loop(turns, rolled=True):
-                tap = v.cell(turned.get())
-                for _ in v.loop(v.minimum(turn, left.get()), rolled=True):
-                    factors = [weight_at(weight.get(), offset) for offset in behind]
-                    for j, place in enumerate(places):
-                        inputs = v.load(v.offset(tap.get(), place))
-                        for r, factor in zip(outputs, factors, strict=True):
-                            total = sums[r][j]
-                            total.set(v.fma(inputs, factor, total.get()))
-                    tap.set(v.offset(tap.get(), tap_step))
-                    weight.set(v.offset(weight.get(), tap_weights))
-                    v.fence()
-                turned.set(v.offset(turned.get(), turn_step))
-                left.set(v.sub(left.get(), turn))
+            left = v.cell(turn)
+            for _ in v.loop(taps, rolled=True):
+                factors = [weight_at(weight.get(), offset) for offset in behind]
+                for j, place in enumerate(places):
+                    inputs = v.load(v.offset(tap.get(), place))
+                    for r, factor in zip(outputs, factors, strict=True):
+                        total = sums[r][j]
+                        total.set(v.fma(inputs, factor, total.get()))
+                left.set(v.add(left.get(), -1))
+                ends = v.equal(left.get(), 0)
+                left.set(v.select(ends, turn, left.get()))
+                tap.set(v.offset(tap.get(), v.select(ends, next_turn, tap_step)))
+                weight.set(v.offset(weight.get(), tap_weights))
+                v.fence()
 
         plane = v.cell(v.pointer(start))
         kernel = v.cell(v.offset(v.pointer(biases), v.add(weights, first)))
@@ -174,10 +174,10 @@ def strip(
         for r in reversed(range(n_rows)):
             y = v.minimum(r, v.add(rows, -1))
             place = v.pointer(v.add(target, v.mul(y, out_y)))
-            for j in range(vectors):
+            for j in range(width):
                 result = v.clamp(sums[r][j].get(), *bounds)
                 at = v.offset(place, v.mul(out_step, j))
-                if vectors > 1:
+                if width > 1:
                     v.store(result, at)
                     continue
                 for few in v.choose(v.less(elements, lanes)):
@@ -186,20 +186,20 @@ def strip(
                     else:
                         v.store(result, at)
 
-    for wide in v.choose(v.less(0, several)):
-        width = row.vectors if wide else 1
-        step = v.mul(span, width)
-        for block in v.loop(blocks, rolled=True):
-            pixel = v.minimum(v.mul(block, step), v.sub(pixels, step))
-            for element in v.loop(v.add(elements, lanes - 1), step=lanes, rolled=True):
-                first = v.mul(v.quotient_of(element, lanes), panel)
-                element = v.maximum(0, v.minimum(element, v.add(elements, -lanes)))
-                if not row.period:
-                    channel = v.remainder(element, channels)
-                    first = v.add(first, v.mul(channel, itemsize))
-                at = v.mul(element, itemsize)
-                start = v.add(source, v.add(v.mul(pixel, pixel_step), at))
-                tile(start, first, width, v.add(out, v.add(v.mul(pixel, out_x), at)))
+    for width in (row.vectors, row.vectors // 2, 1):
+        for _ in v.when(v.equal(vectors, width)):
+            step = v.mul(span, width)
+            for block in v.loop(blocks, rolled=True):
+                pixel = v.minimum(v.mul(block, step), v.sub(pixels, step))
+                for element in v.loop(v.add(elements, lanes - 1), step=lanes, rolled=True):
+                    first = v.mul(v.quotient_of(element, lanes), panel)
+                    element = v.maximum(0, v.minimum(element, v.add(elements, -lanes)))
+                    if not row.period:
+                        channel = v.remainder(element, channels)
+                        first = v.add(first, v.mul(channel, itemsize))
+                    at = v.mul(element, itemsize)
+                    start = v.add(source, v.add(v.mul(pixel, pixel_step), at))
+                    tile(start, first, width, v.add(out, v.add(v.mul(pixel, out_x), at)))
 
 
 compute_strip = tile_intrinsic(strip)
@@ -244,7 +244,7 @@ def in_place(plan, task, x):
 def copied(row, plan, task, staging, x, pixels):
     """Copies of the taps of so many pixels; those of rows outside the image only where they are
     multiplied."""
-    columns = pixels + plan.copy_more
+    columns = pixels * plan.copy_pixel + plan.copy_more
     pixel_bytes = task.channels * row.itemsize
     place = staging
     for kz in range(task.plane, task.plane + task.planes):
@@ -267,7 +267,7 @@ def copied(row, plan, task, staging, x, pixels):
         turn=turn,
         turn_step=turn_step,
         tap_step=tap_step,
-        pixel_step=pixel_bytes,
+        pixel_step=plan.copy_pixel * pixel_bytes,
     )
 
 
@@ -278,11 +278,11 @@ def copy_taps(row, plan, start, place, x, columns, channels):
     start : address of the row; 0: it is outside the image.
     place : address of `plan.copy_phases` runs of `columns` pixels of `channels` channels.
     """
-    pixel_bytes, step = channels * row.itemsize, plan.sw * plan.image_x
+    pixel_bytes, step = channels * row.itemsize, plan.copy_apart * plan.image_x
     for kx in range(plan.copy_phases):
         left = x * plan.sw - plan.left + kx * plan.dw
-        first, end = inside(left, plan.sw, plan.w if start != 0 else 0, columns)
-        source = start + (left + first * plan.sw) * plan.image_x
+        first, end = inside(left, plan.copy_apart, plan.w if start != 0 else 0, columns)
+        source = start + left * plan.image_x + first * step
         target, pixels = place + first * pixel_bytes, end - first
         zero_bytes(place, first * pixel_bytes)
         if step == pixel_bytes:
@@ -291,6 +291,15 @@ def copy_taps(row, plan, start, place, x, columns, channels):
             copy_pixels(row, source, step, target, pixels, channels)
         zero_bytes(place + end * pixel_bytes, (columns - end) * pixel_bytes)
         place += columns * pixel_bytes
+
+
+@subroutine
+def fills(row, plan, task, pixels, vectors):
+    """Whether so many pixels have the elements of that many vectors, some whole pixels apart."""
+    span = pixels // vectors
+    if task.deep:
+        return span > 0
+    return min(plan.span, span) * task.channels >= row.lanes
 
 
 @chapter
@@ -316,14 +325,17 @@ def compute(row, plan, task, inputs, t, x, pixels, some):
         tap_weights *= row.lanes if task.deep else plan.groups + row.lanes
     row_weights = plan.kw * tap_weights
     plane_weights = plan.kh * row_weights
-    span = 1 if task.deep else min(plan.span, pixels // row.vectors)
-    several = pixels >= row.vectors and (task.deep or span * task.channels >= row.lanes)
-    if not several and not task.deep:
-        span = pixels
     panel, channels = 0, plan.groups
     if task.deep:
         panel, channels = tap_weights + plan.kd * plane_weights, 1
-    tile = span * row.vectors if several else span
+    vectors = row.vectors
+    if not fills(row, plan, task, pixels, vectors):
+        vectors //= 2
+    if not fills(row, plan, task, pixels, vectors):
+        vectors = 1
+    span = 1
+    if not task.deep:
+        span = min(plan.span, pixels // vectors) if vectors > 1 else pixels
     turned, rest = first_tap // inputs.turn, first_tap % inputs.turn
     source = inputs.source + turned * inputs.turn_step + rest * inputs.tap_step
     compute_strip(
@@ -347,8 +359,8 @@ def compute(row, plan, task, inputs, t, x, pixels, some):
         plane_weights=plane_weights,
         panel=panel,
         channels=channels,
-        several=several,
-        blocks=ceil_div(pixels, tile),
+        vectors=vectors,
+        blocks=ceil_div(pixels, vectors * span),
         pixels=pixels,
         span=span,
         elements=span * task.channels,
@@ -393,11 +405,12 @@ def task(row, plan, images, weights, out, residual, staging, index):
     Rows of the registry with MR above 1 assume strides of 1 from row to row.
     """
     across, index = index % plan.across, index // plan.across
-    blocks = ceil_div(ceil_div(plan.oh, plan.apart), plan.task_rows) * plan.apart
+    # Neighbouring tasks share rows of inputs.
+    blocks = ceil_div(ceil_div(plan.oh, plan.apart), plan.task_rows)
     block, index = index % blocks, index // blocks
+    y, index = index % plan.apart + block * plan.task_rows * plan.apart, index // plan.apart
     part, index = index % plan.parts, index // plan.parts
     z, n = index % plan.od, index // plan.od
-    y = block // plan.apart * plan.task_rows * plan.apart + block % plan.apart
     if y >= plan.oh:
         return
     deep = plan.task_panels > 0

@@ -71,6 +71,8 @@ def blocking(work: Work) -> dict[str, int]:
         "copies_all": int(copies.all),
         "copy_stride": copies.stride,
         "copy_row": copies.row,
+        "copy_apart": copies.apart,
+        "copy_pixel": copies.pixel,
         "copy_phases": copies.phases,
         "copy_step": copies.step,
         "copy_more": copies.more,
@@ -90,20 +92,23 @@ def _panels(row: Row, g: Geometry) -> tuple[int, int]:
 
 
 class _Copies(NamedTuple):
-    """How taps are copied between zeros.
+    """How taps are copied between zeros: as runs of columns `apart` from each other, so that pixels
+    follow each other, `pixel` columns from the last.
 
-    The columns of a tap are those of the tap `phases` before it, `step` pixels on: so many taps are
-    copied, and `more` pixels beside those that are computed.
+    The columns of a tap are those of the tap `phases` before it, `step` columns on: so many taps
+    are copied, and `more` columns beside those of the pixels.
     """
 
     all: bool  # pixels; else those whose windows leave the image's width
-    row: int  # bytes of the copy of an input row; 0: nothing is copied
     rows: int  # of outputs in a task, at most
     stride: int  # rows of copies from a row of outputs to the next
-    phases: int
-    step: int
-    more: int
-    pixels: int
+    row: int = 0  # bytes of the copy of an input row; 0: nothing is copied
+    apart: int = 1
+    pixel: int = 1
+    phases: int = 1
+    step: int = 0
+    more: int = 0
+    pixels: int = 1
 
 
 def _copies(work: Work, channels: int) -> _Copies:
@@ -123,18 +128,21 @@ def _copies(work: Work, channels: int) -> _Copies:
 
     near = rows(g.x.size * size)
     if copied == 0:
-        return _Copies(False, 0, near, stride, 1, 0, 0, 1)
+        return _Copies(False, near, stride)
     copied = min(g.x.out, copied + row.vectors * row.lanes)  # tiles are filled with others
-    phases, step = g.x.phases, g.x.phase_step
-    more = (g.x.kernel - 1) // phases * step
-    least = planes * (row.pixels - 1 + g.y.kernel) * size
-    limit = max(COPY_BYTES, 2 * least * g.x.kernel)
-    if phases * (more + min(copied, MANY)) * least > limit:
-        phases, step, more = g.x.kernel, 0, 0
-    pixels = max(1, min(copied, limit // (least * phases) - more))
-    one = phases * (pixels + more) * size
+    x, least = g.x, planes * (row.pixels - 1 + g.y.kernel) * size
+    if is_deep(row, g.c):  # vectors of neighbouring pixels need not be neighbours
+        apart, pixel, phases, step, more = 1, x.stride, 1, x.dilation, x.extent - x.stride
+    else:
+        apart, pixel, phases, step = x.stride, 1, x.phases, x.phase_step
+        more = (x.kernel - 1) // phases * step
+    limit = max(COPY_BYTES, 2 * least * x.kernel)
+    if phases * (more + pixel * min(copied, MANY)) * least > limit:
+        apart, pixel, phases, step, more = x.stride, 1, x.kernel, 0, 0
+    pixels = max(1, min(copied, (limit // (least * phases) - more) // pixel))
+    one = phases * (pixels * pixel + more) * size
     most = rows(one) if every else min(near, rows(one))
-    return _Copies(every, one, most, stride, phases, step, more, pixels)
+    return _Copies(every, most, stride, one, apart, pixel, phases, step, more, pixels)
 
 
 def cost(row: Row, g: Geometry) -> float:
@@ -156,7 +164,8 @@ def cost(row: Row, g: Geometry) -> float:
     if told["copy_row"]:
         copied = g.x.out - (0 if told["copies_all"] else g.x.inside)
         times = ceil_div(copied, told["copy_pixels"])
-        elements = told["copy_phases"] * (copied + times * told["copy_more"])
+        columns = copied * told["copy_pixel"] + times * told["copy_more"]
+        elements = told["copy_phases"] * columns
         some = 1 if g.x.stride == 1 else 4 + 4 * (g.c if g.c < lanes else ceil_div(g.c, lanes))
         each = told["copy_phases"] * times * 60 + elements * some
         tasks = told["tasks"] // told["across"] // told["parts"]
@@ -187,9 +196,11 @@ STRIP = Family(
         "copies_all",  # whether all pixels are computed from copies of their taps
         "copy_stride",  # rows of copies from a row of outputs to the next
         "copy_row",  # bytes of the copy of an input row
-        "copy_phases",  # taps that are copied; tap kx is tap ``kx % copy_phases``, from pixel
+        "copy_apart",  # columns from one that is copied to the next
+        "copy_pixel",  # copied columns from a pixel of outputs to the next
+        "copy_phases",  # taps that are copied; tap kx is tap ``kx % copy_phases``, from column
         "copy_step",  # ``kx // copy_phases * copy_step`` on
-        "copy_more",  # pixels that are copied beside those that are computed
+        "copy_more",  # columns that are copied beside those of the pixels
         "copy_pixels",  # that are computed from copies at a time
     ),
     apart_bytes=APART_BYTES,

@@ -10,6 +10,7 @@ from oracle import winograd_amplification, winograd_matrices
 from rows import geometry_of, kernel_sizes, packed_for
 
 from aotconv._core import check, fitting
+from aotconv._core.pack import Packer
 from aotconv._plan import dense, family, strip
 from aotconv._plan.arithmetic import ceil_div, round_up
 from aotconv._plan.dense import COPIED, NO_BORDER, PIXEL_WORDS, SKIPPED, TILE_FIELDS, ZEROS
@@ -69,15 +70,15 @@ def of_plane(strides):
         ((3, 3, 1, 32), 32, "float32", "x86-64-v3", "depthwise_float32_3x3_window3_stride1"),
         ((5, 5, 1, 16), 16, "float32", "x86-64-v4", "depthwise_float32_4x4_window5_stride1"),
         ((5, 5, 1, 15), 15, "float32", "x86-64-v4", "depthwise_float32_4x4_window5_stride1"),
-        ((5, 5, 1, 32), 32, "float32", "x86-64-v2", "strip_float32_4x3"),
-        ((2, 5, 1, 32), 32, "float64", "x86-64-v3", "strip_float64_1x4"),
+        ((5, 5, 1, 32), 32, "float32", "x86-64-v2", "strip_float32_3x3"),
+        ((2, 5, 1, 32), 32, "float64", "x86-64-v3", "strip_float64_1x8"),
         ((5, 5, 1, 1), 1, "float32", "x86-64-v4", "image_float32_4x4_window5_stride1_period1"),
         ((5, 5, 1, 4), 4, "float32", "x86-64-v4", "image_float32_4x3_window5_stride1"),
         ((7, 7, 1, 3), 3, "float32", "x86-64-v3", "image_float32_4x3_window7_stride1_period3"),
         ((7, 7, 1, 4), 4, "float64", "x86-64-v3", "depthwise_float64_3x3_window7_stride1"),
-        ((9, 9, 1, 3), 3, "float32", "x86-64-v3", "strip_float32_4x3"),
+        ((9, 9, 1, 3), 3, "float32", "x86-64-v3", "strip_float32_3x4"),
         ((5, 5, 1, 8), 8, "float32", "x86-64-v4", "image_float32_4x3_window5_stride1"),
-        ((40, 40, 1, 3), 3, "float32", "x86-64-v3", "dense_float32_6x1_permuted1"),
+        ((40, 40, 1, 3), 3, "float32", "x86-64-v3", "strip_float32_3x4"),
         ((3, 3, 1, 64), 32, "float32", "x86-64-v3", "dense_float32_6x1_permuted1"),
         ((3, 3, 4, 128), 32, "float32", "x86-64-v3", "dense_float32_6x1_permuted1"),
         ((3, 3, 5, 64), 32, "float32", "x86-64-v3", "dense_float32_8x1"),
@@ -90,10 +91,10 @@ def of_plane(strides):
         ((1, 3, 3, 1, 32), 32, "float32", "x86-64-v3", "depthwise_float32_3x3_window3_stride1"),
         ((2, 3, 3, 1, 32), 32, "float32", "x86-64-v3", "depthwise_float32_3x3_window3_stride1"),
         ((32, 3, 3, 1, 32), 32, "float64", "x86-64-v3", "depthwise_float64_3x3_window3_stride1"),
-        ((33, 3, 3, 1, 32), 32, "float32", "x86-64-v3", "dense_float32_6x1_permuted1"),
-        ((2, 3, 4, 1, 32), 32, "float32", "x86-64-v3", "strip_float32_1x4"),
-        ((3, 5, 5, 1, 1), 1, "float32", "x86-64-v3", "strip_float32_4x3"),
-        ((33, 5, 5, 1, 3), 3, "float32", "x86-64-v3", "dense_float32_6x1_permuted1"),
+        ((33, 3, 3, 1, 32), 32, "float32", "x86-64-v3", "strip_float32_3x4"),
+        ((2, 3, 4, 1, 32), 32, "float32", "x86-64-v3", "strip_float32_3x4"),
+        ((3, 5, 5, 1, 1), 1, "float32", "x86-64-v3", "strip_float32_3x4_period1"),
+        ((33, 5, 5, 1, 3), 3, "float32", "x86-64-v3", "strip_float32_3x4"),
         ((2, 3, 3, 1, 64), 32, "float32", "x86-64-v3", "dense_float32_6x1_permuted1"),
         ((3, 3, 3, 4, 4), 1, "int32", "x86-64-v3", "loop_int32_1x1"),
     ],
@@ -108,12 +109,12 @@ def test_select_names_the_kernel(filters, groups, dtype, level, expected):
     [
         ((1, 1), (1, 1), "depthwise_float32_3x3_window5_stride1"),
         ((2, 2), (1, 1), "depthwise_float32_4x2_window5_stride2"),
-        ((2, 1), (1, 1), "strip_float32_1x4"),
-        ((1, 1), (2, 1), "strip_float32_4x3"),
-        ((1, 2), (1, 1), "strip_float32_4x3"),
-        ((1, 1), (1, 3), "strip_float32_4x3"),
+        ((2, 1), (1, 1), "strip_float32_1x8"),
+        ((1, 1), (2, 1), "strip_float32_3x4"),
+        ((1, 2), (1, 1), "strip_float32_3x4"),
+        ((1, 1), (1, 3), "strip_float32_3x4"),
         ((4, 1, 1), (1, 1), "depthwise_float32_3x3_window5_stride1"),
-        ((1, 1), (1, 3, 1), "strip_float32_4x3"),
+        ((1, 1), (1, 3, 1), "strip_float32_3x4"),
     ],
 )
 def test_select_looks_at_strides_and_dilations_of_channelwise_layers(strides, dilations, expected):
@@ -143,34 +144,34 @@ BOARD_KERNELS = {
     "mb_dw3_32_112": (
         "depthwise_float32_4x4_window3_stride1",
         "depthwise_float32_3x3_window3_stride1",
-        "strip_float32_1x4",
+        "strip_float32_3x3",
     ),
     "mb_dw3s2_96_112": (
         "depthwise_float32_3x4_window3_stride2",
         "depthwise_float32_2x3_window3_stride2",
-        "strip_float32_1x4",
+        "strip_float32_1x6",
     ),
     "mb_dw5_240_28": (
         "depthwise_float32_4x4_window5_stride1",
         "depthwise_float32_3x3_window5_stride1",
-        "strip_float32_4x3",
+        "strip_float32_3x3",
     ),
     "mb_1x1_32_16": ("dense_float32_8x1", "dense_float32_6x2", "dense_float32_4x2"),
     "mb_1x1_960_160": ("dense_float32_8x2", "dense_float32_6x2", "dense_float32_4x2"),
     "img_1ch_5x5_1024": (
         "image_float32_4x4_window5_stride1_period1",
         "image_float32_4x3_window5_stride1_period1",
-        "strip_float32_4x3",
+        "strip_float32_3x3_period1",
     ),
     "img_rgb_dw7x7_1080p": (
         "image_float32_4x3_window7_stride1_period3",
         "image_float32_4x3_window7_stride1_period3",
-        "strip_float32_4x3",
+        "strip_float32_3x3",
     ),
     "tiny_8x8x1": (
         "image_float32_4x4_window3_stride1_period1",
         "image_float32_4x3_window3_stride1_period1",
-        "strip_float32_1x4",
+        "strip_float32_3x3_period1",
     ),
 }
 
@@ -319,39 +320,54 @@ def test_tables_of_depthwise_layers_fit_into_the_scratch_words():
 @given(
     st.sampled_from([row for row in ROWS if row.family == "strip"]),
     st.tuples(depths, sizes, sizes, st.integers(1, 3000)),
-    st.tuples(*[st.integers(1, strip.LARGEST_WINDOW)] * 3),
+    st.tuples(st.integers(1, 8), *[st.integers(1, 900)] * 2),
     st.tuples(*[st.integers(1, strip.LARGEST_STEP)] * 3),
     st.tuples(*[st.integers(1, strip.LARGEST_STEP)] * 3),
-    st.booleans(),
+    st.tuples(st.booleans(), st.booleans()),
+    st.integers(1, 3),
 )
 def test_copies_of_strips_fit_into_their_memory_and_hold_each_tap(
-    row, shape, window, strides, dilations, adjacent
+    row, shape, window, strides, dilations, known, threads
 ):
     *size, c = shape
     kd, kh, kw = window
+    c = row.period or c
     if row.pixels > 1:
         kh, strides = max(kh, row.pixels), (strides[0], 1, strides[2])
     geometry = geometry_of((1, *size, c), (kd, kh, kw, 1, c), strides, "same", dilations, c)
-    pixel, itemsize = c * row.itemsize, row.itemsize
-    out_x = pixel + 4 * (not adjacent)
-    work = Work(row, geometry, (0, 0, 0, pixel, itemsize), (0, 0, 0, out_x, itemsize))
-    b = family_of(row).blocking(work)
-    rows = kd * (row.pixels - 1 + kh)
-    tables = 8 * (2 * rows + kw)
-    assert tables <= 8 * SCRATCH_WORDS
-    if kd == 1:
-        assert tables + rows * b["copy_row"] <= 8 * SCRATCH_WORDS and b["staging"] == 0
+    adjacent, finite = known
+    itemsize = row.itemsize
+    image_x = (c + (not adjacent)) * itemsize
+    ends = (0, 0, 0, image_x, itemsize), (0, 0, 0, c * itemsize, itemsize)
+    b = family_of(row).blocking(Work(row, geometry, *ends, threads, finite))
+    deep = b["task_panels"] > 0
+    channels = c
+    if deep:  # those of the last part, which has the most
+        channels = c - (b["parts"] - 1) * b["task_panels"] * row.lanes
+        assert channels > (b["task_panels"] - 1) * row.lanes
+        assert channels >= row.lanes  # where vectors overlap, they do within their part
+    rows = (b["task_rows"] - 1) * b["copy_stride"] + kh
+    assert b["task_rows"] % row.pixels == 0 and b["staging"] % ALIGNMENT == 0
+    copied = b["copy_pixels"] * b["copy_pixel"] + b["copy_more"]
+    used = b["copy_phases"] * copied * channels * itemsize
+    if b["copy_row"]:
+        assert used <= b["copy_row"] and b["copy_pixels"] >= 1
+        assert kd * rows * b["copy_row"] + row.lanes * itemsize <= b["staging"]
+        taps_of_pixel = kd * (kh + row.pixels) * kw * channels * itemsize
+        assert b["staging"] <= max(2 * strip.COPY_BYTES, 3 * taps_of_pixel)
+        for kx in range(kw):
+            first, step = kx % b["copy_phases"], kx // b["copy_phases"] * b["copy_step"]
+            column = first * geometry.x.dilation + step * b["copy_apart"]
+            assert column == kx * geometry.x.dilation
+            last = (b["copy_pixels"] - 1) * b["copy_pixel"] + step
+            assert last < copied
+        assert b["copy_pixel"] * b["copy_apart"] == geometry.x.stride
     else:
-        assert rows * b["copy_row"] <= b["staging"] <= family.STAGING_BYTES
-    assert b["staging"] % ALIGNMENT == 0
-    assert 1 <= b["copy_channels"] <= c and b["copy_pixels"] >= 1
-    assert b["copy_pixels"] == 1 or (adjacent and b["copy_channels"] == c)
-    copied = b["copy_pixels"] + b["copy_more"]
-    assert b["copy_phases"] * copied * b["copy_channels"] * row.itemsize <= b["copy_row"]
-    for kx in range(kw):
-        first, step = kx % b["copy_phases"], kx // b["copy_phases"] * b["copy_step"]
-        assert first * dilations[2] + step * strides[2] == kx * dilations[2]
-        assert step <= b["copy_more"]
+        assert geometry.x.inside == geometry.x.out and b["staging"] == 0
+    # Rows of outputs in a task are as many rows of inputs apart as their copies.
+    apart, y = b["apart"], geometry.y
+    if b["task_rows"] > 1:
+        assert apart * y.stride == b["copy_stride"] * y.dilation
 
 
 def test_the_estimate_tells_large_work_from_small():
@@ -387,22 +403,41 @@ def test_packed_weights_are_zeros_then_panels_of_bias_and_rows(row, groups):
 
 
 @pytest.mark.parametrize("row", [r for r in ROWS if r.family in ("strip", "image")], ids=str)
-def test_packed_strips_repeat_with_the_channels_period(row):
-    channels = row.period or (2 if row.family == "image" else 5)
+def test_packed_rows_repeat_with_the_channels_period(row):
+    channels = row.period or 2
     filters = np.arange(2 * 3 * channels, dtype=row.dtype).reshape(2, 3, 1, channels)
+    if row.family == "strip" and channels >= row.lanes:
+        pytest.skip("its vectors run along channels")
     packed = packed_for(row, filters, np.arange(channels), channels)
     lead = packed.offset // row.itemsize
-    assert packed.offset % 64 == 0 and lead >= (
-        row.reach * row.lanes if row.family == "image" else strip.STRIP_ELEMENTS + row.channels
-    )
+    assert packed.offset % 64 == 0
+    assert lead >= (row.reach * row.lanes if row.family == "image" else 0)
     assert (packed.memory[:lead] == 0).all()
     rows = packed.memory[lead:].reshape(7, -1)
-    assert rows.shape[1] == (
-        row.period_vectors * row.lanes if row.family == "image" else channels + row.channels
-    )
+    of_strip = 1 if row.period else channels + row.lanes
+    assert rows.shape[1] == (row.period_vectors * row.lanes if row.family == "image" else of_strip)
     expected = np.concatenate([np.arange(channels)[None], filters.reshape(6, channels)])
     for element in range(rows.shape[1]):
         np.testing.assert_array_equal(rows[:, element], expected[:, element % channels])
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("row", [r for r in ROWS if r.family == "strip" and not r.period], ids=str)
+def test_the_last_panel_of_a_strips_weights_ends_with_the_last_channel(row, order):
+    lanes, channels = row.lanes, 2 * row.lanes + 1
+    filters = np.arange(6.0 * channels).astype(row.dtype).reshape(3, 2, 1, channels, order=order)
+    bias = -np.arange(channels, dtype=row.dtype)
+    packing = family_of(row).packing(row, Layer((1, 3, 2), 1, channels, channels))
+    packer = Packer(packing, row.dtype, ())
+    expected = np.concatenate([bias[None], filters.reshape(6, channels)])
+    for _ in range(2):  # into new memory, and into the same
+        packed = packer(filters, bias)
+        panels = packed.memory[packed.offset // row.itemsize :].reshape(3, 7, lanes)
+        for panel, first in zip(panels, (0, lanes, channels - lanes), strict=True):
+            np.testing.assert_array_equal(panel, expected[:, first : first + lanes])
+        assert packed.finite
+    filters[2, 1, 0, -1] = np.inf
+    assert not packer(filters, bias).finite
 
 
 @given(

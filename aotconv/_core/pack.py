@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import prod
 from typing import NamedTuple
 
@@ -87,11 +88,14 @@ class Packer:
         told = []
         biases = [(panels[:, :, :1], each[np.newaxis], each) for each in bias]
         for rows, weights, array in [(panels[:, :, 1:], some, filters), *biases]:
-            of_rows = fillings(rows, weights, packing.columns)
-            if of_rows is None:
-                return None
-            first = weights.ctypes.data - array.ctypes.data
-            told.append([each._replace(first=first + each.first) for each in of_rows])
+            of_array: list[Filling] = []
+            for target, columns, source in _held(packing, rows, weights):
+                of_rows = fillings(target, source, columns)
+                if of_rows is None:
+                    return None
+                first = source.ctypes.data - array.ctypes.data
+                of_array += [each._replace(first=first + each.first) for each in of_rows]
+            told.append(of_array)
         return told
 
 
@@ -171,16 +175,31 @@ def _panels(
     memory, lead = _memory(zeros, (1 + depth) * padded, biases.dtype, memory)
     memory[lead - order.size : lead] = order
     panels = _as_panels(packing, memory[lead:], n_filters)
-    fill_by_numpy(panels[:, :, :1], biases, packing.columns)
+    for target, columns, some in _held(packing, panels[:, :, :1], biases):
+        fill_by_numpy(target, some, columns)
     if packing.winograd:
         fill_with_products(panels[:, :, 1:], _rows(filters).reshape(filters.shape), packing.columns)
         return memory, lead, _are_finite(filters)
-    known = fillings(panels[:, :, 1:], filters, packing.columns)
-    if known is not None:
-        return memory, lead, fill(known, filters.ctypes.data)
-    rows = _rows(filters)
-    fill_by_numpy(panels[:, :, 1:], rows, packing.columns)
-    return memory, lead, _are_finite(rows)
+    finite = True
+    for target, columns, some in _held(packing, panels[:, :, 1:], filters):
+        known = fillings(target, some, columns)
+        if known is not None:
+            finite &= fill(known, some.ctypes.data)
+            continue
+        rows = _rows(some)
+        fill_by_numpy(target, rows, columns)
+        finite &= _are_finite(rows)
+    return memory, lead, finite
+
+
+def _held(
+    packing: Panels, panels: np.ndarray, weights: np.ndarray
+) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
+    """Panels, the columns in them at a time, and the weights (.., filters) that they hold: all,
+    and then the last columns once more where these have a panel that overlaps."""
+    yield panels, packing.columns, weights
+    if packing.overlap and weights.shape[-1] % packing.width:
+        yield panels[:, -1:], packing.width, weights[..., -packing.width :]
 
 
 def _as_panels(packing: Panels, memory: np.ndarray, n_filters: int) -> np.ndarray:

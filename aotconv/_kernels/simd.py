@@ -83,6 +83,10 @@ class Vectors:
         """`a` modulo `b`, both not negative."""
         return self._builder.urem(self.word(a), self.word(b))
 
+    def quotient_of(self, a, b):
+        """How often `b` goes into `a`, which is not negative."""
+        return self._builder.udiv(self.word(a), self.word(b))
+
     def minimum(self, a, b):
         return self._builder.select(self.less(a, b), self.word(a), self.word(b))
 
@@ -109,8 +113,12 @@ class Vectors:
     def cell(self, value) -> Cell:
         return Cell(self._builder, value)
 
-    def loop(self, stop, start=0, step=1):
-        """Yield the index of a kernel's loop, once: the body emitted meanwhile is the loop's."""
+    def loop(self, stop, start=0, step=1, *, rolled=False):
+        """Yield the index of a kernel's loop, once: the body emitted meanwhile is the loop's.
+
+        One that is `rolled` LLVM does not unroll: a few iterations are not worth the addresses that
+        it would compute before them.
+        """
         b = self._builder
         start, stop = self.word(start), self.word(stop)
         before = b.block
@@ -122,8 +130,20 @@ class Vectors:
         yield index
         following = self.add(index, step)
         index.add_incoming(following, b.block)
-        b.cbranch(self.less(self.add(following, step - 1), stop), body, after)
+        again = b.cbranch(self.less(self.add(following, step - 1), stop), body, after)
+        if rolled:
+            again.set_metadata("llvm.loop", self._rolled())
         b.position_at_end(after)
+
+    def _rolled(self):
+        """What tells LLVM not to unroll a loop: a node of its own, which names itself first."""
+        module = self._builder.module
+        told = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+        node = module.add_metadata(
+            [ir.MetaDataString(module, f"loop {len(module.metadata)}"), told]
+        )
+        node.operands = node, told
+        return node
 
     def when(self, condition):
         """Yield once: the code emitted meanwhile runs where `condition` holds."""
@@ -411,6 +431,15 @@ class Vectors:
         """
         kind = ir.FunctionType(value.type, [value.type])
         return self._builder.asm(kind, "", "=v,0", [value], side_effect=True)  # x86's vectors
+
+    def hidden(self, pointer):
+        """The pointer, of whose origin LLVM knows nothing: it would compute what all loops begin
+        with before the first.
+
+        Nothing is emitted.
+        """
+        kind = ir.FunctionType(pointer.type, [pointer.type])
+        return self._builder.asm(kind, "", "=r,0", [pointer], side_effect=False)
 
     # Arithmetic
 

@@ -1,31 +1,24 @@
-"""Channelwise convolution along the elements of rows, of whatever window, stride or number of
-channels has no kernel of its own.
+"""Channelwise convolution by any window, of whatever has no kernel of its own.
 
-Vectors run along the output elements of a row as they lie in memory, pixel after pixel and channel
-after channel: with stride 1 the inputs of neighbouring elements are neighbours too, so a vector
-may begin and end anywhere, and one or three channels fill it as well as sixty-four.  Weights are
-packed with the channels' period repeated, to be read from any channel on.  With other strides a
-run ends with its pixel.
+A tile is MR output rows by NR vectors, which lie some whole pixels apart: so they share their
+weights, of which one vector is loaded for all, and each loaded input serves all the output rows
+that it belongs to.  Where a pixel has channels for a vector, vectors run along them, and lie a
+pixel apart.  Of fewer channels they run along the elements of a row as they lie in memory, pixel
+after pixel and channel after channel; weights are packed with the channels' period repeated, to be
+read from any channel on, and of one channel once, to be loaded into all lanes.
 
-A tile is MR output rows by NR vectors, and each loaded row of inputs serves all the output rows
-that it belongs to; it goes through a window plane by plane, its sums in registers.  Where a
-pixel's window leaves the image at the left or right, the inputs are copied between zeros; so are
-all pixels of few channels that do not lie side by side or have a stride.  Rows above and below, and
-those of planes in front and behind, are read from a block of zeros.
+Taps above and below, in front and behind the image are skipped.  Where a pixel's window leaves it
+at the left or right, the inputs are copied between zeros; so are all pixels of few channels that do
+not lie side by side or have a stride, and all where a weight is not finite, whose products with
+zeros are no zeros.
 """
 
 from __future__ import annotations
 
 from collections import namedtuple
 
-from .._plan.strip import SHORT_RUN, TAP_ROW_FIELDS
 from .epilogue import NO_ACTIVATION, finish, limits
-from .lines import plane_of
-from .runtime import Record, ceil_div, chapter, set_word, subroutine, tile_intrinsic, zero_bytes
-
-TAP_ROW = Record(*TAP_ROW_FIELDS)
-write_tap_row = TAP_ROW.writer()
-TAP_ROW_BYTES = TAP_ROW.size
+from .runtime import ceil_div, chapter, copy_bytes, subroutine, tile_intrinsic, zero_bytes
 
 
 def gather(v, row, source, step, target, pixels, count):
@@ -57,294 +50,425 @@ copy_pixels = tile_intrinsic(gather)
 def strip(
     v,
     row,
-    table,
-    offsets,
-    length,
-    kd,
+    source,
+    plane_step,
+    row_step,
+    turn_step,
+    tap_step,
+    pixel_step,
+    planes,
+    first_row,
+    end_row,
+    turn,
+    taps,
     kh,
-    kw,
+    biases,
     weights,
+    tap_weights,
+    row_weights,
+    plane_weights,
+    panel,
     channels,
-    first_channel,
+    vectors,
+    blocks,
+    pixels,
+    span,
+    elements,
     out,
     out_y,
+    out_x,
     rows,
     activation,
 ):
-    """Compute `length` neighbouring elements of MR output rows.
+    """Compute neighbouring pixels of MR output rows.
 
-    table : address of ``MR + kh - 1`` TAP_ROWs for each of kd planes: for each input row the
-        address of the first element's first tap, and 1; or the address of zeros, and 0.  Output
-        row r takes its tap row i from input row r + i of each plane.
-    offsets : address of kw words, the bytes from a row's first tap to each.
-    weights : address of rows of weights, the bias and then one for each tap.  A row is
-        ``channels + NR vectors`` elements, which repeat with the channels.
-    first_channel : the channel of the first element.
-    out : address of the first element of the first output row; the others lie `out_y` bytes apart.
-    rows : how many of them are stored, 1 to MR.
+    source : address of the first pixel's first tap; it need not be in memory, but the taps that
+        are multiplied are.
+    plane_step, row_step, pixel_step : bytes from one plane of taps to the next, from one row of
+        inputs, and from one pixel of outputs to the next.
+    turn_step, tap_step : of a row's taps each is `tap_step` bytes from the last, but every `turn`
+        of them lie `turn_step` bytes from those before.
+    planes, first_row, end_row, taps : what is multiplied: so many planes, the rows of inputs from
+        the first to before the last, and so many taps of a row.  Output row r takes its tap row i
+        from input row r + i, and has `kh` of them.
+    biases, weights : address of the first bias, and bytes from there to the weights of the first
+        tap of a plane's first row.
+    tap_weights, row_weights, plane_weights : bytes from the weights of a tap to the next one's, and
+        so on.
+    panel : bytes from the weights of a vector of channels to the next one's; 0: vectors run along
+        a row.
+    channels : after how many elements weights repeat.
+    vectors : of a tile: NR, half as many, or one.
+    blocks, pixels, span, elements : tiles go through so many blocks, which fill `pixels` pixels;
+        the last goes back as far as it must.  In a block each vector has `span` pixels, whose
+        `elements` elements it goes through.
+    out : address of the first pixel of the first output row; the others lie `out_y` bytes apart,
+        pixels `out_x`.
+    rows : how many rows are stored, 1 to MR.
     activation : its place in FINISHES.
 
-    Assumes that kh is at least MR.  Reads `length` elements at each tap of each input row; writes
-    `length` elements of each stored row.  Neighbouring bytes are not touched.
+    Assumes that kh is at least MR, that pixels fill a block, and where elements are fewer than a
+    vector's that there is one vector in a tile, and memory behind its inputs.  Reads `elements`
+    elements at each tap, or a vector; writes as many of each stored row.  Neighbouring bytes are
+    not touched.
     """
     n_rows, lanes, itemsize = row.pixels, row.lanes, row.itemsize
     bounds = limits(v, activation)
-    width = v.add(channels, row.channels)
-    # Of a single output row, rows of inputs and of weights follow each other from plane to plane.
-    planes, kernel_rows = (1, v.mul(kd, kh)) if n_rows == 1 else (kd, kh)
-    plane_bytes = v.mul(v.add(kh, n_rows - 1), TAP_ROW_BYTES)
-    plane_weights = v.mul(v.mul(kh, kw), width)
+    in_step, out_step = v.mul(span, pixel_step), v.mul(span, out_x)
+    next_turn = v.sub(turn_step, v.mul(tap_step, v.add(turn, -1)))  # from the last tap of a turn
 
-    def tile(element, vectors, count=None):
-        """MR rows by some vectors, of which with `count` only so many elements."""
-        channel = v.remainder(v.add(first_channel, element), channels)
-        biases = v.at(v.pointer(weights), channel)
-        starts = [v.load(biases, j * lanes) for j in range(vectors)]
-        sums = [[v.cell(start) for start in starts] for _ in range(n_rows)]
+    def tile(start, first, width, target):
+        """MR rows by `width` vectors: the first element's first tap is at `start`, its weights are
+        `first` bytes behind the first one's, and its output is at `target`."""
+        places = [v.mul(in_step, j) for j in range(width)]
 
-        def input_row(plane, taps, i, outputs):
+        def weight_at(pointer, offset):
+            pointer = v.offset(pointer, offset)
+            return v.splat(pointer) if row.period else v.load(pointer)
+
+        # A sum that begins with 0.0 never becomes -0.0: zeros that are skipped leave the same bits.
+        bias = v.sum(weight_at(v.pointer(biases), first), v.constant(0.0))
+        sums = [[v.cell(bias) for _ in range(width)] for _ in range(n_rows)]
+
+        def input_row(plane, kernel, i, outputs):
             """Multiply input row `i` of a plane with its tap row for each of the output rows
-            `outputs`.  `plane` is the address of its table, `taps` points at its weights."""
-            address, moves = (TAP_ROW.load(v, plane, i, name) for name in TAP_ROW_FIELDS)
-            first = v.pointer(v.add(address, v.mul(element, itemsize)))
-            for kx in v.loop(kw):
-                at = v.offset(first, v.mul(moves, v.load_word(offsets, kx)))
-                inputs = [
-                    v.load(at, j * lanes)
-                    if count is None
-                    else v.load_first(v.add(count, -j * lanes), at, j * lanes)
-                    for j in range(vectors)
-                ]
-                for r in outputs:
-                    tap = v.add(v.mul(v.add(i, -r), kw), kx)
-                    filters = v.at(taps, v.mul(tap, width))
-                    for j in range(vectors):
+            `outputs`.  `plane` is where its first row is, `kernel` where its weights are."""
+            last = max(outputs)  # whose tap row is the first
+            behind = [v.mul(row_weights, last - r) for r in outputs]
+            tap = v.cell(v.hidden(v.offset(plane, v.mul(i, row_step))))
+            weight = v.cell(v.hidden(v.offset(kernel, v.mul(v.add(i, -last), row_weights))))
+            left = v.cell(turn)
+            for _ in v.loop(taps, rolled=True):
+                factors = [weight_at(weight.get(), offset) for offset in behind]
+                for j, place in enumerate(places):
+                    inputs = v.load(v.offset(tap.get(), place))
+                    for r, factor in zip(outputs, factors, strict=True):
                         total = sums[r][j]
-                        total.set(v.fma(inputs[j], v.load(filters, j * lanes), total.get()))
+                        total.set(v.fma(inputs, factor, total.get()))
+                left.set(v.add(left.get(), -1))
+                ends = v.equal(left.get(), 0)
+                left.set(v.select(ends, turn, left.get()))
+                tap.set(v.offset(tap.get(), v.select(ends, next_turn, tap_step)))
+                weight.set(v.offset(weight.get(), tap_weights))
                 v.fence()
 
-        plane, taps = v.cell(table), v.cell(v.at(biases, width))
-        for _ in v.loop(planes):
+        plane = v.cell(v.pointer(start))
+        kernel = v.cell(v.offset(v.pointer(biases), v.add(weights, first)))
+        inside = v.sub(end_row, first_row)
+        for _ in v.loop(planes, rolled=True):
             for i in range(n_rows - 1):
-                input_row(plane.get(), taps.get(), v.word(i), range(i + 1))
-            for i in v.loop(kernel_rows, start=n_rows - 1):
-                input_row(plane.get(), taps.get(), i, range(n_rows))
-            for i in range(1, n_rows):
-                input_row(plane.get(), taps.get(), v.add(kh, i - 1), range(i, n_rows))
-            plane.set(v.add(plane.get(), plane_bytes))
-            taps.set(v.at(taps.get(), plane_weights))
+                for _ in v.when(v.below(v.sub(i, first_row), inside)):
+                    input_row(plane.get(), kernel.get(), v.word(i), range(i + 1))
+            start_row = v.maximum(first_row, n_rows - 1)
+            for i in v.loop(v.minimum(end_row, kh), start=start_row, rolled=True):
+                input_row(plane.get(), kernel.get(), i, range(n_rows))
+            for r in range(1, n_rows):
+                i = v.add(kh, r - 1)
+                for _ in v.when(v.below(v.sub(i, first_row), inside)):
+                    input_row(plane.get(), kernel.get(), i, range(r, n_rows))
+            plane.set(v.offset(plane.get(), plane_step))
+            kernel.set(v.offset(kernel.get(), plane_weights))
 
         # Rows that are not stored write to the last one, before it is written itself: a branch
         # around a store would draw the row's arithmetic after it, out of order.
         for r in reversed(range(n_rows)):
             y = v.minimum(r, v.add(rows, -1))
-            target = v.at(v.pointer(v.add(out, v.mul(y, out_y))), element)
-            for j in range(vectors):
+            place = v.pointer(v.add(target, v.mul(y, out_y)))
+            for j in range(width):
                 result = v.clamp(sums[r][j].get(), *bounds)
-                if count is None:
-                    v.store(result, target, j * lanes)
-                else:
-                    v.store_first(v.add(count, -j * lanes), result, target, j * lanes)
+                at = v.offset(place, v.mul(out_step, j))
+                if width > 1:
+                    v.store(result, at)
+                    continue
+                for few in v.choose(v.less(elements, lanes)):
+                    if few:
+                        v.store_first(elements, result, at)
+                    else:
+                        v.store(result, at)
 
-    # The last tile of several goes back as far as it must, and computes some elements again.
-    for several in v.choose(v.less(row.channels - 1, length)):
-        if several:
-            for element in v.loop(v.add(length, row.channels - 1), step=row.channels):
-                last = v.minimum(element, v.add(length, -row.channels))
-                tile(last, row.vectors)
-        else:
-            for whole in v.choose(v.less(lanes - 1, length)):
-                if whole:
-                    for element in v.loop(v.add(length, lanes - 1), step=lanes):
-                        tile(v.minimum(element, v.add(length, -lanes)), 1)
-                else:
-                    tile(v.word(0), 1, length)
+    for width in (row.vectors, row.vectors // 2, 1):
+        for _ in v.when(v.equal(vectors, width)):
+            step = v.mul(span, width)
+            for block in v.loop(blocks, rolled=True):
+                pixel = v.minimum(v.mul(block, step), v.sub(pixels, step))
+                for element in v.loop(v.add(elements, lanes - 1), step=lanes, rolled=True):
+                    first = v.mul(v.quotient_of(element, lanes), panel)
+                    element = v.maximum(0, v.minimum(element, v.add(elements, -lanes)))
+                    if not row.period:
+                        channel = v.remainder(element, channels)
+                        first = v.add(first, v.mul(channel, itemsize))
+                    at = v.mul(element, itemsize)
+                    start = v.add(source, v.add(v.mul(pixel, pixel_step), at))
+                    tile(start, first, width, v.add(out, v.add(v.mul(pixel, out_x), at)))
 
 
 compute_strip = tile_intrinsic(strip)
 
 
-# Where a task's rows lie: addresses of the image and of the first output row, the plane and the
-# row of the image under its first tap, how many rows are stored and the bytes between them; what
-# `strip` is told of them all; and where inputs are copied to.
-Rows = namedtuple(
-    "Rows", "image target front top rows rows_y table offsets filters zeros activation copy"
+# What a task computes: addresses of an image's plane 0 and of the first output row, at the first of
+# its channels; the first output row, how many, and rows of inputs that they need; the first plane
+# that is multiplied, and how many; channels, and the address of their biases.
+Task = namedtuple(
+    "Task", "image target y rows input_rows front plane planes channels biases activation deep"
 )
+# Where the taps of pixel `x` and those behind it are, as `strip` is told of the task's first row.
+Inputs = namedtuple("Inputs", "x source plane_step row_step turn turn_step tap_step pixel_step")
 
 
 @subroutine
-def row_of(plan, rows, plane, i):
-    """The address of the row of inputs `i` in a plane; 0: it is outside of the image."""
-    y = rows.top + i * plan.dh
-    return plane + y * plan.image_y if plane != 0 and y >= 0 and y < plan.h else 0
+def inside(first, step, size, count):
+    """Of `count` places from `first` on, `step` apart, the first and the last, excluded, that are
+    among `size`."""
+    end = min(ceil_div(max(size - first, 0), step), count)
+    return min(ceil_div(max(-first, 0), step), end), end
 
 
 @chapter
-def compute(row, plan, rows, length, channel, x, first):
-    """Compute `length` elements of the task's rows, from pixel `x` and `first` elements behind on.
-
-    channel : of the first of them.
-    """
-    compute_strip(
-        row,
-        table=rows.table,
-        offsets=rows.offsets,
-        length=length,
-        kd=plan.kd,
-        kh=plan.kh,
-        kw=plan.kw,
-        weights=rows.filters,
-        channels=plan.groups,
-        first_channel=channel,
-        out=rows.target + x * plan.out_x + first * row.itemsize,
-        out_y=rows.rows_y,
-        rows=rows.rows,
-        activation=rows.activation,
+def in_place(plan, task, x):
+    """Taps of pixels whose windows are inside the image's width."""
+    z = task.front + task.plane * plan.dd
+    row = task.image + z * plan.image_z + (task.y * plan.sh - plan.top) * plan.image_y
+    return Inputs(
+        x=x,
+        source=row + (x * plan.sw - plan.left) * plan.image_x,
+        plane_step=plan.dd * plan.image_z,
+        row_step=plan.dh * plan.image_y,
+        turn=plan.kw,
+        turn_step=0,
+        tap_step=plan.dw * plan.image_x,
+        pixel_step=plan.sw * plan.image_x,
     )
 
 
 @chapter
-def compute_in_place(row, plan, rows, first, last):
-    """Compute the outputs from `first` to `last`, whose windows are inside the image's width."""
-    itemsize, channels = row.itemsize, plan.groups
-    for kx in range(plan.kw):
-        set_word(rows.offsets, kx, kx * plan.dw * plan.image_x)
-    stretches, length = last - first, channels
-    if plan.merge_rows:
-        stretches, length = min(stretches, 1), stretches * channels
-    for stretch in range(stretches):
-        x = first + stretch
-        left = x * plan.sw - plan.left
-        for element in range(0, length, plan.strip):
-            at = left * plan.image_x + element * itemsize
-            input_row = 0
-            for kz in range(plan.kd):
-                plane = plane_of(plan, rows.image, rows.front + kz * plan.dd)
-                for i in range(row.pixels + plan.kh - 1):
-                    source = row_of(plan, rows, plane, i)
-                    write_tap_row(
-                        rows.table,
-                        input_row,
-                        address=source + at if source != 0 else rows.zeros,
-                        moves=1 if source != 0 else 0,
-                    )
-                    input_row += 1
-            some = min(plan.strip, length - element)
-            compute(row, plan, rows, some, element % channels, x, element)
+def copied(row, plan, task, staging, x, pixels):
+    """Copies of the taps of so many pixels; those of rows outside the image only where they are
+    multiplied."""
+    columns = pixels * plan.copy_pixel + plan.copy_more
+    pixel_bytes = task.channels * row.itemsize
+    place = staging
+    for kz in range(task.plane, task.plane + task.planes):
+        z = task.front + kz * plan.dd
+        for i in range(task.input_rows):
+            y, start = task.y * plan.sh - plan.top + i * plan.dh, 0
+            if z >= 0 and z < plan.d and y >= 0 and y < plan.h:
+                start = task.image + z * plan.image_z + y * plan.image_y
+            if start != 0 or plan.skips == 0:
+                copy_taps(row, plan, start, place, x, columns, task.channels)
+            place += plan.copy_row
+    turn, turn_step, tap_step = plan.kw, 0, plan.copy_step * pixel_bytes
+    if plan.copy_phases > 1:
+        turn, turn_step, tap_step = plan.copy_phases, tap_step, columns * pixel_bytes
+    return Inputs(
+        x=x,
+        source=staging,
+        plane_step=task.input_rows * plan.copy_row,
+        row_step=plan.copy_row,
+        turn=turn,
+        turn_step=turn_step,
+        tap_step=tap_step,
+        pixel_step=plan.copy_pixel * pixel_bytes,
+    )
 
 
 @chapter
-def copy_taps(row, plan, start, place, x, copied, first_channel, channels):
+def copy_taps(row, plan, start, place, x, columns, channels):
     """Copy the taps of a row of inputs, under outputs from `x` on, between zeros.
 
     start : address of the row; 0: it is outside the image.
-    place : address of `plan.copy_phases` runs of `copied` pixels of `channels` channels.
+    place : address of `plan.copy_phases` runs of `columns` pixels of `channels` channels.
     """
-    pixel_bytes = channels * row.itemsize
+    pixel_bytes, step = channels * row.itemsize, plan.copy_apart * plan.image_x
     for kx in range(plan.copy_phases):
-        # Of the copied columns, those from `before` to `behind` are the image's.
         left = x * plan.sw - plan.left + kx * plan.dw
-        before, behind = 0, 0
-        if start != 0:
-            before = min(ceil_div(max(-left, 0), plan.sw), copied)
-            behind = max(min(ceil_div(max(plan.w - left, 0), plan.sw), copied), before)
-        source = start + (left + before * plan.sw) * plan.image_x
-        zero_bytes(place, before * pixel_bytes)
-        copy_pixels(
-            row,
-            source=source + first_channel * row.itemsize,
-            step=plan.sw * plan.image_x,
-            target=place + before * pixel_bytes,
-            pixels=behind - before,
-            count=channels,
-        )
-        zero_bytes(place + behind * pixel_bytes, (copied - behind) * pixel_bytes)
-        place += copied * pixel_bytes
+        first, end = inside(left, plan.copy_apart, plan.w if start != 0 else 0, columns)
+        source = start + left * plan.image_x + first * step
+        target, pixels = place + first * pixel_bytes, end - first
+        zero_bytes(place, first * pixel_bytes)
+        if step == pixel_bytes:
+            copy_bytes(target, source, pixels * pixel_bytes)
+        else:
+            copy_pixels(row, source, step, target, pixels, channels)
+        zero_bytes(place + end * pixel_bytes, (columns - end) * pixel_bytes)
+        place += columns * pixel_bytes
+
+
+@subroutine
+def fills(row, plan, task, pixels, vectors):
+    """Whether so many pixels have the elements of that many vectors, some whole pixels apart."""
+    span = pixels // vectors
+    if task.deep:
+        return span > 0
+    return min(plan.span, span) * task.channels >= row.lanes
 
 
 @chapter
-def compute_copied(row, plan, rows, x, end):
-    """Compute the outputs from `x` to `end`, from copies of their taps."""
-    while x < end:
-        pixels = min(end - x, plan.copy_pixels)
-        copied = pixels + plan.copy_more
-        for channel in range(0, plan.groups, plan.copy_channels):
-            some = min(plan.copy_channels, plan.groups - channel)
-            for kx in range(plan.kw):
-                at = kx % plan.copy_phases * copied + kx // plan.copy_phases * plan.copy_step
-                set_word(rows.offsets, kx, at * some * row.itemsize)
-            place, input_row = rows.copy, 0
-            for kz in range(plan.kd):
-                plane = plane_of(plan, rows.image, rows.front + kz * plan.dd)
-                for i in range(row.pixels + plan.kh - 1):
-                    write_tap_row(rows.table, input_row, address=place, moves=1)
-                    source = row_of(plan, rows, plane, i)
-                    copy_taps(row, plan, source, place, x, copied, channel, some)
-                    place += plan.copy_row
-                    input_row += 1
-            compute(row, plan, rows, pixels * some, channel, x, channel)
-        x += pixels
+def compute(row, plan, task, inputs, t, x, pixels, some):
+    """Compute pixels from `x` on of MR rows from the task's number `t` on.
+
+    some : whether taps of a row are outside the image, and skipped.
+    """
+    top, count = (task.y + t * plan.apart) * plan.sh - plan.top, row.pixels - 1 + plan.kh
+    first_row, end_row, first_tap, end_tap = 0, count, 0, plan.kw
+    if plan.skips:
+        first_row, end_row = inside(top, plan.dh, plan.h, count)
+    if some:
+        left = x * plan.sw - plan.left
+        _, end_tap = inside(left, plan.dw, plan.w, plan.kw)
+        first_tap, _ = inside(left + (pixels - 1) * plan.sw, plan.dw, plan.w, plan.kw)
+        if inputs.turn < plan.kw:
+            first_tap -= first_tap % inputs.turn
+        end_tap = max(first_tap, end_tap)
+
+    tap_weights = row.itemsize
+    if row.period == 0:
+        tap_weights *= row.lanes if task.deep else plan.groups + row.lanes
+    row_weights = plan.kw * tap_weights
+    plane_weights = plan.kh * row_weights
+    panel, channels = 0, plan.groups
+    if task.deep:
+        panel, channels = tap_weights + plan.kd * plane_weights, 1
+    vectors = row.vectors
+    if not fills(row, plan, task, pixels, vectors):
+        vectors //= 2
+    if not fills(row, plan, task, pixels, vectors):
+        vectors = 1
+    span = 1
+    if not task.deep:
+        span = min(plan.span, pixels // vectors) if vectors > 1 else pixels
+    turned, rest = first_tap // inputs.turn, first_tap % inputs.turn
+    source = inputs.source + turned * inputs.turn_step + rest * inputs.tap_step
+    compute_strip(
+        row,
+        source=source + t * plan.copy_stride * inputs.row_step + (x - inputs.x) * inputs.pixel_step,
+        plane_step=inputs.plane_step,
+        row_step=inputs.row_step,
+        turn_step=inputs.turn_step,
+        tap_step=inputs.tap_step,
+        pixel_step=inputs.pixel_step,
+        planes=task.planes,
+        first_row=first_row,
+        end_row=end_row,
+        turn=inputs.turn,
+        taps=end_tap - first_tap,
+        kh=plan.kh,
+        biases=task.biases,
+        weights=tap_weights + task.plane * plane_weights + first_tap * tap_weights,
+        tap_weights=tap_weights,
+        row_weights=row_weights,
+        plane_weights=plane_weights,
+        panel=panel,
+        channels=channels,
+        vectors=vectors,
+        blocks=ceil_div(pixels, vectors * span),
+        pixels=pixels,
+        span=span,
+        elements=span * task.channels,
+        out=task.target + t * plan.apart * plan.out_y + x * plan.out_x,
+        out_y=plan.apart * plan.out_y,
+        out_x=plan.out_x,
+        rows=min(row.pixels, task.rows - t),
+        activation=task.activation,
+    )
 
 
-def task(row, plan, images, weights, out, residual, scratch, staging, index):
-    """Compute MR output rows of one plane, a dilation apart.
+@subroutine
+def sides(row, plan, x, end):
+    """Between which of the pixels from `x` to `end` none is computed from copies: those whose
+    windows are inside the image's width, but for what fills the sides' tiles."""
+    first, behind = ceil_div(plan.left, plan.sw), 0
+    span = (plan.kw - 1) * plan.dw + 1
+    if plan.w + plan.left >= span:
+        behind = (plan.w + plan.left - span) // plan.sw + 1
+    first, last = max(first, x), min(behind, end)
+    tile = row.vectors * plan.span
+    if first > x:
+        first = max(first, x + tile)
+    if last < end:
+        last = min(last, end - tile)
+    if plan.copies_all or ((first > x or last < end) and last - first < tile):
+        return end, end
+    return first, last
+
+
+def task(row, plan, images, weights, out, residual, staging, index):
+    """Compute `task_panels` vectors of channels, or all channels, of `task_rows` output rows of
+    one plane, `apart` from each other, or of a piece of them.
 
     images, out : addresses of the first element; element strides of channels are 1, the others
         are the plan's, in bytes.
     residual : bytes from an output element to its residual, which is added; 0: none.
-    weights : address of ``strip`` zeros and NR vectors more; at plan.weights_offset bytes from
-        there, 64-byte aligned, the rows that `strip` reads.
-    scratch : SCRATCH_WORDS words, for the tables that `strip` reads, and behind them, of windows of
-        one plane, the copy of ``MR + kh - 1`` rows of inputs.
-    staging : address of plan.staging bytes, for the copy of as many rows of each plane.
+    weights : at plan.weights_offset bytes from there, 64-byte aligned, the weights that `strip`
+        reads.
+    staging : address of plan.staging bytes, for copies of the rows of inputs.
 
     Rows of the registry with MR above 1 assume strides of 1 from row to row.
     """
-    apart = plan.dh if row.pixels > 1 else 1
-    blocks = ceil_div(plan.oh, row.pixels * apart) * apart
-    z = index // blocks
-    index -= z * blocks
-    n = z // plan.od
-    z -= n * plan.od
-    y = index // apart * row.pixels * apart + index % apart
+    across, index = index % plan.across, index // plan.across
+    # Neighbouring tasks share rows of inputs.
+    blocks = ceil_div(ceil_div(plan.oh, plan.apart), plan.task_rows)
+    block, index = index % blocks, index // blocks
+    y, index = index % plan.apart + block * plan.task_rows * plan.apart, index // plan.apart
+    part, index = index % plan.parts, index // plan.parts
+    z, n = index % plan.od, index // plan.od
     if y >= plan.oh:
         return
-    pixel_bytes = plan.groups * row.itemsize
-    offsets = scratch + plan.kd * (row.pixels + plan.kh - 1) * TAP_ROW_BYTES
-    rows = Rows(
-        image=images + n * plan.image_n,
-        target=out + n * plan.out_n + z * plan.out_z + y * plan.out_y,
-        front=z * plan.sd - plan.front,
-        top=y * plan.sh - plan.top,
-        rows=min(row.pixels, ceil_div(plan.oh - y, apart)),
-        rows_y=apart * plan.out_y,
-        table=scratch,
-        offsets=offsets,
-        filters=weights + plan.weights_offset,
-        zeros=weights,
-        activation=NO_ACTIVATION if residual != 0 else plan.activation,
-        copy=staging if plan.kd > 1 else offsets + 8 * plan.kw,
+    deep = plan.task_panels > 0
+    panel, channel, channels, biases = 0, 0, plan.groups, weights + plan.weights_offset
+    if deep:
+        panel = part * plan.task_panels
+        channel = panel * row.lanes
+        channels = plan.groups - channel
+        if part < plan.parts - 1:
+            channels = plan.task_panels * row.lanes
+        biases += panel * (1 + plan.kd * plan.kh * plan.kw) * row.lanes * row.itemsize
+    front = z * plan.sd - plan.front
+    plane, end_plane = 0, plan.kd
+    if plan.skips:
+        plane, end_plane = inside(front, plan.dd, plan.d, plan.kd)
+    activation = NO_ACTIVATION if residual != 0 else plan.activation
+    at = channel * row.itemsize
+    rows = min(plan.task_rows, ceil_div(plan.oh - y, plan.apart))
+    some = Task(
+        image=images + n * plan.image_n + at,
+        target=out + n * plan.out_n + z * plan.out_z + y * plan.out_y + at,
+        y=y,
+        rows=rows,
+        input_rows=(ceil_div(rows, row.pixels) * row.pixels - 1) * plan.copy_stride + plan.kh,
+        front=front,
+        plane=plane,
+        planes=end_plane - plane,
+        channels=channels,
+        biases=biases,
+        activation=activation,
+        deep=deep,
     )
-
-    # Outputs from `first` to `last` have their windows inside the image's width.  Of few channels,
-    # a pixel is too short a run: then all are copied, unless neighbours lie side by side.
-    first = min(ceil_div(plan.left, plan.sw), plan.ow)
-    span = (plan.kw - 1) * plan.dw + 1
-    last = first
-    if plan.w + plan.left >= span:
-        last = max(first, min(plan.ow, (plan.w + plan.left - span) // plan.sw + 1))
-    if plan.out_x == pixel_bytes and not plan.merge_rows and pixel_bytes < SHORT_RUN:
-        first = last = plan.ow
-    compute_in_place(row, plan, rows, first, last)
-    for side in range(2):
-        compute_copied(row, plan, rows, last if side else 0, plan.ow if side else first)
-    finish(
-        row,
-        plan,
-        out=rows.target,
-        rows=rows.rows,
-        out_y=rows.rows_y,
-        pixels=plan.ow,
-        channels=plan.groups,
-        residual=residual,
-    )
+    first_x, end_x = plan.ow * across // plan.across, plan.ow * (across + 1) // plan.across
+    first, last = sides(row, plan, first_x, end_x)
+    x = first_x
+    for side in range(3):
+        end = first if side == 0 else last if side == 1 else end_x
+        while x < end:
+            pixels = chunk = end - x
+            if side == 1:
+                inputs = in_place(plan, some, x)
+            else:
+                pixels = ceil_div(pixels, ceil_div(pixels, plan.copy_pixels))
+                inputs = copied(row, plan, some, staging, x, pixels)
+                chunk = min(pixels, row.vectors * plan.span) if plan.skips else pixels
+            for t in range(0, rows, row.pixels):
+                for done in range(0, pixels, chunk):
+                    part_x = x + min(done, pixels - chunk)
+                    compute(row, plan, some, inputs, t, part_x, chunk, side != 1 and plan.skips)
+            x += pixels
+    for t in range(0, rows, row.pixels):
+        finish(
+            row,
+            plan,
+            out=some.target + t * plan.apart * plan.out_y + first_x * plan.out_x,
+            rows=min(row.pixels, rows - t),
+            out_y=plan.apart * plan.out_y,
+            pixels=end_x - first_x,
+            channels=channels,
+            residual=residual,
+        )

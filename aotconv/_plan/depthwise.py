@@ -11,7 +11,7 @@ from .geometry import Geometry
 from .registry import Row
 
 WEIGHT_BYTES = 16 << 10  # of weights in a task: half the first-level cache
-LARGEST_DEPTH = 32  # planes of a window, as strips have: their tables take a fifth of the scratch
+LARGEST_DEPTH = 32  # planes of a window: their tables take a fifth of the scratch words
 
 
 def choose(rows: Sequence[Row], layer: Layer) -> Row | None:

@@ -147,6 +147,7 @@ class Panels(NamedTuple):
     width: int
     winograd: bool = False  # instead of each channel's taps, 36 products (see `_plan.winograd`)
     order: tuple[int, ...] = ()  # int32 words right before the weights
+    overlap: bool = False  # the last panel is not filled with 0, but ends with the last column
 
 
 class Repeated(NamedTuple):

@@ -169,8 +169,15 @@ _IMAGE_TILES = {
         *((4, 4, window, 2, 1) for window in (3, 5, 7)),
     ),
 }
-# Tiles (rows, vectors).
-_STRIP_TILES = dict.fromkeys((16, 32, 64), ((4, 3), (1, 4)))
+# Tiles (rows, vectors, window, stride, period).
+_STRIP_TILES = {
+    vector_bytes: tuple((*tile, 0, 0, period) for period in (1, 0) for tile in tiles)
+    for vector_bytes, tiles in (
+        (16, ((3, 3), (1, 6))),
+        (32, ((3, 4), (1, 8))),
+        (64, ((3, 4), (1, 8))),
+    )
+}
 
 _TAPS_TILES = {16: ((1, 6),), 32: ((1, 8),), 64: ((1, 12),)}
 

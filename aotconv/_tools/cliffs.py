@@ -8,6 +8,9 @@ A case is held against its sweep by two laws, each with a factor of what it lose
 - growth: from the next smaller cases on, time should not grow by more than the work.  The factor is
   its time for a product over the least that one of them took.
 
+No case loses more than it takes beside its bound, if one is given: a copy of what it reads and
+writes.
+
 What is natural breaks neither law by much.  Few channels make little use of what is loaded, and a
 call has its fixed cost, but the next larger case then has both as well.  Filters beyond a whole
 vector cost another vector, which is growth by two at most.
@@ -33,7 +36,10 @@ class Loss(NamedTuple):
 
 
 def losses(
-    sizes: Sequence[Sizes], work: Sequence[float], seconds: Sequence[float]
+    sizes: Sequence[Sizes],
+    work: Sequence[float],
+    seconds: Sequence[float],
+    bounds: Sequence[float] | None = None,
 ) -> list[Loss | None]:
     """The greatest loss of each case, by either law; None for a case with nothing beside it.
 
@@ -45,15 +51,19 @@ def losses(
     work : sequence of float
         Their products, or any multiple of them.
     seconds : sequence of float
+    bounds : sequence of float, optional
+        Seconds that no case is expected to fall below, whatever the others take.
     """
     points, products, times = map(np.array, (sizes, work, seconds))
+    least = times / np.maximum(1e-12, np.zeros(len(times)) if bounds is None else bounds)
     differs = (points[:, None] != points).any(axis=2)
     larger = (points[:, None] >= points).all(axis=2) & differs  # [i, j]: i is larger than j
     between = larger.astype(np.float32) @ larger.astype(np.float32)  # how many cases
     ratios = times[:, None] / times
+    grown = ratios * products / products[:, None]
     laws = {
-        "padding": np.where(larger.T, ratios, 0),
-        "growth": np.where(larger & (between == 0), ratios * products / products[:, None], 0),
+        "padding": np.where(larger.T, np.minimum(ratios, least[:, None]), 0),
+        "growth": np.where(larger & (between == 0), np.minimum(grown, least[:, None]), 0),
     }
     found: list[Loss | None] = []
     for index in range(len(sizes)):

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .cliffs import CLIFF
 from .digits import digits
 from .peers import Peer
 from .problem import Layer
@@ -80,7 +79,9 @@ def format_sweeps(results: Sequence[Swept]) -> str:
         table = zip(each.losses, each.cases, fractions, strict=True)
         found = [(loss, case, fraction) for loss, case, fraction in table if loss]
         found.sort(key=lambda entry: entry[0].factor, reverse=True)
-        for loss, case, fraction in [e for e in found if e[0].factor > CLIFF] or found[:1]:
+        for loss, case, fraction in [e for e in found if e[0].factor > each.sweep.steep] or found[
+            :1
+        ]:
             than = each.cases[loss.than]
             line = f"  {case.layer.text:{width}}{case.row:{row_width}}"
             line += f"{digits(1e3 * case.least):>7}{digits(case.flop_rate / 1e9):>9}"

@@ -7,16 +7,19 @@ beside it (`aotconv._tools.cliffs`).
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from .._core import ladder
 from .._plan import family
 from .._plan.select import select
-from .cliffs import Loss, Sizes, losses
+from .cliffs import CLIFF, Loss, Sizes, losses
 from .problem import Layer, Problem, parse
 from .process import Run
 from .race import OWN, confined_process, expectation, multiply_adds, own, race, verify
@@ -25,22 +28,39 @@ SECONDS = 0.001  # of a batch, at least
 ROUNDS = 5
 # The thread's own time, so that others may use its CPU too; Windows counts it in ticks.
 CLOCK = time.perf_counter if sys.platform == "win32" else time.thread_time
-SUSPECT = 1.8  # a loss from which on a case is timed again, with the case that it is held against
+# A loss from which on a case is timed again, with the case that it is held against; or one from
+# which on it is told.
+SUSPECT = 1.8
 RETAKES = 2
 CHANNELS = (*range(1, 10), 15, 16, 17, 24, 31, 32, 33, 63, 65, 96)
 WINDOWS = range(1, 12)
 WIDTHS = range(5, 66)
 STEPS = range(1, 4)  # strides and dilations
+# Sides of windows of channelwise layers, and pixels of their images times channels: of square
+# windows, and of rows and columns.
+SIDES = (*range(1, 18), 31, 32, 33, 63, 64, 65, 100, 101)
+SIDE_CHANNELS = (1, 3, 4, 8, 64)
+SQUARE_ELEMENTS, FLAT_ELEMENTS = 12_000, 120_000
+STEEP = 1.5  # a loss of theirs from which on it is told
 GROUP_SIZES = (1, 2, 3, 4, 8, 16)  # channels or filters of one of GROUPS groups
 GROUPS = 32  # ResNeXt's
 DTYPES = ("float32", "float64")
 
 
 class Sweep(NamedTuple):
-    """Layers that differ in one or two sizes, and these sizes."""
+    """Layers that differ in one or two sizes, and these sizes.
+
+    Attributes
+    ----------
+    name : str
+    layers : dict
+    steep : float
+        The loss from which on a case is told.
+    """
 
     name: str
     layers: dict[Sizes, Layer]
+    steep: float = CLIFF
 
 
 def dense() -> Iterator[tuple[Sizes, Layer]]:
@@ -56,6 +76,25 @@ def depthwise(stride: int) -> Iterator[tuple[Sizes, Layer]]:
 def windows(base: Layer) -> Iterator[tuple[Sizes, Layer]]:
     for kh, kw in sorted({pair for k in WINDOWS for pair in ((k, k), (1, k), (k, 1))}):
         yield (kh, kw), base._replace(filters=(kh, kw, *base.filters[2:]))
+
+
+def channelwise_windows() -> Iterator[Sweep]:
+    """Windows of any size, square and flat, on few channels and many, of small steps."""
+    shapes: dict[str, tuple[Callable[[int], tuple[int, int]], int]] = {
+        "squares": (lambda k: (k, k), SQUARE_ELEMENTS),
+        "rows": (lambda k: (1, k), FLAT_ELEMENTS),
+        "columns": (lambda k: (k, 1), FLAT_ELEMENTS),
+    }
+    steps = [(1, 1), *((step, 1) for step in STEPS[1:]), *((1, step) for step in STEPS[1:])]
+    for c, (stride, dilation), name in product(SIDE_CHANNELS, steps, shapes):
+        window, elements = shapes[name]
+        side = math.isqrt(elements // c)
+        layers: dict[Sizes, Layer] = {
+            (k,): Layer((1, side, side, c), (*window(k), 1, c), stride, "same", dilation, c)
+            for k in SIDES
+        }
+        title = f"channelwise {c}, stride {stride}, dilation {dilation}: {name}"
+        yield Sweep(title, layers, STEEP)
 
 
 def widths(base: Layer) -> Iterator[tuple[Sizes, Layer]]:
@@ -101,6 +140,7 @@ SWEEPS = (
     *(Sweep(f"{name}: stride, dilation", dict(steps(base))) for name, base in BASES.items()),
     Sweep(f"{GROUPS} groups 3x3: channels, filters", dict(group_sizes())),
     Sweep("96 to 96, 3x3: groups", dict(groups())),
+    *channelwise_windows(),
 )
 
 
@@ -116,12 +156,15 @@ class Case(NamedTuple):
         Of a call.
     fma : list of float
         Floating-point operations a second of multiply-adds on registers.
+    copy : list of float
+        Seconds to copy as many bytes as the layer must read and write.
     """
 
     layer: Layer
     row: str
     seconds: list[float]
     fma: list[float]
+    copy: list[float]
 
     @property
     def least(self) -> float:
@@ -153,7 +196,9 @@ class Swept(NamedTuple):
     @property
     def losses(self) -> list[Loss | None]:
         work = [each.layer.flops for each in self.cases]
-        return losses(list(self.sweep.layers), work, [each.least for each in self.cases])
+        bounds = [min(each.copy) for each in self.cases]
+        seconds = [each.least for each in self.cases]
+        return losses(list(self.sweep.layers), work, seconds, bounds)
 
     def as_json(self) -> dict[str, Any]:
         cases = []
@@ -185,9 +230,11 @@ def measure(layer: Layer, seconds: float) -> Case:
     contender = own(problem)
     verify(OWN, contender, expectation(problem))
     peak, flops = multiply_adds(layer.dtype, 1)
-    rounds = race({OWN: contender.call, "FMA": peak}, seconds, rounds=ROUNDS, clock=CLOCK)
+    source, target = np.ones((2, layer.elements * np.dtype(layer.dtype).itemsize // 2), np.uint8)
+    calls = {OWN: contender.call, "FMA": peak, "copy": lambda: np.copyto(target, source)}
+    rounds = race(calls, seconds, rounds=ROUNDS, clock=CLOCK)
     fma = [flops / each for each in rounds["FMA"]]
-    return Case(layer, row_name(layer), rounds[OWN], fma)
+    return Case(layer, row_name(layer), rounds[OWN], fma, rounds["copy"])
 
 
 def sweep(
@@ -222,9 +269,10 @@ def sweep(
                 layer = layer._replace(dtype=dtype)
                 announce(f"{each.name}, {layer}")
                 cases.append(_measured(run, layer, seconds))
+            suspect = min(SUSPECT, each.steep)
             for _ in range(RETAKES):
                 found = enumerate(Swept(each, dtype, cases).losses)
-                suspects = [(i, loss.than) for i, loss in found if loss and loss.factor > SUSPECT]
+                suspects = [(i, loss.than) for i, loss in found if loss and loss.factor > suspect]
                 for index in sorted({index for pair in suspects for index in pair}):
                     again = _measured(run, cases[index].layer, seconds)
                     cases[index] = max(cases[index], again, key=lambda case: case.flop_rate)

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import itertools
 
-from aotconv._plan.family import SCRATCH_BYTES
-from aotconv._plan.strip import LARGEST_WINDOW
-from families import Family, Layer
+from aotconv._plan import strip
+from families import Family, Layer, around_panels, up_to_two_vectors
+
+
+def channels(row):
+    return [row.period] if row.period else up_to_two_vectors(row)
+
+
+def filters(row):
+    return {row.period} if row.period else around_panels(row)
 
 
 def cuts(row):
+    cuts = [
+        (2, (9, 30), (25, 25), 3),
+        (2, (9, 700), (3, 4), 1),  # several pieces of a row
+        (1, (5, 3), (4, 3), 1100),  # several parts of the channels
+        (1, (3, 33), (32, 32), 40),
+        (1, (3, 50), (40, 40), 19),  # vectors of channels that overlap
+        (2, (3, 9, 30), (3, 5, 3), 3),
+        (1, (3, 4, 400), (2, 4, 3), 3),
+        (1, (33, 3, 5), (40, 4, 3), 2),
+        (1, (4, 300), (3, 257), 1),
+    ]
     return [
-        Layer((1, 9, 30, 3), (25, 25, 1, 3), 3),
-        Layer((2, 9, 700, 1), (3, 4, 1, 1), 1),  # copies of some pixels at a time
-        Layer((1, 5, 400, 3), (4, 3, 1, 3), 3),  # several strips a row
-        Layer((1, 5, 3, 1100), (4, 3, 1, 1100), 1100),  # several strips a pixel
-        Layer((1, 3, 33, 40), (32, 32, 1, 40), 40),  # copies of a few channels at a time
-        Layer((2, 3, 9, 30, 3), (3, 5, 3, 1, 3), 3),  # staged copies
-        Layer((1, 3, 4, 400, 3), (2, 4, 3, 1, 3), 3),  # several strips a row
-        Layer((1, 33, 3, 5, 2), (32, 32, 2, 1, 2), 2),  # the largest tables
+        Layer((n, *size, row.period or c), (*window, 1, row.period or c), row.period or c)
+        for n, size, window, c in cuts
     ]
 
 
@@ -30,17 +42,26 @@ def suited(row, window, strides, dilations):
 
 
 def layers(row):
-    windows = itertools.product((1, 3, 5, 32, 100), ((1, 3), (4, 4), (9, 9), (31, 31), (2, 5)))
+    windows = itertools.product(
+        (row.period,) if row.period else (2, 3, 5, 32, 100),
+        ((1, 3), (4, 4), (9, 9), (31, 31), (2, 5), (33, 1), (1, 101), (65, 65)),
+    )
     layers = [Layer((1, 64, 64, c), (*window, 1, c), c) for c, window in windows]
-    return layers + [Layer((1, 20, 20, 20, c), (3, 4, 3, 1, c), c) for c in (1, 32, 100)]
+    some = (row.period,) if row.period else (2, 32, 100)
+    return layers + [Layer((1, 20, 20, 20, c), (3, 4, 3, 1, c), c) for c in some]
 
 
 FAMILY = Family(
     cuts,
     layers,
     groups="all",
+    filters=filters,
     suited=suited,
-    windows=lambda row: range(1, LARGEST_WINDOW + 1),
-    # Of the highest windows a pixel and a channel, at least.
-    limits={"SCRATCH_BYTES": (SCRATCH_BYTES, 10 << 10)},
+    channels=channels,
+    windows=lambda row: range(1, 102),
+    limits={
+        "COPY_BYTES": (strip.COPY_BYTES, 2 << 10, 1),
+        "WEIGHT_BYTES": (strip.WEIGHT_BYTES, 1 << 10),
+        "LEAST_TILES": (strip.LEAST_TILES, 1),
+    },
 )

@@ -77,3 +77,11 @@ def test_growth_is_held_against_work_and_not_against_sizes():
 def test_case_with_nothing_beside_it_loses_nothing():
     assert losses([(3,)], [1.0], [1.0]) == [None]
     assert losses([(1, 2), (2, 1)], [1.0, 1.0], [1.0, 9.0]) == [None, None]
+
+
+def test_no_case_loses_that_takes_no_longer_than_its_bound():
+    times = [products(each) * (1 if each < (8,) else 5) for each in LINE]
+    work = [products(each) for each in LINE]
+    found = losses(LINE, work, times, [time / 2 for time in times])
+    assert all(each.factor <= 2 for each in found)
+    assert found[LINE.index((8,))].factor == pytest.approx(2)

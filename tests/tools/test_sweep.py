@@ -52,6 +52,20 @@ def test_windows_from_1_to_11_are_swept_square_and_flat(kind):
     assert {pair for k in range(1, 12) for pair in ((k, k), (1, k), (k, 1))} <= found
 
 
+@pytest.mark.parametrize("channels", [1, 3, 4, 8, 64])
+@pytest.mark.parametrize("steps", [(1, 1), (2, 1), (3, 1), (1, 2), (1, 3)])
+def test_channelwise_windows_up_to_101_are_swept_square_and_flat(channels, steps):
+    sizes = {*range(1, 18), *range(31, 34), *range(63, 66), 100, 101}
+    found = {
+        each.filters[:2]
+        for each in LAYERS
+        if is_depthwise(each)
+        and each.images[3] == channels
+        and (each.strides, each.dilations) == steps
+    }
+    assert {pair for k in sizes for pair in ((k, k), (1, k), (k, 1))} <= found
+
+
 @pytest.mark.parametrize("kind", [is_dense, is_depthwise])
 def test_widths_from_5_to_65_are_swept(kind):
     assert {each.images[2] for each in LAYERS if kind(each)} >= set(range(5, 66))
@@ -90,8 +104,8 @@ def test_measure_names_the_row_and_has_a_figure_for_each_round(dtype):
     case = sweep.measure(layer._replace(dtype=dtype), 0)
     assert case.layer == layer._replace(dtype=dtype)
     assert case.row in {row.name for row in ROWS if row.dtype == dtype}
-    assert len(case.seconds) == len(case.fma) == sweep.ROUNDS
-    assert min(*case.seconds, *case.fma) > 0
+    assert len(case.seconds) == len(case.fma) == len(case.copy) == sweep.ROUNDS
+    assert min(*case.seconds, *case.fma, *case.copy) > 0
 
 
 def test_row_is_the_one_that_computes():
@@ -121,7 +135,7 @@ def test_suspect_is_timed_again_with_the_case_beside_it_and_the_better_time_coun
 
     def measured(run, layer, seconds):
         asked.append(layer.images[3])
-        return Case(layer, "row", [next(times)], [1e9])
+        return Case(layer, "row", [next(times)], [1e9], [0.1])
 
     monkeypatch.setattr(sweep, "_measured", measured)
     announced = []
@@ -135,7 +149,7 @@ def test_suspect_is_timed_again_with_the_case_beside_it_and_the_better_time_coun
 
 def swept(times):
     cases = [
-        Case(layer, f"row{layer.images[3]}", [time], [1e9])
+        Case(layer, f"row{layer.images[3]}", [time], [1e9], [0.01])
         for layer, time in zip(TINY.layers.values(), times, strict=True)
     ]
     return Swept(TINY, "float32", cases)
@@ -164,10 +178,22 @@ def test_table_has_every_cliff_deepest_first():
     layers = {(c,): parse(f"1x7x9x{c} 3x2x{c}x5") for c in (1, 2, 3)}
     each = Sweep("cliffs", layers)
     times = zip(layers.values(), [4.0, 9.0, 1.0], strict=True)
-    cases = [Case(layer, "row", [time], [1e9]) for layer, time in times]
+    cases = [Case(layer, "row", [time], [1e9], [0.01]) for layer, time in times]
     rows = format_sweeps([Swept(each, "float32", cases)]).splitlines()[2:]
     assert [row.split()[0] for row in rows] == ["1x7x9x2", "1x7x9x1"]
     assert rows[0].endswith("9.00  padding: 1x7x9x3 3x2x3x5")
+
+
+def test_sweep_that_tells_steeper_losses_has_these_in_its_table():
+    layers = {(c,): parse(f"1x7x9x{c} 3x2x{c}x5") for c in (1, 2)}
+    cases = [
+        Case(layer, "row", [time], [1e9], [0.01])
+        for layer, time in zip(layers.values(), (2.0, 1.0), strict=True)
+    ]
+    for steep, told in ((1.5, 1), (3.0, 1), (0.1, 2)):
+        each = Sweep("windows", layers, steep)
+        rows = format_sweeps([Swept(each, "float32", cases)]).splitlines()[2:]
+        assert len(rows) == told  # the worst one in any case
 
 
 # --- aotconv bench --sweep -------------------------------------------------------------------

@@ -26,8 +26,8 @@ from oracle import assert_same_bits
 from strategies import LETTERS, integer_values, real_values
 
 import aotconv
-from aotconv import gradients
-from aotconv._core import call, elementwise, gradient, jobs, pack, pool, softmax
+from aotconv import gradients, ndimage
+from aotconv._core import call, correlation, elementwise, gradient, jobs, pack, pool, softmax
 from aotconv._core.elementwise import evaluate
 from aotconv._plan import outer
 from aotconv._plan.activations import ACTIVATIONS, CLAMPS
@@ -144,7 +144,8 @@ def forget() -> None:
     """All that was decided by other limits, and knows other memory."""
     call._small.clear()
     call._large.clear()
-    for kept in (pool.pools_of, gradient._operator, elementwise._call):
+    every = pool.pools_of, gradient._operator, elementwise._call, correlation._correlation
+    for kept in every:
         kept.cache_clear()
 
 
@@ -324,6 +325,39 @@ def softmax_call(rng: Draws) -> Call:
     return Call(aotconv.softmax, {"array": array}, {"axis": axis}, OF_FUNCTIONS, is_exact=False)
 
 
+def filter_call(rng: Draws) -> Call:
+    """Of an array of 1 to 4 axes; whole numbers give NumPy's rung the same."""
+    rank = rng.one(1, 2, 2, 3, 4)
+    shape = tuple(rng.size(most) for most in {1: (200,), 2: (40, 70)}.get(rank, (9,) * rank))
+    if rng.often(0.3):
+        shape = (*shape[:-1], 3)
+    dtype = np.dtype(rng.one(*FLOATS, *FLOATS, *POOLED))
+    array = rng.rng.integers(0, 100, shape).astype(dtype)
+    modes = "reflect", "mirror", "nearest", "wrap", "constant"
+    name = rng.one("correlate", "correlate1d", "gaussian_filter", "uniform_filter", "laplace")
+    options: dict[str, Any] = {"mode": rng.one(*modes), "cval": rng.one(0.0, 2.5)}
+    if name == "correlate":
+        weights = rng.rng.integers(-2, 3, [rng.size(rng.one(2, 5)) for _ in shape])
+        options["weights"] = weights / rng.one(1, 7)
+    elif name == "correlate1d":
+        weights = rng.rng.integers(-2, 3, rng.size(40)) / rng.one(1, 7)
+        symmetric = weights + weights[::-1], weights - weights[::-1]
+        options |= {"weights": rng.one(weights, *symmetric), "axis": rng.size(rank) - 1}
+    elif name == "gaussian_filter":
+        options |= {"sigma": rng.one(0.6, 1.0, 2.3), "order": rng.one(0, 0, 1)}
+    elif name == "uniform_filter":
+        options["size"] = rng.size(9)
+    if dtype.kind in "iu":
+        options["saturate"] = rng.often(0.3)
+    is_exact = dtype.kind in "iu" and not options["saturate"]
+    return Call(functools.partial(filtered, name), {"array": array}, options, LIMITS, is_exact)
+
+
+def filtered(name: str, array, out=None, threads=None, **options) -> np.ndarray:
+    """A filter of `ndimage`, with arguments as other doors have them."""
+    return getattr(ndimage, name)(array, output=out, threads=threads, **options)
+
+
 OPERATORS: dict[str, Callable[[Draws], Call]] = {
     "filters": filters,
     "images": images,
@@ -332,6 +366,7 @@ OPERATORS: dict[str, Callable[[Draws], Call]] = {
     "pool": pools,
     "elementwise": elementwise_call,
     "softmax": softmax_call,
+    "ndimage": filter_call,
 }
 
 

@@ -15,14 +15,14 @@ from .._plan.geometry import FLAT, RANK, Axis, Geometry
 from .._plan.lower import without_zeros
 from .._plan.parts import Part
 from .._plan.select import family_of, select, taps_row
-from .._plan.taps import MEAN, TAPS, WINDOW, Listed, coordinates, list_bytes, listed
+from .._plan.taps import MEAN, TAPS, WINDOW, listed
 from . import fallback_correlation, ladder
 from .axes import Axes
 from .dtypes import EXACT, largest
 from .jobs import Kernel, Layouts, Pass, Piece, Places
 from .layout import Layout, View
 from .operator import Decision, Operator
-from .pack import Packed, aligned, pack
+from .pack import pack, pack_list
 from .run import Compute, Share, Whole, decide, for_each
 from .window import Window
 
@@ -247,7 +247,7 @@ class Correlation(Operator):
         if rung.task(row) is None:
             return None
         taps = listed(self._order, window.weights.ravel().tolist())
-        packed = packed_list(taps._replace(truncates=truncates), sizes, dtype)
+        packed = pack_list(taps._replace(truncates=truncates), sizes, dtype)
         stored = "clipped" if self._clips else "mirrored" if self._order == WINDOW else "truncated"
         return Kernel(row, TAPS, rung, packed, None, stored, (), window.cval, False)
 
@@ -269,19 +269,6 @@ class Correlation(Operator):
 def _is_direct(layer: Layer, computed: str, level: str) -> bool:
     """Whether a kernel computes a layer of channels that are alike at no loss where arrays are."""
     return layer.groups == 1 or bool(select(layer, computed, level).window)
-
-
-def packed_list(taps: Listed, window: Triple, dtype: str) -> Packed:
-    """A list of taps of a window, as compiled code wants it."""
-    n_words = list_bytes(len(taps.places)) // 8
-    elements = np.array([taps.start, taps.sign, taps.divisor, *taps.weights], dtype)
-    memory = aligned(8 * n_words + elements.nbytes, np.dtype(np.uint8))
-    words = memory[: 8 * n_words].view(np.int64)
-    places = [number for place in taps.places for number in coordinates(place, window)]
-    head = len(taps.singles), len(taps.pairs), int(taps.divisor != 1), int(taps.truncates)
-    words[: len(head) + len(places)] = *head, *places
-    memory[8 * n_words :] = elements.view(np.uint8)
-    return Packed(memory.ctypes.data, 0, memory, True)
 
 
 def _seen(axes: Axes, compute: Compute) -> Compute:

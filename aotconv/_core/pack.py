@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .._plan.arithmetic import ceil_div, round_up
-from .._plan.family import ALIGNMENT, Packing, Panels, Products, Repeated
+from .._plan.family import ALIGNMENT, Packing, Panels, Products, Repeated, Triple
 from .._plan.parts import Taps
+from .._plan.taps import Listed, coordinates, list_bytes
 from .._plan.winograd import INPUT
 from .copies import UNINTERRUPTED_ELEMENTS, copied, pieces, rows_at_a_time
 from .panels import Filling, fill, fill_by_numpy, fill_with_products, fillings
@@ -109,7 +110,7 @@ def pack_channels(
     used = (1 + len(rows)) * packing.width
     lead = _whole_lines(packing.zeros, kind)
     step = lead + _whole_lines(used, kind)
-    memory = aligned(n_filters * step, kind).reshape(n_filters, step)
+    memory = _aligned(n_filters * step, kind).reshape(n_filters, step)
     memory[:, :lead] = 0
     target = memory[:, lead : lead + used].reshape(n_filters, -1, packing.width)
     target[:, 0] = 0 if bias is None else bias[:, np.newaxis]
@@ -118,6 +119,19 @@ def pack_channels(
     return [
         Packed(address + i * memory.strides[0], offset, memory, finite) for i in range(n_filters)
     ]
+
+
+def pack_list(taps: Listed, window: Triple, dtype: str) -> Packed:
+    """A list of taps of a window, as compiled code wants it."""
+    n_words = list_bytes(len(taps.places)) // 8
+    elements = np.array([taps.start, taps.sign, taps.divisor, *taps.weights], dtype)
+    memory = _aligned(8 * n_words + elements.nbytes, np.dtype(np.uint8))
+    words = memory[: 8 * n_words].view(np.int64)
+    places = [number for place in taps.places for number in coordinates(place, window)]
+    head = len(taps.singles), len(taps.pairs), int(taps.divisor != 1), int(taps.truncates)
+    words[: len(head) + len(places)] = *head, *places
+    memory[8 * n_words :] = elements.view(np.uint8)
+    return Packed(memory.ctypes.data, 0, memory, True)
 
 
 def _are_finite(weights: np.ndarray) -> bool:
@@ -132,7 +146,7 @@ def _memory(
     elements, aligned.  If memory is given, it is such."""
     lead = _whole_lines(zeros, dtype)
     if memory is None:
-        memory = aligned(lead + size, dtype)
+        memory = _aligned(lead + size, dtype)
         memory[:lead] = 0
     return memory, lead
 
@@ -142,7 +156,7 @@ def _whole_lines(size: int, dtype: np.dtype) -> int:
     return round_up(size, ALIGNMENT // dtype.itemsize)
 
 
-def aligned(size: int, dtype: np.dtype) -> np.ndarray:
+def _aligned(size: int, dtype: np.dtype) -> np.ndarray:
     """An uninitialised array that begins at a multiple of ALIGNMENT.
 
     What fills it may begin everywhere at once, so its pages come before, in pieces: of 2 MiB each

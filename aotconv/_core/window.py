@@ -59,7 +59,7 @@ class Window(NamedTuple):
     @property
     def has_gaps(self) -> bool:
         """Whether some weights are none for SciPy's `correlate`."""
-        return bool((np.abs(self.weights) <= NEGLIGIBLE).any())
+        return not bool((np.abs(self.weights) > NEGLIGIBLE).all())
 
     def between(self, low: float, high: float) -> tuple[float, float]:
         """No sum of values between two ends is less or more, however it is rounded."""

@@ -115,7 +115,8 @@ def listed(order: str, weights: Sequence[float]) -> Listed:
     half = size // 2
     for sign in (1, -1) if size % 2 else ():
         ends = [(i, size - 1 - i) for i in range(half)]
-        if all(abs(weights[i] - sign * weights[j]) <= NEGLIGIBLE for i, j in ends):
+        # Of NaN nothing is known, and it differs from nothing.
+        if not any(abs(weights[i] - sign * weights[j]) > NEGLIGIBLE for i, j in ends):
             of_pairs = tuple(weights[i] for i, _ in ends)
             return Listed((half,), tuple(ends), (weights[half], *of_pairs), -0.0, sign)
     order_of_all = (size - 1, *range(size - 1))

@@ -740,7 +740,7 @@ def sobel(
            [4., 8., 4.]])
     """
     filter = Filter(input, cval, saturate, dtype, algorithm, threads)
-    every = steps.difference(filter.ndim, axis, mode, [1, 2, 1])
+    every = steps.difference(filter.ndim, axis, mode, (1, 2, 1))
     return filter.apply(every, output)
 
 
@@ -805,7 +805,7 @@ def prewitt(
            [3., 6., 3.]])
     """
     filter = Filter(input, cval, saturate, dtype, algorithm, threads)
-    every = steps.difference(filter.ndim, axis, mode, [1, 1, 1])
+    every = steps.difference(filter.ndim, axis, mode, (1, 1, 1))
     return filter.apply(every, output)
 
 
@@ -863,6 +863,9 @@ def laplace(
     >>> ndimage.laplace(np.array([0.0, 0.0, 1.0, 0.0, 0.0]))
     array([ 0.,  1., -2.,  1.,  0.])
     """
+    filter = Filter(input, cval, saturate, dtype, algorithm, threads)
+    if filter.may_add(output):
+        return filter.apply(steps.laplacian(filter.ndim, axes, mode), output)
     keywords = {"weights": [1, -2, 1], "dtype": dtype, "algorithm": algorithm, "threads": threads}
     given = cval, (), keywords
     return filters.combined(input, _along, output, mode, axes, given, False, saturate)

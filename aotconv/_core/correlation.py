@@ -26,6 +26,7 @@ from .pack import pack, pack_list
 from .run import Compute, Share, Whole, decide, for_each
 from .window import Window
 
+LARGEST_JOINED = 9  # taps, of which all are read where arrays are
 KEPT_CORRELATIONS = 64  # what meets more forgets them
 WRAPS = 2.0**31  # integers that C makes of floats below it wrap
 
@@ -109,6 +110,9 @@ class Correlation(Operator):
     def _compiled(self, rung: ladder.Rung, arrays: Layouts) -> tuple[float, Compute] | None:
         """The same by kernels; None where there are none."""
         images, out, _ = arrays
+        joined = self._joined(images.dtype)
+        if joined is not None:
+            return joined._compiled(rung, arrays)
         together = np.max([window.shape for window in self._windows], axis=0).tolist()
         axes = Axes.of((images, out), together)
         if len(axes.spatial) > RANK:
@@ -177,6 +181,15 @@ class Correlation(Operator):
         ends, fits = np.iinfo(images), np.iinfo(self._result)
         low, high = map(int, first.between(ends.min, ends.max))
         return fits.min <= low and high <= fits.max
+
+    def _joined(self, images: np.dtype) -> Correlation | None:
+        """The same through one window, which has all products of two; None where it is larger than
+        they, or the order of sums shows."""
+        size = prod(len(window.values) // 8 for window in self._windows)
+        if len(self._windows) != 2 or size > LARGEST_JOINED or self._summed_in(images)[1]:
+            return None
+        how = self._order, self._sums, self._as_listed, self._clips, self._result
+        return Correlation((self._windows[0].joined(self._windows[1]),), *how)
 
     def _summed_in(self, images: np.dtype) -> tuple[str, bool]:
         """The dtype in which sums are formed, and whether the order shows in results."""

@@ -51,6 +51,16 @@ class Filter:
     def ndim(self) -> int:
         return self.array.ndim
 
+    def may_add(self, output) -> bool:
+        """Whether sums of whole weights along several axes, each stored in a result, and then added
+        there, are what one sum gives: for floats, but for roundings that `dtype` does not ask for;
+        for integers that are small."""
+        _, dtype = result_of(output, self.array, self.array.dtype.kind == "c")
+        own = self.array.dtype
+        if own.kind in "iu":
+            return own.itemsize < 4 and dtype.kind in "iuf"
+        return own.kind in "fc" and dtype.kind in "fc" and self._asked != np.float64
+
     def apply(self, steps: Sequence[Step], output) -> np.ndarray:
         """The result of the steps, in `output` or in a new array of the dtype that it says."""
         every = self.array.dtype, *(each.weights.dtype for each in steps)

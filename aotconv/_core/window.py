@@ -61,6 +61,16 @@ class Window(NamedTuple):
         """Whether some weights are none for SciPy's `correlate`."""
         return not bool((np.abs(self.weights) > NEGLIGIBLE).all())
 
+    def joined(self, other: Window) -> Window:
+        """What goes through this and then through another one, along other axes."""
+        each = zip(self.shape, self.before, self.modes, other.before, other.modes, strict=True)
+        places = [
+            (before, mode) if size > 1 else (others, others_mode)
+            for size, before, mode, others, others_mode in each
+        ]
+        before, modes = zip(*places, strict=True)
+        return Window.of(self.weights * other.weights, before, modes, self.cval)
+
     def between(self, low: float, high: float) -> tuple[float, float]:
         """No sum of values between two ends is less or more, however it is rounded."""
         low, high = min(low, self.cval), max(high, self.cval)

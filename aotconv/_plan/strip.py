@@ -23,8 +23,9 @@ APART_BYTES = 64  # of the widest vector: shorter pixels lie beside each other i
 def choose(rows: Sequence[Row], layer: Layer) -> Row | None:
     if not (layer.channelwise and max(layer.strides + layer.dilations) <= LARGEST_STEP):
         return None
-    # Outputs that share rows of inputs.
-    several = layer.kernel[1] if layer.strides[1] == 1 else 1
+    # Outputs that share rows of inputs, and one more: a tile goes through kernel rows that are as
+    # many, or one fewer.
+    several = layer.kernel[1] + 1 if layer.strides[1] == 1 and layer.kernel[1] > 1 else 1
     suited = (row for row in rows if row.period in (0, layer.groups))
     return next((row for row in suited if row.pixels <= several), None)
 
@@ -47,7 +48,9 @@ def packing(row: Row, layer: Layer) -> Packing:
 def blocking(work: Work) -> dict[str, int]:
     row, g = work.row, work.geometry
     parts, panels = _panels(row, g)
-    copies = _copies(work, g.c - (parts - 1) * panels * row.lanes)  # of the part that has the most
+    each = panels * row.lanes
+    most = max(min(each, g.c), g.c - (parts - 1) * each)  # channels of a part
+    copies = _copies(work, most)
     apart = g.y.dilation if g.y.stride == 1 else 1
     down, others = ceil_div(g.y.out, apart), g.n * g.z.out * apart * parts
     times = max(ceil_div(down, copies.rows), min(down, ceil_div(work.wanted_tasks, others)))
@@ -136,7 +139,7 @@ def _copies(work: Work, channels: int) -> _Copies:
     else:
         apart, pixel, phases, step = x.stride, 1, x.phases, x.phase_step
         more = (x.kernel - 1) // phases * step
-    limit = max(COPY_BYTES, 2 * least * x.kernel)
+    limit = max(COPY_BYTES, 4 * least * x.kernel)  # of dilations to 3 all columns
     if phases * (more + pixel * min(copied, MANY)) * least > limit:
         apart, pixel, phases, step, more = x.stride, 1, x.kernel, 0, 0
     pixels = max(1, min(copied, (limit // (least * phases) - more) // pixel))

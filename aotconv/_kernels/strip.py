@@ -139,8 +139,7 @@ def strip(
             pointer = v.offset(pointer, offset)
             return v.splat(pointer) if row.period else v.load(pointer)
 
-        # A sum that begins with 0.0 never becomes -0.0: zeros that are skipped leave the same bits.
-        bias = v.sum(weight_at(v.pointer(biases), first), v.constant(0.0))
+        bias = weight_at(v.pointer(biases), first)
         sums = [[v.cell(bias) for _ in range(width)] for _ in range(n_rows)]
 
         def input_row(plane, kernel, i, outputs):

@@ -18,33 +18,46 @@ from __future__ import annotations
 from collections import namedtuple
 
 from .epilogue import NO_ACTIVATION, finish, limits
-from .runtime import ceil_div, chapter, copy_bytes, subroutine, tile_intrinsic, zero_bytes
+from .runtime import ceil_div, chapter, subroutine, tile_intrinsic
 
 
-def gather(v, row, source, step, target, pixels, count):
-    """Copy `count` neighbouring elements of each of `pixels` pixels, `step` bytes apart.
+def between_zeros(v, row, source, step, target, before, pixels, behind, count):
+    """Copy `count` neighbouring elements of each of `pixels` pixels, `step` bytes apart, so that
+    they follow each other, between zeros for so many pixels before and behind.
 
-    source, target : addresses of the first elements; in the target the pixels follow each other.
+    source, target : addresses of the first elements, in the target of the zeros before them.
+
+    Writes less than a vector behind, too.
     """
-    lanes = row.lanes
-    few = v.less(count, lanes)
-    for p in v.loop(v.select(v.equal(count, 1), pixels, v.word(0))):
-        v.copy(v.pointer(v.add(source, v.mul(p, step))), v.at(v.pointer(target), p), 0)
-    pixels = v.select(v.equal(count, 1), v.word(0), pixels)
-    for is_few in v.choose(few):
-        for p in v.loop(pixels):
+    lanes, itemsize = row.lanes, row.itemsize
+    target, zeros = v.pointer(target), v.constant(0.0)
+
+    def fill(place, n):
+        for i in v.loop(v.add(n, lanes - 1), step=lanes, rolled=True):
+            v.store(zeros, place, i)
+
+    fill(target, v.mul(before, count))
+    place, n = v.at(target, v.mul(before, count)), v.mul(pixels, count)
+    # Pixels side by side are one of many elements.
+    beside = v.equal(step, v.mul(count, itemsize))
+    pixels = v.select(beside, v.minimum(pixels, 1), pixels)
+    size = v.select(beside, n, count)
+    for is_few in v.choose(v.less(size, lanes)):
+        for p in v.loop(pixels, rolled=True):
             start = v.pointer(v.add(source, v.mul(p, step)))
-            place = v.pointer(v.add(target, v.mul(v.mul(p, count), row.itemsize)))
+            to = v.at(place, v.mul(p, count))
             if is_few:
-                for i in v.loop(count):
-                    v.copy(start, place, i)
+                v.copy(start, to, 0)
+                for i in v.loop(size, start=1, rolled=True):
+                    v.copy(start, to, i)
                 continue
-            for i in v.loop(v.add(count, lanes - 1), step=lanes):
-                i = v.minimum(i, v.add(count, -lanes))  # the last vector overlaps its neighbour
-                v.store(v.load(start, i), place, i)
+            for i in v.loop(v.add(size, lanes - 1), step=lanes, rolled=True):
+                i = v.minimum(i, v.add(size, -lanes))  # the last vector overlaps its neighbour
+                v.store(v.load(start, i), to, i)
+    fill(v.at(place, n), v.mul(behind, count))
 
 
-copy_pixels = tile_intrinsic(gather)
+copy_between_zeros = tile_intrinsic(between_zeros)
 
 
 def strip(
@@ -107,8 +120,8 @@ def strip(
     rows : how many rows are stored, 1 to MR.
     activation : its place in FINISHES.
 
-    Assumes that kh is at least MR, that pixels fill a block, and where elements are fewer than a
-    vector's that there is one vector in a tile, and memory behind its inputs.  Reads `elements`
+    Assumes that kh is at least MR - 1, that pixels fill a block, and where elements are fewer than
+    a vector's that there is one vector in a tile, and memory behind its inputs.  Reads `elements`
     elements at each tap, or a vector; writes as many of each stored row.  Neighbouring bytes are
     not touched.
     """
@@ -126,8 +139,7 @@ def strip(
             pointer = v.offset(pointer, offset)
             return v.splat(pointer) if row.period else v.load(pointer)
 
-        # A sum that begins with 0.0 never becomes -0.0: zeros that are skipped leave the same bits.
-        bias = v.sum(weight_at(v.pointer(biases), first), v.constant(0.0))
+        bias = weight_at(v.pointer(biases), first)
         sums = [[v.cell(bias) for _ in range(width)] for _ in range(n_rows)]
 
         def input_row(plane, kernel, i, outputs):
@@ -278,19 +290,21 @@ def copy_taps(row, plan, start, place, x, columns, channels):
     start : address of the row; 0: it is outside the image.
     place : address of `plan.copy_phases` runs of `columns` pixels of `channels` channels.
     """
-    pixel_bytes, step = channels * row.itemsize, plan.copy_apart * plan.image_x
+    step = plan.copy_apart * plan.image_x
     for kx in range(plan.copy_phases):
         left = x * plan.sw - plan.left + kx * plan.dw
         first, end = inside(left, plan.copy_apart, plan.w if start != 0 else 0, columns)
-        source = start + left * plan.image_x + first * step
-        target, pixels = place + first * pixel_bytes, end - first
-        zero_bytes(place, first * pixel_bytes)
-        if step == pixel_bytes:
-            copy_bytes(target, source, pixels * pixel_bytes)
-        else:
-            copy_pixels(row, source, step, target, pixels, channels)
-        zero_bytes(place + end * pixel_bytes, (columns - end) * pixel_bytes)
-        place += columns * pixel_bytes
+        copy_between_zeros(
+            row,
+            source=start + left * plan.image_x + first * step,
+            step=step,
+            target=place,
+            before=first,
+            pixels=end - first,
+            behind=columns - end,
+            count=channels,
+        )
+        place += columns * channels * row.itemsize
 
 
 @subroutine
@@ -402,7 +416,8 @@ def task(row, plan, images, weights, out, residual, staging, index):
         reads.
     staging : address of plan.staging bytes, for copies of the rows of inputs.
 
-    Rows of the registry with MR above 1 assume strides of 1 from row to row.
+    Rows of the registry with MR above 1 assume strides of 1 from row to row, and windows of MR - 1
+    rows or more.
     """
     across, index = index % plan.across, index // plan.across
     # Neighbouring tasks share rows of inputs.

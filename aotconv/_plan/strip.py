@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import gcd, prod
+from math import gcd
 from typing import NamedTuple
 
 from .arithmetic import ceil_div, round_up
@@ -23,8 +23,9 @@ APART_BYTES = 64  # of the widest vector: shorter pixels lie beside each other i
 def choose(rows: Sequence[Row], layer: Layer) -> Row | None:
     if not (layer.channelwise and max(layer.strides + layer.dilations) <= LARGEST_STEP):
         return None
-    # Outputs that share rows of inputs.
-    several = layer.kernel[1] if layer.strides[1] == 1 else 1
+    # Outputs that share rows of inputs, and one more: a tile goes through kernel rows that are as
+    # many, or one fewer.
+    several = layer.kernel[1] + 1 if layer.strides[1] == 1 and layer.kernel[1] > 1 else 1
     suited = (row for row in rows if row.period in (0, layer.groups))
     return next((row for row in suited if row.pixels <= several), None)
 
@@ -47,7 +48,9 @@ def packing(row: Row, layer: Layer) -> Packing:
 def blocking(work: Work) -> dict[str, int]:
     row, g = work.row, work.geometry
     parts, panels = _panels(row, g)
-    copies = _copies(work, g.c - (parts - 1) * panels * row.lanes)  # of the part that has the most
+    each = panels * row.lanes
+    most = max(min(each, g.c), g.c - (parts - 1) * each)  # channels of a part
+    copies = _copies(work, most)
     apart = g.y.dilation if g.y.stride == 1 else 1
     down, others = ceil_div(g.y.out, apart), g.n * g.z.out * apart * parts
     times = max(ceil_div(down, copies.rows), min(down, ceil_div(work.wanted_tasks, others)))
@@ -136,7 +139,7 @@ def _copies(work: Work, channels: int) -> _Copies:
     else:
         apart, pixel, phases, step = x.stride, 1, x.phases, x.phase_step
         more = (x.kernel - 1) // phases * step
-    limit = max(COPY_BYTES, 2 * least * x.kernel)
+    limit = max(COPY_BYTES, 4 * least * x.kernel)  # of dilations to 3 all columns
     if phases * (more + pixel * min(copied, MANY)) * least > limit:
         apart, pixel, phases, step, more = x.stride, 1, x.kernel, 0, 0
     pixels = max(1, min(copied, (limit // (least * phases) - more) // pixel))
@@ -157,20 +160,24 @@ def cost(row: Row, g: Geometry) -> float:
     tiled = g.x.out >= row.vectors if deep else g.x.out * g.c >= row.channels
     across = g.x.out * ceil_div(g.c, lanes) if deep else ceil_div(g.x.out * g.c, lanes)
     product = (1 + 1 / row.pixels if tiled else 3.0) * (1 if row.fma else 1.5)
-    taps = prod(_multiplied(axis) for axis in g.axes)
+    planes, high, wide = map(_multiplied, g.axes)
+    taps, input_rows = planes * high * wide, planes * (high + row.pixels - 1)
     down = g.n * g.z.out * ceil_div(g.y.out, row.pixels)
-    products = down * row.pixels * across * (taps * product + 12)
+    rest = 12 + 16 * input_rows / (row.pixels * (row.vectors if tiled else 1))  # loops begin
+    products = down * row.pixels * across * (taps * product + rest)
     copies = 0.0
     if told["copy_row"]:
-        copied = g.x.out - (0 if told["copies_all"] else g.x.inside)
+        copied = g.x.out
+        if not told["copies_all"]:  # each side has a tile
+            copied = min(copied, g.x.out - g.x.inside + 2 * row.vectors * told["span"])
         times = ceil_div(copied, told["copy_pixels"])
         columns = copied * told["copy_pixel"] + times * told["copy_more"]
         elements = told["copy_phases"] * columns
         some = 1 if g.x.stride == 1 else 4 + 4 * (g.c if g.c < lanes else ceil_div(g.c, lanes))
-        each = told["copy_phases"] * times * 60 + elements * some
+        each = told["copy_phases"] * times * 100 + elements * some
         tasks = told["tasks"] // told["across"] // told["parts"]
         copies = tasks * g.z.kernel * (told["task_rows"] * told["copy_stride"] + g.y.kernel) * each
-    return products + 0.5 * copies + 60 * (told["tasks"] + down)
+    return products + 0.5 * copies + 60 * told["tasks"] + 150 * down
 
 
 def _multiplied(axis: Axis) -> float:

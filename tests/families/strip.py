@@ -37,7 +37,7 @@ def cuts(row):
 def suited(row, window, strides, dilations):
     (kh, kw), (sh, sw) = window, strides
     if row.pixels > 1:
-        kh, sh = max(kh, row.pixels), 1
+        kh, sh = max(kh, row.pixels - 1), 1
     return (kh, kw), (sh, sw), dilations
 
 

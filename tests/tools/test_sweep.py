@@ -149,7 +149,7 @@ def test_suspect_is_timed_again_with_the_case_beside_it_and_the_better_time_coun
 
 def swept(times):
     cases = [
-        Case(layer, f"row{layer.images[3]}", [time], [1e9], [0.01])
+        Case(layer, f"row{layer.images[3]}", [time], [1e9], [1e-9])
         for layer, time in zip(TINY.layers.values(), times, strict=True)
     ]
     return Swept(TINY, "float32", cases)
@@ -157,8 +157,8 @@ def swept(times):
 
 def test_best_round_counts_against_the_best_multiply_adds_of_the_sweep():
     cases = [
-        Case(TINY.layers[1,], "row", [2e-6, 1e-6, 9e-6], [1e9, 0.5e9, 0.2e9]),
-        Case(TINY.layers[2,], "row", [8e-6, 4e-6, 5e-6], [2e9, 0.1e9, 0.2e9]),
+        Case(TINY.layers[1,], "row", [2e-6, 1e-6, 9e-6], [1e9, 0.5e9, 0.2e9], [1e-9]),
+        Case(TINY.layers[2,], "row", [8e-6, 4e-6, 5e-6], [2e9, 0.1e9, 0.2e9], [1e-9]),
     ]
     assert [case.least for case in cases] == [1e-6, 4e-6]
     assert cases[0].flop_rate == pytest.approx(cases[0].layer.flops / 1e-6)
@@ -178,7 +178,7 @@ def test_table_has_every_cliff_deepest_first():
     layers = {(c,): parse(f"1x7x9x{c} 3x2x{c}x5") for c in (1, 2, 3)}
     each = Sweep("cliffs", layers)
     times = zip(layers.values(), [4.0, 9.0, 1.0], strict=True)
-    cases = [Case(layer, "row", [time], [1e9], [0.01]) for layer, time in times]
+    cases = [Case(layer, "row", [time], [1e9], [1e-9]) for layer, time in times]
     rows = format_sweeps([Swept(each, "float32", cases)]).splitlines()[2:]
     assert [row.split()[0] for row in rows] == ["1x7x9x2", "1x7x9x1"]
     assert rows[0].endswith("9.00  padding: 1x7x9x3 3x2x3x5")
@@ -187,7 +187,7 @@ def test_table_has_every_cliff_deepest_first():
 def test_sweep_that_tells_steeper_losses_has_these_in_its_table():
     layers = {(c,): parse(f"1x7x9x{c} 3x2x{c}x5") for c in (1, 2)}
     cases = [
-        Case(layer, "row", [time], [1e9], [0.01])
+        Case(layer, "row", [time], [1e9], [1e-9])
         for layer, time in zip(layers.values(), (2.0, 1.0), strict=True)
     ]
     for steep, told in ((1.5, 1), (3.0, 1), (0.1, 2)):

@@ -32,11 +32,12 @@ from golden.make_ndimage_golden import told, truncated
 from hostile.pieces import no_tuples
 from hypothesis import given
 from hypothesis import strategies as st
-from processes import output_of
+from processes import PACKAGE, output_of
 from strategies import seeds
 
 from aotconv import ndimage
-from aotconv._core import fallback_correlation
+from aotconv._core import correlation, fallback_correlation
+from aotconv._plan import parts
 
 with np.load(Path(__file__).parent / "golden" / "ndimage.npz") as archive:
     GOLDEN = dict(archive)
@@ -540,6 +541,74 @@ def test_blocks_do_not_change_results(call, least):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fallback_correlation, "BLOCK_ELEMENTS", least)
         np.testing.assert_array_equal(call(), whole)
+
+
+SEPARABLE = ("correlate_separable", "uniform_filter", "gaussian_filter", "sobel", "prewitt")
+BY_AXES = {**ARGUMENTS, "correlate_separable": {"kernels": [[1, 2, 1]] * 3}, "uniform_filter": {}}
+
+
+@pytest.mark.parametrize("options", [{}, {"saturate": True}], ids=["", "saturate"])
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+@pytest.mark.parametrize("name", SEPARABLE)
+def test_filters_of_several_steps_hold_some_megabytes_between_them(name, dtype, options):
+    array = np.zeros((1024 // np.dtype(dtype).itemsize, 256, 256), dtype)
+    output = np.empty_like(array)
+    tracemalloc.start()
+    try:
+        getattr(ndimage, name)(array, **BY_AXES[name], **options, output=output)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 11e6 < array.nbytes / 6
+
+
+@given(
+    call=calls((*SEPARABLE, "laplace"), INTEGERS + FLOATS, with_specials, whole=False),
+    size=st.sampled_from([1, 60, 500]),
+)
+def test_slabs_do_not_change_results(call, size):
+    whole = call()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "SLAB_BYTES", size)
+        correlation._correlation.cache_clear()  # what was decided for whole arrays
+        in_slabs = call()
+    correlation._correlation.cache_clear()
+    assert in_slabs.tobytes() == whole.tobytes()
+
+
+LARGER = """
+import resource, sys
+import numpy as np
+from aotconv import ndimage
+name, arguments, source, target = {}
+shape = 1024, 1024, 1024
+with open(source, "wb") as file:
+    file.truncate(4 << 30)
+source = np.memmap(source, np.float32, "r+", shape=shape)
+target = np.memmap(target, np.float32, "w+", shape=shape)
+source[500:503, 500:503, 500:503] = 1
+aside = getattr(ndimage, name)(np.array(source[450:550, 450:550, 450:550]), **arguments)
+# Memory but for files: what is held now, and a hundredth of what is filtered.
+held = int(next(line for line in open("/proc/self/status") if "VmData" in line).split()[1])
+limit = (held << 10) + (40 << 20)
+resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+getattr(ndimage, name)(source, **arguments, output=target)
+assert (target[470:530, 470:530, 470:530] == aside[20:80, 20:80, 20:80]).all()
+print(target[501, 501].any(), target[:400].any())
+"""
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux' limits")
+@pytest.mark.parametrize("name", ["gaussian_filter", "uniform_filter", "sobel", "correlate"])
+def test_files_of_four_gigabytes_are_filtered_within_forty_megabytes(name, tmp_path):
+    arguments = {"weights": np.ones((3, 3, 3)).tolist()} if name == "correlate" else BY_AXES[name]
+    given = name, arguments, str(tmp_path / "source"), str(tmp_path / "target")
+    try:
+        assert output_of(LARGER.format(given), PYTHONPATH=str(PACKAGE)) == "True False"
+    finally:
+        for path in given[2:]:
+            Path(path).unlink()
 
 
 def test_running_sums_go_on_from_block_to_block():

@@ -13,10 +13,12 @@ from aotconv._core import check, fitting
 from aotconv._core.pack import Packer
 from aotconv._plan import dense, family, strip
 from aotconv._plan.arithmetic import ceil_div, round_up
+from aotconv._plan.borders import ZEROS as ZEROS_AROUND
 from aotconv._plan.dense import COPIED, NO_BORDER, PIXEL_WORDS, SKIPPED, TILE_FIELDS, ZEROS
 from aotconv._plan.family import ALIGNMENT, FIELDS, SCRATCH_WORDS, Layer, Work, words
-from aotconv._plan.geometry import extent
+from aotconv._plan.geometry import Axis, extent
 from aotconv._plan.lower import joined
+from aotconv._plan.parts import SLAB_BYTES, slab_axis, slabs
 from aotconv._plan.planar import tile_vectors
 from aotconv._plan.registry import IS_X86_64, LEVELS, LOOP_ROWS, ROWS
 from aotconv._plan.select import estimate, family_of, select
@@ -668,3 +670,34 @@ def test_rows_and_planes_are_one_where_windows_are_pixels(kernel, padding, gaps,
     seen = joined(geometry, ends)
     assert tuple(axis.size for axis in seen.axes) == expected
     assert tuple(axis.out for axis in seen.axes) == (expected if padding != 1 else (5, 9, 10))
+
+
+@given(size=st.integers(1, 40), step=st.integers(1, 12), data=st.data())
+def test_slabs_are_all_outputs_of_an_axis_and_read_what_is_under_them(size, step, data):
+    kernel = data.draw(st.integers(1, 9))
+    before = data.draw(st.integers(0, kernel - 1))
+    axis = Axis.of(size, kernel, 1, 1, (before, kernel - 1 - before), ZEROS_AROUND)
+    outs = []
+    for slab in slabs(axis, step):
+        read = range(*slab.inputs.indices(size))
+        first, last = slab.out.start - before, slab.out.stop - before + kernel - 1
+        assert list(read) == [i for i in range(first, last) if 0 <= i < size]
+        assert slab.axis.padded == last - first and slab.axis.size == len(read)
+        outs += range(slab.out.start, slab.out.stop)
+    assert outs == list(range(size))
+
+
+@given(
+    sizes=st.lists(st.integers(1, 3000), min_size=2, max_size=4), itemsize=st.sampled_from([1, 8])
+)
+def test_slabs_are_small_wherever_an_axis_allows_it(sizes, itemsize):
+    free, total = range(len(sizes) - 1), int(np.prod(sizes)) * itemsize
+    found = slab_axis(sizes, free, itemsize)
+    if total <= SLAB_BYTES:
+        assert found is None
+        return
+    axis, step = found
+    assert axis in free and step >= 1
+    if step > 1 or any(total <= SLAB_BYTES * sizes[each] for each in free):
+        assert step * total <= SLAB_BYTES * sizes[axis] < (step + 1) * total
+    assert slab_axis(sizes, [], itemsize) is None

@@ -5,15 +5,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
-from .._plan.borders import ZEROS, border_of
+from .._plan.borders import border_of
 from .._plan.elements import HALVES, name_of
 from .._plan.family import Layer, Triple
 from .._plan.geometry import FLAT, RANK, Axis, Geometry
 from .._plan.lower import without_zeros
-from .._plan.parts import Part
+from .._plan.parts import Part, slab_axis, slabs
 from .._plan.select import family_of, select, taps_row
 from .._plan.taps import MEAN, TAPS, WINDOW, listed
 from . import fallback_correlation, ladder
@@ -28,6 +29,7 @@ from .window import Window
 
 LARGEST_JOINED = 9  # taps, of which all are read where arrays are
 KEPT_CORRELATIONS = 64  # what meets more forgets them
+KEPT_SLABS = 64  # most are alike, but those near the ends
 WRAPS = 2.0**31  # integers that C makes of floats below it wrap
 
 
@@ -64,6 +66,13 @@ def correlate(
     _correlation(*how).apply(array, out, None, threads)
 
 
+class Cut(NamedTuple):
+    """The axis of arrays of which a correlation computes a slab, and what it is along that."""
+
+    number: int
+    axis: Axis
+
+
 @functools.lru_cache(maxsize=KEPT_CORRELATIONS)
 def _correlation(*arguments) -> Correlation:
     return Correlation(*arguments)
@@ -95,24 +104,28 @@ class Correlation(Operator):
         microseconds, compute = self._computing(arrays)
         return Decision(arrays, microseconds, compute)
 
-    def _computing(self, arrays: Layouts) -> tuple[float, Compute]:
-        """What computes, and how long it takes on one thread, roughly."""
+    def _computing(self, arrays: Layouts, cut: Cut | None = None) -> tuple[float, Compute]:
+        """What computes, or a slab of it, and how long it takes on one thread, roughly."""
         if 0 in arrays.out.shape:
             return 0.0, lambda *_: None
         rung = ladder.rung("float64")  # both floats are compiled, or none
         found = None
         if rung is not None and arrays.out.shape and self._in_one_go(arrays.images.dtype):
-            found = self._compiled(rung, arrays)
+            found = self._compiled(rung, arrays, cut)
         if found is not None:
             return found
-        return self._in_turn(arrays) if len(self._windows) > 1 else (0.0, self._by_numpy)
+        if len(self._windows) == 1:
+            return 0.0, functools.partial(self._by_numpy, cut)
+        return self._in_turn(arrays, cut) if cut else self._in_slabs(arrays)
 
-    def _compiled(self, rung: ladder.Rung, arrays: Layouts) -> tuple[float, Compute] | None:
+    def _compiled(
+        self, rung: ladder.Rung, arrays: Layouts, cut: Cut | None
+    ) -> tuple[float, Compute] | None:
         """The same by kernels; None where there are none."""
         images, out, _ = arrays
         joined = self._joined(images.dtype)
         if joined is not None:
-            return joined._compiled(rung, arrays)
+            return joined._compiled(rung, arrays, cut)
         together = np.max([window.shape for window in self._windows], axis=0).tolist()
         axes = Axes.of((images, out), together)
         if len(axes.spatial) > RANK:
@@ -120,7 +133,7 @@ class Correlation(Operator):
         seen = axes.layout(images), axes.layout(out)
         view = View.of(seen, len(axes.spatial), False)
         layouts = Layouts(view.layout(seen[0]), view.layout(seen[1]), None)
-        geometry = self._geometry(axes, layouts.images.shape)
+        geometry = self._geometry(axes, layouts.images.shape, self._axes(images.shape, cut))
         kernel = self._kernel(rung, axes, geometry, images.dtype)
         if kernel is None:
             return None
@@ -133,32 +146,82 @@ class Correlation(Operator):
             compute = _seen(axes, compute)
         return microseconds * prod(view.outer), compute
 
-    def _in_turn(self, arrays: Layouts) -> tuple[float, Compute]:
-        """The same through an array between the first windows and the last, or the last two."""
+    def _in_slabs(self, arrays: Layouts) -> tuple[float, Compute]:
+        """The same in turn, slab by slab of the result where the array between is large."""
         images, out, _ = arrays
-        n, between = len(self._windows), self._result
-        if self._clips or name_of(between) in HALVES:
-            between = self._sums  # which is rounded once
-        first, last = self._windows[: -min(2, n - 1)], self._windows[-min(2, n - 1) :]
-        how = self._order, self._sums, self._summed_in(images.dtype)[1]
-        held = Layout.new(out.shape, between)
-        to, then = (
-            Correlation(first, *how, False, between),
-            Correlation(last, *how, self._clips, self._result),
-        )
-        of_first, fill = to._computing(Layouts(images, held, None))
-        of_last, finish = then._computing(Layouts(held, out, None))
+        microseconds, compute = self._in_turn(arrays)
+        _, last, between = self._turns(images.dtype)
+        found = slab_axis(out.shape, last._free(), between.itemsize)
+        if found is None:
+            return microseconds, compute
+        number, step = found
+        whole = self._axes(images.shape)[number]
+        kept: dict[Axis, Compute] = {}
+
+        def in_slabs(images, out, _, threads: int) -> None:
+            before = (slice(None),) * number
+            for slab in slabs(whole, step):
+                source, target = images[(*before, slab.inputs)], out[(*before, slab.out)]
+                compute = kept.get(slab.axis)
+                if compute is None:
+                    seen = Layouts(Layout.of(source), Layout.of(target), None)
+                    if len(kept) >= KEPT_SLABS:
+                        kept.clear()
+                    _, compute = self._in_turn(seen, Cut(number, slab.axis))
+                    kept[slab.axis] = compute
+                compute(source, target, None, threads)
+
+        return microseconds, in_slabs
+
+    def _in_turn(self, arrays: Layouts, cut: Cut | None = None) -> tuple[float, Compute]:
+        """The same through an array between some windows and the others."""
+        images, out, _ = arrays
+        first, last, between = self._turns(images.dtype)
+        held, (to, then) = out.shape, (cut, None)
+        if cut is not None and last._reaches(cut.number):
+            held, (to, then) = images.shape, (None, cut)
+        layout = Layout.new(held, between)
+        of_first, fill = first._computing(Layouts(images, layout, None), to)
+        of_last, finish = last._computing(Layouts(layout, out, None), then)
 
         def compute(images, out, _, threads: int) -> None:
-            array = np.empty(out.shape, between)
+            array = np.empty(held, between)
             fill(images, array, None, threads)
             finish(array, out, None, threads)
 
         return of_first + of_last, compute
 
-    def _by_numpy(self, images: np.ndarray, out: np.ndarray, *_) -> None:
+    def _turns(self, images: np.dtype) -> tuple[Correlation, Correlation, np.dtype]:
+        """The last window or the last two, whichever leave an axis free that comes earlier; those
+        before them; and the dtype in between."""
+        n, between = len(self._windows), self._result
+        if self._clips or name_of(between) in HALVES:
+            between = self._sums  # which is rounded once
+        how = self._order, self._sums, self._summed_in(images)[1]
+        turns = []
+        for start in {max(1, n - 2): None, n - 1: None}:
+            first, last = self._windows[:start], self._windows[start:]
+            turns.append(
+                (
+                    Correlation(first, *how, False, between),
+                    Correlation(last, *how, self._clips, self._result),
+                    between,
+                )
+            )
+        return min(turns, key=lambda turn: turn[1]._free()[:1] or [n])
+
+    def _reaches(self, axis: int) -> bool:
+        """Whether a window has several elements along an axis."""
+        return any(window.shape[axis] > 1 for window in self._windows)
+
+    def _free(self) -> list[int]:
+        """The axes along which no window reaches."""
+        return [axis for axis in range(len(self._windows[0].shape)) if not self._reaches(axis)]
+
+    def _by_numpy(self, cut: Cut | None, images: np.ndarray, out: np.ndarray, *_) -> None:
         (window,) = self._windows
-        fallback_correlation.correlate(images, window, out, self._order, self._sums, self._clips)
+        how = self._order, self._sums, self._clips
+        fallback_correlation.correlate(images, window, self._axes(images.shape, cut), out, *how)
 
     def _in_one_go(self, images: np.dtype) -> bool:
         """Whether what a box of outputs needs may go through all windows at once."""
@@ -211,19 +274,25 @@ class Correlation(Operator):
             return "float64", is_mean or self._truncates
         return floats, is_mean or self._as_listed or floats == "float64"
 
-    def _geometry(self, axes: Axes, shape: Sequence[int]) -> Geometry:
-        """The sizes for arrays that are seen as (N, D, H, W, C) of a shape, by all windows."""
-        each = [(1, 0, ZEROS)] * len(self._windows[0].shape)
+    def _axes(self, shape: Sequence[int], cut: Cut | None = None) -> list[Axis]:
+        """The sizes along each axis of arrays of a shape, by all windows."""
+        axes = [Axis.of(size, 1, 1, 1, (0, 0)) for size in shape]
         for window in self._windows:
             for i, kernel in enumerate(window.shape):
                 if kernel > 1:
+                    pads = window.before[i], kernel - 1 - window.before[i]
                     border = border_of(window.modes[i], window.cval)
-                    each[i] = kernel, window.before[i], border
+                    axes[i] = Axis.of(shape[i], kernel, 1, 1, pads, border)
+        if cut is not None:
+            axes[cut.number] = cut.axis
+        return axes
+
+    def _geometry(self, axes: Axes, shape: Sequence[int], every: Sequence[Axis]) -> Geometry:
+        """The sizes for images that are seen as (N, D, H, W, C) of a shape, from those along every
+        axis of the arrays."""
         n, *sizes, channels = shape
-        spatial = []
-        for size, of_axis in zip(sizes[-len(axes.spatial) :], axes.each(each), strict=True):
-            kernel, before, border = of_axis or (1, 0, ZEROS)
-            spatial.append(Axis.of(size, kernel, 1, 1, (before, kernel - 1 - before), border))
+        each = zip(sizes[-len(axes.spatial) :], axes.each(every), strict=True)
+        spatial = [axis or Axis.of(size, 1, 1, 1, (0, 0)) for size, axis in each]
         z, y, x = [FLAT] * (RANK - len(spatial)) + spatial
         return Geometry(n, channels, channels, channels, z, y, x)
 

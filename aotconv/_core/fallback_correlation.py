@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from .._plan.borders import BORDERS
 from .._plan.geometry import Axis
 from .._plan.parts import PART_BYTES
 from .._plan.taps import WINDOW, Listed, listed
@@ -23,17 +22,16 @@ BLOCK_ELEMENTS = PART_BYTES // 8  # of a bordered copy, or what windows need
 def correlate(
     array: np.ndarray,
     window: Window,
+    axes: Sequence[Axis],
     out: np.ndarray,
     order: str,
     sums: np.dtype,
     saturate: bool,
 ) -> None:
-    """What `correlation.correlate` does with one window, for arrays that do not overlap."""
+    """What `correlation.correlate` does with one window, whose sizes `axes` are, for arrays that do
+    not overlap."""
     if out.size == 0:
         return
-    borders = map(BORDERS.index, window.modes)
-    sizes = zip(array.shape, window.shape, window.before, borders, strict=True)
-    axes = [Axis(n, taps, before=some, border=border) for n, taps, some, border in sizes]
     taps = listed(order, window.weights.ravel().tolist())
     with np.errstate(all="ignore"):
         for block in _blocks(out.shape, window.shape):

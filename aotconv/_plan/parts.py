@@ -12,6 +12,7 @@ from .borders import ZEROS, index, maps
 from .geometry import RANK, Axis, Geometry
 
 PART_BYTES = 512 << 10  # of inputs and outputs together
+SLAB_BYTES = 4 << 20  # of what is held between one pass over a large array and the next
 ROW_BYTES = 8 << 20  # what one row of outputs may need before it is cut: cuts copy their overlap
 
 Fits: TypeAlias = Callable[..., bool]
@@ -96,6 +97,41 @@ def around(geometry: Geometry, multiple: int = 1) -> list[Part]:
                 parts.append(part(g, n, *outs[:i], end, *outs[i + 1 :]))
         outs[i] = each
     return parts
+
+
+class Slab(NamedTuple):
+    """Some outputs of one axis of arrays, all of the others.
+
+    Attributes
+    ----------
+    out, inputs : slice
+        The outputs, and the inputs under their windows.
+    axis : Axis
+        What the convolution is along the axis that these are.
+    """
+
+    out: slice
+    inputs: slice
+    axis: Axis
+
+
+def slabs(axis: Axis, step: int) -> Iterator[Slab]:
+    """An axis cut into slabs of so many outputs, or of a quarter of the window where that is more:
+    each reads all that is under it."""
+    for outputs in _slices(axis.out, max(step, axis.kernel // 4)):
+        yield Slab(outputs, *_axis(axis, outputs))
+
+
+def slab_axis(sizes: Sequence[int], free: Sequence[int], itemsize: int) -> tuple[int, int] | None:
+    """Along which of the axes `free` an array is cut into slabs of SLAB_BYTES, and how many of its
+    elements such a slab has: along the first where there are slabs as small, else along the
+    longest; None where the array is one slab."""
+    total = prod(sizes) * itemsize
+    if total <= SLAB_BYTES or not free:
+        return None
+    small = [axis for axis in free if total <= SLAB_BYTES * sizes[axis]]
+    axis = small[0] if small else max(free, key=lambda each: sizes[each])
+    return axis, max(1, SLAB_BYTES * sizes[axis] // total)
 
 
 def in_bytes(geometry: Geometry, itemsize: int, limit: int = PART_BYTES) -> Fits:

@@ -44,8 +44,9 @@ def make_parser() -> argparse.ArgumentParser:
     demo_parser = commands.add_parser(
         "demo",
         help="filter a photo, and time aotconv beside NumPy, numba and Keras",
-        description="Filter a photo with a bank of filters and draw the feature maps. Then time "
-        "aotconv beside the convolutions of the notebook 'Speeding up Convolution'.",
+        description="Filter a photo with a bank of filters and draw the feature maps; do so with "
+        "filters of aotconv.ndimage, timed beside SciPy's and OpenCV's where these are installed. "
+        "Then time aotconv beside the convolutions of the notebook 'Speeding up Convolution'.",
     )
     demo_parser.add_argument(
         "--image", metavar="FILE", help="the photo (default: the sample photo of matplotlib)"

@@ -5,6 +5,7 @@ import importlib.util
 import io
 import re
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,11 +13,13 @@ from command import run
 from PIL import Image
 
 import aotconv
-from aotconv._tools import features, notebook
+from aotconv import ndimage
+from aotconv._tools import features, gallery, notebook
 from aotconv._tools.digits import three_digits
 from aotconv._tools.errors import DisagreementError
 from aotconv.reference import conv_reference
 
+PICTURES = ["features.png", "filters.png", "comparison.png"]
 SMALL = (2, 9, 8, 3)  # images of the race; plain v3 needs a second for the notebook's batch
 
 
@@ -35,7 +38,12 @@ def finished(photo, tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo") / "new" / "folder"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(notebook, "IMAGE_SHAPE", SMALL)
+        patch.setattr(gallery, "SECONDS", 0)
         return run("demo", "--image", photo, "--out", folder)._replace(folder=folder)
+
+
+PEERS = {"SciPy": "scipy", "OpenCV": "cv2"}
+ABSENT = [name for name, module in PEERS.items() if not importlib.util.find_spec(module)]
 
 
 def row(output, name):
@@ -58,8 +66,8 @@ def test_demo_succeeds(finished):
     assert finished.status == 0
 
 
-@pytest.mark.parametrize("name", ["features.png", "comparison.png"])
-def test_demo_writes_both_pictures_and_prints_their_paths(finished, name):
+@pytest.mark.parametrize("name", PICTURES)
+def test_demo_writes_its_pictures_and_prints_their_paths(finished, name):
     with Image.open(finished.folder / name) as picture:
         assert picture.format == "PNG"
         assert 600 < picture.width < 4000 and 300 < picture.height < 4000
@@ -68,7 +76,7 @@ def test_demo_writes_both_pictures_and_prints_their_paths(finished, name):
 
 
 def test_demo_writes_nothing_else(finished):
-    assert {path.name for path in finished.folder.iterdir()} == {"features.png", "comparison.png"}
+    assert {path.name for path in finished.folder.iterdir()} == set(PICTURES)
 
 
 def test_demo_says_which_implementation_and_how_many_threads_ran(finished):
@@ -96,8 +104,20 @@ def test_speed_up_is_against_plain_v3(finished):
     assert row(finished.out, notebook.BASELINE).endswith(" 1.00 x")
 
 
+@pytest.mark.parametrize("each", gallery.FILTERS, ids=lambda each: each.name)
+def test_each_filter_has_a_time_of_each_library_that_has_it(finished, each):
+    lines = finished.out.splitlines()
+    (heading,) = [line for line in lines if line.startswith("milliseconds, one thread")]
+    libraries = [*PEERS, gallery.OWN]
+    assert set(heading.split()[3:]) == {name for name in libraries if name not in ABSENT}
+    times = row(finished.out, f"{each.name} {each.shown}").split()
+    has = [name for name in heading.split()[3:] if name != "OpenCV" or each.opencv is not None]
+    assert len([time for time in times if re.fullmatch(r"[\d,.]+", time)]) == len(has)
+
+
 def test_progress_goes_to_stderr_and_only_there(finished):
-    for step in ("feature maps", *notebook.CONTENDERS, "chart"):
+    filters = (each.name for each in gallery.FILTERS)
+    for step in ("feature maps", *filters, *notebook.CONTENDERS, "chart"):
         assert f"{step}: " in finished.err
     assert "%|" in finished.err and "%|" not in finished.out
 
@@ -247,6 +267,81 @@ def test_features_of_an_odd_shape_can_be_drawn(shape):
     figure = features.draw_features(photo, names, features.feature_maps(photo, filters))
     assert [axes.get_title() for axes in figure.axes] == ["input", *names]
     figure.savefig(io.BytesIO())
+
+
+def peers(monkeypatch, **functions):
+    """Libraries that have such functions, in the place of those that are installed."""
+    modules = {
+        "scipy.ndimage": SimpleNamespace(**functions) if functions else None,
+        "cv2": None,
+    }
+    monkeypatch.setattr(gallery, "_peer", modules.get)
+
+
+def own(name, factor=1):
+    """A function of SciPy's, made of ours."""
+
+    def function(array, output, **arguments):
+        getattr(ndimage, name)(array, output=output, **arguments)
+        output *= factor
+
+    return function
+
+
+@pytest.fixture
+def short(monkeypatch):
+    monkeypatch.setattr(gallery, "SECONDS", 0)
+    monkeypatch.setattr(gallery, "ROUNDS", 2)
+
+
+def test_filters_of_a_photo_are_those_of_ndimage_of_its_grey(short, monkeypatch):
+    peers(monkeypatch)
+    photo = np.random.default_rng(3).random((11, 13, 3), np.float32)
+    names = []
+    every = gallery.filtered(photo, names.append)
+    assert names == [each.name for each in every] == [each.name for each in gallery.FILTERS]
+    for each, (name, arguments, *_) in zip(every, gallery.FILTERS, strict=True):
+        expected = getattr(ndimage, name)(photo @ gallery.GREY, **arguments)
+        np.testing.assert_allclose(each.result, expected, atol=1e-6)
+        assert list(each.seconds) == ["aotconv"] and each.seconds["aotconv"] > 0
+
+
+def test_a_library_that_is_not_installed_is_not_mentioned(short, monkeypatch):
+    peers(monkeypatch)
+    photo = np.random.default_rng(4).random((11, 13, 3), np.float32)
+    every = gallery.filtered(photo)
+    texts = said(gallery.draw_gallery(photo, every)) + gallery.format_times(every)
+    assert "aotconv" in texts and "SciPy" not in texts and "OpenCV" not in texts
+
+
+def test_a_library_that_is_there_has_a_bar_and_a_time_under_each_filter(short, monkeypatch):
+    peers(monkeypatch, **{each.name: own(each.name) for each in gallery.FILTERS})
+    photo = np.random.default_rng(5).random((11, 13, 3), np.float32)
+    every = gallery.filtered(photo)
+    assert all(list(each.seconds) == ["aotconv", "SciPy"] for each in every)
+    figure = gallery.draw_gallery(photo, every)
+    assert sum(len(axes.patches) for axes in figure.axes) == 2 * len(every)
+    assert said(figure).count(" ms") == 2 * len(every) and "SciPy" in said(figure)
+
+
+def test_a_library_whose_result_is_another_is_an_error(short, monkeypatch):
+    wrong = {each.name: own(each.name) for each in gallery.FILTERS}
+    peers(monkeypatch, **{**wrong, "sobel": own("sobel", 1.01)})
+    photo = np.random.default_rng(6).random((11, 13, 3), np.float32)
+    with pytest.raises(DisagreementError, match="sobel: not what SciPy gives"):
+        gallery.filtered(photo)
+
+
+def said(figure):
+    """All that is written in a figure."""
+    every = [*figure.texts, *(text for axes in figure.axes for text in axes.texts)]
+    return "\n".join(text.get_text() for text in every)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 400), (400, 3)])
+def test_filters_of_an_odd_shape_can_be_drawn(short, shape):
+    photo = np.zeros((*shape, 3), np.float32)
+    gallery.draw_gallery(photo, gallery.filtered(photo)).savefig(io.BytesIO())
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,250 @@
+"""A photo under filters of `ndimage`: what each makes of it, and its time, beside that of other
+libraries where they are installed.
+
+matplotlib, SciPy and OpenCV are imported in the functions that need them.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import ndimage
+from .digits import three_digits
+from .errors import DisagreementError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Array: TypeAlias = NDArray[np.float32]
+Call: TypeAlias = Callable[[], Any]
+
+OWN = "aotconv"
+COLOURS = {OWN: "#d9541e", "SciPy": "#4f6d8a", "OpenCV": "#9fb2c3"}
+QUIET = "#666666"
+ROUNDS, SECONDS = 15, 0.25  # of each filter's race: at least so many turns, unless they take longer
+SIGMA, SIZE = 4.0, 9
+LARGEST_DIFFERENCE = 1e-4  # of results of a photo in [0, 1]
+GREY = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and blue: ITU-R BT.601's luma
+EMBOSS = np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]], np.float32)
+
+
+class Filtered(NamedTuple):
+    """What a filter makes of a photo, and the median seconds of each library that has it."""
+
+    name: str
+    arguments: str
+    signed: bool  # whether zero is to be grey
+    result: Array
+    seconds: dict[str, float]
+
+
+class Filter(NamedTuple):
+    """A filter of `ndimage`, and what OpenCV calls it.
+
+    Attributes
+    ----------
+    opencv : callable or None
+        Of the module, the photo and an array for the result: one call of the same; None where it
+        has no such.
+    """
+
+    name: str
+    arguments: dict[str, Any]
+    shown: str
+    signed: bool
+    opencv: Callable[[Any, Array, Array], Any] | None
+
+
+def _opencv_gaussian(cv2, photo, out):
+    side = 2 * int(4 * SIGMA + 0.5) + 1
+    return cv2.GaussianBlur(photo, (side, side), SIGMA, dst=out, borderType=cv2.BORDER_REFLECT)
+
+
+def _opencv_sobel(cv2, photo, out):
+    return cv2.Sobel(photo, cv2.CV_32F, 1, 0, dst=out, ksize=3, borderType=cv2.BORDER_REFLECT)
+
+
+def _opencv_laplace(cv2, photo, out):
+    return cv2.Laplacian(photo, cv2.CV_32F, dst=out, ksize=1, borderType=cv2.BORDER_REFLECT)
+
+
+def _opencv_uniform(cv2, photo, out):
+    return cv2.blur(photo, (SIZE, SIZE), dst=out, borderType=cv2.BORDER_REFLECT)
+
+
+def _opencv_correlate(cv2, photo, out):
+    return cv2.filter2D(photo, cv2.CV_32F, EMBOSS, dst=out, borderType=cv2.BORDER_REFLECT)
+
+
+FILTERS = (
+    Filter("gaussian_filter", {"sigma": SIGMA}, f"sigma {SIGMA:g}", False, _opencv_gaussian),
+    Filter("uniform_filter", {"size": SIZE}, f"size {SIZE}", False, _opencv_uniform),
+    Filter("correlate", {"weights": EMBOSS}, "3 x 3 weights", False, _opencv_correlate),
+    Filter("sobel", {"axis": 1}, "axis 1", True, _opencv_sobel),
+    Filter("laplace", {}, "both axes", True, _opencv_laplace),
+    Filter("gaussian_gradient_magnitude", {"sigma": 2.0}, "sigma 2", False, None),
+)
+
+
+def filtered(photo: Array, announce: Callable[[str], object] = lambda name: None) -> list[Filtered]:
+    """Filter the grey of a photo (H, W, 3) by each of FILTERS, and time it beside other libraries.
+
+    All of them compute in this process, on one thread, of and into arrays that are there, by turns.
+
+    Parameters
+    ----------
+    announce : callable
+        Called with the name of each filter before it starts.
+
+    Raises
+    ------
+    DisagreementError
+        If a library's result is another.
+    """
+    grey = np.ascontiguousarray(photo @ GREY)
+    scipy, cv2 = _peer("scipy.ndimage"), _peer("cv2")
+    found = []
+    for name, arguments, shown, signed, opencv in FILTERS:
+        announce(name)
+        result, others = np.empty_like(grey), np.empty_like(grey)
+        own = getattr(ndimage, name)
+        calls: dict[str, Call] = {
+            OWN: lambda: own(grey, output=result, threads=1, **arguments)  # noqa: B023
+        }
+        if scipy is not None:
+            theirs = getattr(scipy, name)
+            calls["SciPy"] = lambda: theirs(grey, output=others, **arguments)  # noqa: B023
+        if cv2 is not None and opencv is not None:
+            calls["OpenCV"] = lambda: opencv(cv2, grey, others)  # noqa: B023
+        for library, call in calls.items():
+            call()
+            if library != OWN and not np.allclose(result, others, atol=LARGEST_DIFFERENCE):
+                raise DisagreementError(f"{name}: not what {library} gives")
+        found.append(Filtered(name, shown, signed, result, race(calls)))
+    return found
+
+
+def _peer(module: str) -> Any:
+    """A library's module, on one thread; None where it is not installed."""
+    try:
+        found = import_module(module)
+    except ModuleNotFoundError:
+        return None
+    if module == "cv2":
+        found.setNumThreads(1)  # of SciPy's filters there is none but one
+    return found
+
+
+def race(calls: dict[str, Call]) -> dict[str, float]:
+    """The median seconds of calls that were made before and now take turns."""
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    end = time.perf_counter() + SECONDS
+    while min(map(len, seconds.values())) < ROUNDS or time.perf_counter() < end:
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(each) for name, each in seconds.items()}
+
+
+def format_times(every: Sequence[Filtered]) -> str:
+    """Set times as a table: a row for each filter, in milliseconds."""
+    names = _libraries(every)
+    rows = [f"{'milliseconds, one thread':34}" + "".join(f"{name:>12}" for name in names)]
+    for each in every:
+        times = (each.seconds.get(name) for name in names)
+        texts = ("-" if one is None else three_digits(1e3 * one) for one in times)
+        title = f"{each.name} {each.arguments}"
+        rows.append(f"{title:34}" + "".join(f"{text:>12}" for text in texts))
+    return "\n".join(rows)
+
+
+def _libraries(every: Sequence[Filtered]) -> list[str]:
+    return list(dict.fromkeys(name for each in every for name in each.seconds))
+
+
+def draw_gallery(photo: Array, every: Sequence[Filtered]) -> Figure:
+    """Draw a photo and what filters make of it in a row, and below each its times."""
+    from matplotlib.figure import Figure
+
+    libraries, columns = _libraries(every), 1 + len(every)
+    aspect = min(max(photo.shape[1] / photo.shape[0], 0.5), 2)
+    # In inches, from below: a note, bars, pictures, their names.
+    width, gap, note, names = 16.0, 0.12, 0.34, 0.56
+    side = (width - (columns + 1) * gap) / columns
+    tall, bars = side / aspect, 0.25 * len(libraries)
+    height = note + bars + gap + tall + names
+    figure = Figure((width, height))
+
+    def place(column: int, bottom: float, size: float):
+        left = gap + column * (side + gap)
+        return figure.add_axes(
+            (left / width, bottom / height, side / width, size / height), frame_on=False
+        )
+
+    for column in range(columns):
+        each = every[column - 1] if column else None
+        picture, below = place(column, note + bars + gap, tall), place(column, note, bars)
+        if each is None:
+            _picture(picture, photo, "the photo", "its grey is filtered", {})
+            _legend(below, libraries)
+        else:
+            _picture(picture, each.result, each.name, each.arguments, _greys(each))
+            _bars(below, each.seconds, libraries)
+    size = " x ".join(map(str, photo.shape[:2]))
+    text = f"{size} pixels, float32, one thread; medians of calls by turns; bars relative to the "
+    text += "slowest of each filter" + "; SciPy sums in float64" * ("SciPy" in libraries)
+    figure.text(1 - gap / width, 0.12 / height, text, ha="right", size=9, color=QUIET)
+    return figure
+
+
+def _greys(each: Filtered) -> dict[str, Any]:
+    """How a result is shown: robust, since a few highlights must not leave the rest dark."""
+    if each.signed:
+        limit = float(np.percentile(np.abs(each.result), 98)) or 1.0
+        return {"cmap": "gray", "vmin": -limit, "vmax": limit}
+    low, high = np.percentile(each.result, (0.5, 99.5)).tolist()
+    return {"cmap": "gray", "vmin": low, "vmax": high if high > low else low + 1}
+
+
+def _picture(axes, picture: Array, name: str, arguments: str, how: dict[str, Any]) -> None:
+    axes.imshow(picture, aspect="auto", interpolation="antialiased", **how)
+    axes.set_axis_off()
+    at = {"xy": (0, 1), "xycoords": "axes fraction", "textcoords": "offset points"}
+    axes.annotate(name, xytext=(0, 21), size=10, **at)
+    axes.annotate(arguments, xytext=(0, 7), size=9.5, color=QUIET, **at)
+
+
+def _bars(axes, seconds: dict[str, float], libraries: Sequence[str]) -> None:
+    longest = max(seconds.values())
+    for place, name in enumerate(libraries):
+        if name not in seconds:
+            continue
+        axes.barh(place, seconds[name], 0.72, color=COLOURS[name])
+        axes.annotate(
+            f"{three_digits(1e3 * seconds[name])} ms",
+            (seconds[name], place),
+            (5, -0.5),
+            textcoords="offset points",
+            va="center",
+            size=9.5,
+            weight="bold" if name == OWN else "normal",
+        )
+    axes.set(xlim=(0, 1.5 * longest), ylim=(len(libraries) - 0.5, -0.5))  # room for the text
+    axes.set_axis_off()
+
+
+def _legend(axes, libraries: Sequence[str]) -> None:
+    """The libraries' names, at the left of all bars."""
+    for place, name in enumerate(libraries):
+        weight = "bold" if name == OWN else "normal"
+        axes.text(0.98, place, name, ha="right", va="center", size=10, weight=weight)
+    axes.set(xlim=(0, 1), ylim=(len(libraries) - 0.5, -0.5))
+    axes.set_axis_off()

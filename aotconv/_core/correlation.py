@@ -156,19 +156,19 @@ class Correlation(Operator):
             return microseconds, compute
         number, step = found
         whole = self._axes(images.shape)[number]
-        kept: dict[Axis, Compute] = {}
+        kept: dict[tuple[Axis, Layouts], Compute] = {}
 
         def in_slabs(images, out, _, threads: int) -> None:
             before = (slice(None),) * number
             for slab in slabs(whole, step):
                 source, target = images[(*before, slab.inputs)], out[(*before, slab.out)]
-                compute = kept.get(slab.axis)
+                seen = Layouts(Layout.of(source), Layout.of(target), None)
+                compute = kept.get((slab.axis, seen))
                 if compute is None:
-                    seen = Layouts(Layout.of(source), Layout.of(target), None)
                     if len(kept) >= KEPT_SLABS:
                         kept.clear()
                     _, compute = self._in_turn(seen, Cut(number, slab.axis))
-                    kept[slab.axis] = compute
+                    kept[slab.axis, seen] = compute
                 compute(source, target, None, threads)
 
         return microseconds, in_slabs

@@ -168,8 +168,10 @@ class Filter:
         self._run(~missing, parts, shares, around[1])
         self._run(np.ones(whole.shape, np.bool_), parts, whole, 1.0)
         with np.errstate(all="ignore"):
-            values /= shares / whole
-            values[shares == 0] = np.nan if out.dtype.kind in "fcV" else 0
+            nothing = shares == 0
+            shares /= whole
+            values /= shares
+            values[nothing] = np.nan if out.dtype.kind in "fcV" else 0
         put(values, out, self._saturate)
 
 

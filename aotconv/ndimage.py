@@ -25,7 +25,13 @@ what SciPy 1.17 gives: integers the same, floats within rounding errors.  Beside
     What sums are formed in: float32, or float64, as SciPy does.  By default float32 where elements
     are float16, bfloat16 or float32, and those of the result no wider.
 `algorithm`
-    "auto"; no other is built.
+    "auto"; or, of filters of one window of weights, "fft": Fourier transforms, tile by tile, by
+    SciPy where it is installed, else by NumPy.  Their time hardly depends on the window's size, and
+    their errors on all that a tile reads: with n its number of elements x, and the weights w, they
+    are within ``4 * eps * log2(2 n) * ||x|| * ||w||`` in Euclidean norms, and a NaN or an infinity
+    reaches the whole tile.  Integers are the exact sums; where rounding could miss those, or
+    elements are missing, a ValueError says so.  "fastest" is either, whichever takes less time for
+    such sizes and dtypes, as measured on one machine.
 `threads`
     As in `aotconv.conv2d`.
 
@@ -72,7 +78,7 @@ Axes: TypeAlias = SupportsIndex | Sequence[SupportsIndex] | None
 Origins: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
 Output: TypeAlias = "np.typing.NDArray[Any] | np.typing.DTypeLike | None"
 NanPolicy: TypeAlias = Literal["propagate", "omit"]
-Algorithm: TypeAlias = Literal["auto"]
+Algorithm: TypeAlias = Literal["auto", "fft", "fastest"]
 Sums: TypeAlias = "np.typing.DTypeLike | None"
 
 

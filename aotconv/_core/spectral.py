@@ -1,0 +1,270 @@
+"""Convolution by Fourier transforms, tile by tile, of arrays of any rank.
+
+SciPy's transforms where SciPy is installed, else NumPy's; both are loaded when the first
+convolution asks for them.  Their versions say what the last bits are, and nothing else but the
+arrays: neither threads nor times.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from itertools import product
+from math import prod
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from .._plan import spectral as plan
+from .._plan.borders import ZEROS, maps
+from .._plan.elements import HALVES, name_of
+from .._plan.geometry import Axis
+from .copies import convert, pieces
+from .pad import places
+
+Store = Callable[[np.ndarray, np.ndarray], None]
+
+ERROR = 4  # units of the bound below that no error exceeds
+
+
+def correlate(
+    array: np.ndarray,
+    weights: np.ndarray,
+    out: np.ndarray,
+    axes: Sequence[Axis],
+    *,
+    dtype: np.dtype | None = None,
+    value: complex = 0,
+    summed: bool = False,
+    store: Store = convert,
+) -> None:
+    """Correlate arrays with windows along their last axes.
+
+    Let x be the elements that one tile of the array reads, n their number, and w the window.  Then
+    each of its outputs is within ``ERROR * eps * log2(2 n) * ||x|| * ||w||`` of the exact one, in
+    Euclidean norms and eps of the floats that are computed in; a channel more is as if x and w were
+    longer.  A NaN or an infinity reaches all outputs of the tiles that read it.
+
+    Parameters
+    ----------
+    array, weights, out : ndarray
+        Of any layout, dtype and leading axes, which are broadcast; `out`, of whichever dtype, has
+        those and shares no memory with the others.
+    axes : sequence of Axis
+        Their last axes.
+    dtype : dtype, optional
+        What is computed in: floats, or complex numbers if either is complex.
+    value : number
+        What is around arrays where an axis' border is a constant.
+    summed : bool
+        Whether the last of the leading axes is channels, which are summed: with images
+        ``(N, 1, C, ..)`` and filters ``(O, C, ..)`` `out` is ``(N, O, ..)``.
+    store : callable
+        Puts values of a tile into their part of `out`; by default as they are cast.
+
+    Notes
+    -----
+    Overlap-save: a tile is read with all that its outputs' windows reach over, and those outputs
+    are kept to which nothing was carried around its ends.  Beside the result, memory is taken for
+    four tiles, or as many as channels, of `plan.MOST_ELEMENTS`, or four times the window's.
+    """
+    if 0 in out.shape:
+        return
+    rank = len(axes)
+    leading = np.broadcast_shapes(array.shape[:-rank], weights.shape[:-rank])
+    dtype = dtype or computed_in(array.dtype, weights.dtype)
+    reaches = tuple(plan.Reach(each.out, each.extent, each.stride) for each in axes)
+    sizes = plan.tile(reaches, prod(leading), dtype.itemsize)
+    count = reaches[0].fits(sizes[0])
+    if rank == 1 and _is_cut(axes[0], count):
+        for some, result, axis in _lines(array, out, axes[0], count):
+            told: Any = {"dtype": dtype, "value": value, "summed": summed, "store": store}
+            correlate(some, weights, result, [axis], **told)
+        return
+    with np.errstate(all="ignore"):
+        around = np.array(value).astype(dtype)
+        array, weights = (_with_axes(each, len(leading) + rank) for each in (array, weights))
+        arrays = array, weights, out
+        _correlate(Transform(sizes, dtype), arrays, axes, around, summed, store)
+
+
+def _correlate(
+    transform: Transform,
+    arrays: tuple[np.ndarray, np.ndarray, np.ndarray],
+    axes: Sequence[Axis],
+    value: np.ndarray,
+    summed: bool,
+    store: Store,
+) -> None:
+    """The same of arrays that have all axes, by tiles of a transform."""
+    array, weights, out = arrays
+    rank = len(axes)
+    spans = [list(_spans(*each)) for each in zip(axes, transform.sizes, strict=True)]
+    channels = max(array.shape[-rank - 1], 1) if summed else 1
+    last: Any = None
+    for at in pieces(out.shape[:-rank], max(1, plan.lines(transform.sizes) // channels)):
+        every = (*at, slice(None)) if summed else at
+        mine = _under(every, weights)
+        if mine != last:
+            last, spectra = mine, transform.of_window(weights[mine], axes)
+        part, target = array[_under(every, array)], out[at]
+        for each in product(*spans):
+            spectrum = transform.forward(_gathered(part, each, transform, value))
+            spectrum = _products(spectrum, spectra, -rank - 1 if summed else None)
+            outs: Any = (span.outs for span in each)
+            store(transform.back(spectrum, each), target[(..., *outs)])
+
+
+def _is_cut(axis: Axis, count: int) -> bool:
+    """Whether several tiles of so many outputs each lie inside an array."""
+    first, last = axis.between
+    return last - first >= 2 * count
+
+
+def _lines(
+    array: np.ndarray, out: np.ndarray, axis: Axis, count: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, Axis]]:
+    """Parts of a convolution along one axis: the tiles that lie inside as lines of an array, as
+    transforms of several lines take half the time of as many of one; and what is before and behind.
+    """
+    first, last = axis.between
+    n_lines, step = (last - first) // count, count * axis.stride
+    stop = first + n_lines * count
+    read = step - axis.stride + axis.extent
+    lines = sliding_window_view(array, read, -1)[..., first * axis.stride - axis.before :: step, :]
+    results = out[..., first:stop].reshape(*out.shape[:-1], n_lines, count)
+    inner = axis._replace(size=read, before=0, behind=0, out=count, border=ZEROS)
+    yield np.moveaxis(lines[..., :n_lines, :], -2, 0), np.moveaxis(results, -2, 0), inner
+    yield array, out[..., :first], axis._replace(out=first)
+    before, outs = axis.before - stop * axis.stride, axis.out - stop
+    yield array, out[..., stop:], axis._replace(before=before, out=outs)
+
+
+def computed_in(*dtypes: np.dtype) -> np.dtype:
+    """The floats, or complex numbers, of which transforms are."""
+    floats = [np.dtype("f4") if name_of(each) in HALVES else each for each in dtypes]
+    return np.result_type(np.float32, *floats)
+
+
+class Engine(NamedTuple):
+    """A module of transforms, its name, and keywords for what may be overwritten."""
+
+    module: ModuleType
+    name: str
+    overwrites: dict[str, bool]
+
+
+@functools.cache
+def engine() -> Engine:
+    try:
+        from scipy import fft
+    except ImportError:
+        return Engine(np.fft, "numpy", {})
+    return Engine(fft, "scipy", {"overwrite_x": True})
+
+
+class Transform:
+    """Of tiles of some sizes, their last axes, there and back."""
+
+    def __init__(self, sizes: Sequence[int], dtype: np.dtype) -> None:
+        self.sizes, self.dtype = tuple(sizes), dtype
+        self._is_real = dtype.kind == "f"
+        self._fft, _, self._overwrites = engine()
+        self._axes = tuple(range(-len(sizes), 0))
+
+    def forward(self, tile: np.ndarray) -> np.ndarray:
+        """The spectrum of a tile, which may be overwritten."""
+        if self._is_real:
+            return self._fft.rfftn(tile, axes=self._axes)
+        return self._fft.fftn(tile, axes=self._axes, **self._overwrites)
+
+    def of_window(self, weights: np.ndarray, axes: Sequence[Axis]) -> np.ndarray:
+        """The factors that correlate with a window."""
+        tile = np.zeros((*weights.shape[: -len(axes)], *self.sizes), self.dtype)
+        inside: Any = (slice(None, axis.extent, axis.dilation) for axis in axes)
+        tile[(..., *inside)] = weights.conj()
+        return self.forward(tile).conj()
+
+    def back(self, spectrum: np.ndarray, spans: Sequence[Span]) -> np.ndarray:
+        """The outputs of tiles; what is none is left out as soon as an axis is done."""
+        for axis, span in zip(self._axes, spans, strict=True):
+            if axis == -1 and self._is_real:
+                spectrum = self._fft.irfft(spectrum, self.sizes[-1], axis, **self._overwrites)
+            else:
+                spectrum = self._fft.ifft(spectrum, axis=axis, **self._overwrites)
+            kept: Any = (span.kept, *[slice(None)] * (-1 - axis))
+            spectrum = spectrum[(..., *kept)]
+        return spectrum
+
+
+class Span(NamedTuple):
+    """Along one axis of a tile: which outputs it gives, and which elements of the spectrum's
+    transform these are; where of the array it is from, and where in the tile that stands; and what
+    the outputs' windows reach over."""
+
+    outs: slice
+    kept: slice
+    source: slice | np.ndarray
+    place: slice
+    reach: slice
+
+
+def _spans(axis: Axis, size: int) -> Iterator[Span]:
+    """The tiles along an axis."""
+    count = plan.Reach(axis.out, axis.extent, axis.stride).fits(size)
+    for start in range(0, axis.out, count):
+        stop = min(start + count, axis.out)
+        first = start * axis.stride - axis.before
+        read = (stop - start - 1) * axis.stride + axis.extent
+        source: slice | np.ndarray = slice(max(0, first), max(0, min(axis.size, first + read)))
+        place = slice(max(0, -first), max(0, min(axis.size - first, read)))
+        if maps(axis.border) and place != slice(0, read):
+            source, place = places(np.arange(first, first + read), axis), slice(0, read)
+        kept = slice(0, (stop - start - 1) * axis.stride + 1, axis.stride)
+        yield Span(slice(start, stop), kept, source, place, slice(0, read))
+
+
+def _gathered(
+    array: np.ndarray, spans: Sequence[Span], transform: Transform, value: np.ndarray
+) -> np.ndarray:
+    """What tiles of arrays read."""
+    rank = len(spans)
+    sources = (span.source for span in spans)
+    inside: Any = (each if isinstance(each, slice) else slice(None) for each in sources)
+    array = array[(..., *inside)]
+    for axis, span in enumerate(spans, -rank):
+        if not isinstance(span.source, slice):
+            array = array.take(span.source, axis)
+    tile = np.zeros((*array.shape[:-rank], *transform.sizes), transform.dtype)
+    place: Any = (span.place for span in spans)
+    if value:
+        reach: Any = (span.reach for span in spans)
+        tile[(..., *reach)] = value
+    tile[(..., *place)] = array
+    return tile
+
+
+def _products(spectra: np.ndarray, weights: np.ndarray, channels: int | None) -> np.ndarray:
+    """Products of spectra of arrays and of windows, summed along an axis where they have channels;
+    those of arrays may be overwritten."""
+    if channels is None:
+        fits = np.broadcast_shapes(spectra.shape, weights.shape) == spectra.shape
+        return np.multiply(spectra, weights, out=spectra if fits else None)
+    each = zip(np.moveaxis(spectra, channels, 0), np.moveaxis(weights, channels, 0), strict=True)
+    total = np.multiply(*next(each))
+    for one, other in each:
+        total += one * other
+    return total
+
+
+def _with_axes(array: np.ndarray, ndim: int) -> np.ndarray:
+    """An array with so many axes, leading ones of 1 in front."""
+    return array.reshape((1,) * (ndim - array.ndim) + array.shape)
+
+
+def _under(at: tuple[slice, ...], array: np.ndarray) -> tuple[slice, ...]:
+    """The part of an array that is broadcast to a part of leading axes."""
+    each = zip(at, array.shape, strict=False)
+    return tuple(slice(None) if size == 1 else one for one, size in each)

@@ -33,7 +33,7 @@ def is_chosen(
     if algorithm == "fft" or reason:
         return not reason
     reaches, n_lines = _reaches(array, steps[0])
-    return plan.is_faster(reaches, n_lines, sums.itemsize, spectral.engine().name)
+    return plan.is_faster(reaches, n_lines, sums.name, spectral.engine().name)
 
 
 def _hindrance(

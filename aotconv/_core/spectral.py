@@ -143,9 +143,10 @@ def _lines(
 
 
 def computed_in(*dtypes: np.dtype) -> np.dtype:
-    """The floats, or complex numbers, of which transforms are."""
-    floats = [np.dtype("f4") if name_of(each) in HALVES else each for each in dtypes]
-    return np.result_type(np.float32, *floats)
+    """The floats, or complex numbers, of which transforms are; float64 where integers are."""
+    floats = [np.float32 if name_of(each) in HALVES else each for each in dtypes]
+    integers = any(each.kind in "biu" for each in dtypes)
+    return np.result_type(np.float64 if integers else np.float32, *floats)
 
 
 class Engine(NamedTuple):

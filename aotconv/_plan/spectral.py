@@ -18,7 +18,8 @@ MOST_EVEN = 8  # tiles along an axis that are as large as each other
 # transform there and back, of which each doubling of the tile adds.
 TILE, ELEMENT, DOUBLING = 40e3, 1.5, 0.5
 # Of a product that compiled kernels sum, and of a call of those.
-PRODUCTS = {4: 0.04, 8: 0.1}  # by bytes of the floats
+PRODUCTS = {"float32": 0.04, "float64": 0.1, "complex64": 0.16, "complex128": 0.4}
+BYTES = {"float32": 4, "float64": 8, "complex64": 8, "complex128": 16}
 CALL = 10e3
 SLOWER = {"scipy": 1.0, "numpy": 3.0}  # transforms, by their engine
 
@@ -64,14 +65,14 @@ def nanoseconds(reaches: tuple[Reach, ...], n_lines: int, itemsize: int, engine:
     return SLOWER[engine] * _nanoseconds(reaches, n_lines, sizes, itemsize)
 
 
-def is_faster(reaches: tuple[Reach, ...], n_lines: int, itemsize: int, engine: str) -> bool:
-    """Whether transforms take less time than compiled kernels."""
+def is_faster(reaches: tuple[Reach, ...], n_lines: int, dtype: str, engine: str) -> bool:
+    """Whether transforms take less time than compiled kernels, both in numbers of a dtype."""
     products = n_lines * prod(each.outs * each.extent for each in reaches)
-    direct = CALL + products * PRODUCTS[itemsize]
+    direct = CALL + products * PRODUCTS[dtype]
     # What no transform takes less than, which spares the choice of a tile.
     if direct <= 2 * TILE:
         return False
-    return nanoseconds(reaches, n_lines, itemsize, engine) < direct
+    return nanoseconds(reaches, n_lines, BYTES[dtype], engine) < direct
 
 
 def _tiles(reaches: tuple[Reach, ...]) -> list[tuple[int, ...]]:

@@ -27,6 +27,7 @@ from .pad import places
 Store = Callable[[np.ndarray, np.ndarray], None]
 
 ERROR = 4  # units of the bound below that no error exceeds
+MOST_SPARE = 2  # times a tile: more elements than that are not copied along one axis of several
 
 
 def correlate(
@@ -77,6 +78,7 @@ def correlate(
     dtype = dtype or computed_in(array.dtype, weights.dtype)
     reaches = tuple(plan.Reach(each.out, each.extent, each.stride) for each in axes)
     sizes = plan.tile(reaches, prod(leading), dtype.itemsize)
+    array, weights = (_with_axes(each, len(leading) + rank) for each in (array, weights))
     count = reaches[0].fits(sizes[0])
     if rank == 1 and _is_cut(axes[0], count):
         for some, result, axis in _lines(array, out, axes[0], count):
@@ -85,7 +87,6 @@ def correlate(
         return
     with np.errstate(all="ignore"):
         around = np.array(value).astype(dtype)
-        array, weights = (_with_axes(each, len(leading) + rank) for each in (array, weights))
         arrays = array, weights, out
         _correlate(Transform(sizes, dtype), arrays, axes, around, summed, store)
 
@@ -201,13 +202,24 @@ class Transform:
 
 
 class Span(NamedTuple):
-    """Along one axis of a tile: which outputs it gives, and which elements of the spectrum's
-    transform these are; where of the array it is from, and where in the tile that stands; and what
-    the outputs' windows reach over."""
+    """Along one axis, what a tile is of.
+
+    Attributes
+    ----------
+    outs, kept : slice
+        The outputs, and which elements of what was transformed back they are.
+    source : slice
+        The elements of the array among which are all that are read.
+    taken : ndarray or None
+        Which of those, where a border maps them; else all.
+    place, reach : slice
+        Where these stand in the tile, and what the outputs' windows reach over.
+    """
 
     outs: slice
     kept: slice
-    source: slice | np.ndarray
+    source: slice
+    taken: np.ndarray | None
     place: slice
     reach: slice
 
@@ -219,12 +231,14 @@ def _spans(axis: Axis, size: int) -> Iterator[Span]:
         stop = min(start + count, axis.out)
         first = start * axis.stride - axis.before
         read = (stop - start - 1) * axis.stride + axis.extent
-        source: slice | np.ndarray = slice(max(0, first), max(0, min(axis.size, first + read)))
+        source, taken = slice(max(0, first), max(0, min(axis.size, first + read))), None
         place = slice(max(0, -first), max(0, min(axis.size - first, read)))
         if maps(axis.border) and place != slice(0, read):
-            source, place = places(np.arange(first, first + read), axis), slice(0, read)
+            taken, place = places(np.arange(first, first + read), axis), slice(0, read)
+            source = slice(taken.min(), taken.max() + 1)
+            taken -= source.start
         kept = slice(0, (stop - start - 1) * axis.stride + 1, axis.stride)
-        yield Span(slice(start, stop), kept, source, place, slice(0, read))
+        yield Span(slice(start, stop), kept, source, taken, place, slice(0, read))
 
 
 def _gathered(
@@ -232,12 +246,17 @@ def _gathered(
 ) -> np.ndarray:
     """What tiles of arrays read."""
     rank = len(spans)
-    sources = (span.source for span in spans)
-    inside: Any = (each if isinstance(each, slice) else slice(None) for each in sources)
-    array = array[(..., *inside)]
-    for axis, span in enumerate(spans, -rank):
-        if not isinstance(span.source, slice):
-            array = array.take(span.source, axis)
+    sources: Any = (span.source for span in spans)
+    array = array[(..., *sources)]
+    taken = [(axis, span.taken) for axis, span in enumerate(spans, -rank)]
+    mapped = [(axis, each) for axis, each in taken if each is not None]
+    if len(mapped) > 1 and prod(array.shape[-rank:]) > MOST_SPARE * prod(transform.sizes):
+        every = (np.arange(array.shape[i]) if each is None else each for i, each in taken)
+        at: Any = np.ix_(*every)
+        array = array[(..., *at)]
+    else:
+        for axis, each in mapped:
+            array = array.take(each, axis)
     tile = np.zeros((*array.shape[:-rank], *transform.sizes), transform.dtype)
     place: Any = (span.place for span in spans)
     if value:

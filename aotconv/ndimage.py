@@ -28,7 +28,7 @@ what SciPy 1.17 gives: integers the same, floats within rounding errors.  Beside
     "auto"; or, of filters of one window of weights, "fft": Fourier transforms, tile by tile, by
     SciPy where it is installed, else by NumPy.  Their time hardly depends on the window's size, and
     their errors on all that a tile reads: with n its number of elements x, and the weights w, they
-    are within ``4 * eps * log2(2 n) * ||x|| * ||w||`` in Euclidean norms, and a NaN or an infinity
+    are within ``10 * eps * log2(2 n) * ||x|| * ||w||`` in Euclidean norms, and a NaN or an infinity
     reaches the whole tile.  Integers are the exact sums; where rounding could miss those, or
     elements are missing, a ValueError says so.  "fastest" is either, whichever takes less time for
     such sizes and dtypes, as measured on one machine.

@@ -230,7 +230,7 @@ def _convolved(first, second, mode, boundary, fillvalue, same) -> np.ndarray:
     ends = [signals.ends(mode, *sizes) for sizes in zip(first.shape, second.shape, strict=True)]
     if mode == "same":
         ends = [(same(k), n) for n, k in zip(first.shape, second.shape, strict=True)]
-    return signals.direct(first, second, ends, boundary, value)
+    return signals.direct(first, second, ends, boundary, value if boundary == "constant" else 0)
 
 
 def fftconvolve(
@@ -256,7 +256,7 @@ def fftconvolve(
     ndarray
         Of NumPy's common dtype of the arrays and float32; of integers, float64.  With n the number
         of elements x of a tile, and w those of the smaller array, errors are within
-        ``4 * eps * log2(2 n) * ||x|| * ||w||``, in Euclidean norms.
+        ``10 * eps * log2(2 n) * ||x|| * ||w||``, in Euclidean norms.
 
     Raises
     ------

@@ -46,9 +46,7 @@ def convolve(in1: np.ndarray, in2: np.ndarray, mode: str, method: str) -> np.nda
             RuntimeWarning,
             stacklevel=3,
         )
-    if dtype.kind in "iu":
-        np.rint(result, out=result)
-    return result.astype(dtype, copy=False)
+    return _as(np.rint(result) if dtype.kind in "iu" else result, dtype)
 
 
 def _is_transformed(
@@ -64,7 +62,7 @@ def _is_transformed(
     )
     if not plan.is_faster(reaches, 1, computed.name, spectral.engine().name):
         return False
-    if dtype.kind != "iu":
+    if dtype.kind not in "iu":
         return True
     n = prod(plan.tile(reaches, 1, computed.itemsize))
     norm = float(np.linalg.norm(small.astype(np.float64))) * n**0.5 * _most(large)
@@ -157,7 +155,14 @@ def correlate(
     if held is None:
         return _by_numpy(_padded(array, pads, border, value), weights, dtype)
     floats = array.astype(held, copy=False), weights.astype(held, copy=False)
-    return _by_layers(*floats, pads, border, value).astype(dtype, copy=False)
+    return _as(_by_layers(*floats, pads, border, value), dtype)
+
+
+def _as(result: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Results in their dtype; whole numbers wrap."""
+    if dtype.kind in "iu":
+        result = result.astype(np.int64)
+    return result.astype(dtype, copy=False)
 
 
 def _held(array: np.ndarray, weights: np.ndarray, dtype: np.dtype, value: complex) -> Any:

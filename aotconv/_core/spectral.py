@@ -26,7 +26,7 @@ from .pad import places
 
 Store = Callable[[np.ndarray, np.ndarray], None]
 
-ERROR = 4  # units of the bound below that no error exceeds
+ERROR = 10  # units of the bound below
 MOST_SPARE = 2  # times a tile: more elements than that are not copied along one axis of several
 
 
@@ -46,7 +46,9 @@ def correlate(
     Let x be the elements that one tile of the array reads, n their number, and w the window.  Then
     each of its outputs is within ``ERROR * eps * log2(2 n) * ||x|| * ||w||`` of the exact one, in
     Euclidean norms and eps of the floats that are computed in; a channel more is as if x and w were
-    longer.  A NaN or an infinity reaches all outputs of the tiles that read it.
+    longer.  (Each of three transforms errs by 3.3 eps for each doubling of n at most: N. J. Higham,
+    "Accuracy and Stability of Numerical Algorithms", theorem 24.2.)  A NaN or an infinity reaches
+    all outputs of the tiles that read it.
 
     Parameters
     ----------

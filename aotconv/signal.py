@@ -5,8 +5,8 @@ Each function takes what that of the same name in `scipy.signal` takes and gives
 gives: integers the same, which wrap, floats within rounding errors.  Sums of products are formed by
 compiled kernels, of truth values, long doubles, objects and integers of 64 bits that are too large
 for float64 by NumPy.  Transforms are SciPy's where that is installed, else NumPy's; they go over
-large arrays tile by tile, so their memory is bounded, and an infinity or a NaN reaches its tile
-alone, where SciPy's would reach all.
+large arrays section by section, so their memory is bounded, and an infinity or a NaN reaches its
+section alone, where SciPy's reaches all.
 """
 
 from __future__ import annotations
@@ -255,7 +255,7 @@ def fftconvolve(
     -------
     ndarray
         Of NumPy's common dtype of the arrays and float32; of integers, float64.  With n the number
-        of elements x of a tile, and w those of the smaller array, errors are within
+        of elements x of a section, and w those of the smaller array, errors are within
         ``10 * eps * log2(2 n) * ||x|| * ||w||``, in Euclidean norms.
 
     Raises
@@ -296,7 +296,7 @@ def oaconvolve(
     mode: Mode = "full",
     axes: Axes = None,
 ) -> np.typing.NDArray[Any]:
-    """Convolve two arrays by Fourier transforms, along some axes, tile by tile.
+    """Convolve two arrays by Fourier transforms, along some axes, section by section.
 
     So does `fftconvolve` here: they are the same.
 

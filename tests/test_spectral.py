@@ -114,8 +114,8 @@ def expected(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
 
 
 def norms(problem: Problem) -> float:
-    """Of all that is read, of which the elements of a tile are some, however often a border repeats
-    them."""
+    """Of all that is read, of which the elements of a section are some, however often a border
+    repeats them."""
     value, repeats = problem.told["value"], 1.0
     for axis in problem.axes:
         repeats *= axis.padded / axis.size + 1
@@ -143,19 +143,21 @@ def engine(request, monkeypatch):
 
 
 def small(patch: pytest.MonkeyPatch, elements: int) -> None:
-    """Make tiles small, so that there are many seams."""
+    """Make sections small, so that there are many seams."""
     patch.setattr(plan, "MOST_ELEMENTS", elements)
     patch.setattr(plan, "MOST_LINE", elements)
-    patch.setattr(plan, "TILE", 0.0)
-    plan.tile.cache_clear()
+    patch.setattr(plan, "SECTION", 0.0)
+    plan.section.cache_clear()
 
 
 @given(problem=problems(), elements=st.sampled_from([1, 16, 64, 1 << 18]))
-def test_results_are_sums_in_float64_but_for_the_bound_however_small_tiles_are(problem, elements):
+def test_results_are_sums_in_float64_but_for_the_bound_however_small_sections_are(
+    problem, elements
+):
     with pytest.MonkeyPatch.context() as patch:
         small(patch, elements)
         result = problem()
-    plan.tile.cache_clear()
+    plan.section.cache_clear()
     want = expected(problem)
     assert (result.shape, result.dtype) == (want.shape, problem.dtype)
     # Its reference rounds, too, and halves are what they are.
@@ -163,7 +165,7 @@ def test_results_are_sums_in_float64_but_for_the_bound_however_small_tiles_are(p
 
 
 @given(seed=seeds, scale=st.integers(-12, 12), rank=st.integers(1, 2), same=st.booleans())
-def test_errors_are_within_the_bound_of_a_tile_whatever_the_values_are(seed, scale, rank, same):
+def test_errors_are_within_the_bound_of_a_section_whatever_the_values_are(seed, scale, rank, same):
     rng = np.random.default_rng(seed)
     shape, kernel = ((700,), (50,)) if rank == 1 else ((30, 41), (7, 12))
     values = rng.standard_normal(shape)
@@ -205,12 +207,12 @@ def test_lines_that_are_cut_are_those_that_are_not():
         with pytest.MonkeyPatch.context() as patch:
             small(patch, 256)
             cut = ndimage.correlate1d(array, weights, mode=mode, cval=3.0, algorithm="fft")
-        plan.tile.cache_clear()
+        plan.section.cache_clear()
         np.testing.assert_allclose(cut, whole, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("shape, kernel", [((1 << 20,), (301,)), ((1500, 1100), (9, 31))])
-def test_a_nan_reaches_its_tiles_alone(shape, kernel):
+def test_a_nan_reaches_its_sections_alone(shape, kernel):
     array, weights = np.ones(shape, np.float32), np.ones(kernel)
     array[tuple(size // 2 for size in shape)] = np.nan
     result = ndimage.correlate(array, weights, algorithm="fft")
@@ -223,7 +225,7 @@ def test_a_nan_reaches_its_tiles_alone(shape, kernel):
 @pytest.mark.parametrize(
     "shape, kernel", [((1 << 23,), (301,)), ((2000, 3000), (31, 31)), ((90, 300, 280), (5, 5, 5))]
 )
-def test_memory_is_of_a_few_tiles(shape, kernel):
+def test_memory_is_of_a_few_sections(shape, kernel):
     array, out = np.zeros(shape, np.float32), np.empty(shape, np.float32)
     weights = np.ones(kernel)
     ndimage.correlate(array[:50], weights, algorithm="fft")  # loads what transforms
@@ -342,9 +344,9 @@ reaches = st.builds(plan.Reach, st.integers(1, 10**5), st.integers(1, 400), st.i
 
 
 @given(each=st.lists(reaches, min_size=1, max_size=3), n_lines=st.integers(1, 100))
-def test_tiles_hold_a_window_and_no_more_elements_than_they_may(each, n_lines):
+def test_sections_hold_a_window_and_no_more_elements_than_they_may(each, n_lines):
     each = tuple(each)
-    sizes = plan.tile(each, n_lines, 4)
+    sizes = plan.section(each, n_lines, 4)
     least = math.prod(plan.fast(reach.extent) for reach in each)
     most = max(plan.MOST_ELEMENTS, 4 * math.prod(reach.extent for reach in each), least)
     assert math.prod(sizes) <= most
@@ -360,9 +362,9 @@ def test_a_layer_of_channels_and_filters_is_one_call():
     axes = [Axis.of(30, 9, 2, 1, (4, 4)), Axis.of(31, 8, 1, 1, (0, 0))]
     out = np.empty((2, *(axis.out for axis in axes), 4))
     spectral.correlate(
-        np.moveaxis(images, -1, 1)[:, None],
-        filters.transpose(3, 2, 0, 1),
-        np.moveaxis(out, -1, 1),
+        np.moveaxis(images, -1, 1),
+        filters.transpose(3, 2, 0, 1)[:, None],
+        np.moveaxis(out, -1, 0),
         axes,
         summed=True,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log2, prod
+from math import prod
 
 import numpy as np
 
@@ -16,8 +16,6 @@ from .copies import convert
 from .dtypes import largest
 from .rounding import put
 from .steps import Step
-
-ROUNDED = 0.5  # errors that are less are none once sums are made whole
 
 
 def is_chosen(
@@ -45,20 +43,13 @@ def _hindrance(
     if out.kind not in "biu" or array.size == 0:
         return None
     weights = steps[0].weights
-    if array.dtype.kind not in "biu" or any(each % 1 for each in (*weights.ravel(), cval.real)):
+    if array.dtype.kind not in "biu" or (weights % 1).any() or cval.real % 1:
         return "gives integers only of integers under weights that are whole numbers"
-    tile = plan.tile(*_reaches(array, steps[0]), sums.itemsize)
-    if not _is_exact(array.dtype, weights, prod(tile), sums, cval):
+    most = max(abs(cval), 1.0 if array.dtype.kind == "b" else largest(array.dtype))
+    sizes = plan.section(*_reaches(array, steps[0]), sums.itemsize)
+    if not spectral.is_exact(most, weights, sizes, sums):
         return f"is not exact for sums of {array.dtype} under such weights, formed in {sums}"
     return None
-
-
-def _is_exact(array: np.dtype, weights: np.ndarray, n: int, sums: np.dtype, cval: complex) -> bool:
-    """Whether no error of sums in tiles of n whole numbers is a half, whatever the array's values
-    are."""
-    most = max(abs(cval), 1.0 if array.kind == "b" else largest(array))
-    norms = most * n**0.5 * float(np.linalg.norm(weights))
-    return spectral.ERROR * float(np.finfo(sums).eps) * log2(2 * n) * norms < ROUNDED
 
 
 def correlate(
@@ -66,12 +57,7 @@ def correlate(
 ) -> None:
     """Correlate a real array by a step of real weights, in floats of a dtype."""
     places = _places(step)
-    axes = [
-        Axis.of(array.shape[i], size, 1, 1, (before, size - 1 - before), border_of(mode, cval))
-        for i, size, before, mode in (
-            (i, step.weights.shape[i], step.before[i], step.modes[i]) for i in places
-        )
-    ]
+    axes = [_axis(array.shape[i], step, i, cval) for i in places]
 
     def rounded(values: np.ndarray, target: np.ndarray) -> None:
         put(np.rint(values), target, saturate)
@@ -81,6 +67,13 @@ def correlate(
     weights = step.weights.reshape([axis.kernel for axis in axes])
     store = rounded if out.dtype.kind in "iu" else convert
     spectral.correlate(array, weights, result, axes, dtype=sums, value=cval, store=store)
+
+
+def _axis(size: int, step: Step, place: int, cval: float) -> Axis:
+    """One axis of an array under a step."""
+    kernel, before = step.weights.shape[place], step.before[place]
+    pads = before, kernel - 1 - before
+    return Axis.of(size, kernel, 1, 1, pads, border_of(step.modes[place], cval))
 
 
 def _places(step: Step) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from math import log2, prod
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,6 @@ from .layer import Convolution
 Pair = tuple[int, int]
 
 FUNCTIONS = {rank: Function(Convolution, rank) for rank in range(1, RANK + 1)}
-ROUNDED = 0.5  # errors that are less are none once sums are made whole
 
 
 def ends(mode: str, size: int, other: int) -> Pair:
@@ -64,9 +63,8 @@ def _is_transformed(
         return False
     if dtype.kind not in "iu":
         return True
-    n = prod(plan.tile(reaches, 1, computed.itemsize))
-    norm = float(np.linalg.norm(small.astype(np.float64))) * n**0.5 * _most(large)
-    return spectral.ERROR * float(np.finfo(computed).eps) * log2(2 * n) * norm < ROUNDED
+    sizes = plan.section(reaches, 1, computed.itemsize)
+    return spectral.is_exact(_most(large), small, sizes, computed)
 
 
 def _most(array: np.ndarray) -> int:
@@ -203,11 +201,12 @@ def _by_layer(
     value: complex,
 ) -> np.ndarray:
     """The same by one layer: axes without a window are many images."""
-    last = range(-len(axes) - 1, -1)
-    images = np.moveaxis(array[..., np.newaxis], axes, last)
+    others = [i for i in range(array.ndim) if i not in axes]
+    order = (*others, *axes)
+    images = array.transpose(order)[..., np.newaxis]
     filters = weights.reshape(*(weights.shape[i] for i in axes), 1, 1)
     result = layer(images, filters, [pads[i] for i in axes], border=border, value=value)
-    return np.moveaxis(result, last, axes)[..., 0]
+    return result[..., 0].transpose(np.argsort(order))
 
 
 def layer(

@@ -1,4 +1,4 @@
-"""Convolution by Fourier transforms, tile by tile, of arrays of any rank.
+"""Convolution by Fourier transforms, section by section, of arrays of any rank.
 
 SciPy's transforms where SciPy is installed, else NumPy's; both are loaded when the first
 convolution asks for them.  Their versions say what the last bits are, and nothing else but the
@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
-from math import prod
+from math import log2, prod
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -27,7 +27,7 @@ from .pad import places
 Store = Callable[[np.ndarray, np.ndarray], None]
 
 ERROR = 10  # units of the bound below
-MOST_SPARE = 2  # times a tile: more elements than that are not copied along one axis of several
+MOST_SPARE = 2  # times a section: more elements than that are not copied along one axis of several
 
 
 def correlate(
@@ -43,18 +43,19 @@ def correlate(
 ) -> None:
     """Correlate arrays with windows along their last axes.
 
-    Let x be the elements that one tile of the array reads, n their number, and w the window.  Then
-    each of its outputs is within ``ERROR * eps * log2(2 n) * ||x|| * ||w||`` of the exact one, in
-    Euclidean norms and eps of the floats that are computed in; a channel more is as if x and w were
-    longer.  (Each of three transforms errs by 3.3 eps for each doubling of n at most: N. J. Higham,
+    Let x be the elements of a section of the array, n their number, and w the window.  Then each of
+    its outputs is within ``ERROR * eps * log2(2 n) * ||x|| * ||w||`` of the exact one, in Euclidean
+    norms and eps of the floats that are computed in; a channel more is as if x and w were longer.
+    (Each of three transforms errs by 3.3 eps for each doubling of n at most: N. J. Higham,
     "Accuracy and Stability of Numerical Algorithms", theorem 24.2.)  A NaN or an infinity reaches
-    all outputs of the tiles that read it.
+    all outputs of the sections that read it.
 
     Parameters
     ----------
     array, weights, out : ndarray
         Of any layout, dtype and leading axes, which are broadcast; `out`, of whichever dtype, has
-        those and shares no memory with the others.
+        those and shares no memory with the others.  Those along which the weights differ stand best
+        in front: then no window is transformed twice.
     axes : sequence of Axis
         Their last axes.
     dtype : dtype, optional
@@ -63,15 +64,15 @@ def correlate(
         What is around arrays where an axis' border is a constant.
     summed : bool
         Whether the last of the leading axes is channels, which are summed: with images
-        ``(N, 1, C, ..)`` and filters ``(O, C, ..)`` `out` is ``(N, O, ..)``.
+        ``(N, C, ..)`` and filters ``(O, 1, C, ..)`` `out` is ``(O, N, ..)``.
     store : callable
-        Puts values of a tile into their part of `out`; by default as they are cast.
+        Puts values of a section into their part of `out`; by default as they are cast.
 
     Notes
     -----
-    Overlap-save: a tile is read with all that its outputs' windows reach over, and those outputs
+    Overlap-save: a section is read with all that its outputs' windows reach over, and those outputs
     are kept to which nothing was carried around its ends.  Beside the result, memory is taken for
-    four tiles, or as many as channels, of `plan.MOST_ELEMENTS`, or four times the window's.
+    four times `plan.MOST_ELEMENTS`, or sixteen times the window's.
     """
     if 0 in out.shape:
         return
@@ -79,7 +80,8 @@ def correlate(
     leading = np.broadcast_shapes(array.shape[:-rank], weights.shape[:-rank])
     dtype = dtype or computed_in(array.dtype, weights.dtype)
     reaches = tuple(plan.Reach(each.out, each.extent, each.stride) for each in axes)
-    sizes = plan.tile(reaches, prod(leading), dtype.itemsize)
+    channels = max(1, leading[-1]) if summed else 1
+    sizes = plan.section(reaches, prod(leading), dtype.itemsize, channels)
     array, weights = (_with_axes(each, len(leading) + rank) for each in (array, weights))
     count = reaches[0].fits(sizes[0])
     if rank == 1 and _is_cut(axes[0], count):
@@ -101,10 +103,10 @@ def _correlate(
     summed: bool,
     store: Store,
 ) -> None:
-    """The same of arrays that have all axes, by tiles of a transform."""
+    """The same of arrays that have all axes, by sections of a transform."""
     array, weights, out = arrays
     rank = len(axes)
-    spans = [list(_spans(*each)) for each in zip(axes, transform.sizes, strict=True)]
+    sides = [list(_sides(*each)) for each in zip(axes, transform.sizes, strict=True)]
     channels = max(array.shape[-rank - 1], 1) if summed else 1
     last: Any = None
     for at in pieces(out.shape[:-rank], max(1, plan.lines(transform.sizes) // channels)):
@@ -113,15 +115,15 @@ def _correlate(
         if mine != last:
             last, spectra = mine, transform.of_window(weights[mine], axes)
         part, target = array[_under(every, array)], out[at]
-        for each in product(*spans):
+        for each in product(*sides):
             spectrum = transform.forward(_gathered(part, each, transform, value))
             spectrum = _products(spectrum, spectra, -rank - 1 if summed else None)
-            outs: Any = (span.outs for span in each)
+            outs: Any = (side.outs for side in each)
             store(transform.back(spectrum, each), target[(..., *outs)])
 
 
 def _is_cut(axis: Axis, count: int) -> bool:
-    """Whether several tiles of so many outputs each lie inside an array."""
+    """Whether several sections of so many outputs each lie inside an array."""
     first, last = axis.between
     return last - first >= 2 * count
 
@@ -129,7 +131,7 @@ def _is_cut(axis: Axis, count: int) -> bool:
 def _lines(
     array: np.ndarray, out: np.ndarray, axis: Axis, count: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, Axis]]:
-    """Parts of a convolution along one axis: the tiles that lie inside as lines of an array, as
+    """Parts of a convolution along one axis: the sections that lie inside as lines of an array, as
     transforms of several lines take half the time of as many of one; and what is before and behind.
     """
     first, last = axis.between
@@ -152,6 +154,14 @@ def computed_in(*dtypes: np.dtype) -> np.dtype:
     return np.result_type(np.float64 if integers else np.float32, *floats)
 
 
+def is_exact(most: float, weights: np.ndarray, sizes: Sequence[int], dtype: np.dtype) -> bool:
+    """Whether whole sums, of elements up to `most` in sections of some sizes, are exact once they
+    are rounded: whether no error is a half."""
+    n = prod(sizes)
+    norms = most * n**0.5 * float(np.linalg.norm(weights.astype(np.float64)))
+    return ERROR * float(np.finfo(dtype).eps) * log2(2 * n) * norms < 0.5
+
+
 class Engine(NamedTuple):
     """A module of transforms, its name, and keywords for what may be overwritten."""
 
@@ -170,7 +180,7 @@ def engine() -> Engine:
 
 
 class Transform:
-    """Of tiles of some sizes, their last axes, there and back."""
+    """Of sections of some sizes, their last axes, there and back."""
 
     def __init__(self, sizes: Sequence[int], dtype: np.dtype) -> None:
         self.sizes, self.dtype = tuple(sizes), dtype
@@ -178,33 +188,33 @@ class Transform:
         self._fft, _, self._overwrites = engine()
         self._axes = tuple(range(-len(sizes), 0))
 
-    def forward(self, tile: np.ndarray) -> np.ndarray:
-        """The spectrum of a tile, which may be overwritten."""
+    def forward(self, section: np.ndarray) -> np.ndarray:
+        """The spectrum of a section, which may be overwritten."""
         if self._is_real:
-            return self._fft.rfftn(tile, axes=self._axes)
-        return self._fft.fftn(tile, axes=self._axes, **self._overwrites)
+            return self._fft.rfftn(section, axes=self._axes)
+        return self._fft.fftn(section, axes=self._axes, **self._overwrites)
 
     def of_window(self, weights: np.ndarray, axes: Sequence[Axis]) -> np.ndarray:
         """The factors that correlate with a window."""
-        tile = np.zeros((*weights.shape[: -len(axes)], *self.sizes), self.dtype)
+        section = np.zeros((*weights.shape[: -len(axes)], *self.sizes), self.dtype)
         inside: Any = (slice(None, axis.extent, axis.dilation) for axis in axes)
-        tile[(..., *inside)] = weights.conj()
-        return self.forward(tile).conj()
+        section[(..., *inside)] = weights.conj()
+        return self.forward(section).conj()
 
-    def back(self, spectrum: np.ndarray, spans: Sequence[Span]) -> np.ndarray:
-        """The outputs of tiles; what is none is left out as soon as an axis is done."""
-        for axis, span in zip(self._axes, spans, strict=True):
+    def back(self, spectrum: np.ndarray, sides: Sequence[Side]) -> np.ndarray:
+        """The outputs of sections; what is none is left out as soon as an axis is done."""
+        for axis, side in zip(self._axes, sides, strict=True):
             if axis == -1 and self._is_real:
                 spectrum = self._fft.irfft(spectrum, self.sizes[-1], axis, **self._overwrites)
             else:
                 spectrum = self._fft.ifft(spectrum, axis=axis, **self._overwrites)
-            kept: Any = (span.kept, *[slice(None)] * (-1 - axis))
+            kept: Any = (side.kept, *[slice(None)] * (-1 - axis))
             spectrum = spectrum[(..., *kept)]
         return spectrum
 
 
-class Span(NamedTuple):
-    """Along one axis, what a tile is of.
+class Side(NamedTuple):
+    """Along one axis, what a section is of.
 
     Attributes
     ----------
@@ -215,7 +225,7 @@ class Span(NamedTuple):
     taken : ndarray or None
         Which of those, where a border maps them; else all.
     place, reach : slice
-        Where these stand in the tile, and what the outputs' windows reach over.
+        Where these stand in the section, and what the outputs' windows reach over.
     """
 
     outs: slice
@@ -226,8 +236,8 @@ class Span(NamedTuple):
     reach: slice
 
 
-def _spans(axis: Axis, size: int) -> Iterator[Span]:
-    """The tiles along an axis."""
+def _sides(axis: Axis, size: int) -> Iterator[Side]:
+    """The sections along an axis."""
     count = plan.Reach(axis.out, axis.extent, axis.stride).fits(size)
     for start in range(0, axis.out, count):
         stop = min(start + count, axis.out)
@@ -240,17 +250,17 @@ def _spans(axis: Axis, size: int) -> Iterator[Span]:
             source = slice(taken.min(), taken.max() + 1)
             taken -= source.start
         kept = slice(0, (stop - start - 1) * axis.stride + 1, axis.stride)
-        yield Span(slice(start, stop), kept, source, taken, place, slice(0, read))
+        yield Side(slice(start, stop), kept, source, taken, place, slice(0, read))
 
 
 def _gathered(
-    array: np.ndarray, spans: Sequence[Span], transform: Transform, value: np.ndarray
+    array: np.ndarray, sides: Sequence[Side], transform: Transform, value: np.ndarray
 ) -> np.ndarray:
-    """What tiles of arrays read."""
-    rank = len(spans)
-    sources: Any = (span.source for span in spans)
+    """What sections of arrays read."""
+    rank = len(sides)
+    sources: Any = (side.source for side in sides)
     array = array[(..., *sources)]
-    taken = [(axis, span.taken) for axis, span in enumerate(spans, -rank)]
+    taken = [(axis, side.taken) for axis, side in enumerate(sides, -rank)]
     mapped = [(axis, each) for axis, each in taken if each is not None]
     if len(mapped) > 1 and prod(array.shape[-rank:]) > MOST_SPARE * prod(transform.sizes):
         every = (np.arange(array.shape[i]) if each is None else each for i, each in taken)
@@ -259,13 +269,13 @@ def _gathered(
     else:
         for axis, each in mapped:
             array = array.take(each, axis)
-    tile = np.zeros((*array.shape[:-rank], *transform.sizes), transform.dtype)
-    place: Any = (span.place for span in spans)
+    section = np.zeros((*array.shape[:-rank], *transform.sizes), transform.dtype)
+    place: Any = (side.place for side in sides)
     if value:
-        reach: Any = (span.reach for span in spans)
-        tile[(..., *reach)] = value
-    tile[(..., *place)] = array
-    return tile
+        reach: Any = (side.reach for side in sides)
+        section[(..., *reach)] = value
+    section[(..., *place)] = array
+    return section
 
 
 def _products(spectra: np.ndarray, weights: np.ndarray, channels: int | None) -> np.ndarray:

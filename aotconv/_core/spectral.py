@@ -27,7 +27,7 @@ from .pad import places
 Store = Callable[[np.ndarray, np.ndarray], None]
 
 ERROR = 10  # units of the bound below
-MOST_SPARE = 2  # times a section: more elements than that are not copied along one axis of several
+MOST_RUNS = 16  # along a side; arrays that borders repeat more often are small
 
 
 def correlate(
@@ -220,20 +220,23 @@ class Side(NamedTuple):
     ----------
     outs, kept : slice
         The outputs, and which elements of what was transformed back they are.
-    source : slice
-        The elements of the array among which are all that are read.
-    taken : ndarray or None
-        Which of those, where a border maps them; else all.
-    place, reach : slice
-        Where these stand in the section, and what the outputs' windows reach over.
+    reach : slice
+        What the outputs' windows reach over.
+    runs : list of Run
+        Where the section's elements are from, but for those of a constant border.
     """
 
     outs: slice
     kept: slice
-    source: slice
-    taken: np.ndarray | None
-    place: slice
     reach: slice
+    runs: list[Run]
+
+
+class Run(NamedTuple):
+    """Where along an axis of a section elements stand, and which of the array's they are."""
+
+    place: slice
+    source: slice | np.ndarray
 
 
 def _sides(axis: Axis, size: int) -> Iterator[Side]:
@@ -243,14 +246,30 @@ def _sides(axis: Axis, size: int) -> Iterator[Side]:
         stop = min(start + count, axis.out)
         first = start * axis.stride - axis.before
         read = (stop - start - 1) * axis.stride + axis.extent
-        source, taken = slice(max(0, first), max(0, min(axis.size, first + read))), None
-        place = slice(max(0, -first), max(0, min(axis.size - first, read)))
-        if maps(axis.border) and place != slice(0, read):
-            taken, place = places(np.arange(first, first + read), axis), slice(0, read)
-            source = slice(taken.min(), taken.max() + 1)
-            taken -= source.start
+        inside = slice(max(0, -first), max(0, min(axis.size - first, read)))
+        runs = [Run(inside, slice(inside.start + first, max(0, inside.stop + first)))]
+        if maps(axis.border) and inside != slice(0, read):
+            runs = _runs(places(np.arange(first, first + read), axis))
         kept = slice(0, (stop - start - 1) * axis.stride + 1, axis.stride)
-        yield Side(slice(start, stop), kept, source, taken, place, slice(0, read))
+        yield Side(slice(start, stop), kept, slice(0, read), runs)
+
+
+def _runs(taken: np.ndarray) -> list[Run]:
+    """Places cut where the step from one to the next changes, unless that is often."""
+    runs: list[Run] = []
+    start, steps = 0, np.diff(taken)
+    while start < len(taken):
+        step = int(steps[start]) if start < len(steps) else 1
+        others = np.flatnonzero(steps[start:] != step)
+        stop = start + int(others[0]) + 1 if len(others) else len(taken)
+        first, last = int(taken[start]), int(taken[stop - 1])
+        behind = last + (1 if step >= 0 else -1)
+        source = slice(first, behind if behind >= 0 else None, step or 1)
+        runs.append(Run(slice(start, stop), source))
+        if len(runs) > MOST_RUNS:
+            return [Run(slice(0, len(taken)), taken)]
+        start = stop
+    return runs
 
 
 def _gathered(
@@ -258,24 +277,24 @@ def _gathered(
 ) -> np.ndarray:
     """What sections of arrays read."""
     rank = len(sides)
-    sources: Any = (side.source for side in sides)
-    array = array[(..., *sources)]
-    taken = [(axis, side.taken) for axis, side in enumerate(sides, -rank)]
-    mapped = [(axis, each) for axis, each in taken if each is not None]
-    if len(mapped) > 1 and prod(array.shape[-rank:]) > MOST_SPARE * prod(transform.sizes):
-        every = (np.arange(array.shape[i]) if each is None else each for i, each in taken)
-        at: Any = np.ix_(*every)
-        array = array[(..., *at)]
-    else:
-        for axis, each in mapped:
-            array = array.take(each, axis)
     section = np.zeros((*array.shape[:-rank], *transform.sizes), transform.dtype)
-    place: Any = (side.place for side in sides)
     if value:
         reach: Any = (side.reach for side in sides)
         section[(..., *reach)] = value
-    section[(..., *place)] = array
+    for runs in product(*(side.runs for side in sides)):
+        place: Any = (run.place for run in runs)
+        section[(..., *place)] = _taken(array, [run.source for run in runs])
     return section
+
+
+def _taken(array: np.ndarray, sources: Sequence[slice | np.ndarray]) -> np.ndarray:
+    """Elements of the last axes of arrays."""
+    at: Any = (each if isinstance(each, slice) else slice(None) for each in sources)
+    array = array[(..., *at)]
+    for axis, each in enumerate(sources, -len(sources)):
+        if not isinstance(each, slice):
+            array = array.take(each, axis)
+    return array
 
 
 def _products(spectra: np.ndarray, weights: np.ndarray, channels: int | None) -> np.ndarray:

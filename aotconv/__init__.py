@@ -5,7 +5,8 @@
 many calls.  `gradients` has the gradients.  `max_pool1d` to `average_pool3d` pool.  `activate`,
 `erf` and `softmax` are functions of arrays.  `implementations`, `active` and `use` tell and choose
 what computes; `show_config` prints it.  `get_num_threads` and `set_num_threads` say how many
-threads a call uses.  `ndimage` filters arrays as `scipy.ndimage` does.
+threads a call uses.  `ndimage` filters arrays as `scipy.ndimage` does, `signal` convolves them as
+`scipy.signal` does.
 """
 
 import importlib
@@ -36,7 +37,7 @@ from .transposed import (
 )
 
 if TYPE_CHECKING:
-    from . import ndimage
+    from . import ndimage, signal
 
 __all__ = [
     "Conv1D",
@@ -70,17 +71,21 @@ __all__ = [
     "register_threadpoolctl",
     "set_num_threads",
     "show_config",
+    "signal",
     "softmax",
     "use",
 ]
 
 
+_LATE = ("ndimage", "signal")
+
+
 def __getattr__(name: str) -> Any:
-    """The module `ndimage`, which is loaded when it is first asked for."""
-    if name != "ndimage":
+    """The modules that are loaded when they are first asked for."""
+    if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return importlib.import_module(f"{__name__}.ndimage")
+    return importlib.import_module(f"{__name__}.{name}")
 
 
 def __dir__() -> list[str]:
-    return [*globals(), "ndimage"]
+    return [*globals(), *_LATE]

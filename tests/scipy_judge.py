@@ -1,4 +1,4 @@
-"""SciPy's own tests of its filters, on those of `aotconv.ndimage` in their place.
+"""SciPy's own tests of its functions, on those of `aotconv` in their place.
 
 For a process of its own: what was put in SciPy's place stays there.
 """
@@ -6,20 +6,56 @@ For a process of its own: what was put in SciPy's place stays there.
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import json
 import os
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
 
 import pytest
 
 import aotconv
-from aotconv import ndimage
+from aotconv import ndimage, signal
 
-# `correlate_separable` is not SciPy's.
-NAMES = [name for name in ndimage.__all__ if name != "correlate_separable"]
-PRIMITIVES = "correlate", "correlate1d", "uniform_filter1d"  # SciPy's, in C
+
+class Module(NamedTuple):
+    """A module of ours, and what SciPy has of it.
+
+    Attributes
+    ----------
+    ours : module
+    tests : tuple of str
+        SciPy's modules of tests, of which those count that call a function of ours.
+    primitives : tuple of (str, tuple of str)
+        Functions in C that nobody may call who is judged, and the modules that have them.
+    """
+
+    ours: ModuleType
+    tests: tuple[str, ...]
+    primitives: tuple[tuple[str, tuple[str, ...]], ...]
+
+    @property
+    def names(self) -> list[str]:
+        # `correlate_separable` is not SciPy's.
+        return [name for name in self.ours.__all__ if name != "correlate_separable"]
+
+
+_SIGNAL = "scipy.signal.tests.test_"
+MODULES = {
+    "ndimage": Module(
+        ndimage,
+        ("scipy.ndimage.tests.test_filters",),
+        (("scipy.ndimage._nd_image", ("correlate", "correlate1d", "uniform_filter1d")),),
+    ),
+    "signal": Module(
+        signal,
+        tuple(_SIGNAL + name for name in ("signaltools", "upfirdn", "savitzky_golay")),
+        (),  # SciPy's other functions are made of them
+    ),
+}
 
 
 class Judge:
@@ -28,19 +64,20 @@ class Judge:
     Attributes
     ----------
     outcomes : dict of str
-        Of each test that called a filter of ours; "passed", "failed" or "skipped".
+        Of each test that called a function of ours; "passed", "failed" or "skipped".
     """
 
-    def __init__(self) -> None:
+    def __init__(self, module: Module) -> None:
         self.outcomes: dict[str, str] = {}
-        self._called = False
+        self._module, self._called = module, False
 
     def pytest_collection_modifyitems(self, items) -> None:
         """Put ours everywhere: SciPy marks tests by its own functions, so only now."""
-        from scipy import ndimage as scipys
-        from scipy.ndimage import _filters
-
-        ours = {getattr(scipys, name): self._seen(getattr(ndimage, name)) for name in NAMES}
+        mine = self._module.ours
+        scipys = importlib.import_module(f"scipy.{mine.__name__.rpartition('.')[2]}")
+        ours = {
+            getattr(scipys, name): self._seen(getattr(mine, name)) for name in self._module.names
+        }
         for module in {scipys, *(item.module for item in items)}:
             for name, value in list(vars(module).items()):
                 if inspect.isfunction(value) and value in ours:
@@ -48,8 +85,9 @@ class Judge:
         for item in items:
             given = item.callspec.params if hasattr(item, "callspec") else {}
             given |= {name: ours[each] for name, each in given.items() if _is_in(each, ours)}
-        for name in PRIMITIVES:  # that nobody is judged who is SciPy's
-            setattr(_filters._nd_image, name, _refuse)
+        for name, functions in self._module.primitives:  # that nobody is judged who is SciPy's
+            for function in functions:
+                setattr(importlib.import_module(name), function, _refuse)
 
     def pytest_runtest_setup(self) -> None:
         self._called = False
@@ -72,18 +110,19 @@ def _is_in(value, functions) -> bool:
 
 
 def _refuse(*_) -> None:
-    raise AssertionError("SciPy's own filter computes")
+    raise AssertionError("SciPy's own function computes")
 
 
-def main(path: str) -> None:
-    """Write the outcomes into a file, as JSON."""
-    judge = Judge()
+def main(name: str, path: str) -> None:
+    """Write the outcomes of a module's tests into a file, as JSON."""
+    module = MODULES[name]
+    judge = Judge(module)
     options = ["-q", "-c", os.devnull, "--rootdir", str(Path(path).parent)]
     options += ["-p", "no:cacheprovider", "-W", "ignore"]
-    pytest.main([*options, "--pyargs", "scipy.ndimage.tests.test_filters"], plugins=[judge])
+    pytest.main([*options, "--pyargs", *module.tests], plugins=[judge])
     Path(path).write_text(json.dumps(judge.outcomes))
 
 
 if __name__ == "__main__":
     print(f"aotconv {aotconv.__version__}: {aotconv.active().name} computes")
-    main(sys.argv[1])
+    main(*sys.argv[1:])

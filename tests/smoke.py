@@ -172,12 +172,16 @@ def check_dtypes() -> None:
 
 
 def check_filters() -> None:
-    """Filters of `ndimage`, which is loaded late."""
+    """Filters of `ndimage`, and `signal`, which are loaded late."""
     image = np.arange(12).reshape(3, 4) ** 2
     smoothed = aotconv.ndimage.uniform_filter(image, 3)
     assert smoothed.tolist() == [[6, 9, 15, 19], [29, 35, 46, 54], [52, 62, 79, 90]], smoothed
     close = aotconv.ndimage.correlate1d(image.astype(np.float32), [1, -2, 1])
     check_close(close[:, 1:-1], np.full((3, 2), 2.0), 1e-5, "correlate1d")
+    spectral = aotconv.ndimage.correlate1d(image.astype(np.float32), [1, -2, 1], algorithm="fft")
+    check_close(spectral, close, 1e-3, "correlate1d by transforms")
+    convolved = aotconv.signal.convolve([1, 2, 3], [0, 1, 10])
+    assert convolved.tolist() == [0, 1, 12, 23, 30], convolved
 
 
 def check_refusals() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,12 +35,18 @@ def imported(path: Path) -> Iterator[tuple[str, bool]]:
     functions = (each for each in ast.walk(tree) if isinstance(each, ast.FunctionDef))
     late = {node for each in functions for node in ast.walk(each)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((each.name, node in late) for each in node.names)
+        if isinstance(node, ast.Import):  # of none of these files, one of which may be named alike
+            names = [each.name for each in node.names]
+            yield from ((each, node in late) for each in names if not is_pythons(each))
         elif isinstance(node, ast.ImportFrom):
             above = path.parent.parts[: len(path.parent.parts) - node.level + 1]
             start = ".".join([*(above if node.level else ()), *filter(None, [node.module])])
             yield from ((f"{start}.{each.name}".strip("."), node in late) for each in node.names)
+
+
+def is_pythons(name: str) -> bool:
+    """Whether a module is of Python's own library."""
+    return name.partition(".")[0] in sys.stdlib_module_names
 
 
 def room_of(name: str) -> str:

@@ -26,7 +26,7 @@ MODES = {
     "grid-constant": "constant",
 }
 NAN_POLICIES = ("propagate", "omit")
-ALGORITHMS = ("auto",)
+ALGORITHMS = ("auto", "fft", "fastest")
 SUMS = ("float32", "float64")
 
 Each = TypeVar("Each")

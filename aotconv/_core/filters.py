@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .._plan.elements import HALVES, name_of
-from . import check, check_ndimage, fitting
+from . import check, check_ndimage, fitting, fourier
 from .copies import convert, copied
 from .correlation import correlate
 from .layout import Layout
@@ -42,7 +42,8 @@ class Filter:
         self._cval = check_ndimage.cval(cval, self.array.dtype.kind == "c")
         self._saturate = check.flag("saturate", saturate)
         self._asked = check_ndimage.sums(dtype)
-        check_ndimage.algorithm(algorithm)
+        self._algorithm = check_ndimage.algorithm(algorithm)
+        self._transforms = False
         self._threads = check_ndimage.threads(threads)
         self._omits = check_ndimage.nan_policy(nan_policy) == "omit"
         self._mask = check_ndimage.mask(mask, self.array.shape)
@@ -70,6 +71,8 @@ class Filter:
         else:
             result = given
         missing = self._missing()
+        if self._algorithm != "auto":
+            self._transforms = self._is_transformed(steps, result.dtype, missing is not None)
         if missing is None:
             self._run(self.array, steps, result, self._cval)
         else:
@@ -105,6 +108,14 @@ class Filter:
             for part, target, value in zip(parts, _parts(out)[: len(parts)], values, strict=True):
                 self._correlate(part, steps, target, value)
 
+    def _is_transformed(self, steps: Sequence[Step], out: np.dtype, has_missing: bool) -> bool:
+        """Whether transforms compute the steps."""
+        if self._algorithm == "fft" and has_missing:
+            raise ValueError("algorithm 'fft' takes no missing elements: use 'auto' or 'fastest'")
+        sums = self._sums(self.array.dtype, out)
+        about = self.array, steps, out, sums, self._cval
+        return not has_missing and fourier.is_chosen(self._algorithm, *about)
+
     def _sums(self, array: np.dtype, out: np.dtype) -> np.dtype:
         """What products are summed in."""
         is_narrow = all(name_of(each.newbyteorder("=")) in NARROW for each in (array, out))
@@ -114,12 +125,16 @@ class Filter:
         self, array: np.ndarray, steps: Sequence[Step], out: np.ndarray, cval: float
     ) -> None:
         """Steps of real weights, of a real array."""
+        sums = self._sums(array.dtype, out.dtype)
+        if self._transforms:
+            fourier.correlate(array, steps[0], out, sums, cval, self._saturate)
+            return
         correlate(
             array,
             [Window.of(each.weights, each.before, each.modes, cval) for each in steps],
             out,
             order=steps[0].order,
-            sums=self._sums(array.dtype, out.dtype),
+            sums=sums,
             as_listed=self._asked == np.float64,
             saturate=self._saturate,
             threads=self._threads,

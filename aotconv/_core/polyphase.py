@@ -1,0 +1,81 @@
+"""Filters that change the rate of samples, as layers: zeros are put between samples, these are
+convolved, and some are kept."""
+
+from __future__ import annotations
+
+from math import gcd
+from typing import Any
+
+import numpy as np
+
+from .._plan.arithmetic import ceil_div
+from .signals import layer
+
+PHASES = 16  # outputs side by side that one layer computes, as its filters
+# np.pad's words for what SciPy's modes put around samples.
+PADS: dict[str, dict[str, Any]] = {
+    "constant": {"mode": "constant"},
+    "wrap": {"mode": "wrap"},
+    "edge": {"mode": "edge"},
+    "symmetric": {"mode": "symmetric"},
+    "reflect": {"mode": "reflect"},
+    "antireflect": {"mode": "reflect", "reflect_type": "odd"},
+}
+
+
+def upfirdn(
+    weights: np.ndarray, samples: np.ndarray, up: int, down: int, mode: str, value: complex
+) -> np.ndarray:
+    """The samples (.., W) with ``up - 1`` zeros behind each, convolved with weights (K,), of which
+    every `down`-th is kept; both of the dtype of the result.
+
+    Output n is the sum over i of ``weights[n * down % up + i * up] * samples[n * down // up - i]``:
+    of outputs ``up / gcd(up, down)`` apart the weights are the same, and samples
+    ``down / gcd(up, down)`` apart.  So they are a layer of that stride, and its filters give
+    neighbouring outputs.
+    """
+    reach = ceil_div(len(weights), up)
+    count = ceil_div((samples.shape[-1] - 1) * up + len(weights), down)
+    period, stride = up // gcd(up, down), down // gcd(up, down)
+    n_rows, before = ceil_div(count, period), reach - 1
+    out = np.empty((*samples.shape[:-1], n_rows, period), samples.dtype)
+    if mode == "constant" and value == 0:
+        before = 0
+    else:
+        samples = extended(samples, before, before, mode, value)
+    for first in range(0, period, PHASES):
+        phases = [i * down for i in range(first, min(first + PHASES, period))]
+        lowest = phases[0] // up - (reach - 1)  # the first sample of the first row's sums
+        taps = np.zeros((phases[-1] // up + 1 - lowest, 1, len(phases)), weights.dtype)
+        for i, phase in enumerate(phases):
+            mine = weights[phase % up :: up]
+            stop = phase // up + 1 - lowest
+            taps[stop - len(mine) : stop, 0, i] = mine[::-1]
+        start = lowest + before
+        stop = start + (n_rows - 1) * stride + len(taps)
+        part = samples[..., max(0, start) : max(0, stop), np.newaxis]
+        pads = max(0, -start), stop - max(0, start) - part.shape[-2]
+        out[..., first : first + len(phases)] = layer(part, taps, [pads], stride)
+    return out.reshape(*out.shape[:-2], n_rows * period)[..., :count]
+
+
+def extended(
+    samples: np.ndarray, before: int, behind: int, mode: str, value: complex
+) -> np.ndarray:
+    """Samples (.., W) and what a mode puts around them."""
+    widths = [(0, 0)] * (samples.ndim - 1) + [(before, behind)]
+    if mode == "antisymmetric":
+        repeats = np.arange(-before, samples.shape[-1] + behind) // samples.shape[-1]
+        signs = (1 - 2 * (repeats % 2)).astype(samples.real.dtype)
+        return np.pad(samples, widths, "symmetric") * signs
+    if mode not in ("smooth", "line"):
+        told: Any = PADS[mode] | ({"constant_values": value} if mode == "constant" else {})
+        return np.pad(samples, widths, **told)
+    first, last, n = samples[..., :1], samples[..., -1:], samples.shape[-1]
+    if mode == "line" or n == 1:
+        slopes = ((last - first) / max(1, n - 1),) * 2
+    else:
+        slopes = samples[..., 1:2] - first, last - samples[..., -2:-1]
+    left = first + slopes[0] * np.arange(-before, 0)
+    right = last + slopes[1] * np.arange(1, behind + 1)
+    return np.concatenate([left, samples, right], -1).astype(samples.dtype, copy=False)

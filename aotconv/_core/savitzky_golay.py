@@ -1,0 +1,54 @@
+"""Polynomials that are fitted to windows of samples, by least squares."""
+
+from __future__ import annotations
+
+from math import perm
+
+import numpy as np
+
+from . import steps
+from .filters import Filter
+
+
+def smooth(
+    samples: np.ndarray,
+    size: int,
+    order: int,
+    derivative: int,
+    step: float,
+    *,
+    axis: int,
+    mode: str,
+    value,
+) -> np.ndarray:
+    """The values in the middle of windows of a size, or at half a window at each end with "interp",
+    of what is fitted to samples a step apart; an array of their shape."""
+
+    def fitted(places) -> np.ndarray:
+        return fit(size, order, derivative, np.array(places)) / step**derivative
+
+    around = "constant" if mode == "interp" else mode
+    window = fitted([(size - 1) / 2])[0, ::-1]
+    filter = Filter(samples, value, False, None, "auto", None)
+    result = filter.apply([steps.line(samples.ndim, window, axis, around, 0, flipped=True)], None)
+    half = size // 2
+    if mode == "interp" and half:
+        lines, out = np.moveaxis(samples, axis, -1), np.moveaxis(result, axis, -1)
+        out[..., :half] = lines[..., :size] @ fitted(range(half)).T
+        out[..., -half:] = lines[..., -size:] @ fitted(range(size - half, size)).T
+    return result
+
+
+def fit(size: int, order: int, derivative: int, places: np.ndarray) -> np.ndarray:
+    """The matrix (places, samples) of what makes of so many samples, one apart, the values at some
+    places of the polynomial of an order that is fitted to them, or of its derivative.
+
+    Powers are of numbers from -1 to 1, whose matrix is better conditioned.
+    """
+    middle, half = (size - 1) / 2, max(1.0, (size - 1) / 2)
+    powers = np.arange(order + 1)
+    nodes, wanted = ((each - middle) / half for each in (np.arange(size), places))
+    values = np.linalg.pinv(nodes[:, np.newaxis] ** powers)
+    factors = np.array([perm(power, derivative) for power in powers.tolist()]) / half**derivative
+    lowered = np.maximum(powers - derivative, 0)
+    return (factors * wanted[:, np.newaxis] ** lowered) @ values

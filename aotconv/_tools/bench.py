@@ -20,8 +20,9 @@ from .._plan.registry import AOT_DTYPES
 from . import sweep as sweeping
 from .board import BOARDS
 from .errors import CommandError, missing, need, writing
+from .operation import Operation
 from .peers import PEERS
-from .problem import Layer, parse
+from .problem import parse
 from .progress import progress
 from .race import SECONDS, compare, usable_cpus
 from .report import cpu_name, draw, format_sweeps, format_table, heading, versions
@@ -34,19 +35,19 @@ def find(option: str, name: str, known: Mapping[str, Any]) -> Any:
     return known[name]
 
 
-def find_layer(name: str) -> Layer:
-    """A layer of a board, or the one that a text says."""
+def find_operation(name: str) -> Operation:
+    """A layer or a filter of a board, or the one that a text says."""
     if " " not in name.strip():
         return find("--layers", name, {each.name: each for each in chain(*BOARDS.values())})
     try:
-        layer = parse(name)
+        operation = parse(name)
     except ValueError as error:
         raise CommandError(f"--layers: {error}") from None
-    if layer.dtype not in AOT_DTYPES:
+    if operation.computed_in not in AOT_DTYPES:
         raise CommandError(f"--layers: {name!r}: {' and '.join(AOT_DTYPES)} alone are timed")
-    if not layer.flops:
+    if not operation.flops:
         raise CommandError(f"--layers: {name!r}: there is nothing to compute")
-    return layer
+    return operation
 
 
 def number(name: str, most: int) -> int:
@@ -106,7 +107,7 @@ def run(
     Parameters
     ----------
     layers : sequence of str, optional
-        Names of layers of the boards, and texts (`aotconv._tools.problem`); by default a board.
+        Names that stand on the boards, and texts (`aotconv._tools.problem`); by default a board.
     peers : sequence of str
         Names of `aotconv._tools.peers.PEERS`; those that are not installed are left out.
     n_threads : sequence of str, optional
@@ -114,7 +115,7 @@ def run(
     board : str
         Which of `aotconv._tools.board.BOARDS`.
     dtype : {"float32", "float64"}, optional
-        Of all layers; by default each has its own, those of the boards float32.
+        Of all layers and filters; by default each has its own.
     tflite, seconds
         As in `compare`.
     json_file, plot : str, optional
@@ -127,16 +128,16 @@ def run(
     DisagreementError
         If a result is wrong.
     """
-    problems = list(map(find_layer, dict.fromkeys(layers))) if layers else list(BOARDS[board])
+    operations: list[Operation] = list(BOARDS[board])
+    if layers:
+        operations = list(map(find_operation, dict.fromkeys(layers)))
     if dtype:
-        problems = [layer._replace(dtype=dtype) for layer in problems]
-    dtypes = sorted({layer.dtype for layer in problems})
+        operations = [each.with_dtype(dtype) for each in operations]
+    dtypes = sorted({each.computed_in for each in operations})
     chosen = {name: find("--peers", name, PEERS) for name in peers}
     most = len(usable_cpus())
     teams = [number(name, most) for name in n_threads] if n_threads else sorted({1, most})
     check_seconds(seconds)
-    if chosen and dtypes != ["float32"]:
-        raise CommandError("--peers: other libraries are timed in float32 alone")
     if "litert" in chosen and not (tflite and Path(tflite).is_dir()):
         raise CommandError("--peers: litert runs model files, whose folder --tflite must name")
     check_installation(dtypes, "tqdm", *(["matplotlib"] if plot else []))
@@ -162,10 +163,10 @@ def run(
         print("beside", ", ".join(f"{name} {version}" for name, version in found.items()))
 
     results = []
-    with progress(len(teams) * len(problems)) as announce:
+    with progress(len(teams) * len(operations)) as announce:
         for team in teams:
             group = compare(
-                problems,
+                operations,
                 team,
                 peers=chosen,
                 tflite=tflite,

@@ -1,8 +1,8 @@
-"""The benchmark's boards: layers of networks and image filters; and the other operators, ranks and
-shapes that people convolve.
+"""The benchmark's boards: layers of networks; and what else people convolve, by filters of
+`aotconv.ndimage`, other operators, ranks and shapes.
 """
 
-from .problem import parse
+from .problem import parse, parse_layer
 
 TEXTS = {
     "seed_4x4x3x4": "32x28x28x3 4x4x3x4",
@@ -27,8 +27,20 @@ TEXTS = {
     "tiny_8x8x1": "1x8x8x1 3x3x1x1",
 }
 WIDE_TEXTS = {
-    "gray_3x3": "1x1000x1100x1 3x3x1x1 same",
-    "gray_9x9": "1x1000x1100x1 9x9x1x1 same",
+    "correlate_3x3": "1000x1100 correlate 3x3",
+    "correlate_9x9": "1000x1100 correlate 9x9",
+    "correlate_5x5_bytes": "1000x1100 correlate 5x5 uint8>int16",
+    "gaussian_0.8": "1000x1100 gaussian_filter sigma0.8",
+    "gaussian_2.5": "1000x1100 gaussian_filter sigma2.5",
+    "gaussian_9": "1000x1100 gaussian_filter sigma9",
+    "gaussian_2_bytes": "1000x1100 gaussian_filter sigma2 uint8 saturate",
+    "gaussian_2_rgb": "1000x1100x3 gaussian_filter sigma2 axes0x1 uint8 saturate",
+    "sobel": "1000x1100 sobel",
+    "uniform_15x15": "1000x1100 uniform_filter 15x15",
+    "laplace": "1000x1100 laplace",
+    "volume_gaussian_1.5": "60x120x130 gaussian_filter sigma1.5",
+    "volume_correlate_5x5x5": "60x120x130 correlate 5x5x5",
+    "signal_48": "1000000 correlate1d 48",
     "gray_3x3_1_2": "1x1000x1100x1 3x3x1x2 same",
     "gray_15x15_1_16": "1x1000x1100x1 15x15x1x16 same",
     "line_9_48_80": "4x12000x48 9x48x80",
@@ -42,9 +54,10 @@ WIDE_TEXTS = {
     "filters_gradient_3x3s2": "4x28x28x96 3x3x96x64 s2 p1 filters_gradient",
     "max_pool_3x3s2_64": "1x80x82x64 3x3 s2 max_pool",
     "average_pool_3x3s2_64": "1x80x82x64 3x3 s2 average_pool",
+    "dw3s2_96_112_first": "1x112x112x96 3x3x1x96 s2 p1 g96 NCHW",
+    "dw21_64_40": "1x40x40x64 21x21x1x64 same g64",
+    "dw31_96_28": "1x28x28x96 31x31x1x96 same g96",
 }
-BOARD, WIDE = (
-    tuple(parse(text)._replace(name=name) for name, text in texts.items())
-    for texts in (TEXTS, WIDE_TEXTS)
-)
+BOARD = tuple(parse_layer(text)._replace(name=name) for name, text in TEXTS.items())
+WIDE = tuple(parse(text)._replace(name=name) for name, text in WIDE_TEXTS.items())
 BOARDS = {"networks": BOARD, "wide": WIDE}

@@ -63,27 +63,29 @@ def make_parser() -> argparse.ArgumentParser:
     of_what.add_argument(
         "--board",
         choices=("networks", "wide"),
-        help="which layers are timed: those twenty, or what else people convolve: lines and "
-        "volumes, transposed convolution, gradients, pools, several filters of a gray image "
-        "(default: networks)",
+        help="what is timed: those twenty layers, or what else people convolve: filters of images, "
+        "volumes and signals, lines, transposed convolution, gradients, pools (default: networks)",
     )
     of_what.add_argument(
         "--layers",
         type=names,
         metavar="LIST",
-        help="layers of the boards, or texts such as '1x56x56x64 3x3x64x64 s2 p1': sizes NxHxWxC "
-        "of images and KHxKWxIxO of filters, or of one axis fewer or more; then strides, padding, "
-        "dilations and groups (s2, s1x2, p1, p0+1x0+1, same, same_lower, valid, full, causal, d2, "
-        "g64), a dtype, formats (NCHW, OIHW), and what is computed if it is no convolution: "
-        "transposed (filters are KHxKWxOxI), images_gradient, filters_gradient, or of sizes KHxKW "
-        "of a window max_pool, average_pool (default: a whole board)",
+        help="names of the boards, or texts. Of a layer such as '1x56x56x64 3x3x64x64 s2 p1': "
+        "sizes NxHxWxC of images and KHxKWxIxO of filters, or of one axis fewer or more; then "
+        "strides, padding, dilations and groups (s2, s1x2, p1, p0+1x0+1, same, same_lower, valid, "
+        "full, causal, d2, g64), a dtype, formats (NCHW, OIHW), and what is computed if it is no "
+        "convolution: transposed (filters are KHxKWxOxI), images_gradient, filters_gradient, or of "
+        "sizes KHxKW of a window max_pool, average_pool. Of a filter such as '1000x1100 "
+        "gaussian_filter sigma2.5': sizes; correlate, correlate1d, gaussian_filter, "
+        "uniform_filter, sobel or laplace; sizes of a window, sigma2.5, axes0x1, a mode, dtypes "
+        "(uint8, uint8>int16), saturate (default: a whole board)",
     )
     bench_parser.add_argument(
         "--peers",
         type=names,
         metavar="LIST",
         help="libraries to compare with, where they are installed: torch, onnxruntime, openvino, "
-        "litert, opencv, jax, tensorflow (default: none)",
+        "litert, opencv, scipy, jax, tensorflow (default: none)",
     )
     bench_parser.add_argument(
         "--tflite", metavar="DIR", help="the models for litert, one LAYER.tflite for each layer"
@@ -94,7 +96,7 @@ def make_parser() -> argparse.ArgumentParser:
     bench_parser.add_argument(
         "--dtype",
         choices=("float32", "float64"),
-        help="of all layers (default: that of each text, float32; of the sweep: both)",
+        help="of everything (default: that of each text, else float32; of the sweep: both)",
     )
     bench_parser.add_argument(
         "--seconds",

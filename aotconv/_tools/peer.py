@@ -26,15 +26,19 @@ class Contender(NamedTuple):
     call : callable
         Computes it; this is what is timed.
     channels_last : callable
-        Makes an array of the result's shape, channels or filters last, of what `call` returned.
+        Makes an array of the result's shape, of a layer channels or filters last, of what `call`
+        returned.
     kept : object
         What the peer knows by its address alone, and must live as long.
+    coarser : float
+        By how much more than the library's its results may differ from what is right.
     """
 
     problem: Problem
     call: Callable[[], Any]
     channels_last: Callable[[Any], NDArray[Any]] = np.asarray
     kept: object = None
+    coarser: float = 0.0
 
 
 class Setting(NamedTuple):
@@ -52,17 +56,19 @@ class Unsuitable(Exception):
 
 
 class Peer(NamedTuple):
-    """A library: the packages it needs, and by operators what prepares its variants by name."""
+    """A library: the packages it needs, and by operators and filters what prepares its variants by
+    name."""
 
     packages: tuple[str, ...]
     prepares: Mapping[str, Prepare]
 
     def prepare(self, problem: Problem, setting: Setting) -> dict[str, Contender]:
         """Its variants by name; raises `Unsuitable`."""
-        prepare = self.prepares.get(problem.layer.operator)
-        if prepare is None:
-            raise Unsuitable("it is not asked for this operator")
-        return prepare(problem, setting)
+        asked = problem.operation.asked
+        if asked in self.prepares:
+            return self.prepares[asked](problem, setting)
+        known = asked.partition(" ")[0] in self.prepares
+        raise Unsuitable(f"it is not asked for this {'dtype' if known else 'operator'}")
 
 
 def channels_first(array: NDArray[Any]) -> NDArray[Any]:

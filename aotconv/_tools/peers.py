@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import onnxruntime_peer, torch_peer
+from . import onnxruntime_peer, opencv_peer, torch_peer
+from .filtering import FILTERS
 from .peer import (
     Contender,
     Peer,
@@ -38,7 +39,7 @@ def padded_as_tensorflow(problem: Problem) -> Problem:
     own = layer._replace(padding="same" if any(map(any, layer.pads)) else "valid")
     if own.out != layer.out:
         raise Unsuitable("it pads by rule alone")
-    return problem._replace(layer=own)
+    return problem._replace(operation=own)
 
 
 def openvino_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
@@ -126,40 +127,19 @@ def litert_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
     return {"litert": Contender(own, call, lambda done: done.get_tensor(out["index"]))}
 
 
-def opencv_filter2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
-    import cv2
+def scipy_filter(problem: Problem, setting: Setting) -> dict[str, Contender]:
+    """It has one thread, whatever is said."""
+    from scipy import ndimage
 
-    layer = problem.layer
-    along_two_axes(layer)
-    n, height, width, channels = layer.images
-    n_filters = layer.filters[3]
-    if not (n == 1 and layer.groups == channels and channels in (1, n_filters)):
-        raise Unsuitable("it convolves one image, each channel by itself")
-    if channels > 1:
-        if (problem.filters != problem.filters[..., :1]).any() or np.ptp(problem.bias):
-            raise Unsuitable("it convolves all channels with the same filter")
-        n_filters = 1
-    _, out_height, out_width, _ = layer.out
-    if steps(layer) != ((1, 1), (1, 1)) or out_height > height or out_width > width:
-        raise Unsuitable("its result has as many pixels as the image")
-    cv2.setNumThreads(setting.threads)
-    (top, _), (left, _) = layer.pads
-    image, border = problem.images[0], cv2.BORDER_CONSTANT
-    kernels = [problem.filters[:, :, 0, o].copy() for o in range(n_filters)]
-    deltas = problem.bias[:n_filters].tolist()
-    outs = np.empty((n_filters, height, width, channels), np.float32)  # an image of each filter
-    each = list(zip(kernels, outs, deltas, strict=True))
-
-    def call() -> NDArray[Any]:
-        for kernel, out, delta in each:
-            cv2.filter2D(image, -1, kernel, out, (left, top), delta, border)
-        return outs
-
-    # Without padding, windows that reach beyond the image are computed too, and cut off here.
-    def channels_last(outs: NDArray[Any]) -> NDArray[Any]:
-        return np.concatenate(outs, axis=-1)[None, :out_height, :out_width]
-
-    return {"opencv": Contender(problem, call, channels_last)}
+    filtering = problem.filtering
+    if filtering.saturate:
+        raise Unsuitable("its integers are not rounded and clipped")
+    if "float16" in filtering.dtype:
+        raise Unsuitable("it has no float16")
+    out = np.zeros(filtering.out, filtering.dtypes[1])
+    return {
+        "scipy": Contender(problem, filtering.filter.call(filtering, problem.arrays, out, ndimage))
+    }
 
 
 def jax_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
@@ -223,7 +203,8 @@ PEERS = {
     "onnxruntime": Peer(("onnxruntime", "onnx"), onnxruntime_peer.PREPARES),
     "openvino": Peer(("openvino",), {"convolution": openvino_conv2d}),
     "litert": Peer(("ai_edge_litert",), {"convolution": litert_conv2d}),
-    "opencv": Peer(("cv2",), {"convolution": opencv_filter2d}),
+    "opencv": Peer(("cv2",), opencv_peer.PREPARES),
+    "scipy": Peer(("scipy",), dict.fromkeys(FILTERS, scipy_filter)),
     "jax": Peer(("jax",), {"convolution": jax_conv2d}),
     "tensorflow": Peer(("tensorflow",), {"convolution": tensorflow_conv2d}),
 }

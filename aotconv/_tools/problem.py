@@ -1,7 +1,7 @@
-"""A layer to be timed or tested: its sizes and options, which one line of text says, too.
+"""What is timed or tested: a layer or a filter, as one line of text says it, and its arrays.
 
-The text has the sizes of images and of filters, then whatever options differ from `Layer`'s.  Along
-two axes::
+The text of a layer has the sizes of images and of filters, then whatever options differ from
+`Layer`'s.  Along two axes::
 
     1x56x56x64 3x3x64x64 p1          images N x H x W x C, filters KH x KW x C / groups x O
     1x9x9x8 3x3x1x8 s2 d1x2 g8       strides, dilations, groups: one number, or rows x columns
@@ -24,12 +24,15 @@ Without a word for it the operator is a convolution; the others (`aotconv._tools
     4x28x28x96 3x3x96x64 s2 p1 filters_gradient   the same
     1x80x82x64 3x3 s2 max_pool                    a window instead of filters; strides are 1, too,
     1x80x82x64 3x3 s2 average_pool                where none are said
+
+The texts of filters, as ``1000x1100 gaussian_filter sigma2.5``, `aotconv._tools.filtering` has.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,7 +40,10 @@ from numpy.typing import NDArray
 
 from .._core import check
 from .._plan.geometry import PADDINGS, Axis, Geometry
-from .operators import CONVOLUTION, OPERATORS, Shape
+from . import filtering
+from .filtering import FILTERS, Filtering
+from .operation import Operation
+from .operators import CONVOLUTION, OPERATORS, Arrays, Operator, Shape
 
 Steps = int | tuple[int, ...]
 Padding = str | int | tuple[Steps, ...]
@@ -85,6 +91,25 @@ class Layer(NamedTuple):
         return " ".join(words)
 
     @property
+    def value(self) -> Operator:
+        """Its operator."""
+        return OPERATORS[self.operator]
+
+    @property
+    def asked(self) -> str:
+        """What peers are asked for: the operator and, where it is not float32, the dtype."""
+        return self.operator if self.dtype == "float32" else f"{self.operator} {self.dtype}"
+
+    @property
+    def computed_in(self) -> str:
+        """The floats of the multiply-adds that it is held against."""
+        return self.dtype
+
+    def with_dtype(self, dtype: str) -> Layer:
+        """The same of arrays of a dtype."""
+        return self._replace(dtype=dtype)
+
+    @property
     def rank(self) -> int:
         """Of how many spatial axes it is."""
         return len(self.images) - 2
@@ -92,7 +117,7 @@ class Layer(NamedTuple):
     @property
     def geometry(self) -> Geometry:
         """That of its convolution, which may be what it transposes, or is a gradient of."""
-        return OPERATORS[self.operator].geometry(self)
+        return self.value.geometry(self)
 
     @property
     def axes(self) -> tuple[Axis, ...]:
@@ -102,7 +127,7 @@ class Layer(NamedTuple):
     @property
     def options(self) -> dict[str, Any]:
         """Numbers and rules that its door is told."""
-        names = [name for name in LETTERS.values() if name not in OPERATORS[self.operator].lacks]
+        names = [name for name in LETTERS.values() if name not in self.value.lacks]
         return {name: getattr(self, name) for name in names}
 
     @property
@@ -139,22 +164,60 @@ class Layer(NamedTuple):
     @property
     def out(self) -> Shape:
         """The shape of its result, channels or filters last."""
-        return OPERATORS[self.operator].out(self)
+        return self.value.out(self)
 
     @property
     def arrays(self) -> dict[str, Shape]:
         """The shapes of what it is given, by the names that its door has for them."""
-        return OPERATORS[self.operator].arrays(self)
+        return self.value.arrays(self)
 
     @property
     def flops(self) -> int:
         """Floating-point operations; a multiply-add is two."""
-        return OPERATORS[self.operator].flops_per_tap * self.geometry.multiply_adds
+        return self.value.flops_per_tap * self.geometry.multiply_adds
 
     @property
-    def elements(self) -> int:
-        """Elements that must be read or written: what it is given, and the result."""
-        return sum(map(math.prod, (*self.arrays.values(), self.out)))
+    def n_bytes(self) -> int:
+        """Bytes that must be read or written: of what it is given, and the result."""
+        elements = sum(map(math.prod, (*self.arrays.values(), self.out)))
+        return elements * np.dtype(self.dtype).itemsize
+
+    def draw(self) -> dict[str, NDArray[Any]]:
+        """Arrays that it is given, channels last."""
+        rng, arrays = np.random.default_rng(0), {}
+        for name, shape in self.arrays.items():
+            same = self.shared and name != "images"
+            drawn = rng.standard_normal((*shape[:-1], 1) if same else shape)
+            arrays[name] = np.array(np.broadcast_to(drawn, shape), self.dtype, order="C")
+        return arrays
+
+    def own(self, arrays: Arrays) -> tuple[Callable[[], Any], Callable[[Any], NDArray[Any]]]:
+        """What a user calls again and again, of arrays in the layer's formats, and what puts its
+        result's channels or filters last."""
+        laid = {
+            name: array
+            if name == "bias"
+            else np.ascontiguousarray(array.transpose(self.order(name)))
+            for name, array in arrays.items()
+        }
+        out = np.full(self.laid(self.value.result, self.out), np.nan, self.dtype)
+        back = np.argsort(self.order(self.value.result))
+        return self.value.call(self, laid, out), lambda result: result.transpose(back)
+
+    def exact(self, arrays: Arrays) -> NDArray[np.float64]:
+        """The result of the doors, in float64."""
+        last = self.channels_last
+        wide = {name: array.astype(np.float64) for name, array in arrays.items()}
+        return self.value.functions[self.rank](**wide, **self.value.told(last))
+
+    def error_bound(self, arrays: Arrays) -> float:
+        """What the library promises of each output, for data as these: of a sum of K products, or a
+        bias, eps * (K + 1) * max|x| * max|w| * 2."""
+        largest = {name: float(np.abs(array).max()) for name, array in arrays.items()}
+        bias = largest.pop("bias", 0.0)
+        products = math.prod(largest.values())
+        roundings = self.value.roundings(self.geometry)
+        return float(np.finfo(self.dtype).eps) * roundings * max(products, bias)
 
     def as_json(self) -> dict[str, Any]:
         return {**self._asdict(), "text": self.text, "out": self.out, "flops": self.flops}
@@ -206,14 +269,20 @@ def meaning(word: str) -> tuple[str | None, Any]:
     return None, None
 
 
-def parse(text: str) -> Layer:
-    """The layer that a text says.
+def parse(text: str) -> Layer | Filtering:
+    """The layer or the filter that a text says.
 
     Raises
     ------
     ValueError
         If the text says none, or one that cannot be computed; the message names what is wrong.
     """
+    is_filter = any(word in FILTERS for word in text.split())
+    return filtering.parse(text) if is_filter else parse_layer(text)
+
+
+def parse_layer(text: str) -> Layer:
+    """The layer that a text says; raises as `parse`."""
     given: dict[str, Any] = {}
     try:
         words = text.split()
@@ -244,19 +313,31 @@ def parse(text: str) -> Layer:
 
 
 class Problem(NamedTuple):
-    """A layer and the arrays that it is given, channels last."""
+    """A layer or a filter, and the arrays that it is given, channels last."""
 
-    layer: Layer
-    arrays: dict[str, NDArray[Any]]  # by the names of `Layer.arrays`
+    operation: Operation
+    arrays: dict[str, NDArray[Any]]  # by the names of its `arrays`
 
     @classmethod
-    def draw(cls, layer: Layer) -> Problem:
-        rng, arrays = np.random.default_rng(0), {}
-        for name, shape in layer.arrays.items():
-            same = layer.shared and name != "images"
-            drawn = rng.standard_normal((*shape[:-1], 1) if same else shape)
-            arrays[name] = np.array(np.broadcast_to(drawn, shape), layer.dtype, order="C")
-        return cls(layer, arrays)
+    def draw(cls, operation: Operation) -> Problem:
+        return cls(operation, operation.draw())
+
+    @property
+    def error_bound(self) -> float:
+        """By how much elements of a result may differ from what is right."""
+        return self.operation.error_bound(self.arrays)
+
+    @property
+    def layer(self) -> Layer:
+        """For whoever is asked for layers alone."""
+        assert isinstance(self.operation, Layer)
+        return self.operation
+
+    @property
+    def filtering(self) -> Filtering:
+        """For whoever is asked for filters alone."""
+        assert isinstance(self.operation, Filtering)
+        return self.operation
 
     @property
     def images(self) -> NDArray[Any]:

@@ -3,7 +3,7 @@
 In each round every contender runs a batch of calls, so a machine that slows down slows them all.
 What is reported are medians over the rounds, and of ratios, the median of each round's ratio.  Two
 of the contenders are the machine itself: multiply-adds on registers and a copy of as many bytes as
-the layer must read and write.  A layer takes at least as long as the slower of the two, which is
+the operation must read and write.  It takes at least as long as the slower of the two, which is
 the bound that it is held against.
 
 The process for a number of threads starts with as many CPUs, and with the environment variables
@@ -34,9 +34,9 @@ from .._plan.peak import peak_words
 from .._plan.registry import ROWS
 from .board import BOARD
 from .errors import DisagreementError
-from .operators import OPERATORS
+from .operation import Operation
 from .peer import Contender, Peer, Setting, Unsuitable
-from .problem import Layer, Problem
+from .problem import Problem
 from .process import Run, new_process
 
 Call = Callable[[], object]
@@ -55,31 +55,19 @@ OWN = "aotconv"
 
 def expectation(problem: Problem) -> NDArray[np.float64]:
     """The result in float64, by NumPy instead of the kernels."""
-    layer = problem.layer.channels_last
-    operator = OPERATORS[layer.operator]
-    arrays = {name: array.astype(np.float64) for name, array in problem.arrays.items()}
     with aotconv.use("numpy"):
-        return operator.functions[layer.rank](**arrays, **operator.told(layer))
-
-
-def error_bound(problem: Problem) -> float:
-    """What the library promises of each output, for data as these: of a sum of K products, or a
-    bias, eps * (K + 1) * max|x| * max|w| * 2."""
-    layer, sizes = problem.layer, dict(problem.arrays)
-    bias = sizes.pop("bias", np.zeros(1))
-    products = math.prod(float(np.abs(array).max()) for array in sizes.values())
-    largest = max(products, float(np.abs(bias).max()))
-    roundings = OPERATORS[layer.operator].roundings(layer.geometry)
-    return float(np.finfo(layer.dtype).eps) * roundings * largest
+        return problem.operation.exact(problem.arrays)
 
 
 def verify(name: str, contender: Contender, expected: NDArray[np.float64]) -> None:
     """Raise `DisagreementError` if a contender's result is not within the library's bound."""
+    problem = contender.problem
     result = contender.channels_last(contender.call())
-    where = f"{name}, layer {contender.problem.layer}"
+    where = f"{name}, {problem.operation}"
     if result.shape != expected.shape:
         raise DisagreementError(f"{where}: shape {result.shape}, not {expected.shape}")
-    error, bound = float(np.abs(result - expected).max()), error_bound(contender.problem)
+    error = float(np.abs(result - expected).max())
+    bound = problem.error_bound + contender.coarser
     if not error <= bound:  # so that NaN is wrong too
         raise DisagreementError(f"{where}: wrong by {error:.2g}, more than {bound:.2g}")
 
@@ -88,16 +76,7 @@ def verify(name: str, contender: Contender, expected: NDArray[np.float64]) -> No
 
 
 def own(problem: Problem) -> Contender:
-    layer = problem.layer
-    operator = OPERATORS[layer.operator]
-    arrays = {
-        name: array if name == "bias" else np.ascontiguousarray(array.transpose(layer.order(name)))
-        for name, array in problem.arrays.items()
-    }
-    out = np.full(layer.laid(operator.result, layer.out), np.nan, layer.dtype)
-    order = np.argsort(layer.order(operator.result))  # back again
-    call = operator.call(layer, arrays, out)
-    return Contender(problem, call, lambda result: result.transpose(order))
+    return Contender(problem, *problem.operation.own(problem.arrays))
 
 
 def multiply_adds(dtype: str, n_threads: int) -> tuple[Call, float]:
@@ -179,21 +158,22 @@ class Result(NamedTuple):
 
     Attributes
     ----------
-    layer : Layer
+    operation : Operation
+        The layer or the filter.
     n_threads : int
     seconds : dict
         Of a call, by contender; ``aotconv`` is one of them.
     fma : list of float
         Floating-point operations a second of multiply-adds on registers.
     copy : list of float
-        Seconds to copy as many bytes as the layer must read and write.
+        Seconds to copy as many bytes as it must read and write.
     left_out : dict
         Peers that did not take part, and why.
     first : float
         Seconds of the first call in a new process.
     """
 
-    layer: Layer
+    operation: Operation
     n_threads: int
     seconds: dict[str, list[float]]
     fma: list[float]
@@ -208,12 +188,12 @@ class Result(NamedTuple):
 
     @property
     def flop_rate(self) -> float:
-        return self.layer.flops / self.later
+        return self.operation.flops / self.later
 
     @property
     def binding(self) -> str:
         """What no implementation could be faster than here: "FMA" or "copy"."""
-        computing = self.layer.flops / statistics.median(self.fma)
+        computing = self.operation.flops / statistics.median(self.fma)
         return "FMA" if computing >= statistics.median(self.copy) else "copy"
 
     @property
@@ -221,7 +201,7 @@ class Result(NamedTuple):
         """Of the bound, that is of the rate that `binding` allows."""
         rounds = zip(self.fma, self.copy, self.seconds[OWN], strict=True)
         return statistics.median(
-            max(self.layer.flops / fma, copy) / own for fma, copy, own in rounds
+            max(self.operation.flops / fma, copy) / own for fma, copy, own in rounds
         )
 
     @property
@@ -242,23 +222,25 @@ class Result(NamedTuple):
     def as_json(self) -> dict[str, Any]:
         names = ("later", "flop_rate", "binding", "fraction", "ratios", "fastest")
         derived = {name: getattr(self, name) for name in names}
-        return {**self._asdict(), "layer": self.layer.as_json(), **derived}
+        return {**self._asdict(), "operation": self.operation.as_json(), **derived}
 
 
-def first_call(layer: Layer) -> float:
+def first_call(operation: Operation) -> float:
     """Seconds of the first call, if this process has made none."""
-    return timed(own(Problem.draw(layer)).call, 1)
+    return timed(own(Problem.draw(operation)).call, 1)
 
 
-def measure(layer: Layer, peers: Mapping[str, Peer], setting: Setting, seconds: float) -> Result:
-    """Check and time a layer in this process, which must have been started for it.
+def measure(
+    operation: Operation, peers: Mapping[str, Peer], setting: Setting, seconds: float
+) -> Result:
+    """Check and time a layer or a filter in this process, which must have been started for it.
 
     Raises
     ------
     DisagreementError
         If a result is wrong.
     """
-    problem = Problem.draw(layer)
+    problem = Problem.draw(operation)
     expected = expectation(problem)
     contenders, left_out = {OWN: own(problem)}, {}
     verify(OWN, contenders[OWN], expected)
@@ -278,18 +260,18 @@ def measure(layer: Layer, peers: Mapping[str, Peer], setting: Setting, seconds: 
         else:
             contenders.update(variants)
 
-    n_threads, n_bytes = setting.threads, layer.elements * np.dtype(layer.dtype).itemsize
+    n_threads = setting.threads
     calls: dict[str, Call] = {name: each.call for name, each in contenders.items()}
-    calls["FMA"], flops = multiply_adds(layer.dtype, n_threads)
+    calls["FMA"], flops = multiply_adds(operation.computed_in, n_threads)
     # Few bytes are copied faster by one thread than by several that wait for the GIL.
     copiers = {f"copy {n}": n for n in {1, n_threads}}
     with ThreadPoolExecutor(n_threads) as pool:
         for name, n in copiers.items():
-            calls[name], times = copies(n_bytes, n, pool)
+            calls[name], times = copies(operation.n_bytes, n, pool)
         rounds = race(calls, seconds, PAUSE if n_threads > 1 else 0)
     fma = [flops / each for each in rounds.pop("FMA")]
     copy = [min(each) / times for each in zip(*map(rounds.pop, copiers), strict=True)]
-    return Result(layer, n_threads, rounds, fma, copy, left_out)
+    return Result(operation, n_threads, rounds, fma, copy, left_out)
 
 
 # --- processes -------------------------------------------------------------------------------
@@ -327,7 +309,7 @@ def confined_process(n_threads: int) -> Iterator[Run]:
 
 
 def compare(
-    layers: Sequence[Layer] = BOARD,
+    operations: Sequence[Operation] = BOARD,
     n_threads: int = 1,
     *,
     peers: Mapping[str, Peer] | None = None,
@@ -335,20 +317,20 @@ def compare(
     seconds: float = SECONDS,
     announce: Callable[[str], object] = lambda name: None,
 ) -> list[Result]:
-    """Check and time layers on a number of threads.
+    """Check and time layers and filters on a number of threads.
 
     Parameters
     ----------
-    layers : sequence of Layer
+    operations : sequence of Operation
     n_threads : int
     peers : mapping of str to Peer, optional
-        The other libraries to compare with, which compute in float32.
+        The other libraries to compare with.
     tflite : str, optional
         The folder of LiteRT's models.
     seconds : float
         The least that each contender computes in each round.
     announce : callable
-        Called with the name of each layer before it starts.
+        Called with the name of each before it starts.
 
     Raises
     ------
@@ -358,11 +340,11 @@ def compare(
     results = []
     names = ", ".join([OWN, *(peers or {})])
     with confined_process(n_threads) as run:
-        for layer in layers:
-            announce(layer.title)
+        for each in operations:
+            announce(each.title)
             with confined_process(n_threads) as run_once:
-                first = run_once(f"{OWN} on {layer}", first_call, layer)
+                first = run_once(f"{OWN} on {each}", first_call, each)
             setting = Setting(n_threads, tflite)
-            result = run(f"{names} on {layer}", measure, layer, peers or {}, setting, seconds)
+            result = run(f"{names} on {each}", measure, each, peers or {}, setting, seconds)
             results.append(result._replace(first=first))
     return results

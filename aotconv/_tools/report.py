@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .digits import digits
+from .operation import Operation
 from .peers import Peer
-from .problem import Layer
 from .race import Result
 from .sweep import Swept
 
@@ -31,16 +31,16 @@ def heading(results: Sequence[Result]) -> str:
     return f"{team_name(results[0].n_threads)}: multiply-adds {rate / 1e9:,.0f} GFLOP/s"
 
 
-def labels(layers: Sequence[Layer]) -> list[str]:
-    """Names, if there are any, and texts of layers, in columns."""
-    width = max(len(layer.name) + 2 if layer.name else 0 for layer in layers)
-    rows = [f"{layer.name:{width}}{layer.text}" for layer in layers]
+def labels(operations: Sequence[Operation]) -> list[str]:
+    """Names, if there are any, and texts, in columns."""
+    width = max(len(each.name) + 2 if each.name else 0 for each in operations)
+    rows = [f"{each.name:{width}}{each.text}" for each in operations]
     return [row.ljust(max(map(len, rows))) for row in rows]
 
 
 def format_table(results: Sequence[Result]) -> str:
-    """Set the results for one number of threads as a table: a row for each layer."""
-    names = labels([each.layer for each in results])
+    """Set the results for one number of threads as a table: a row for each layer or filter."""
+    names = labels([each.operation for each in results])
     width = len(names[0])
     against = any(each.fastest for each in results)
     title = f"{'':{width}}{'ms':>9}{'GFLOP/s':>9}{'of bound':>12}{'first ms':>10}"
@@ -58,10 +58,10 @@ def format_table(results: Sequence[Result]) -> str:
     if ratios:
         below = sum(ratio < 1 for ratio in ratios)
         mean = statistics.geometric_mean(ratios)
-        rows.append(f"ratio: geometric mean {mean:.2f}; below 1 in {below} of {len(ratios)} layers")
+        rows.append(f"ratio: geometric mean {mean:.2f}; below 1 in {below} of {len(ratios)}")
     reasons = Counter(item for each in results for item in each.left_out.items())
     for (name, reason), count in reasons.items():
-        rows.append(f"{name} left out of {count} of {len(results)} layers: {reason}")
+        rows.append(f"{name} left out of {count} of {len(results)}: {reason}")
     return "\n".join(rows)
 
 
@@ -91,13 +91,13 @@ def format_sweeps(results: Sequence[Swept]) -> str:
 
 
 def draw(results: Sequence[Sequence[Result]], title: str) -> Figure:
-    """Draw bars for each layer, beside each other for each number of threads.
+    """Draw bars for each layer or filter, beside each other for each number of threads.
 
     They are the ratios to the fastest peer, or without peers the fractions of the bound.
     """
     from matplotlib.figure import Figure
 
-    names = [each.layer.title for each in results[0]]
+    names = [each.operation.title for each in results[0]]
     chart = Figure((2.2 + 4.6 * len(results), 0.3 * len(names) + 1.9), layout="constrained")
     grid = chart.subplots(1, len(results), sharex=True, sharey=True, squeeze=False)[0]
     against = any(each.fastest for group in results for each in group)

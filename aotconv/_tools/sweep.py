@@ -20,7 +20,7 @@ from .._core import ladder
 from .._plan import family
 from .._plan.select import select
 from .cliffs import CLIFF, Loss, Sizes, losses
-from .problem import Layer, Problem, parse
+from .problem import Layer, Problem, parse_layer
 from .process import Run
 from .race import OWN, confined_process, expectation, multiply_adds, own, race, verify
 
@@ -122,12 +122,12 @@ def groups() -> Iterator[tuple[Sizes, Layer]]:
 
 
 BASES = {
-    "dense 32": parse("1x28x28x32 3x3x32x32 same"),
-    "dense 3 to 64": parse("1x56x56x3 3x3x3x64 same"),
-    "dense 3 to 4": parse("8x28x28x3 4x4x3x4 same"),
-    "depthwise 32": parse("1x56x56x32 3x3x1x32 same g32"),
-    "depthwise 3": parse("1x224x224x3 7x7x1x3 same g3"),
-    "image": parse("1x256x256x1 5x5x1x1 same"),
+    "dense 32": parse_layer("1x28x28x32 3x3x32x32 same"),
+    "dense 3 to 64": parse_layer("1x56x56x3 3x3x3x64 same"),
+    "dense 3 to 4": parse_layer("8x28x28x3 4x4x3x4 same"),
+    "depthwise 32": parse_layer("1x56x56x32 3x3x1x32 same g32"),
+    "depthwise 3": parse_layer("1x224x224x3 7x7x1x3 same g3"),
+    "image": parse_layer("1x256x256x1 5x5x1x1 same"),
 }
 SWEEPS = (
     Sweep("dense 3x3: channels, filters", dict(dense())),
@@ -230,7 +230,7 @@ def measure(layer: Layer, seconds: float) -> Case:
     contender = own(problem)
     verify(OWN, contender, expectation(problem))
     peak, flops = multiply_adds(layer.dtype, 1)
-    source, target = np.ones((2, layer.elements * np.dtype(layer.dtype).itemsize // 2), np.uint8)
+    source, target = np.ones((2, layer.n_bytes // 2), np.uint8)
     calls = {OWN: contender.call, "FMA": peak, "copy": lambda: np.copyto(target, source)}
     rounds = race(calls, seconds, rounds=ROUNDS, clock=CLOCK)
     fma = [flops / each for each in rounds["FMA"]]

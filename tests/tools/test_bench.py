@@ -1,5 +1,6 @@
 """The benchmark: its board, its arithmetic, its check of results, and the command."""
 
+import functools
 import io
 import itertools
 import json
@@ -12,6 +13,7 @@ import numpy as np
 import oracle
 import pytest
 from command import run
+from filters import MODES
 from PIL import Image
 
 import aotconv
@@ -19,10 +21,11 @@ from aotconv.__main__ import main
 from aotconv._tools import bench, race, report, sweep
 from aotconv._tools.board import BOARD, BOARDS, TEXTS, WIDE
 from aotconv._tools.errors import DisagreementError
+from aotconv._tools.filtering import FILTERS, Filtering
 from aotconv._tools.operators import OPERATORS
 from aotconv._tools.peer import Contender, Peer, Setting, Unsuitable
 from aotconv._tools.peers import PEERS
-from aotconv._tools.problem import Problem, parse
+from aotconv._tools.problem import Layer, Problem, parse
 from aotconv._tools.race import Result
 from aotconv.reference import (
     conv_reference,
@@ -84,11 +87,35 @@ OTHERS = list(
         ],
     )
 )
+FILTERINGS = list(
+    map(
+        parse,
+        [
+            "12x15 correlate 3x4",
+            "12x15 correlate 5x2 mirror float64",
+            "12x15 correlate 5x5 uint8>int16",
+            "6x7x8 correlate 3x2 axes0x2 nearest",
+            "40 correlate1d 8",
+            "12x15 correlate1d 5 axes0 wrap",
+            "12x15 gaussian_filter sigma0.8",
+            "12x15x3 gaussian_filter sigma2 axes0x1 uint8 saturate",
+            "6x7x8 gaussian_filter sigma0.5 constant",
+            "30 gaussian_filter sigma1.5",
+            "12x15 uniform_filter 5x4",
+            "12x15 sobel",
+            "6x7x8 sobel axes0x2",
+            "12x15 laplace",
+            "6x7x8 laplace float64",
+        ],
+    )
+)
 HERE = Setting(threads=1)
 
 
 def reference(problem):
     """The result by the slow versions."""
+    if isinstance(problem.operation, Filtering):
+        return filtered(problem.filtering, problem.arrays)
     layer, options = problem.layer, problem.layer.options
     filters, letters = layer.filters, "DHW"[-layer.rank :]
     given = [array.astype(float) for array in problem.arrays.values()]
@@ -112,6 +139,46 @@ def reference(problem):
         "max_pool": lambda: pool(False),
         "average_pool": lambda: pool(True),
     }[layer.operator]()
+
+
+def windows(filtering, arrays):
+    """The weights of each result, along all axes at once."""
+    along, size, sigma = filtering.along, filtering.window, filtering.sigma
+    rank = range(len(filtering.sizes))
+
+    def product(lines):
+        return functools.reduce(np.multiply.outer, [np.array(lines.get(i, [1.0])) for i in rank])
+
+    if "weights" in arrays:
+        others = tuple(i for i in rank if i not in along)
+        return [np.expand_dims(arrays["weights"].astype(float), others)]
+    if filtering.function == "sobel":
+        each = [{i: [-1, 0, 1] if i == axis else [1, 2, 1] for i in rank} for axis in along]
+        return list(map(product, each))
+    if filtering.function == "laplace":
+        each = [{i: [1, -2, 1] if i == axis else [0, 1, 0] for i in along} for axis in along]
+        return [sum(map(product, each))]
+    if filtering.function == "uniform_filter":
+        return [product({i: np.full(n, 1 / n) for i, n in zip(along, size, strict=True)})]
+    assert filtering.function == "gaussian_filter"
+    places = np.arange(-int(4 * sigma + 0.5), int(4 * sigma + 0.5) + 1)
+    density = np.exp(-((places / sigma) ** 2) / 2)
+    return [product(dict.fromkeys(along, density / density.sum()))]
+
+
+def filtered(filtering, arrays):
+    """The result by np.pad and windows of what it gave."""
+    results = []
+    for weights in windows(filtering, arrays):
+        pads = [(size // 2, (size - 1) // 2) for size in weights.shape]
+        padded = np.pad(arrays["input"].astype(float), pads, MODES[filtering.mode])
+        views = np.lib.stride_tricks.sliding_window_view(padded, weights.shape)
+        results.append(np.tensordot(views, weights, weights.ndim))
+    result = np.stack(results) if filtering.function == "sobel" else results[0]
+    if not filtering.saturate:
+        return result
+    limits = np.iinfo(filtering.dtypes[1])
+    return np.clip(np.rint(result), limits.min, limits.max)
 
 
 def right(problem, setting):
@@ -144,8 +211,11 @@ def dead(problem, setting):
     os._exit(1)
 
 
+ASKED = [*FILTERS, *OPERATORS, *(f"{word} float64" for word in OPERATORS)]
+
+
 def peers(*prepares):
-    return {each.__name__: Peer((), dict.fromkeys(OPERATORS, each)) for each in prepares}
+    return {each.__name__: Peer((), dict.fromkeys(ASKED, each)) for each in prepares}
 
 
 # --- the board -------------------------------------------------------------------------------
@@ -161,34 +231,46 @@ def test_board_pads_so_that_images_keep_their_size_over_the_strides():
             assert layer.out[1] == -(-layer.images[1] // layer.strides)
 
 
-def smaller(layer):
-    """A layer of a board with few channels and pixels."""
+def smaller(operation):
+    """A layer of a board with few channels and pixels, or a filter of few elements."""
+    if isinstance(operation, Filtering):
+        return operation._replace(sizes=tuple(min(size, 13) for size in operation.sizes))
+    layer = operation
     _, *sizes, channels = layer.images
     few = min(channels, 8)
     filters = tuple(min(each, 8) if each == channels else min(each, 16) for each in layer.filters)
     dilations = min(layer.dilations, 4)
     spans = [(k - 1) * dilations + 1 for k in filters[: len(sizes)]]
-    sizes = [min(size, span + 5) for size, span in zip(sizes, spans, strict=True)]
-    return layer._replace(images=(1, *sizes, few), filters=filters, dilations=dilations)
+    sizes = [min(size, span + 4) for size, span in zip(sizes, spans, strict=True)]
+    groups = few if layer.groups == channels else layer.groups
+    small = {"images": (1, *sizes, few), "filters": filters, "groups": groups}
+    return layer._replace(**small, dilations=dilations)
 
 
-@pytest.mark.parametrize("layer", WIDE, ids=lambda layer: layer.name)
-def test_every_layer_of_the_wide_board_is_right_at_a_small_size(layer):
-    problem = Problem.draw(smaller(layer))
-    assert problem.layer.operator == layer.operator and 0 < problem.layer.flops < layer.flops / 50
+@pytest.mark.parametrize("operation", WIDE, ids=lambda operation: operation.name)
+def test_every_row_of_the_wide_board_is_right_at_a_small_size(operation):
+    problem = Problem.draw(smaller(operation))
+    assert problem.operation.asked == operation.asked
+    assert 0 < problem.operation.flops < operation.flops / 50
     expected = reference(problem)
     np.testing.assert_allclose(race.expectation(problem), expected, atol=1e-12)
     race.verify("aotconv", race.own(problem), expected)
 
 
-def test_wide_board_has_every_operator_and_rank():
-    assert {layer.operator for layer in WIDE} == set(OPERATORS)
-    assert {layer.rank for layer in WIDE} == {1, 2, 3}
+def test_wide_board_has_every_operator_filter_and_rank():
+    layers = [each for each in WIDE if isinstance(each, Layer)]
+    filterings = [each for each in WIDE if isinstance(each, Filtering)]
+    assert {each.operator for each in layers} == set(OPERATORS)
+    assert {each.function for each in filterings} == set(FILTERS)
+    assert {each.rank for each in layers} == {1, 2, 3}
+    assert {len(each.sizes) for each in filterings} == {1, 2, 3}
 
 
 def test_layer_counts_what_must_be_read_and_written():
     assert STRIDED.out == (1, 5, 4, 4) and STRIDED.pads == ((1, 1), (1, 1))
-    assert STRIDED.elements == 9 * 8 * 6 + 3 * 3 * 3 * 4 + 4 + 5 * 4 * 4
+    elements = 9 * 8 * 6 + 3 * 3 * 3 * 4 + 4 + 5 * 4 * 4
+    assert STRIDED.n_bytes == 4 * elements
+    assert STRIDED.with_dtype("float64").n_bytes == 8 * elements
     assert STRIDED.flops == 2 * (5 * 4 * 4) * (3 * 3 * 3)
 
 
@@ -222,11 +304,58 @@ def test_expectation_is_that_of_the_oracle(layer):
     np.testing.assert_allclose(result, expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("filtering", FILTERINGS, ids=str)
+def test_filters_are_held_against_what_np_pad_and_windows_give(filtering):
+    problem = Problem.draw(filtering)
+    result, expected = race.expectation(problem), reference(problem)
+    assert {name: array.shape for name, array in problem.arrays.items()} == filtering.arrays
+    assert result.dtype == np.float64 and result.shape == expected.shape == filtering.out
+    np.testing.assert_allclose(result, expected, atol=1e-12)
+    contender = race.own(problem)
+    race.verify("aotconv", contender, expected)
+    assert contender.call().dtype == filtering.dtypes[1]
+
+
+@pytest.mark.parametrize("filtering", FILTERINGS, ids=str)
+def test_error_that_no_rounding_makes_is_found_in_every_filter(filtering):
+    problem = Problem.draw(filtering)
+    expected, whole = race.expectation(problem), filtering.dtypes[1].kind in "iu"
+    error = 2.0 if filtering.saturate else 1.0 if whole else 1e-3
+    for index in np.random.default_rng(0).choice(expected.size, 10, replace=False):
+        result = expected.copy()
+        result.flat[index] += error
+        contender = Contender(problem, lambda made=result: made)
+        with pytest.raises(DisagreementError, match=re.escape(f"peer, {filtering}: wrong by")):
+            race.verify("peer", contender, expected)
+        race.verify("peer", contender._replace(coarser=error), expected)
+
+
+def test_rounded_integers_may_be_nearly_between_two_and_others_are_exact():
+    rounded, whole = FILTERINGS[7], FILTERINGS[2]
+    assert Problem.draw(rounded).error_bound == 1 and Problem.draw(whole).error_bound == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "roundings", "gain"),
+    [
+        ("12x15 gaussian_filter sigma0.8", 2 * (2 * 8), 1),
+        ("12x15 uniform_filter 5x4", 2 * (6 + 5), 1),
+        ("12x15 sobel", 2 * (2 * 4), 8),
+        ("6x7x8 laplace", 2 * 8, 12),
+    ],
+)
+def test_bound_of_filters_is_by_roundings_of_each_axis_and_the_largest_sum(text, roundings, gain):
+    problem = Problem.draw(parse(text))
+    largest = np.abs(problem.arrays["input"]).max()
+    expected = np.finfo(np.float32).eps * roundings * gain * largest
+    assert problem.error_bound == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("layer", SMALL, ids=str)
 def test_bound_is_that_of_the_tests(layer):
     problem = Problem.draw(layer)
     expected = oracle.error_bound(*problem.arrays.values(), np.float32)
-    assert race.error_bound(problem) == pytest.approx(expected)
+    assert problem.error_bound == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -241,16 +370,16 @@ def test_bound_is_that_of_as_many_products_as_are_summed(text, terms):
     problem = Problem.draw(parse(text))
     one, other, *bias = (np.abs(array).max() for array in problem.arrays.values())
     expected = np.finfo(np.float32).eps * (terms + 1) * max(one * other, *bias, 0) * 2
-    assert race.error_bound(problem) == pytest.approx(expected)
+    assert problem.error_bound == pytest.approx(expected)
 
 
 def test_maxima_are_exact_and_averages_within_what_their_door_says():
     maximum, average = (
         Problem.draw(parse(f"1x9x8x4 3x2 {word}_pool")) for word in ("max", "average")
     )
-    assert race.error_bound(maximum) == 0
+    assert maximum.error_bound == 0
     expected = np.finfo(np.float32).eps * 6 * np.abs(average.images).max()
-    assert race.error_bound(average) == pytest.approx(expected)
+    assert average.error_bound == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("layer", [*SMALL, *OTHERS], ids=str)
@@ -273,7 +402,7 @@ def changed(function):
 
 
 def test_result_within_the_bound_is_right():
-    bound = race.error_bound(Problem.draw(DENSE))
+    bound = Problem.draw(DENSE).error_bound
     contender = changed(lambda result: result + 0.9 * bound)
     race.verify("peer", contender, race.expectation(contender.problem))
 
@@ -281,7 +410,7 @@ def test_result_within_the_bound_is_right():
 @pytest.mark.parametrize(
     "change",
     [
-        lambda result: result + 1.1 * race.error_bound(Problem.draw(DENSE)),
+        lambda result: result + 1.1 * Problem.draw(DENSE).error_bound,
         lambda result: np.where(result == result.max(), np.nan, result),
         lambda result: result[:1],
         lambda result: result.transpose(0, 3, 1, 2),
@@ -290,19 +419,19 @@ def test_result_within_the_bound_is_right():
 )
 def test_result_that_is_wrong_is_a_disagreement_that_names_contender_and_layer(change):
     contender = changed(change)
-    with pytest.raises(DisagreementError, match="peer, layer 2x7x6x3 3x2x3x5 p1: ") as error:
+    with pytest.raises(DisagreementError, match="peer, 2x7x6x3 3x2x3x5 p1: ") as error:
         race.verify("peer", contender, race.expectation(contender.problem))
     assert error.value.status == 1
 
 
 def test_wrong_aotconv_is_not_timed(monkeypatch):
     monkeypatch.setattr(race, "own", lambda problem: wrong(problem, HERE)["wrong"])
-    with pytest.raises(DisagreementError, match="aotconv, layer 2x7x6x3 3x2x3x5 p1: wrong by "):
+    with pytest.raises(DisagreementError, match="aotconv, 2x7x6x3 3x2x3x5 p1: wrong by "):
         race.measure(DENSE, {}, HERE, 0)
 
 
 def test_wrong_peer_is_not_timed():
-    with pytest.raises(DisagreementError, match="wrong, layer 2x7x6x3 3x2x3x5 p1: wrong by "):
+    with pytest.raises(DisagreementError, match="wrong, 2x7x6x3 3x2x3x5 p1: wrong by "):
         race.measure(DENSE, peers(right, wrong), HERE, 0)
 
 
@@ -314,9 +443,7 @@ def test_wrong_aotconv_is_not_timed_whatever_the_operator(layer, monkeypatch):
     (contender,) = wrong(Problem.draw(layer), HERE).values()
     monkeypatch.setattr(type(OPERATORS[layer.operator]), "call", lambda *_: contender.call)
     monkeypatch.setattr(race, "race", lambda *_: pytest.fail("it was timed"))
-    with pytest.raises(
-        DisagreementError, match=re.escape(f"aotconv, layer {layer}: wrong by 0.01")
-    ):
+    with pytest.raises(DisagreementError, match=re.escape(f"aotconv, {layer}: wrong by 0.01")):
         race.measure(layer, {}, HERE, 0)
 
 
@@ -328,7 +455,7 @@ def test_measure_has_a_figure_of_everything_for_each_round(layer, dtype):
     lists = [result.fma, result.copy, *result.seconds.values()]
     assert all(len(each) == race.ROUNDS and min(each) > 0 for each in lists)
     assert result.fastest == "right NHWC" and not result.left_out
-    assert result.layer == layer._replace(dtype=dtype) and result.n_threads == 1
+    assert result.operation == layer._replace(dtype=dtype) and result.n_threads == 1
 
 
 @pytest.mark.parametrize("peer", ["openvino", "litert", "opencv", "jax", "tensorflow"])
@@ -344,6 +471,8 @@ def test_peers_of_two_axes_leave_other_ranks_out(peer, layer, monkeypatch):
 UNABLE = {
     "torch": ["both ends alike", "no dilations", "half a window"],
     "onnxruntime": ["without dilations", "not asked for this operator"],
+    "opencv": ["filters images", "it filters float32", "wrap around", "along two axes", "gray"],
+    "scipy": ["not rounded and clipped"],
 }
 
 
@@ -403,6 +532,25 @@ def test_copies_move_half_the_bytes(n_threads, monkeypatch):
     assert sum(moved) == times * 15_000_000
 
 
+@pytest.mark.parametrize("peer", ["opencv", "scipy"])
+@pytest.mark.parametrize("filtering", FILTERINGS, ids=str)
+def test_peers_that_filter_are_right_where_they_are_installed(peer, filtering):
+    pytest.importorskip({"opencv": "cv2"}.get(peer, peer))
+    problem = Problem.draw(filtering)
+    try:
+        contenders = PEERS[peer].prepare(problem, HERE)
+    except Unsuitable as error:
+        assert re.search("|".join(UNABLE[peer]), str(error))
+        return
+    for name, contender in contenders.items():
+        race.verify(name, contender, race.expectation(problem))
+
+
+def test_peers_leave_out_layers_of_a_dtype_that_they_are_not_asked_for():
+    with pytest.raises(Unsuitable, match="it is not asked for this dtype"):
+        PEERS["torch"].prepare(Problem.draw(DENSE.with_dtype("float64")), HERE)
+
+
 def test_process_has_as_many_cpus_as_threads_and_says_so(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
@@ -458,8 +606,8 @@ def test_table_sums_up_the_ratios():
         ["b", "500", "0.50"],
         ["c", "1,000", "1.00"],
     ]
-    assert table[5] == "ratio: geometric mean 1.00; below 1 in 1 of 3 layers"
-    assert table[6:] == ["unable left out of 1 of 4 layers: it is too tired"]
+    assert table[5] == "ratio: geometric mean 1.00; below 1 in 1 of 3"
+    assert table[6:] == ["unable left out of 1 of 4: it is too tired"]
 
 
 @pytest.mark.parametrize("more", [{}, {"a": [2e-6]}, {"a": [4e-5]}], ids=["none", "fast", "slow"])
@@ -511,7 +659,7 @@ def test_command_prints_a_row_for_each_layer(finished):
     assert "without absent: no_such_package and nor_this not installed" in lines
     assert any(re.fullmatch(r"1 thread: multiply-adds [\d,]+ GFLOP/s", line) for line in lines)
     assert any(line.startswith("ratio: geometric mean ") for line in lines)
-    assert "unable left out of 2 of 2 layers: it is too tired" in lines
+    assert "unable left out of 2 of 2: it is too tired" in lines
 
 
 def test_progress_goes_to_stderr_and_only_there(finished):
@@ -521,7 +669,7 @@ def test_progress_goes_to_stderr_and_only_there(finished):
 def test_command_writes_all_that_was_measured(finished):
     written = json.loads((finished.folder / "bench.json").read_text())
     assert written["aotconv"] == aotconv.__version__ and written["cpu"] == report.cpu_name()
-    assert [each["layer"]["name"] for each in written["results"]] == [
+    assert [each["operation"]["name"] for each in written["results"]] == [
         "tiny_8x8x1",
         "mb_1x1_960_160",
     ]
@@ -548,25 +696,28 @@ def test_layer_may_be_a_text_with_a_dtype_of_its_own(tmp_path):
     assert done.status == 0 and ", float32 and float64, " in done.out.splitlines()[0]
     assert all(re.search(rf"^{text} +[\d.]+ ", done.out, re.MULTILINE) for text in texts)
     written = json.loads(file.read_text())["results"]
-    assert [each["layer"]["text"] for each in written] == texts
-    assert [each["layer"]["dtype"] for each in written] == ["float64", "float32"]
+    assert [each["operation"]["text"] for each in written] == texts
+    assert [each["operation"]["dtype"] for each in written] == ["float64", "float32"]
 
 
-def test_layers_of_all_boards_go_by_name_and_operators_by_text(tmp_path):
-    layers = ["max_pool_3x3s2_64", "1x5x6x3 3x3x4x3 s2 transposed"]
+def test_rows_of_all_boards_go_by_name_and_operators_and_filters_by_text(tmp_path):
+    layers = ["max_pool_3x3s2_64", "1x5x6x3 3x3x4x3 s2 transposed", "9x8 laplace", "sobel"]
     file = tmp_path / "bench.json"
     options = ("--threads", "1", "--seconds", "0.0001", "--json", file)
     done = run("bench", "--layers", ",".join(layers), *options)
     assert done.status == 0
-    written = [each["layer"] for each in json.loads(file.read_text())["results"]]
+    written = [each["operation"] for each in json.loads(file.read_text())["results"]]
     assert [each["name"] or each["text"] for each in written] == layers
-    assert [each["operator"] for each in written] == ["max_pool", "transposed"]
+    words = [each.get("operator") or each["function"] for each in written]
+    assert words == ["max_pool", "transposed", "laplace", "sobel"]
 
 
 @pytest.mark.parametrize("board", BOARDS)
 def test_board_is_that_which_was_asked_for(board, monkeypatch):
     asked = []
-    monkeypatch.setattr(bench, "compare", lambda layers, *_, **__: asked.extend(layers) or [])
+    monkeypatch.setattr(
+        bench, "compare", lambda operations, *_, **__: asked.extend(operations) or []
+    )
     monkeypatch.setattr(bench, "heading", str)
     monkeypatch.setattr(bench, "format_table", str)
     for arguments in (["--board", board], []):
@@ -586,7 +737,7 @@ def test_disagreement_is_an_error_line_and_status_1(monkeypatch):
     done = run("bench", "--layers", "tiny_8x8x1", "--threads", "1", "--peers", "wrong")
     assert done.status == 1
     assert done.last_error.startswith(
-        "aotconv: error: wrong, layer tiny_8x8x1 (1x8x8x1 3x3x1x1): wrong by 0.01"
+        "aotconv: error: wrong, tiny_8x8x1 (1x8x8x1 3x3x1x1): wrong by 0.01"
     )
 
 
@@ -607,9 +758,12 @@ def test_peer_that_ends_the_process_is_an_error_line_and_status_2(monkeypatch):
         (["--layers", "1x8x8x1 3x3 g1 max_pool"], "--layers: .* 'g1' is no option of max_pool"),
         (["--layers", "1x8x8x1 3x3x1x1 int8"], "--layers: .* float32 and float64 alone"),
         (["--layers", "0x8x8x1 3x3x1x1"], "--layers: .* nothing to compute"),
-        (["--layers", "1x8x8x1 3x3x1x1 float64", "--peers", "torch"], "--peers: .* float32 alone"),
-        (["--peers", "scipy"], "--peers: there is no 'scipy'; there are torch, "),
-        (["--peers", "torch", "--dtype", "float64"], "--peers: .* in float32 alone"),
+        (
+            ["--layers", "8x8 laplace s2"],
+            "--layers: .* 's2' is no option of laplace",
+        ),
+        (["--layers", "0x8 laplace"], "--layers: .* nothing to compute"),
+        (["--peers", "numba"], "--peers: there is no 'numba'; there are torch, "),
         (["--peers", "litert"], "--tflite"),
         (["--peers", "litert", "--tflite", "no/such/folder"], "--tflite"),
         (["--threads", "0"], "--threads: '0'"),
@@ -667,5 +821,5 @@ def test_help_names_every_peer(capsys):
         main(["bench", "--help"])
     printed = " ".join(capsys.readouterr().out.split())
     assert ", ".join(PEERS) in printed and f"{{{','.join(BOARDS)}}}" in printed
-    assert all(word in printed for word in OPERATORS)
+    assert all(word in printed for word in [*OPERATORS, *FILTERS])
     assert f"(default: {race.SECONDS}; of the sweep: {sweep.SECONDS})" in printed

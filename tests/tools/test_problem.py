@@ -157,7 +157,7 @@ def test_text_says_what_is_given_and_what_results(text, given, out, flops):
     layer = parse(text)
     assert layer.text == text and layer.arrays == given and layer.out == out
     assert layer.flops == flops
-    assert layer.elements == sum(map(np.prod, (*given.values(), out)))
+    assert layer.n_bytes == 4 * sum(map(np.prod, (*given.values(), out)))
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ def test_layer_is_computed_in_the_formats_that_its_text_says(text, shapes, out, 
     assert {name: asked[name] for name in shapes} == shapes and asked["out"] == out
     expected = race.expectation(problem)
     assert result.shape == expected.shape == layer.out
-    np.testing.assert_allclose(result, expected, atol=race.error_bound(problem))
+    np.testing.assert_allclose(result, expected, atol=problem.error_bound)
 
 
 def test_weights_are_kept_where_a_layer_can_keep_them():

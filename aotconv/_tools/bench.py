@@ -44,7 +44,7 @@ def find_operation(name: str) -> Operation:
     except ValueError as error:
         raise CommandError(f"--layers: {error}") from None
     if operation.computed_in not in AOT_DTYPES:
-        raise CommandError(f"--layers: {name!r}: {' and '.join(AOT_DTYPES)} alone are timed")
+        raise CommandError(f"--layers: {name!r}: its dtype is not timed")
     if not operation.flops:
         raise CommandError(f"--layers: {name!r}: there is nothing to compute")
     return operation

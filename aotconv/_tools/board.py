@@ -54,6 +54,8 @@ WIDE_TEXTS = {
     "filters_gradient_3x3s2": "4x28x28x96 3x3x96x64 s2 p1 filters_gradient",
     "max_pool_3x3s2_64": "1x80x82x64 3x3 s2 max_pool",
     "average_pool_3x3s2_64": "1x80x82x64 3x3 s2 average_pool",
+    "bytes_3x3_40_48": "1x30x31x40 3x3x40x48 uint8*int8>int32",
+    "halves_3x3_64": "1x56x56x64 3x3x64x64 p1 float16",
     "dw3s2_96_112_first": "1x112x112x96 3x3x1x96 s2 p1 g96 NCHW",
     "dw21_64_40": "1x40x40x64 21x21x1x64 same g64",
     "dw31_96_28": "1x28x28x96 31x31x1x96 same g96",

@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from aotconv import ndimage
 
 from .._core import check_ndimage
+from .values import draw, rounding, unwritten
 
 Shape = tuple[int, ...]
 Arrays = Mapping[str, NDArray[Any]]  # by SciPy's names
@@ -262,6 +263,11 @@ class Filtering(NamedTuple):
         return "float64" if np.dtype(np.float64) in self.dtypes else "float32"
 
     @property
+    def rounding(self) -> float:
+        """By how much of itself a result is rounded that is narrower than sums."""
+        return rounding(self.dtypes[1], self.computed_in)
+
+    @property
     def arrays(self) -> dict[str, Shape]:
         """The shapes of what it is given, by SciPy's names."""
         return {
@@ -288,22 +294,16 @@ class Filtering(NamedTuple):
     def draw(self) -> dict[str, NDArray[Any]]:
         """Arrays that it is given."""
         rng, (given, _) = np.random.default_rng(0), self.dtypes
-        whole = given.kind in "iu"
-        if whole:
-            limits = np.iinfo(given)
-            array = rng.integers(limits.min, limits.max, self.sizes, given, endpoint=True)
-        else:
-            array = rng.standard_normal(self.sizes).astype(given)
+        array = draw(rng, self.sizes, given)
         if not self.filter.has_weights:
             return {"input": array}
         few = rng.integers(-LARGEST_WEIGHT, LARGEST_WEIGHT, self.window, endpoint=True)
-        weights = few if whole else rng.standard_normal(self.window)
+        weights = few if given.kind in "iu" else rng.standard_normal(self.window)
         return {"input": array, "weights": weights.astype(self.computed_in)}
 
     def own(self, arrays: Arrays) -> tuple[Callable[[], Any], Callable[[Any], NDArray[Any]]]:
         """What a user calls again and again, and what makes a plain array of its result."""
-        dtype = self.dtypes[1]
-        out = np.full(self.out, 0 if dtype.kind in "iu" else np.nan, dtype)
+        out = unwritten(self.out, self.dtypes[1])
         return self.filter.call(self, arrays, out, ndimage), np.asarray
 
     def exact(self, arrays: Arrays) -> NDArray[np.float64]:

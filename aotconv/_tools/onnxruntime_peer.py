@@ -40,12 +40,17 @@ def node(
         Those of the node beside strides and padding.
     """
     import onnxruntime
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import helper, numpy_helper
 
     layer = problem.layer
     before, behind = zip(*layer.pads, strict=True)
     images = channels_first(problem.images)
-    out = channels_first(np.empty(layer.out, np.float32))
+    out = channels_first(np.empty(layer.out, layer.dtypes["out"]))
+
+    def described(name: str, array: NDArray[Any]) -> Any:
+        dtype = helper.np_dtype_to_tensor_dtype(array.dtype)
+        return helper.make_tensor_value_info(name, dtype, array.shape)
+
     made = helper.make_node(
         operator,
         ["images", *weights],
@@ -57,8 +62,8 @@ def node(
     graph = helper.make_graph(
         [made],
         layer.title,
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, images.shape)],
-        [helper.make_tensor_value_info("out", TensorProto.FLOAT, out.shape)],
+        [described("images", images)],
+        [described("out", out)],
         [numpy_helper.from_array(array, name) for name, array in weights.items()],
     )
     # Old enough for any runtime that is in use; newer versions do not change what is asked here.
@@ -70,7 +75,7 @@ def node(
     )
     binding = session.io_binding()  # session.run would copy the result
     binding.bind_cpu_input("images", images)
-    binding.bind_output("out", "cpu", 0, np.float32, out.shape, out.ctypes.data)
+    binding.bind_output("out", "cpu", 0, out.dtype, out.shape, out.ctypes.data)
 
     def call() -> NDArray[Any]:
         session.run_with_iobinding(binding)
@@ -86,6 +91,16 @@ def weights_of(problem: Problem) -> dict[str, NDArray[Any]]:
 def convolution(problem: Problem, setting: Setting) -> dict[str, Contender]:
     options = {"dilations": steps(problem.layer)[1], "group": problem.layer.groups}
     return node(problem, setting, "Conv", weights_of(problem), **options)
+
+
+def integers(problem: Problem, setting: Setting) -> dict[str, Contender]:
+    """Its sums of bytes have no bias."""
+    layer = problem.layer
+    zeros = np.zeros_like(problem.bias)
+    problem = problem._replace(arrays={**problem.arrays, "bias": zeros})
+    weights = {"filters": outputs_first(problem.filters)}
+    options = {"dilations": steps(layer)[1], "group": layer.groups}
+    return node(problem, setting, "ConvInteger", weights, **options)
 
 
 def transposed(problem: Problem, setting: Setting) -> dict[str, Contender]:
@@ -108,6 +123,7 @@ def average_pool(problem: Problem, setting: Setting) -> dict[str, Contender]:
 
 PREPARES = {
     "convolution": convolution,
+    "convolution uint8*int8>int32": integers,
     "transposed": transposed,
     "max_pool": max_pool,
     "average_pool": average_pool,

@@ -34,6 +34,10 @@ class Operation(Protocol):
         """The floats of the multiply-adds that it is held against."""
 
     @property
+    def rounding(self) -> float:
+        """By how much of itself a result is rounded that is narrower than sums; else 0."""
+
+    @property
     def flops(self) -> int:
         """Floating-point operations; a multiply-add is two."""
 

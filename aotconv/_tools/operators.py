@@ -62,6 +62,8 @@ class Operator:
         The array whose order of axes its result has: "images" or "filters".
     flops_per_tap : int
         Floating-point operations for each tap of a window, channel and filter.
+    divides : bool
+        Whether results of integers are floats.
     """
 
     word: str
@@ -70,6 +72,7 @@ class Operator:
     sized_by, more_sizes = "filters", 0
     result = "images"
     flops_per_tap = 2  # a product, and its sum
+    divides = False
 
     def geometry(self, layer: Layer) -> Geometry:
         """That of the convolution; raises TypeError or ValueError if there is none."""
@@ -93,7 +96,7 @@ class Operator:
 
     def told(self, layer: Layer) -> dict[str, Any]:
         """What its doors are told beside arrays, in the layer's formats."""
-        return {**layer.options, **layer.formats}
+        return {**layer.options, **layer.formats, **layer.result_dtype}
 
     def terms(self, geometry: Geometry) -> int:
         """Products that are summed into an element of the result, at most."""
@@ -234,6 +237,7 @@ class MaxPool(Pool):
 
 class AveragePool(Pool):
     word, functions = "average_pool", doors(aotconv, "average_pool{}d")
+    divides = True
 
     def roundings(self, geometry: Geometry) -> int:
         return geometry.taps

@@ -9,6 +9,7 @@ The text of a layer has the sizes of images and of filters, then whatever option
     1x9x9x8 3x3x8x8 p0+1x2+2         the same, zeros before + behind
     1x9x9x8 3x3x8x8 same             padding by rule: same, same_lower, valid, full
     1x9x9x8 3x3x8x8 float64 NCHW     dtype, and data format (the sizes stay N x H x W x C)
+    1x9x9x8 3x3x8x8 uint8*int8>int32     dtypes of images, filters, and of bias and result
     1x9x9x8 3x3x8x8 OIHW             filter format (the sizes stay KH x KW x I x O)
     1x9x9x8 3x3x1x8 g8 shared        all channels have the same filter
 
@@ -39,11 +40,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._core import check
+from .._core.dtypes import floats_in
 from .._plan.geometry import PADDINGS, Axis, Geometry
 from . import filtering
 from .filtering import FILTERS, Filtering
 from .operation import Operation
 from .operators import CONVOLUTION, OPERATORS, Arrays, Operator, Shape
+from .values import draw, rounding, unwritten
 
 Steps = int | tuple[int, ...]
 Padding = str | int | tuple[Steps, ...]
@@ -102,8 +105,29 @@ class Layer(NamedTuple):
 
     @property
     def computed_in(self) -> str:
-        """The floats of the multiply-adds that it is held against."""
-        return self.dtype
+        """The floats of the multiply-adds that it is held against: of integers the faster ones."""
+        result = self.dtypes["out"]
+        if result.kind == "c":
+            return result.name
+        return "float32" if result.kind in "iu" else floats_in(result.name)
+
+    @property
+    def dtypes(self) -> dict[str, np.dtype[Any]]:
+        """Of each of its arrays, and of the result, "out"."""
+        given, _, result = self.dtype.partition(">")
+        images, _, filters = given.partition("*")
+        if self.value.divides and np.dtype(images).kind in "iu":
+            result = "float64"
+        names = dict.fromkeys((*self.arrays, "out"), result or images)
+        return {
+            name: np.dtype({"images": images, "filters": filters or images}.get(name, dtype))
+            for name, dtype in names.items()
+        }
+
+    @property
+    def rounding(self) -> float:
+        """By how much of itself a result is rounded that is narrower than sums."""
+        return rounding(self.dtypes["out"], self.computed_in)
 
     def with_dtype(self, dtype: str) -> Layer:
         """The same of arrays of a dtype."""
@@ -137,6 +161,11 @@ class Layer(NamedTuple):
         if self.filter_format:
             formats["filter_format"] = check.filter_format(self.filter_format, self.rank)
         return formats
+
+    @property
+    def result_dtype(self) -> dict[str, str]:
+        """What its door is told of the result, where that is not as its arrays are."""
+        return {"dtype": self.dtype.partition(">")[2]} if ">" in self.dtype else {}
 
     @property
     def channels_last(self) -> Layer:
@@ -179,16 +208,16 @@ class Layer(NamedTuple):
     @property
     def n_bytes(self) -> int:
         """Bytes that must be read or written: of what it is given, and the result."""
-        elements = sum(map(math.prod, (*self.arrays.values(), self.out)))
-        return elements * np.dtype(self.dtype).itemsize
+        shapes = {**self.arrays, "out": self.out}
+        return sum(math.prod(shapes[name]) * each.itemsize for name, each in self.dtypes.items())
 
     def draw(self) -> dict[str, NDArray[Any]]:
         """Arrays that it is given, channels last."""
         rng, arrays = np.random.default_rng(0), {}
         for name, shape in self.arrays.items():
             same = self.shared and name != "images"
-            drawn = rng.standard_normal((*shape[:-1], 1) if same else shape)
-            arrays[name] = np.array(np.broadcast_to(drawn, shape), self.dtype, order="C")
+            drawn = draw(rng, (*shape[:-1], 1) if same else shape, self.dtypes[name])
+            arrays[name] = np.array(np.broadcast_to(drawn, shape), order="C")
         return arrays
 
     def own(self, arrays: Arrays) -> tuple[Callable[[], Any], Callable[[Any], NDArray[Any]]]:
@@ -200,24 +229,28 @@ class Layer(NamedTuple):
             else np.ascontiguousarray(array.transpose(self.order(name)))
             for name, array in arrays.items()
         }
-        out = np.full(self.laid(self.value.result, self.out), np.nan, self.dtype)
+        out = unwritten(self.laid(self.value.result, self.out), self.dtypes["out"])
         back = np.argsort(self.order(self.value.result))
         return self.value.call(self, laid, out), lambda result: result.transpose(back)
 
     def exact(self, arrays: Arrays) -> NDArray[np.float64]:
-        """The result of the doors, in float64."""
-        last = self.channels_last
+        """The result of the doors, in float64; integers wrap."""
+        last, dtype = self.channels_last._replace(dtype="float64"), self.dtypes["out"]
         wide = {name: array.astype(np.float64) for name, array in arrays.items()}
-        return self.value.functions[self.rank](**wide, **self.value.told(last))
+        result = self.value.functions[self.rank](**wide, **self.value.told(last))
+        whole = dtype.kind in "iu"
+        return result.astype(np.int64).astype(dtype).astype(np.float64) if whole else result
 
     def error_bound(self, arrays: Arrays) -> float:
         """What the library promises of each output, for data as these: of a sum of K products, or a
-        bias, eps * (K + 1) * max|x| * max|w| * 2."""
+        bias, eps * (K + 1) * max|x| * max|w| * 2; integers are exact."""
+        if self.dtypes["out"].kind in "iu":
+            return 0.0
         largest = {name: float(np.abs(array).max()) for name, array in arrays.items()}
         bias = largest.pop("bias", 0.0)
         products = math.prod(largest.values())
         roundings = self.value.roundings(self.geometry)
-        return float(np.finfo(self.dtype).eps) * roundings * max(products, bias)
+        return float(np.finfo(self.computed_in).eps) * roundings * max(products, bias)
 
     def as_json(self) -> dict[str, Any]:
         return {**self._asdict(), "text": self.text, "out": self.out, "flops": self.flops}
@@ -241,6 +274,7 @@ WORDS: dict[str, tuple[str, Any]] = {
     "shared": ("shared", True),
 }
 SIZES = r"[0-9]+(x[0-9]+){2,4}", r"[0-9]+(x[0-9]+){,4}"  # of images, and of filters or a window
+DTYPES_OF_EACH = re.compile(r"\w+(\*\w+)?>\w+", re.ASCII)
 NUMBERS = re.compile(r"\d+(\+\d+)?(x\d+(\+\d+)?){,2}", re.ASCII)
 
 
@@ -264,6 +298,8 @@ def meaning(word: str) -> tuple[str | None, Any]:
     """The option that a word says, if it says one, and its value."""
     if word in WORDS:
         return WORDS[word]
+    if DTYPES_OF_EACH.fullmatch(word) and set(re.split("[*>]", word)) <= set(DTYPES):
+        return "dtype", word
     if word[0] in LETTERS and NUMBERS.fullmatch(word[1:]):
         return LETTERS[word[0]], read(word[1:])
     return None, None
@@ -300,6 +336,8 @@ def parse_layer(text: str) -> Layer:
             given[option] = value
         images, filters = (tuple(map(int, word.split("x"))) for word in words[:2])
         expected = len(images) - operator.more_sizes
+        if ">" in given.get("dtype", "") and operator is not CONVOLUTION:
+            raise ValueError(f"{operator.word} has one dtype")
         if len(filters) != expected:
             raise ValueError(
                 f"its images have {len(images)} sizes, its {operator.sized_by} {len(filters)}, "

@@ -66,7 +66,8 @@ def verify(name: str, contender: Contender, expected: NDArray[np.float64]) -> No
     where = f"{name}, {problem.operation}"
     if result.shape != expected.shape:
         raise DisagreementError(f"{where}: shape {result.shape}, not {expected.shape}")
-    error = float(np.abs(result - expected).max())
+    rounded = problem.operation.rounding * np.abs(expected)
+    error = float((np.abs(result - expected) - rounded).max())
     bound = problem.error_bound + contender.coarser
     if not error <= bound:  # so that NaN is wrong too
         raise DisagreementError(f"{where}: wrong by {error:.2g}, more than {bound:.2g}")

@@ -109,6 +109,19 @@ FILTERINGS = list(
         ],
     )
 )
+OTHER_DTYPES = [
+    parse(f"{text} {dtype}")
+    for text in (
+        "2x9x8x4 3x2x4x5 p1",
+        "1x5x6x4 4x3x3x4 s2 transposed",
+        "2x9x3 3x3x4 images_gradient",
+        "2x9x3 3x3x4 filters_gradient",
+        "2x9x8x4 3x2 max_pool",
+        "2x9x8x4 3x2 average_pool",
+    )
+    for dtype in ("int8", "uint16", "int32", "float16")
+]
+OTHER_DTYPES += [parse("2x9x8x4 3x2x4x5 p1 uint8*int8>int32"), parse("2x9x4 3x4x5 int8>float32")]
 HERE = Setting(threads=1)
 
 
@@ -304,6 +317,25 @@ def test_expectation_is_that_of_the_oracle(layer):
     np.testing.assert_allclose(result, expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("layer", OTHER_DTYPES, ids=str)
+def test_layers_of_other_dtypes_are_held_against_the_oracle(layer):
+    problem, dtypes = Problem.draw(layer), layer.dtypes
+    assert {name: array.dtype for name, array in problem.arrays.items()} | {
+        "out": race.own(problem).call().dtype
+    } == dtypes
+    expected, whole = reference(problem), dtypes["out"].kind in "iu"
+    if whole:  # which wrap
+        expected = expected.astype(np.int64).astype(dtypes["out"]).astype(float)
+    np.testing.assert_allclose(race.expectation(problem), expected, rtol=1e-12, atol=1e-12)
+    contender = race.own(problem)
+    race.verify("aotconv", contender, expected)
+    assert not whole or problem.error_bound == 0
+    off = expected.copy()
+    off.flat[-1] += 1 if whole else abs(off.flat[-1]) / 500 + 1e-2
+    with pytest.raises(DisagreementError, match=re.escape(f"peer, {layer}: wrong by")):
+        race.verify("peer", contender._replace(call=lambda: off), off * 0 + expected)
+
+
 @pytest.mark.parametrize("filtering", FILTERINGS, ids=str)
 def test_filters_are_held_against_what_np_pad_and_windows_give(filtering):
     problem = Problem.draw(filtering)
@@ -469,15 +501,15 @@ def test_peers_of_two_axes_leave_other_ranks_out(peer, layer, monkeypatch):
 
 
 UNABLE = {
-    "torch": ["both ends alike", "no dilations", "half a window"],
-    "onnxruntime": ["without dilations", "not asked for this operator"],
+    "torch": ["both ends alike", "no dilations", "half a window", "not asked for this dtype"],
+    "onnxruntime": ["without dilations", "not asked for this operator", "not asked for this dtype"],
     "opencv": ["filters images", "it filters float32", "wrap around", "along two axes", "gray"],
     "scipy": ["not rounded and clipped"],
 }
 
 
 @pytest.mark.parametrize(("peer", "package"), [("torch", "torch"), ("onnxruntime", "onnx")])
-@pytest.mark.parametrize("layer", [*SMALL, *OTHERS], ids=str)
+@pytest.mark.parametrize("layer", [*SMALL, *OTHERS, *OTHER_DTYPES[-2:]], ids=str)
 def test_peers_of_all_ranks_are_right_where_they_are_installed(peer, package, layer):
     pytest.importorskip(peer)
     pytest.importorskip(package)
@@ -489,7 +521,7 @@ def test_peers_of_all_ranks_are_right_where_they_are_installed(peer, package, la
         return
     assert contenders
     for name, contender in contenders.items():
-        race.verify(name, contender, race.expectation(problem))
+        race.verify(name, contender, race.expectation(contender.problem))
 
 
 @pytest.mark.parametrize("peer", ["openvino", "litert", "opencv", "jax", "tensorflow"])
@@ -756,7 +788,7 @@ def test_peer_that_ends_the_process_is_an_error_line_and_status_2(monkeypatch):
         (["--layers", "1x8x8x1 3x3"], "--layers: '1x8x8x1 3x3': its images have 4 sizes"),
         (["--layers", "1x8x8x1 3x3x1x1 s0"], "--layers: .* s0': strides must be at least 1"),
         (["--layers", "1x8x8x1 3x3 g1 max_pool"], "--layers: .* 'g1' is no option of max_pool"),
-        (["--layers", "1x8x8x1 3x3x1x1 int8"], "--layers: .* float32 and float64 alone"),
+        (["--layers", "1x8x8x1 3x3x1x1 complex64"], "--layers: .* its dtype is not timed"),
         (["--layers", "0x8x8x1 3x3x1x1"], "--layers: .* nothing to compute"),
         (
             ["--layers", "8x8 laplace s2"],

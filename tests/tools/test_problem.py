@@ -37,6 +37,10 @@ def layers(draw):
     numbers = st.integers(0, 9) | tuples(ends, rank)
     if rank == 1:
         numbers = ends | st.tuples(st.tuples(st.integers(0, 9), st.integers(0, 9)))
+    dtypes = each = st.sampled_from(DTYPES)
+    if operator is CONVOLUTION:
+        inputs = each | st.tuples(each, each).map("*".join)
+        dtypes = each | st.tuples(inputs, each).map(">".join)
     kernel = draw(tuples(st.integers(1, 9), rank))
     more = {
         "transposed": (filters, groups * channels),
@@ -50,7 +54,7 @@ def layers(draw):
         padding=draw(st.sampled_from(rules) | numbers),
         dilations=draw(steps),
         groups=groups,
-        dtype=draw(st.sampled_from(DTYPES)),
+        dtype=draw(dtypes),
         data_format=draw(st.sampled_from(data_formats)),
         filter_format=draw(st.sampled_from(["", f"{letters}IO", f"OI{letters}"])),
         shared=draw(st.booleans()),
@@ -94,6 +98,8 @@ def test_no_name_stands_on_both_boards():
         ("full", {"padding": "full"}),
         ("NCHW int8 shared", {"data_format": "NCHW", "dtype": "int8", "shared": True}),
         ("OIHW", {"filter_format": "OIHW"}),
+        ("uint8*int8>int32", {"dtype": "uint8*int8>int32"}),
+        ("int8>float32", {"dtype": "int8>float32"}),
     ],
 )
 def test_text_says_every_option(text, options):
@@ -182,6 +188,9 @@ def test_text_says_what_is_given_and_what_results(text, given, out, flops):
         ("1x9x9x8 3x3x8x8 OIW", "filter_format must be one of"),
         ("1x9x9x8 3x3x8x8 s-1", "'s-1' is no option"),
         ("1x9x9x8 3x3x8x8 float31", "'float31' is no option"),
+        ("1x9x9x8 3x3x8x8 uint8*int8", "'uint8.int8' is no option"),
+        ("1x9x9x8 3x3x8x8 uint8>int31", "'uint8>int31' is no option"),
+        ("1x9x9x8 3x3 int8>int32 max_pool", "max_pool has one dtype"),
         ("1x9x9x8 3x3x8x8 s1 s2", "'s2' says strides a second time"),
         ("1x9x9x8 3x3x8x8 p1 same", "'same' says padding a second time"),
         ("1x9x9x8 3x3x8x8 transposed transposed", "'transposed' says operator a second time"),

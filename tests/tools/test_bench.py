@@ -659,9 +659,10 @@ def test_chart_has_a_bar_for_each_layer_and_a_panel_for_each_number_of_threads(m
 def test_peer_agrees(name):
     if bench.missing(PEERS[name].packages):
         pytest.skip(f"{name} is not installed")
-    for result in race.compare(SMALL, peers={name: PEERS[name]}, seconds=0):
+    results = race.compare([*SMALL, FILTERINGS[0]], peers={name: PEERS[name]}, seconds=0)
+    for result in results:
         assert result.fastest or not result.left_out[name].startswith("failed")
-    assert result.fastest  # all of them can do the last
+    assert results[-2].fastest or results[-1].fastest  # all of them can do one of the last two
 
 
 # --- aotconv bench ---------------------------------------------------------------------------

@@ -123,9 +123,7 @@ def test_wrong_result_is_not_timed(monkeypatch):
 
     monkeypatch.setattr(sweep, "own", wrong)
     monkeypatch.setattr(sweep, "race", lambda *_, **__: pytest.fail("timed"))
-    with pytest.raises(
-        DisagreementError, match="aotconv, layer 1x7x9x1 3x2x1x5 s2 same d2: wrong by "
-    ):
+    with pytest.raises(DisagreementError, match="aotconv, 1x7x9x1 3x2x1x5 s2 same d2: wrong by "):
         sweep.measure(TINY.layers[1,], 0)
 
 

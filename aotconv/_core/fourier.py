@@ -31,7 +31,7 @@ def is_chosen(
     if algorithm == "fft" or reason:
         return not reason
     reaches, n_lines = _reaches(array, steps[0])
-    return plan.is_faster(reaches, n_lines, sums.name, spectral.engine().name)
+    return spectral.is_faster(reaches, n_lines, sums)
 
 
 def _hindrance(

@@ -59,7 +59,7 @@ def _is_transformed(
     reaches = tuple(
         plan.Reach(count, size, 1) for (_, count), size in zip(each, small.shape, strict=True)
     )
-    if not plan.is_faster(reaches, 1, computed.name, spectral.engine().name):
+    if not spectral.is_faster(reaches, 1, computed):
         return False
     if dtype.kind not in "iu":
         return True

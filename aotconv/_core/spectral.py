@@ -154,6 +154,13 @@ def computed_in(*dtypes: np.dtype) -> np.dtype:
     return np.result_type(np.float64 if integers else np.float32, *floats)
 
 
+def is_faster(reaches: tuple[plan.Reach, ...], n_lines: int, dtype: np.dtype) -> bool:
+    """Whether transforms take less time than kernels; what transforms is not loaded where even the
+    faster engine would lose."""
+    about = reaches, n_lines, dtype.name
+    return plan.is_faster(*about, "scipy") and plan.is_faster(*about, engine().name)
+
+
 def is_exact(most: float, weights: np.ndarray, sizes: Sequence[int], dtype: np.dtype) -> bool:
     """Whether whole sums, of elements up to `most` in sections of some sizes, are exact once they
     are rounded: whether no error is a half."""

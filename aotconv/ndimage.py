@@ -23,7 +23,7 @@ what SciPy 1.17 gives: integers the same, floats within rounding errors.  Beside
     the nearest, of two the even one, and clipped.
 `dtype`
     What sums are formed in: float32, or float64, as SciPy does.  By default float32 where elements
-    are float16, bfloat16 or float32, and those of the result no wider.
+    are float16, bfloat16 or float32, and those of the result no wider, or bytes under `saturate`.
 `algorithm`
     "auto"; or, of filters of one window of weights, "fft": Fourier transforms of sections, on one
     thread, by SciPy where it is installed, else by NumPy.  Their time hardly depends on the

@@ -53,7 +53,8 @@ def correlate(
     order : {WINDOW, LINE, MEAN}
         What is summed, in which order (see `_plan.taps.listed`).
     sums : dtype
-        float32 or float64; integers are summed in float64 wherever that shows.
+        float32 or float64; integers are summed in float64 wherever that shows, but bytes that are
+        clipped in float32 unless it is `as_listed`.
     as_listed : bool
         Whether floats, too, are summed in the very order; else in one that is faster.
     saturate : bool
@@ -101,7 +102,8 @@ class Correlation(Operator):
 
     def _decide(self, images: Layout, out: Layout | None, third: Layout | None) -> Decision:
         arrays = Layouts(images, out or Layout.new(images.shape, self._result), None)
-        microseconds, compute = self._computing(arrays)
+        with np.errstate(all="ignore"):  # of weights, and of their products and sums
+            microseconds, compute = self._computing(arrays)
         return Decision(arrays, microseconds, compute)
 
     def _computing(self, arrays: Layouts, cut: Cut | None = None) -> tuple[float, Compute]:
@@ -167,7 +169,8 @@ class Correlation(Operator):
                 if compute is None:
                     if len(kept) >= KEPT_SLABS:
                         kept.clear()
-                    _, compute = self._in_turn(seen, Cut(number, slab.axis))
+                    with np.errstate(all="ignore"):
+                        _, compute = self._in_turn(seen, Cut(number, slab.axis))
                     kept[slab.axis, seen] = compute
                 compute(source, target, None, threads)
 
@@ -232,18 +235,24 @@ class Correlation(Operator):
         first, last = self._windows
         if any(a > 1 and b > 1 for a, b in zip(first.shape, last.shape, strict=True)):
             return False
-        if last.cval and "constant" in last.modes:
+        if "constant" in last.modes and (last.cval or not first.is_finite):
             return False  # the first would make another value of what is outside
-        if not self._summed_in(images)[1]:
-            return True
+        return self._holds_between(first, images)
+
+    def _holds_between(self, window: Window, images: np.dtype) -> bool:
+        """Whether an array between the windows would hold what one makes, in the dtype of sums; or
+        its roundings are asked for by nobody."""
+        shows = self._summed_in(images)[1]
         if not self._truncates:
-            return self._result == self._sums or self._clips
-        if images.kind not in "iu":
+            return self._clips or self._result == self._sums or not (shows or self._as_listed)
+        if not shows and self._result != np.uint64:
+            return True  # integers of 32 bits wrap, wherever, and int64 holds all sums that do
+        if images.kind not in "iu" or not window.is_finite:
             return False
-        # Numbers between the windows are truncated, and are to need no more.
+        # Truncated, they must need no more.
         ends, fits = np.iinfo(images), np.iinfo(self._result)
-        low, high = map(int, first.between(ends.min, ends.max))
-        return fits.min <= low and high <= fits.max
+        low, high = window.between(ends.min, ends.max)
+        return fits.min <= low and high < fits.max + 1
 
     def _joined(self, images: np.dtype) -> Correlation | None:
         """The same through one window, which has all products of two; None where it is larger than
@@ -268,10 +277,10 @@ class Correlation(Operator):
         reach = values * prod(window.reach for window in windows)
         if not is_mean and all(window.is_whole for window in windows) and reach < WRAPS:
             return "float32" if reach < EXACT["float32"] and not is_long else "float64", False
-        if self._clips and not is_mean and images.itemsize <= 2 and not is_long:
+        if self._clips and images.itemsize == 1 and not (is_mean or is_long or self._as_listed):
             return "float32", False
         if self._result.kind in "iu":
-            return "float64", is_mean or self._truncates
+            return "float64", is_mean or self._truncates or self._as_listed
         return floats, is_mean or self._as_listed or floats == "float64"
 
     def _axes(self, shape: Sequence[int], cut: Cut | None = None) -> list[Axis]:

@@ -20,6 +20,7 @@ from .rounding import put
 from .steps import Step
 from .window import Window
 
+SMALL = 1 << 15  # a constant border, whose sums with integers of 16 bits are exact
 NARROW = (*HALVES, "float32", "complex64")  # dtypes that are summed in float32
 
 
@@ -57,9 +58,10 @@ class Filter:
         there, are what one sum gives: for floats, but for roundings that `dtype` does not ask for;
         for integers that are small."""
         _, dtype = result_of(output, self.array, self.array.dtype.kind == "c")
-        own = self.array.dtype
+        own, cval = self.array.dtype, complex(self._cval)
         if own.kind in "iu":
-            return own.itemsize < 4 and dtype.kind in "iuf"
+            is_whole = cval.imag == 0 and cval.real.is_integer() and abs(cval) < SMALL
+            return own.itemsize < 4 and dtype.kind in "iuf" and is_whole
         return own.kind in "fc" and dtype.kind in "fc" and self._asked != np.float64
 
     def apply(self, steps: Sequence[Step], output) -> np.ndarray:
@@ -90,7 +92,7 @@ class Filter:
         rounded, which happens once.
         """
         if not steps:
-            put(array, out, True) if self._saturate else convert(array, out)
+            put(array, out, self._saturate)
         elif out.dtype.kind == "b":  # any byte, as with SciPy, until the last step
             self._run(array, steps, out.view(np.uint8), cval)
             np.not_equal(out.view(np.uint8), 0, out=out)
@@ -183,11 +185,17 @@ class Filter:
         self._run(~missing, parts, shares, around[1])
         self._run(np.ones(whole.shape, np.bool_), parts, whole, 1.0)
         with np.errstate(all="ignore"):
-            nothing = shares == 0
-            shares /= whole
-            values /= shares
+            nothing, some = shares == 0, shares != whole
+            # Whole numbers have an exact quotient; that of a full window is left as it is.
+            np.multiply(values, whole, out=values, where=some)
+            np.divide(values, shares, out=values, where=some)
             values[nothing] = np.nan if out.dtype.kind in "fcV" else 0
-        put(values, out, self._saturate)
+        if out.dtype.kind == "b":  # a truncated byte, as without missing elements
+            result = np.empty(shape, np.uint8)
+            put(values, result, self._saturate)
+            np.not_equal(result, 0, out=out)
+        else:
+            put(values, out, self._saturate)
 
 
 def _parts(array: np.ndarray) -> list[np.ndarray]:
@@ -249,13 +257,15 @@ def combined(
     for axis, each in zip(numbers, modes, strict=True):
         term = derivative(array, axis, into, each, cval, *arguments, **(keywords or {}))
         term = total if into is total else term
-        if is_magnitude:
-            np.multiply(term, term, out=term)
-        if term is not total:
-            total += term
+        with np.errstate(all="ignore"):
+            if is_magnitude:
+                np.multiply(term, term, out=term)
+            if term is not total:
+                total += term
         into = total.dtype
     if is_magnitude and numbers:
-        np.sqrt(total, out=total, casting="unsafe")
+        with np.errstate(all="ignore"):
+            np.sqrt(total, out=total, casting="unsafe")
     if total is not result:
         put(total, result, is_rounded)
     return result if target is None else output

@@ -373,7 +373,8 @@ def _fill(kernel: Kernel, images: np.dtype) -> tuple[int, int]:
     value = np.array(kernel.padding_value)
     if kernel.padding_is_pixel:
         value = value.astype(images)
-    parts = np.array([value.real, value.imag], kernel.row.dtype)
+    with np.errstate(all="ignore"):  # of a value beyond the dtype's
+        parts = np.array([value.real, value.imag], kernel.row.dtype)
     real, imag = parts.view(f"int{8 * parts.itemsize}").tolist()
     return real, imag
 

@@ -11,7 +11,7 @@ import numpy as np
 from .._plan.arithmetic import ceil_div, round_up
 from .._plan.family import ALIGNMENT, Packing, Panels, Products, Repeated, Triple
 from .._plan.parts import Taps
-from .._plan.taps import Listed, coordinates, list_bytes
+from .._plan.taps import Listed, list_bytes
 from .._plan.winograd import INPUT
 from .copies import UNINTERRUPTED_ELEMENTS, copied, pieces, rows_at_a_time
 from .panels import Filling, fill, fill_by_numpy, fill_with_products, fillings
@@ -123,13 +123,14 @@ def pack_channels(
 
 def pack_list(taps: Listed, window: Triple, dtype: str) -> Packed:
     """A list of taps of a window, as compiled code wants it."""
-    n_words = list_bytes(len(taps.places)) // 8
+    places = np.stack(np.unravel_index(taps.places, window), -1) if taps.places else np.empty(0)
+    n_words = list_bytes(len(places)) // 8
     elements = np.array([taps.start, taps.sign, taps.divisor, *taps.weights], dtype)
     memory = _aligned(8 * n_words + elements.nbytes, np.dtype(np.uint8))
     words = memory[: 8 * n_words].view(np.int64)
-    places = [number for place in taps.places for number in coordinates(place, window)]
     head = len(taps.singles), len(taps.pairs), int(taps.divisor != 1), int(taps.truncates)
-    words[: len(head) + len(places)] = *head, *places
+    words[: len(head)] = head
+    words[len(head) : len(head) + places.size] = places.ravel()
     memory[8 * n_words :] = elements.view(np.uint8)
     return Packed(memory.ctypes.data, 0, memory, True)
 

@@ -11,10 +11,10 @@ from .copies import convert, pieces
 
 def put(values: np.ndarray, out: np.ndarray, saturate: bool) -> None:
     """Copy an array into another one, what is to become integers as `store` does, in pieces."""
-    if out.dtype.kind not in "iu" or (values.dtype.kind in "iu" and not saturate):
-        convert(values, out)
-        return
     with np.errstate(all="ignore"):
+        if out.dtype.kind not in "iu" or (values.dtype.kind in "iu" and not saturate):
+            convert(values, out)
+            return
         for piece in pieces(out.shape):
             at: Any = (*piece, ...)  # an array even where there are no axes
             store(values[at], out[at], saturate)

@@ -54,7 +54,8 @@ class Step(NamedTuple):
                 "weights must be real numbers whose sum is not 0 where elements of input are "
                 f"missing, got weights of sum {total}"
             )
-        return self._replace(weights=self.weights / total)
+        with np.errstate(all="ignore"):
+            return self._replace(weights=self.weights / total)
 
 
 def _kept(steps: Callable[..., Any]) -> Callable[..., Any]:
@@ -233,6 +234,12 @@ def _gaussian(sigma: float, order: int, truncate, radius: int | None) -> np.ndar
                 f"{check.shown(truncate)} with sigma {sigma}"
             )
         radius = int(reach)
+    with np.errstate(all="ignore"):  # of the ends, whose weights may be too small for a float
+        return _density(sigma, order, radius)[::-1]
+
+
+def _density(sigma: float, order: int, radius: int) -> np.ndarray:
+    """A Gaussian's, of an order, at the places as far as a radius."""
     variance = sigma * sigma
     places = np.arange(-radius, radius + 1)
     density = np.exp(-0.5 / variance * places**2)
@@ -244,4 +251,4 @@ def _gaussian(sigma: float, order: int, truncate, radius: int | None) -> np.ndar
         for _ in range(order):
             polynomial = derive.dot(polynomial)
         density = (places[:, None] ** powers).dot(polynomial) * density
-    return density[::-1]
+    return density

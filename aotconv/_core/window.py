@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite, nan
 from sys import float_info
 from typing import NamedTuple
 
@@ -40,11 +41,17 @@ class Window(NamedTuple):
     ) -> Window:
         """The window of weights with as many axes as the arrays."""
         values = weights.astype(np.float64).tobytes()
-        return cls(weights.shape, values, tuple(before), tuple(modes), float(cval))
+        cval = nan if cval != cval else float(cval)  # one NaN, which is itself
+        return cls(weights.shape, values, tuple(before), tuple(modes), cval)
 
     @property
     def weights(self) -> np.ndarray:
         return np.frombuffer(self.values).reshape(self.shape)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether finite numbers, and what is around them, have finite sums."""
+        return isfinite(self.cval) and bool(np.isfinite(self.weights).all())
 
     @property
     def reach(self) -> float:
@@ -72,7 +79,8 @@ class Window(NamedTuple):
         return Window.of(self.weights * other.weights, before, modes, self.cval)
 
     def between(self, low: float, high: float) -> tuple[float, float]:
-        """No sum of values between two ends is less or more, however it is rounded."""
+        """No sum of values between two ends is less or more, however it is rounded; of a window
+        that is finite."""
         low, high = min(low, self.cval), max(high, self.cval)
         rounding = 1 + 4 * float_info.epsilon * (2 + self.weights.size)
         positive = float(np.maximum(self.weights, 0).sum()) * rounding

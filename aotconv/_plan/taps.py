@@ -7,11 +7,12 @@ All channels have the same taps.  Nothing surrounds the inputs: at a border they
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from sys import float_info
 from typing import NamedTuple
 
 from .arithmetic import ceil_div, evenly, round_up
-from .family import ADJACENT, ALIGNMENT, Triple, Work, of_no_layer
+from .family import ADJACENT, ALIGNMENT, Work, of_no_layer
 from .geometry import Geometry
 from .registry import Row
 
@@ -51,7 +52,7 @@ class Listed(NamedTuple):
     @property
     def places(self) -> tuple[int, ...]:
         """Of all taps, as `HEAD` counts them."""
-        return self.singles + sum(self.pairs, ())
+        return (*self.singles, *chain.from_iterable(self.pairs))
 
 
 # How a list lies in memory, from an aligned address on: these words, three words for each place
@@ -63,12 +64,6 @@ ELEMENTS = ("start", "sign", "divisor")
 def list_bytes(taps: int) -> int:
     """The words of a list of so many taps."""
     return round_up(8 * (len(HEAD) + 3 * taps), ALIGNMENT)
-
-
-def coordinates(place: int, window: Triple) -> Triple:
-    """The plane, the row and the column of a place in a window."""
-    _, height, width = window
-    return place // (height * width), place // width % height, place % width
 
 
 def blocking(work: Work) -> dict[str, int]:

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 import pytest
+from processes import run_with_tests
 
 import aotconv
 from aotconv import ndimage, signal
@@ -121,6 +122,17 @@ def main(name: str, path: str) -> None:
     options += ["-p", "no:cacheprovider", "-W", "ignore"]
     pytest.main([*options, "--pyargs", *module.tests], plugins=[judge])
     Path(path).write_text(json.dumps(judge.outcomes))
+
+
+def judged(name: str, folder: Path) -> tuple[dict[str, list[str]], str]:
+    """By outcome the tests of a module in a process of its own, and what that printed."""
+    path = folder / "outcomes.json"
+    result = run_with_tests(f"import scipy_judge; scipy_judge.main{(name, str(path))}")
+    assert path.exists(), result.stderr
+    tests: dict[str, list[str]] = {"passed": [], "failed": []}
+    for test, outcome in json.loads(path.read_text()).items():
+        tests.setdefault(outcome, []).append(test)
+    return tests, result.stdout
 
 
 if __name__ == "__main__":

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from filters import FLOATS, INTEGERS, any_values, calls, with_specials
 from hypothesis import given
 from hypothesis import strategies as st
-from processes import run_with_tests
+from scipy_judge import judged
 
 pytest.importorskip("scipy", minversion="1.17", reason="SciPy judges where 1.17 is installed")
 
@@ -76,11 +74,6 @@ def test_other_floats_are_scipys_but_for_rounding_errors(call):
 
 @pytest.mark.long
 def test_scipys_own_tests_pass_but_those_that_are_named(tmp_path):
-    path = tmp_path / "outcomes.json"
-    code = f"import scipy_judge; scipy_judge.main('ndimage', {str(path)!r})"
-    result = run_with_tests(code)
-    assert path.exists(), result.stderr
-    outcomes = json.loads(path.read_text())
-    failed = {name for name, outcome in outcomes.items() if outcome == "failed"}
-    assert failed - {UNCERTAIN} == set(OTHERWISE), result.stdout[-5000:]
-    assert sum(outcome == "passed" for outcome in outcomes.values()) > 1500
+    tests, said = judged("ndimage", tmp_path)
+    assert set(tests["failed"]) - {UNCERTAIN} == set(OTHERWISE), said[-5000:]
+    assert len(tests["passed"]) > 1500

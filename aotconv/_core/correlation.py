@@ -153,7 +153,7 @@ class Correlation(Operator):
         images, out, _ = arrays
         microseconds, compute = self._in_turn(arrays)
         _, last, between = self._turns(images.dtype)
-        found = slab_axis(out.shape, last._free(), between.itemsize)
+        found = slab_axis(out.shape, _free(last._windows), between.itemsize)
         if found is None:
             return microseconds, compute
         number, step = found
@@ -181,7 +181,7 @@ class Correlation(Operator):
         images, out, _ = arrays
         first, last, between = self._turns(images.dtype)
         held, (to, then) = out.shape, (cut, None)
-        if cut is not None and last._reaches(cut.number):
+        if cut is not None and cut.number not in _free(last._windows):
             held, (to, then) = images.shape, (None, cut)
         layout = Layout.new(held, between)
         of_first, fill = first._computing(Layouts(images, layout, None), to)
@@ -201,25 +201,11 @@ class Correlation(Operator):
         if self._clips or name_of(between) in HALVES:
             between = self._sums  # which is rounded once
         how = self._order, self._sums, self._summed_in(images)[1]
-        turns = []
-        for start in {max(1, n - 2): None, n - 1: None}:
-            first, last = self._windows[:start], self._windows[start:]
-            turns.append(
-                (
-                    Correlation(first, *how, False, between),
-                    Correlation(last, *how, self._clips, self._result),
-                    between,
-                )
-            )
-        return min(turns, key=lambda turn: turn[1]._free()[:1] or [n])
-
-    def _reaches(self, axis: int) -> bool:
-        """Whether a window has several elements along an axis."""
-        return any(window.shape[axis] > 1 for window in self._windows)
-
-    def _free(self) -> list[int]:
-        """The axes along which no window reaches."""
-        return [axis for axis in range(len(self._windows[0].shape)) if not self._reaches(axis)]
+        starts = sorted({max(1, n - 2), n - 1})
+        start = min(starts, key=lambda start: _free(self._windows[start:])[:1] or [n])
+        first = Correlation(self._windows[:start], *how, False, between)
+        last = Correlation(self._windows[start:], *how, self._clips, self._result)
+        return first, last, between
 
     def _by_numpy(self, cut: Cut | None, images: np.ndarray, out: np.ndarray, *_) -> None:
         (window,) = self._windows
@@ -314,21 +300,20 @@ class Correlation(Operator):
         for i, window in enumerate(self._windows):
             spatial = [size or 1 for size in axes.each(window.shape)]
             z, y, x = [1] * (RANK - len(spatial)) + spatial
-            truncates = self._truncates and i < len(self._windows) - 1
+            layer = Layer((z, y, x), 1, channels, channels)
+            is_alone = len(self._windows) == 1
+            in_place = is_alone and (is_listed or _is_direct(layer, dtype, rung.level))
             if is_listed:
+                truncates = self._truncates and i < len(self._windows) - 1
                 kernel = self._listed(rung, window, (z, y, x), dtype, truncates)
             else:
-                layer = Layer((z, y, x), 1, channels, channels)
-                if len(self._windows) > 1 or not _is_direct(layer, dtype, rung.level):
+                if not in_place:
                     layer = Layer((z, y, x), 1, 1, dilations=(1, 1, channels if x > 1 else 1))
                 kernel = self._summed(rung, window, layer, dtype)
-            if kernel is None:
-                return None
+            if kernel is None or in_place:
+                return kernel
             passes.append(Pass(kernel, (z, y, x)))
-        last = passes[-1].kernel
-        if len(passes) == 1 and (is_listed or channels in (1, layer.groups)):
-            return last
-        return last._replace(passes=tuple(passes))
+        return passes[-1].kernel._replace(passes=tuple(passes))
 
     def _listed(
         self, rung: ladder.Rung, window: Window, sizes: Triple, dtype: str, truncates: bool
@@ -355,6 +340,12 @@ class Correlation(Operator):
         packed = pack(family_of(row).packing(row, layer), computed, filters, None)
         stored = "clipped" if self._clips else "wrapped"
         return Kernel(row, family_of(row), rung, packed, None, stored, (), window.cval, False)
+
+
+def _free(windows: Sequence[Window]) -> list[int]:
+    """The axes along which no window has several elements."""
+    each = zip(*(window.shape for window in windows), strict=True)
+    return [axis for axis, sizes in enumerate(each) if max(sizes) == 1]
 
 
 def _is_direct(layer: Layer, computed: str, level: str) -> bool:

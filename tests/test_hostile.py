@@ -41,6 +41,7 @@ from aotconv._tools.problem import CLASSES, FUNCTIONS
 
 SECONDS_OF_A_CASE = 60
 SECONDS_OF_A_COMPILED_CASE = 600  # the JIT rung may compile the largest kernel on a busy CPU
+SECONDS_OF_SHRINKING = 300  # Hypothesis' own limit, after which it tells what it found
 STEPS, CALLS, OPERATIONS = 25, 3, 8
 
 counts: collections.Counter[str] = collections.Counter()
@@ -229,7 +230,8 @@ def new_seed() -> int:
 
 
 def test_garbage_gives_a_right_result_or_an_error_that_names_an_argument(tmp_path):
-    outcomes = run_in_a_process(400, new_seed(), tmp_path / "last-case", 300)
+    seconds = 300 + SECONDS_OF_SHRINKING
+    outcomes = run_in_a_process(400, new_seed(), tmp_path / "last-case", seconds)
     assert outcomes["right"] > 100
     assert outcomes["operators"] > 50
     assert outcomes["TypeError"] + outcomes["ValueError"] > 50

@@ -15,6 +15,7 @@ from hypothesis import given
 import aotconv
 from aotconv._core import call
 from aotconv._core.baseline import exported
+from aotconv._core.copies import rows_at_a_time
 from aotconv._core.pack import Packer, pack, under
 from aotconv._core.panels import fill_by_numpy
 from aotconv._plan.family import Panels
@@ -174,8 +175,8 @@ def test_numpy_fills_panels_alike_in_pieces_of_any_size(n_rows, n_filters, colum
         expected[i // columns, i % columns] = column
     found = np.zeros((times, a_time, n_rows, width), rows.dtype)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("aotconv._core.panels.UNINTERRUPTED_ELEMENTS", most)
-        fill_by_numpy(found, rows, columns)
+        patch.setattr("aotconv._core.copies.UNINTERRUPTED_ELEMENTS", most)
+        fill_by_numpy(found, rows_at_a_time(rows), columns)
     lines = found.transpose(0, 1, 3, 2).reshape(times, a_time * width, n_rows)
     np.testing.assert_array_equal(lines, expected)
 

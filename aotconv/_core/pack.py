@@ -14,7 +14,7 @@ from .._plan.parts import Taps
 from .._plan.taps import Listed, list_bytes
 from .._plan.winograd import INPUT
 from .copies import UNINTERRUPTED_ELEMENTS, copied, pieces, rows_at_a_time
-from .panels import Filling, fill, fill_by_numpy, fill_with_products, fillings
+from .panels import Filling, fill, fill_by_numpy, fillings, winograd_products
 
 PAGE = 4096  # bytes, at least
 
@@ -191,9 +191,10 @@ def _panels(
     memory[lead - order.size : lead] = order
     panels = _as_panels(packing, memory[lead:], n_filters)
     for target, columns, some in _held(packing, panels[:, :, :1], biases):
-        fill_by_numpy(target, some, columns)
+        fill_by_numpy(target, rows_at_a_time(some), columns)
     if packing.winograd:
-        fill_with_products(panels[:, :, 1:], _rows(filters).reshape(filters.shape), packing.columns)
+        products = winograd_products(_rows(filters).reshape(filters.shape))
+        fill_by_numpy(panels[:, :, 1:], products, packing.columns)
         return memory, lead, _are_finite(filters)
     finite = True
     for target, columns, some in _held(packing, panels[:, :, 1:], filters):
@@ -202,7 +203,7 @@ def _panels(
             finite &= fill(known, some.ctypes.data)
             continue
         rows = _rows(some)
-        fill_by_numpy(target, rows, columns)
+        fill_by_numpy(target, rows_at_a_time(rows), columns)
         finite &= _are_finite(rows)
     return memory, lead, finite
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import prod
 from typing import NamedTuple
 
@@ -87,34 +87,16 @@ def fill(told: Sequence[Filling], address: int) -> bool:
     return finite
 
 
-def fill_by_numpy(panels: np.ndarray, rows: np.ndarray, columns: int) -> None:
-    """Fill panels (times, panels, N, width) with rows (N, filters), so many columns at a time."""
-    for first, last in _pieces(rows.shape[1], columns, panels.shape[3], len(rows)):
-        time, panel = divmod(first, columns)
-        target = panels[time:] if last - first >= columns else panels[time : time + 1]
-        _put(target[:, panel // panels.shape[3] :], rows[:, first:last], columns)
-
-
-def fill_with_products(panels: np.ndarray, filters: np.ndarray, columns: int) -> None:
-    """Fill panels with Winograd's products of filters (3, 3, C, O), so many columns at a time."""
-    for first, values in _winograd_products(filters):
-        _put(panels[:, :, first : first + len(values)], values, columns)
-
-
-def _pieces(n_filters: int, columns: int, width: int, depth: int) -> Iterator[tuple[int, int]]:
-    """The first and the last of the filters that are copied at a time: whole panels, so that memory
-    is written, and its pages come, from one end to the other."""
-    most = max(1, UNINTERRUPTED_ELEMENTS // depth)
-    whole = max(columns, most // columns * columns)
-    step = whole if columns <= most else max(width, most // width * width)
-    for start in range(0, n_filters, whole):
-        end = min(start + whole, n_filters)
-        for first in range(start, end, step):
-            yield first, min(first + step, end)
+def fill_by_numpy(
+    panels: np.ndarray, numbered: Iterable[tuple[int, np.ndarray]], columns: int
+) -> None:
+    """Fill panels (times, panels, N, width), so many columns at a time, with rows (some, filters),
+    each of these with the number of its first."""
+    for first, rows in numbered:
+        _put(panels[:, :, first : first + len(rows)], rows, columns)
 
 
 def _put(panels: np.ndarray, rows: np.ndarray, columns: int) -> None:
-    """Store rows (N, filters) into panels (times, panels, N, width), so many columns at a time."""
     times, last = divmod(rows.shape[1], columns)
     if times:
         _put_evenly(panels[:times], rows[:, : times * columns].reshape(len(rows), times, columns))
@@ -134,9 +116,10 @@ def _put_evenly(panels: np.ndarray, rows: np.ndarray) -> None:
         panels[:, whole, :, rest:] = 0
 
 
-def _winograd_products(filters: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Rows of G g G^T, one for each channel of each position, some at a time, and the number of the
-    first.  Computed in float64, without BLAS: the bits are the same at all levels.
+def winograd_products(filters: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Rows of G g G^T of filters (3, 3, C, O), one for each channel of each position, some at a
+    time, and the number of the first.  Computed in float64, without BLAS: the bits are the same at
+    all levels.
     """
     channels, n_filters = filters.shape[2:]
     step = max(1, TRANSFORMED_ELEMENTS // n_filters)

@@ -158,7 +158,7 @@ def correlate(
     """
     filter = Filter(input, cval, saturate, dtype, algorithm, threads, nan_policy, mask)
     step = steps.window(filter.ndim, weights, axes, mode, origin)
-    return filter.apply([step], output)
+    return filter.apply(output, [step])
 
 
 def convolve(
@@ -207,7 +207,7 @@ def convolve(
     """
     filter = Filter(input, cval, saturate, dtype, algorithm, threads, nan_policy, mask)
     step = steps.window(filter.ndim, weights, axes, mode, origin, flipped=True)
-    return filter.apply([step], output)
+    return filter.apply(output, [step])
 
 
 def correlate1d(
@@ -287,7 +287,7 @@ def correlate1d(
     """
     filter = Filter(input, cval, saturate, dtype, algorithm, threads, nan_policy, mask)
     step = steps.line(filter.ndim, weights, axis, mode, origin)
-    return filter.apply([step], output)
+    return filter.apply(output, [step])
 
 
 def convolve1d(
@@ -336,7 +336,7 @@ def convolve1d(
     """
     filter = Filter(input, cval, saturate, dtype, algorithm, threads, nan_policy, mask)
     step = steps.line(filter.ndim, weights, axis, mode, origin, flipped=True)
-    return filter.apply([step], output)
+    return filter.apply(output, [step])
 
 
 def correlate_separable(
@@ -408,7 +408,7 @@ def correlate_separable(
     """
     filter = Filter(input, cval, saturate, dtype, algorithm, threads, nan_policy, mask)
     every = steps.lines(filter.ndim, kernels, axes, mode, origin)
-    return filter.apply(every, output)
+    return filter.apply(output, every)
 
 
 def uniform_filter(
@@ -478,7 +478,7 @@ def uniform_filter(
     """
     filter = Filter(input, cval, saturate, dtype, algorithm, threads, nan_policy, mask)
     every = steps.means(filter.ndim, size, axes, mode, origin)
-    return filter.apply(every, output)
+    return filter.apply(output, every)
 
 
 def uniform_filter1d(
@@ -539,7 +539,7 @@ def uniform_filter1d(
     """
     filter = Filter(input, cval, saturate, dtype, algorithm, threads, nan_policy, mask)
     step = steps.mean(filter.ndim, size, axis, mode, origin)
-    return filter.apply([step], output)
+    return filter.apply(output, [step])
 
 
 def gaussian_filter(
@@ -614,7 +614,7 @@ def gaussian_filter(
     """
     filter = Filter(input, cval, saturate, dtype, algorithm, threads, nan_policy, mask)
     every = steps.gaussians(filter.ndim, sigma, order, mode, truncate, radius, axes)
-    return filter.apply(every, output)
+    return filter.apply(output, every)
 
 
 def gaussian_filter1d(
@@ -682,7 +682,7 @@ def gaussian_filter1d(
     """
     filter = Filter(input, cval, saturate, dtype, algorithm, threads, nan_policy, mask)
     step = steps.gaussian(filter.ndim, sigma, axis, order, mode, truncate, radius)
-    return filter.apply([step], output)
+    return filter.apply(output, [step])
 
 
 def sobel(
@@ -747,7 +747,7 @@ def sobel(
     """
     filter = Filter(input, cval, saturate, dtype, algorithm, threads)
     every = steps.difference(filter.ndim, axis, mode, (1, 2, 1))
-    return filter.apply(every, output)
+    return filter.apply(output, every)
 
 
 def prewitt(
@@ -812,7 +812,7 @@ def prewitt(
     """
     filter = Filter(input, cval, saturate, dtype, algorithm, threads)
     every = steps.difference(filter.ndim, axis, mode, (1, 1, 1))
-    return filter.apply(every, output)
+    return filter.apply(output, every)
 
 
 def laplace(
@@ -871,10 +871,8 @@ def laplace(
     """
     filter = Filter(input, cval, saturate, dtype, algorithm, threads)
     if filter.may_add(output):
-        return filter.apply(steps.laplacian(filter.ndim, axes, mode), output)
-    keywords = {"weights": [1, -2, 1], "dtype": dtype, "algorithm": algorithm, "threads": threads}
-    given = cval, (), keywords
-    return filters.combined(input, _along, output, mode, axes, given, False, saturate)
+        return filter.apply(output, steps.laplacian(filter.ndim, axes, mode))
+    return filter.apply(output, *steps.second_differences(filter.ndim, axes, mode))
 
 
 def gaussian_laplace(
@@ -938,17 +936,9 @@ def gaussian_laplace(
     >>> ndimage.gaussian_laplace(np.array([0.0, 0.0, 1.0, 0.0, 0.0]), 1).round(2)
     array([ 0.2,  0. , -0.4,  0. ,  0.2])
     """
-    keywords = {
-        "sigma": sigma,
-        "within": axes,
-        "degree": 2,
-        "dtype": dtype,
-        "algorithm": algorithm,
-        "threads": threads,
-        **kwargs,
-    }
-    given = cval, (), keywords
-    return filters.combined(input, _gaussian_along, output, mode, axes, given, False, saturate)
+    filter = Filter(input, cval, saturate, dtype, algorithm, threads)
+    terms = steps.gaussian_derivatives(filter.ndim, sigma, axes, axes, 2, mode, kwargs)
+    return filter.apply(output, *terms)
 
 
 def gaussian_gradient_magnitude(
@@ -1013,17 +1003,9 @@ def gaussian_gradient_magnitude(
     >>> ndimage.gaussian_gradient_magnitude(np.arange(5.0), 1).round(2)
     array([0.36, 0.85, 0.97, 0.85, 0.36])
     """
-    keywords = {
-        "sigma": sigma,
-        "within": None,
-        "degree": 1,
-        "dtype": dtype,
-        "algorithm": algorithm,
-        "threads": threads,
-        **kwargs,
-    }
-    given = cval, (), keywords
-    return filters.combined(input, _gaussian_along, output, mode, axes, given, True, saturate)
+    filter = Filter(input, cval, saturate, dtype, algorithm, threads)
+    terms = steps.gaussian_derivatives(filter.ndim, sigma, axes, None, 1, mode, kwargs)
+    return filter.apply(output, *terms, is_magnitude=True)
 
 
 def generic_laplace(
@@ -1145,18 +1127,3 @@ def generic_gradient_magnitude(
     """
     given = cval, extra_arguments, extra_keywords
     return filters.combined(input, derivative, output, mode, axes, given, True)
-
-
-def _along(array, axis, output, mode, cval, weights, **keywords) -> np.typing.NDArray[Any]:
-    """A correlation, in the words of a derivative."""
-    return correlate1d(array, weights, axis, output, mode, cval, **keywords)
-
-
-def _gaussian_along(
-    array, axis, output, mode, cval, sigma, within, degree, **keywords
-) -> np.typing.NDArray[Any]:
-    """A Gaussian's derivative of a degree along an axis, smoothed along those within some."""
-    sigmas = steps.sigmas(sigma, within, array.ndim)
-    orders = [0] * array.ndim
-    orders[axis] = degree
-    return gaussian_filter(array, sigmas, orders, output, mode, cval, **keywords)

@@ -88,11 +88,11 @@ def lines(whole: bool):
 
 
 @st.composite
-def calls(draw, names, dtypes, values=whole_values, whole=True, outputs=(None,)):
+def calls(draw, names, dtypes, values=whole_values, whole=True, outputs=(None,), largest=LARGEST):
     """Calls of functions of some names, of arrays of 1 to 4 axes."""
     name = draw(st.sampled_from(names))
     rank = draw(st.integers(1, 4))
-    shape = tuple(draw(st.integers(1, LARGEST[rank])) for _ in range(rank))
+    shape = tuple(draw(st.integers(1, largest[rank])) for _ in range(rank))
     rng = np.random.default_rng(draw(seeds))
     array = lay_out(values(rng, shape, draw(st.sampled_from(dtypes))), draw(layouts))
     arguments = draw(_arguments(name, rank, rng, whole))

@@ -3,6 +3,7 @@ not."""
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import itertools
 import json
@@ -37,7 +38,7 @@ from strategies import seeds
 
 from aotconv import ndimage
 from aotconv._core import correlation, fallback_correlation
-from aotconv._plan import parts
+from aotconv._plan import halos, parts
 
 with np.load(Path(__file__).parent / "golden" / "ndimage.npz") as archive:
     GOLDEN = dict(archive)
@@ -544,6 +545,7 @@ def test_blocks_do_not_change_results(call, least):
 
 
 SEPARABLE = ("correlate_separable", "uniform_filter", "gaussian_filter", "sobel", "prewitt")
+SUMS = ("laplace", "gaussian_laplace", "gaussian_gradient_magnitude")
 BY_AXES = {**ARGUMENTS, "correlate_separable": {"kernels": [[1, 2, 1]] * 3}, "uniform_filter": {}}
 
 
@@ -562,25 +564,89 @@ def test_filters_of_several_steps_hold_some_megabytes_between_them(name, dtype, 
     assert most < 11e6 < array.nbytes / 6
 
 
-@given(
-    call=calls((*SEPARABLE, "laplace"), INTEGERS + FLOATS, with_specials, whole=False),
-    size=st.sampled_from([1, 60, 500]),
-)
-def test_slabs_do_not_change_results(call, size):
-    whole = call()
+ALL_TERMS: dict[str, dict[str, Any]] = {
+    "laplace": {"dtype": np.float64},  # else one window
+    "gaussian_laplace": {"sigma": 0.8},
+    "gaussian_gradient_magnitude": {"sigma": 0.8},
+    "gaussian_filter": {"sigma": 0.8, "nan_policy": "omit"},
+    "correlate1d": {"weights": [1, 2, 1], "axis": 0},  # in place
+}
+
+
+@pytest.mark.parametrize(("shape", "limit"), [((4096, 4096), 24e6), ((256, 256, 256), 60e6)])
+@pytest.mark.parametrize("name", ALL_TERMS)
+def test_terms_missing_elements_and_results_in_place_hold_some_blocks(name, shape, limit):
+    array = np.zeros(shape, np.float32)
+    array[5, 5] = np.nan
+    output = array if name == "correlate1d" else np.empty_like(array)
+    tracemalloc.start()
+    try:
+        getattr(ndimage, name)(array, **ALL_TERMS[name], output=output)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < limit < array.nbytes
+
+
+@contextlib.contextmanager
+def slabs_of(n_bytes):
+    """All is computed in blocks of so many bytes, or of few more than what windows reach over."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parts, "SLAB_BYTES", size)
+        patch.setattr(parts, "SLAB_BYTES", n_bytes)
+        patch.setattr(halos, "BLOCK_BYTES", n_bytes)
+        patch.setattr(halos, "MOST_BYTES", n_bytes)
+        patch.setattr(halos, "HALOS", 2)
         correlation._correlation.cache_clear()  # what was decided for whole arrays
-        in_slabs = call()
+        yield
     correlation._correlation.cache_clear()
+
+
+LARGER = {1: 90, 2: 40, 3: 15, 4: 7}  # sizes of axes by rank, several times those of windows
+slab_sizes = st.sampled_from([1, 60, 500])
+
+
+@given(
+    call=calls((*SEPARABLE, *SUMS), INTEGERS + FLOATS, with_specials, whole=False, largest=LARGER),
+    size=slab_sizes,
+    options=st.sampled_from([{}, {}, {"saturate": True}]),
+)
+def test_slabs_do_not_change_results(call, size, options):
+    whole = call(**options)
+    with slabs_of(size):
+        in_slabs = call(**options)
     assert in_slabs.tobytes() == whole.tobytes()
 
 
-LARGER = """
+@given(
+    call=calls(EVERY, INTEGERS + FLOATS, with_specials, whole=False, largest=LARGER),
+    size=slab_sizes,
+)
+def test_slabs_of_a_result_that_goes_where_the_input_is_do_not_change_it(call, size):
+    whole, array = call(), call.array.astype(call.array.dtype.newbyteorder("="))
+    with slabs_of(size):
+        assert call._replace(array=array)(output=array) is array
+    assert array.tobytes() == whole.tobytes()
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@given(
+    call=calls(POSITIVE, ("float32", "float64", "int32", "bool"), with_specials, largest=LARGER),
+    size=slab_sizes,
+    seed=seeds,
+)
+def test_slabs_beside_missing_elements_do_not_change_results(call, size, seed):
+    call, missing = positive(call), np.random.default_rng(seed).random(call.array.shape) < 0.1
+    whole = call(mask=missing, nan_policy="omit")
+    with slabs_of(size):
+        in_slabs = call(mask=missing, nan_policy="omit")
+    assert in_slabs.tobytes() == whole.tobytes()
+
+
+FOUR_GIGABYTES = """
 import resource, sys
 import numpy as np
 from aotconv import ndimage
-name, arguments, source, target = {}
+name, arguments, source, target, megabytes = {}
 shape = 1024, 1024, 1024
 with open(source, "wb") as file:
     file.truncate(4 << 30)
@@ -588,9 +654,9 @@ source = np.memmap(source, np.float32, "r+", shape=shape)
 target = np.memmap(target, np.float32, "w+", shape=shape)
 source[500:503, 500:503, 500:503] = 1
 aside = getattr(ndimage, name)(np.array(source[450:550, 450:550, 450:550]), **arguments)
-# Memory but for files: what is held now, and a hundredth of what is filtered.
+# Memory but for files: what is held now, and a little of what is filtered.
 held = int(next(line for line in open("/proc/self/status") if "VmData" in line).split()[1])
-limit = (held << 10) + (40 << 20)
+limit = (held << 10) + (megabytes << 20)
 resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 getattr(ndimage, name)(source, **arguments, output=target)
 assert (target[470:530, 470:530, 470:530] == aside[20:80, 20:80, 20:80]).all()
@@ -600,14 +666,17 @@ print(target[501, 501].any(), target[:400].any())
 
 @pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux' limits")
-@pytest.mark.parametrize("name", ["gaussian_filter", "uniform_filter", "sobel", "correlate"])
-def test_files_of_four_gigabytes_are_filtered_within_forty_megabytes(name, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "megabytes"),
+    [("gaussian_filter", 40), ("sobel", 40), ("correlate", 40), ("gaussian_laplace", 200)],
+)
+def test_files_of_four_gigabytes_are_filtered_within_some_megabytes(name, megabytes, tmp_path):
     arguments = {"weights": np.ones((3, 3, 3)).tolist()} if name == "correlate" else BY_AXES[name]
-    given = name, arguments, str(tmp_path / "source"), str(tmp_path / "target")
+    given = name, arguments, str(tmp_path / "source"), str(tmp_path / "target"), megabytes
     try:
-        assert output_of(LARGER.format(given), PYTHONPATH=str(PACKAGE)) == "True False"
+        assert output_of(FOUR_GIGABYTES.format(given), PYTHONPATH=str(PACKAGE)) == "True False"
     finally:
-        for path in given[2:]:
+        for path in given[2:4]:
             Path(path).unlink()
 
 

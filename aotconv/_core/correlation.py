@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from math import prod
+from math import inf, prod
 from typing import NamedTuple
 
 import numpy as np
@@ -200,7 +200,7 @@ class Correlation(Operator):
         n, between = len(self._windows), self._result
         if self._clips or name_of(between) in HALVES:
             between = self._sums  # which is rounded once
-        how = self._order, self._sums, self._summed_in(images)[1]
+        how = self._order, self._sums, self._shows(images)
         starts = sorted({max(1, n - 2), n - 1})
         start = min(starts, key=lambda start: _free(self._windows[start:])[:1] or [n])
         first = Correlation(self._windows[:start], *how, False, between)
@@ -228,7 +228,7 @@ class Correlation(Operator):
     def _holds_between(self, window: Window, images: np.dtype) -> bool:
         """Whether an array between the windows would hold what one makes, in the dtype of sums; or
         its roundings are asked for by nobody."""
-        shows = self._summed_in(images)[1]
+        shows = self._shows(images)
         if not self._truncates:
             return self._clips or self._result == self._sums or not (shows or self._as_listed)
         if not shows and self._result != np.uint64:
@@ -244,30 +244,39 @@ class Correlation(Operator):
         """The same through one window, which has all products of two; None where it is larger than
         they, or the order of sums shows."""
         size = prod(len(window.values) // 8 for window in self._windows)
-        if len(self._windows) != 2 or size > LARGEST_JOINED or self._summed_in(images)[1]:
+        if len(self._windows) != 2 or size > LARGEST_JOINED or self._shows(images):
             return None
         how = self._order, self._sums, self._as_listed, self._clips, self._result
         return Correlation((self._windows[0].joined(self._windows[1]),), *how)
 
-    def _summed_in(self, images: np.dtype) -> tuple[str, bool]:
-        """The dtype in which sums are formed, and whether the order shows in results."""
-        windows, is_mean = self._windows, self._order == MEAN
-        is_long = self._clips and self._result.itemsize > 4  # which float64 alone is clipped to
-        floats = "float64" if is_long else self._sums.name
+    def _shows(self, images: np.dtype) -> bool:
+        """Whether the order of sums shows in results."""
+        if self._reach(images) < WRAPS:
+            return False
+        if self._order == MEAN or self._as_listed or self._truncates:
+            return True
         if images.kind not in "iu":
-            if self._truncates:
-                return "float64", True
-            gaps = self._order == WINDOW and any(window.has_gaps for window in windows)
-            return floats, is_mean or gaps or self._as_listed
-        values = max(largest(images), *(abs(window.cval) for window in windows))
-        reach = values * prod(window.reach for window in windows)
-        if not is_mean and all(window.is_whole for window in windows) and reach < WRAPS:
-            return "float32" if reach < EXACT["float32"] and not is_long else "float64", False
-        if self._clips and images.itemsize == 1 and not (is_mean or is_long or self._as_listed):
-            return "float32", False
-        if self._result.kind in "iu":
-            return "float64", is_mean or self._truncates or self._as_listed
-        return floats, is_mean or self._as_listed or floats == "float64"
+            return self._order == WINDOW and any(window.has_gaps for window in self._windows)
+        return not self._clips and self._sums == np.float64
+
+    def _computed(self, images: np.dtype) -> str:
+        """The dtype in which sums are formed."""
+        reach = self._reach(images)
+        if self._clips and self._result.itemsize > 4:
+            return "float64"  # which alone is clipped to those
+        if reach < WRAPS:
+            return "float32" if reach < EXACT["float32"] else "float64"
+        if self._clips and images.kind in "iu":
+            return "float32" if images.itemsize == 1 and not self._shows(images) else "float64"
+        return "float64" if self._truncates else self._sums.name
+
+    def _reach(self, images: np.dtype) -> float:
+        """The largest sum of whole numbers; infinity where sums may be other numbers."""
+        whole = all(window.is_whole for window in self._windows)
+        if images.kind not in "iu" or self._order == MEAN or not whole:
+            return inf
+        values = max(largest(images), *(abs(window.cval) for window in self._windows))
+        return values * prod(window.reach for window in self._windows)
 
     def _axes(self, shape: Sequence[int], cut: Cut | None = None) -> list[Axis]:
         """The sizes along each axis of arrays of a shape, by all windows."""
@@ -295,7 +304,8 @@ class Correlation(Operator):
         self, rung: ladder.Rung, axes: Axes, geometry: Geometry, images: np.dtype
     ) -> Kernel | None:
         """What goes through all windows; None where it cannot be compiled."""
-        channels, (dtype, is_listed) = geometry.c, self._summed_in(images)
+        channels = geometry.c
+        dtype, is_listed = self._computed(images), self._shows(images)
         passes = []
         for i, window in enumerate(self._windows):
             spatial = [size or 1 for size in axes.each(window.shape)]

@@ -5,15 +5,18 @@ What all filters share is here; which steps each has, `steps` says.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .._plan.elements import HALVES, name_of
+from .._plan.halos import WHOLE, Halo, Reach, halos
 from . import check, check_ndimage, fitting, fourier
-from .copies import convert, copied
+from .copies import convert, copied, pieces
 from .correlation import correlate
 from .layout import Layout
 from .rounding import put
@@ -44,10 +47,10 @@ class Filter:
         self._saturate = check.flag("saturate", saturate)
         self._asked = check_ndimage.sums(dtype)
         self._algorithm = check_ndimage.algorithm(algorithm)
-        self._transforms = False
         self._threads = check_ndimage.threads(threads)
         self._omits = check_ndimage.nan_policy(nan_policy) == "omit"
         self._mask = check_ndimage.mask(mask, self.array.shape)
+        self._misses = False  # until it is looked at
 
     @property
     def ndim(self) -> int:
@@ -64,26 +67,79 @@ class Filter:
             return own.itemsize < 4 and dtype.kind in "iuf" and is_whole
         return own.kind in "fc" and dtype.kind in "fc" and self._asked != np.float64
 
-    def apply(self, steps: Sequence[Step], output) -> np.ndarray:
-        """The result of the steps, in `output` or in a new array of the dtype that it says."""
-        every = self.array.dtype, *(each.weights.dtype for each in steps)
+    def apply(self, output, *terms: Sequence[Step], is_magnitude: bool = False) -> np.ndarray:
+        """The sum of terms, each of some steps, or the root of the sum of their squares; in
+        `output` or in a new array of the dtype that it says."""
+        every = self.array.dtype, *(step.weights.dtype for steps in terms for step in steps)
         given, dtype = result_of(output, self.array, any(each.kind == "c" for each in every))
-        if given is None or may_spoil(self.array, given):
-            result = np.empty(self.array.shape, dtype)
-        else:
-            result = given
-        missing = self._missing()
-        if self._algorithm != "auto":
-            self._transforms = self._is_transformed(steps, result.dtype, missing is not None)
-        if missing is None:
-            self._run(self.array, steps, result, self._cval)
-        else:
-            self._run_without(missing, steps, result)
-        if given is None:
-            return result
-        if result is not given:
-            convert(result, given)
-        return output
+        result = np.empty(self.array.shape, dtype) if given is None else given
+        spoils = given is not None and may_spoil(self.array, result)
+        self._misses = self._is_missing_some()
+        is_one = len(terms) == 1 and not is_magnitude
+        of_term = dtype if is_one else self._of_total(dtype)
+        is_transformed = [self._is_transformed(steps, of_term) for steps in terms]
+        if is_one and not self._misses and not spoils:
+            self._run(self.array, terms[0], result, self._cval)
+            return result if given is None else output
+        blocks = [WHOLE]
+        if not any(is_transformed) and (not spoils or _is_in_place(self.array, result)):
+            sums = self._sums(self.array.dtype, dtype)
+            itemsize = max(self.array.itemsize, dtype.itemsize, sums.itemsize)
+            blocks = halos(self.array.shape, _reaches(terms, self.ndim), itemsize, spoils)
+        self._by_blocks(blocks, terms, result, is_magnitude, spoils or len(blocks) > 1)
+        return result if given is None else output
+
+    def _by_blocks(
+        self,
+        blocks: Sequence[Halo],
+        terms: Sequence[Sequence[Step]],
+        result: np.ndarray,
+        is_magnitude: bool,
+        is_held: bool,
+    ) -> None:
+        """The same block by block.  Those that are held are stored when the next one is computed,
+        for the array may lie where results go."""
+        last: tuple[np.ndarray, np.ndarray] | None = None
+        for inputs, kept, out in blocks:
+            array: np.ndarray = self.array[inputs]
+            values = np.empty(array.shape, result.dtype) if is_held else result
+            if self._misses:
+                self._run_without(self._missing(inputs), array, terms[0], values)
+            else:
+                self._combine(array, terms, values, is_magnitude)
+            if last is not None:
+                convert(*last)
+            last = (values[kept], result[out]) if is_held else None
+        if last is not None:
+            convert(*last)
+
+    def _combine(
+        self,
+        array: np.ndarray,
+        terms: Sequence[Sequence[Step]],
+        out: np.ndarray,
+        is_magnitude: bool,
+    ) -> None:
+        """Put what terms of an array give together into another one."""
+        if not terms:
+            put(array, out, self._saturate)
+            return
+        dtype = self._of_total(out.dtype)
+        total = out if dtype == out.dtype else np.empty(out.shape, dtype)
+
+        def computed(steps: Sequence[Step], into: Any) -> np.ndarray:
+            term = into if isinstance(into, np.ndarray) else np.empty(array.shape, into)
+            self._run(array, steps, term, self._cval)
+            return term
+
+        combine([functools.partial(computed, steps) for steps in terms], total, is_magnitude)
+        if total is not out:
+            put(total, out, self._saturate)
+
+    def _of_total(self, result: np.dtype) -> np.dtype:
+        """What terms are added in: as a result, but integers that are rounded once in float64."""
+        is_rounded = self._saturate and result.kind in "iu"
+        return np.dtype(np.float64) if is_rounded else result
 
     def _run(self, array: np.ndarray, steps: Sequence[Step], out: np.ndarray, cval: complex):
         """Put what steps make of an array into another one.
@@ -93,9 +149,9 @@ class Filter:
         """
         if not steps:
             put(array, out, self._saturate)
-        elif out.dtype.kind == "b":  # any byte, as with SciPy, until the last step
-            self._run(array, steps, out.view(np.uint8), cval)
-            np.not_equal(out.view(np.uint8), 0, out=out)
+        elif out.dtype.kind == "b":
+            with _bytes_of(out) as target:
+                self._run(array, steps, target, cval)
         elif array.dtype.kind == "b":
             self._run(array.view(np.uint8), steps, out, cval)
         elif any(each.weights.dtype.kind == "c" for each in steps):
@@ -110,13 +166,14 @@ class Filter:
             for part, target, value in zip(parts, _parts(out)[: len(parts)], values, strict=True):
                 self._correlate(part, steps, target, value)
 
-    def _is_transformed(self, steps: Sequence[Step], out: np.dtype, has_missing: bool) -> bool:
-        """Whether transforms compute the steps."""
-        if self._algorithm == "fft" and has_missing:
+    def _is_transformed(self, steps: Sequence[Step], out: np.dtype) -> bool:
+        """Whether transforms compute the steps, of the whole array."""
+        if self._algorithm == "auto":
+            return False
+        if self._algorithm == "fft" and self._misses:
             raise ValueError("algorithm 'fft' takes no missing elements: use 'auto' or 'fastest'")
-        sums = self._sums(self.array.dtype, out)
-        about = self.array, steps, out, sums, self._cval
-        return not has_missing and fourier.is_chosen(self._algorithm, *about)
+        about = self.array, steps, out, self._sums(self.array.dtype, out), self._cval
+        return not self._misses and fourier.is_chosen(self._algorithm, *about)
 
     def _sums(self, array: np.dtype, out: np.dtype) -> np.dtype:
         """What products are summed in."""
@@ -128,7 +185,7 @@ class Filter:
     ) -> None:
         """Steps of real weights, of a real array."""
         sums = self._sums(array.dtype, out.dtype)
-        if self._transforms:
+        if self._is_transformed(steps, out.dtype):
             fourier.correlate(array, steps[0], out, sums, cval, self._saturate)
             return
         correlate(
@@ -154,24 +211,32 @@ class Filter:
                 self._correlate(part, [step._replace(weights=weights)], term, value)
                 (np.subtract if i and j else np.add)(target, term, out=target)
 
-    def _missing(self) -> np.ndarray | None:
-        """Which elements are missing; None: the filter looks at none of them apart."""
-        if not self._omits and self._mask is None:
-            return None
-        missing = np.isnan(self.array) if self._omits else np.zeros(self.array.shape, np.bool_)
+    def _is_missing_some(self) -> bool:
+        """Whether an element is missing, or what is around the array."""
+        if self._hides_border or (self._mask is not None and self._mask.any()):
+            return True
+        nans = (np.isnan(self.array[at]).any() for at in pieces(self.array.shape))
+        return self._omits and bool(any(nans))
+
+    def _missing(self, at: tuple[Any, ...]) -> np.ndarray:
+        """Which elements are missing, of a part of the array."""
+        array = self.array[at]
+        missing = np.isnan(array) if self._omits else np.zeros(array.shape, np.bool_)
         if self._mask is not None:
-            missing |= self._mask
-        return missing if missing.any() or self._hides_border else None
+            missing |= self._mask[at]
+        return missing
 
     @property
     def _hides_border(self) -> bool:
         """Whether what is beyond the array's ends is missing, too, where it is a constant."""
         return self._omits and bool(np.isnan(self._cval))
 
-    def _run_without(self, missing: np.ndarray, steps: Sequence[Step], out: np.ndarray) -> None:
+    def _run_without(
+        self, missing: np.ndarray, array: np.ndarray, steps: Sequence[Step], out: np.ndarray
+    ) -> None:
         """The same of an array whose missing elements have no weight: sums are divided by the share
         of the weights that is left."""
-        array, shape = copied(self.array), self.array.shape
+        array, shape = copied(array), array.shape
         array[missing] = 0
         sums = self._sums(array.dtype, out.dtype)
         dtype = np.result_type(sums, np.complex64) if out.dtype.kind == "c" else sums
@@ -190,12 +255,18 @@ class Filter:
             np.multiply(values, whole, out=values, where=some)
             np.divide(values, shares, out=values, where=some)
             values[nothing] = np.nan if out.dtype.kind in "fcV" else 0
-        if out.dtype.kind == "b":  # a truncated byte, as without missing elements
-            result = np.empty(shape, np.uint8)
-            put(values, result, self._saturate)
-            np.not_equal(result, 0, out=out)
-        else:
-            put(values, out, self._saturate)
+        with _bytes_of(out) as target:
+            put(values, target, self._saturate)
+
+
+@contextlib.contextmanager
+def _bytes_of(out: np.ndarray) -> Iterator[np.ndarray]:
+    """Where results go: for truth values into bytes, as with SciPy, of which 0 is False."""
+    if out.dtype.kind != "b":
+        yield out
+        return
+    yield out.view(np.uint8)
+    np.not_equal(out.view(np.uint8), 0, out=out)
 
 
 def _parts(array: np.ndarray) -> list[np.ndarray]:
@@ -218,6 +289,51 @@ def may_spoil(array: np.ndarray, out: np.ndarray) -> bool:
     return np.may_share_memory(array, out) or fitting.may_overlap_itself(Layout.of(out))
 
 
+def _is_in_place(array: np.ndarray, out: np.ndarray) -> bool:
+    """Whether two arrays are the same memory, and each element its own."""
+    same = Layout.of(array) == Layout.of(out) and array.ctypes.data == out.ctypes.data
+    return same and not fitting.may_overlap_itself(Layout.of(out))
+
+
+def _reaches(terms: Sequence[Sequence[Step]], ndim: int) -> list[Reach]:
+    """How far terms look along each axis of an array."""
+    reaches = [Reach()] * ndim
+    for steps in terms:
+        of_term = [Reach()] * ndim
+        for step in steps:
+            each = zip(step.weights.shape, step.before, step.modes, strict=True)
+            for i, (size, before, mode) in enumerate(each):
+                wraps = mode == "wrap" and size > 1
+                of_term[i] = of_term[i].then(Reach(before, size - 1 - before, wraps))
+        reaches = [each.beside(other) for each, other in zip(reaches, of_term, strict=True)]
+    return reaches
+
+
+def combine(
+    terms: Sequence[Callable[[Any], np.ndarray]], total: np.ndarray, is_magnitude: bool
+) -> None:
+    """Put a sum, or the root of the sum of squares, into an array.
+
+    Parameters
+    ----------
+    terms : sequence of callable
+        Each is given an array that its term goes into, or the dtype of a new one.
+    """
+    into: Any = total
+    for term in terms:
+        given = term(into)
+        values = total if into is total else given
+        with np.errstate(all="ignore"):
+            if is_magnitude:
+                np.multiply(values, values, out=values)
+            if values is not total:
+                total += values
+        into = total.dtype
+    if is_magnitude:
+        with np.errstate(all="ignore"):
+            np.sqrt(total, out=total, casting="unsafe")
+
+
 def combined(
     array,
     derivative: Callable[..., np.ndarray],
@@ -226,46 +342,33 @@ def combined(
     axes,
     given: tuple[Any, Sequence[Any], Mapping[str, Any] | None],
     is_magnitude: bool,
-    saturate: bool | None = None,
 ) -> np.ndarray:
-    """The sum of what a function `derivative` gives of an array along each axis; or the root of the
-    sum of squares.
+    """The sum of what a function `derivative` of the user's gives of an array along each axis; or
+    the root of the sum of squares.
 
     Parameters
     ----------
     given : tuple
         The value, the arguments and the keywords that the function gets behind the mode.
-    saturate : bool, optional
-        As the doors have it; None: of a function of the user's, who also says what a mode is.
     """
     array = check_ndimage.array("input", array)
     target, dtype = result_of(output, array, array.dtype.kind == "c")
     numbers = check_ndimage.axes(axes, array.ndim)
     modes = check_ndimage.per_axis("mode", mode, len(numbers), lambda _, each: each)
     cval, arguments, keywords = given
-    if saturate is not None:
-        saturate = check.flag("saturate", saturate)
-        check_ndimage.modes(mode, len(numbers))
-    is_rounded = saturate is True and dtype.kind in "iu" and len(numbers) > 0
-    result = np.empty(array.shape, dtype) if target is None else target
-    total = np.empty(array.shape, np.float64) if is_rounded else result
-    if total is target and may_spoil(array, total):
-        total = np.empty(array.shape, dtype)
-    if not numbers:
-        put(array, total, saturate is True)
-    into: Any = total
-    for axis, each in zip(numbers, modes, strict=True):
-        term = derivative(array, axis, into, each, cval, *arguments, **(keywords or {}))
-        term = total if into is total else term
-        with np.errstate(all="ignore"):
-            if is_magnitude:
-                np.multiply(term, term, out=term)
-            if term is not total:
-                total += term
-        into = total.dtype
-    if is_magnitude and numbers:
-        with np.errstate(all="ignore"):
-            np.sqrt(total, out=total, casting="unsafe")
-    if total is not result:
-        put(total, result, is_rounded)
-    return result if target is None else output
+
+    def term(axis: int, mode: Any, into: Any) -> np.ndarray:
+        return derivative(array, axis, into, mode, cval, *arguments, **(keywords or {}))
+
+    spoils = target is not None and may_spoil(array, target)
+    result = np.empty(array.shape, dtype) if target is None or spoils else target
+    if numbers:
+        each = zip(numbers, modes, strict=True)
+        combine([functools.partial(term, *one) for one in each], result, is_magnitude)
+    else:
+        put(array, result, False)
+    if target is None:
+        return result
+    if spoils:
+        convert(result, target)
+    return output

@@ -30,7 +30,8 @@ def smooth(
     around = "constant" if mode == "interp" else mode
     window = fitted([(size - 1) / 2])[0, ::-1]
     filter = Filter(samples, value, False, None, "auto", None)
-    result = filter.apply([steps.line(samples.ndim, window, axis, around, 0, flipped=True)], None)
+    window_step = steps.line(samples.ndim, window, axis, around, 0, flipped=True)
+    result = filter.apply(None, [window_step])
     half = size // 2
     if mode == "interp" and half:
         lines, out = np.moveaxis(samples, axis, -1), np.moveaxis(result, axis, -1)

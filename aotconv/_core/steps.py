@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -183,6 +183,15 @@ def laplacian(ndim: int, axes, mode) -> list[Step]:
 
 
 @_kept
+def second_differences(ndim: int, axes, mode) -> list[list[Step]]:
+    """The same, each as a term of its own."""
+    numbers = check_ndimage.axes(axes, ndim)
+    modes = check_ndimage.modes(mode, len(numbers))
+    line = np.array([1.0, -2.0, 1.0])
+    return [[Step.along(ndim, axis, line, name)] for axis, name in zip(numbers, modes, strict=True)]
+
+
+@_kept
 def gaussian(ndim: int, sigma, axis, order, mode, truncate, radius) -> Step:
     """A Gaussian along one axis, or its derivative of an order."""
     number, width = check_ndimage.axis(axis, ndim), check_ndimage.finite("sigma", sigma)
@@ -210,13 +219,27 @@ def gaussians(ndim: int, sigma, order, mode, truncate, radius, axes) -> list[Ste
     ]
 
 
-def sigmas(sigma, axes, ndim: int) -> list[float]:
-    """Standard deviations along all axes: 0 along those that are not filtered."""
-    numbers, each = check_ndimage.axes(axes, ndim), [0.0] * ndim
-    found = check_ndimage.per_axis("sigma", sigma, len(numbers), check_ndimage.finite)
-    for number, width in zip(numbers, found, strict=True):
-        each[number] = width
-    return each
+def gaussian_derivatives(
+    ndim: int, sigma, axes, within, order: int, mode, keywords: Mapping[str, Any]
+) -> list[list[Step]]:
+    """Terms: a Gaussian's derivative of an order along each of some axes, smoothed along those
+    within others, all with the mode of that axis; `keywords` are those of a Gaussian."""
+    numbers = check_ndimage.axes(axes, ndim)
+    check_ndimage.modes(mode, len(numbers))
+    modes = check_ndimage.per_axis("mode", mode, len(numbers), lambda _, each: each)
+    unknown = [name for name in keywords if name not in ("truncate", "radius")]
+    if unknown:
+        raise TypeError(f"keywords must be truncate or radius of gaussian_filter, got {unknown[0]}")
+    truncate, radius = keywords.get("truncate", 4.0), keywords.get("radius")
+    smoothed, widths = check_ndimage.axes(within, ndim), [0.0] * ndim
+    found = check_ndimage.per_axis("sigma", sigma, len(smoothed), check_ndimage.finite)
+    for number, width in zip(smoothed, found, strict=True):
+        widths[number] = width
+    terms = []
+    for number, name in zip(numbers, modes, strict=True):
+        orders = tuple(order if i == number else 0 for i in range(ndim))
+        terms.append(gaussians(ndim, tuple(widths), orders, name, truncate, radius, None))
+    return terms
 
 
 def _gaussian(sigma: float, order: int, truncate, radius: int | None) -> np.ndarray:

@@ -596,6 +596,7 @@ def slabs_of(n_bytes):
         patch.setattr(halos, "BLOCK_BYTES", n_bytes)
         patch.setattr(halos, "MOST_BYTES", n_bytes)
         patch.setattr(halos, "HALOS", 2)
+        patch.setattr(halos, "FEWEST", 2)
         correlation._correlation.cache_clear()  # what was decided for whole arrays
         yield
     correlation._correlation.cache_clear()

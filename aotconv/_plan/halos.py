@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 # There are several blocks at a time: terms, sums, shares.
 BLOCK_BYTES = 2 << 20  # of slabs, which caches hold
 MOST_BYTES = 16 << 20  # of a slab that is not cut once more: what is computed twice takes time
+FEWEST = 8  # slabs in place: fewer, with what is beside them, take more than another result
 HALOS = 4  # times as long a block is at least as what its windows reach over beyond it
 
 
@@ -58,13 +59,13 @@ def halos(
     """The blocks of an array of such elements: slabs of BLOCK_BYTES where windows reach not too
     far, else of at most MOST_BYTES.  In place it is cut along one axis alone: what a block reads
     beyond itself is in the last one and the next."""
-    n_bytes, limit = prod(sizes) * itemsize, BLOCK_BYTES
+    n_bytes, limit, fewest = prod(sizes) * itemsize, BLOCK_BYTES, FEWEST if is_in_place else 2
     every = [[slice(0, size)] for size in sizes]
     for axis, (size, reach) in enumerate(zip(sizes, reaches, strict=True)):
         if n_bytes <= limit:
             break
         count = size // max(limit * size // n_bytes, HALOS * (reach.before + reach.behind), 1)
-        if count > 1 and not reach.wraps:
+        if count >= fewest and not reach.wraps:
             ends = [i * size // count for i in range(count + 1)]
             every[axis] = [slice(ends[i], ends[i + 1]) for i in range(count)]
             n_bytes, limit = n_bytes // count, MOST_BYTES

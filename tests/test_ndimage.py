@@ -21,6 +21,7 @@ from filters import (
     FLOATS,
     INTEGERS,
     MODES,
+    Call,
     calls,
     correlated,
     expected,
@@ -37,7 +38,7 @@ from processes import PACKAGE, output_of
 from strategies import seeds
 
 from aotconv import ndimage
-from aotconv._core import correlation, fallback_correlation
+from aotconv._core import correlation, fallback_correlation, ladder
 from aotconv._plan import halos, parts
 
 with np.load(Path(__file__).parent / "golden" / "ndimage.npz") as archive:
@@ -679,6 +680,19 @@ def test_files_of_four_gigabytes_are_filtered_within_some_megabytes(name, megaby
     finally:
         for path in given[2:4]:
             Path(path).unlink()
+
+
+@pytest.mark.skipif(ladder.rung("float64") is None, reason="needs kernels")
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "int32", "uint32"])
+def test_windows_of_four_and_five_axes_are_summed_by_kernels(dtype, monkeypatch):
+    rng = np.random.default_rng(4)
+    for shape, window in (((5, 4, 6, 7), (3, 2, 3, 3)), ((3, 2, 3, 4, 5), (2, 1, 2, 2, 3))):
+        array, weights = whole_values(rng, shape, dtype), rng.integers(-3, 4, window) * 1.0
+        weights[0, 0] = 0  # a plane without taps
+        about = {"weights": weights, "mode": "constant", "origin": [0] * len(shape), "cval": 2.0}
+        want = expected(Call("correlate", array, about))
+        monkeypatch.setattr(fallback_correlation, "correlate", None)
+        np.testing.assert_array_equal(ndimage.correlate(array, **about), want)
 
 
 def test_running_sums_go_on_from_block_to_block():

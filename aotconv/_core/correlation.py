@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._plan.borders import border_of
+from .._plan.borders import border_of, index
 from .._plan.elements import HALVES, name_of
 from .._plan.family import Layer, Triple
 from .._plan.geometry import FLAT, RANK, Axis, Geometry
@@ -24,6 +24,7 @@ from .jobs import Kernel, Layouts, Pass, Piece, Places
 from .layout import Layout, View
 from .operator import Decision, Operator
 from .pack import pack, pack_list
+from .rounding import store
 from .run import Compute, Share, Whole, decide, for_each
 from .window import Window
 
@@ -117,6 +118,8 @@ class Correlation(Operator):
         if found is not None:
             return found
         if len(self._windows) == 1:
+            if rung is not None and self._is_sum_of_planes(arrays.images.dtype):
+                return self._by_planes(arrays, cut)
             return 0.0, functools.partial(self._by_numpy, cut)
         return self._in_turn(arrays, cut) if cut else self._in_slabs(arrays)
 
@@ -147,6 +150,45 @@ class Correlation(Operator):
         if not isinstance(compute, Whole):  # which looks at addresses alone
             compute = _seen(axes, compute)
         return microseconds * prod(view.outer), compute
+
+    def _is_sum_of_planes(self, images: np.dtype) -> bool:
+        """Whether the window has more axes than kernels know, and may be summed plane by plane."""
+        (window,) = self._windows
+        if sum(size > 1 for size in window.shape) <= RANK:
+            return False
+        has_order = images.kind in "iu" or self._as_listed or self._truncates
+        return self._reach(images) < EXACT["float64"] or not (has_order and self._shows(images))
+
+    def _by_planes(self, arrays: Layouts, cut: Cut | None) -> tuple[float, Compute]:
+        """The same plane by plane of the window's first axis, each a window of an axis less."""
+        images, out, _ = arrays
+        (window,) = self._windows
+        number = next(i for i, size in enumerate(window.shape) if size > 1)
+        axis, ahead = self._axes(images.shape, cut)[number], (slice(None),) * number
+        sums = np.dtype(self._computed(images.dtype))
+        held = out.part((*ahead, slice(0, 1)))[0].shape
+        seen = Layouts(images.part((*ahead, slice(0, 1)))[0], Layout.new(held, sums), None)
+        to, how = None if cut and cut.number == number else cut, (self._order, sums, False, False)
+        microseconds, terms = 0.0, []
+        for tap, plane in enumerate(window.planes(number)):
+            if plane.reach > 0:
+                of_term, fill = Correlation((plane,), *how, sums)._computing(seen, to)
+                terms.append((tap - axis.before, fill, sums.type(plane.sum * window.cval)))
+                microseconds += of_term
+
+        def compute(images, out, _, threads: int) -> None:
+            total, term = np.empty(held, sums), np.empty(held, sums)
+            for place in range(axis.out):
+                total[...] = 0
+                for step, fill, outside in terms:
+                    i = index(place + step, axis.size, axis.border)
+                    if i >= 0:
+                        fill(images[(*ahead, slice(i, i + 1))], term, None, threads)
+                    total += term if i >= 0 else outside
+                target = out[(*ahead, slice(place, place + 1))]
+                store(total, target, self._clips, self._order == WINDOW)
+
+        return microseconds, compute
 
     def _in_slabs(self, arrays: Layouts) -> tuple[float, Compute]:
         """The same in turn, slab by slab of the result where the array between is large."""

@@ -59,6 +59,16 @@ class Window(NamedTuple):
         return float(np.abs(self.weights).sum())
 
     @property
+    def sum(self) -> float:
+        return float(self.weights.sum())
+
+    def planes(self, axis: int) -> list[Window]:
+        """The windows of one element along an axis that it consists of."""
+        before = (*self.before[:axis], 0, *self.before[axis + 1 :])
+        planes = np.split(self.weights, self.shape[axis], axis)
+        return [Window.of(each, before, self.modes, self.cval) for each in planes]
+
+    @property
     def is_whole(self) -> bool:
         """Whether sums of whole numbers are whole numbers."""
         return self.cval.is_integer() and bool((self.weights == np.rint(self.weights)).all())

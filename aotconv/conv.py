@@ -11,6 +11,7 @@ import numpy as np
 from ._core import check
 from ._core.call import Function
 from ._core.copies import copied
+from ._core.forward import Forward
 from ._core.layer import Convolution
 from .activations import Activation
 
@@ -33,10 +34,11 @@ DataFormat3D: TypeAlias = Literal["NDHWC", "NCDHW", "channels_last", "channels_f
 FilterFormat1D: TypeAlias = Literal["WIO", "OIW"]
 FilterFormat2D: TypeAlias = Literal["HWIO", "OIHW"]
 FilterFormat3D: TypeAlias = Literal["DHWIO", "OIDHW"]
-Algorithm: TypeAlias = Literal["auto", "winograd"]
+Algorithm: TypeAlias = Literal["auto", "fft", "fastest"]
+Algorithm2D: TypeAlias = Literal["auto", "winograd", "fft", "fastest"]
 
 
-_CONV1D, _CONV2D, _CONV3D = (Function(Convolution, rank) for rank in (1, 2, 3))
+_CONV1D, _CONV2D, _CONV3D = (Function(Forward, rank) for rank in (1, 2, 3))
 
 
 def option(name: str, text: str) -> Any:
@@ -152,6 +154,8 @@ def _read_only(array: np.ndarray) -> np.ndarray:
 class ForwardLayer(Layer):
     """A layer that is not transposed, of any rank."""
 
+    _kind = Forward
+
     padding_mode = option("padding_mode", "One for each spatial axis, in np.pad's words.")
     padding_value = option("padding_value", "What 'constant' adds.")
 
@@ -199,7 +203,7 @@ class Conv1D(ForwardLayer):
         threads: SupportsIndex | None = None,
         dtype: np.typing.DTypeLike | None = None,
         saturate: bool = False,
-        algorithm: Literal["auto"] = "auto",
+        algorithm: Algorithm = "auto",
         **misnamed: NoReturn,
     ) -> None:
         if misnamed:
@@ -255,7 +259,7 @@ class Conv2D(ForwardLayer):
         threads: SupportsIndex | None = None,
         dtype: np.typing.DTypeLike | None = None,
         saturate: bool = False,
-        algorithm: Algorithm = "auto",
+        algorithm: Algorithm2D = "auto",
         **misnamed: NoReturn,
     ) -> None:
         if misnamed:
@@ -308,7 +312,7 @@ class Conv3D(ForwardLayer):
         threads: SupportsIndex | None = None,
         dtype: np.typing.DTypeLike | None = None,
         saturate: bool = False,
-        algorithm: Literal["auto"] = "auto",
+        algorithm: Algorithm = "auto",
         **misnamed: NoReturn,
     ) -> None:
         if misnamed:
@@ -337,7 +341,7 @@ def conv1d(
     threads: SupportsIndex | None = None,
     dtype: np.typing.DTypeLike | None = None,
     saturate: bool = False,
-    algorithm: Literal["auto"] = "auto",
+    algorithm: Algorithm = "auto",
     **misnamed: NoReturn,
 ) -> np.typing.NDArray[Any]:
     """Convolve signals, or anything along one axis, with filters.
@@ -415,7 +419,7 @@ def conv2d(
     threads: SupportsIndex | None = None,
     dtype: np.typing.DTypeLike | None = None,
     saturate: bool = False,
-    algorithm: Algorithm = "auto",
+    algorithm: Algorithm2D = "auto",
     **misnamed: NoReturn,
 ) -> np.typing.NDArray[Any]:
     """Convolve images with filters.
@@ -587,7 +591,7 @@ def conv3d(
     threads: SupportsIndex | None = None,
     dtype: np.typing.DTypeLike | None = None,
     saturate: bool = False,
-    algorithm: Literal["auto"] = "auto",
+    algorithm: Algorithm = "auto",
     **misnamed: NoReturn,
 ) -> np.typing.NDArray[Any]:
     """Convolve volumes, or films, with filters.

@@ -47,10 +47,26 @@ class Options(NamedTuple):
         return tuple(border_of(mode, self.padding_value) for mode in self.padding_mode)
 
 
+class Computed(NamedTuple):
+    """The dtypes that a layer is computed in.
+
+    Attributes
+    ----------
+    kernels : str
+        Floats, mostly, where those are exact.
+    exact : str
+        NumPy's: integers and complex numbers are themselves.
+    """
+
+    kernels: str
+    exact: str
+
+
 class Convolution(Spatial):
     """Checked filters (.., C / groups, O), a bias (O,) and options."""
 
     _n_weights, _filter_format = 2, 9  # of `Arguments` how many are weights, and its place
+    has_spectra = False  # whether it holds what filters were transformed to, which is large
 
     @classmethod
     def checked(
@@ -198,32 +214,47 @@ class Convolution(Spatial):
         """What computes, and how long it takes on one thread, roughly."""
         if 0 in arrays.out.shape:
             return 0.0, lambda *_: None
-        residual = None if arrays.residual is None else arrays.residual.dtype
-        if self._options.saturate and dtype.kind in "iu":
-            operands = arrays.images.dtype, np.result_type(*self._dtypes), residual
-            computed = exact = clipped_in(*operands, self._reach)
-        else:
-            computed = computed_in(dtype, arrays.images.dtype, residual, self._reach)
-            exact = native_name(dtype) if dtype.kind in "iuc" else computed  # NumPy computes these
+        computed = self._computed_in(dtype, arrays)
         present = [each for each in arrays if each is not None]
         view = View.of(present, self._rank, self._channels_first())
         times = prod(view.outer)
         parts = self._parts(geometry._replace(n=geometry.n // times))
         if not parts or parts[0].geometry.products == 0:
-            return 0.0, self._fill(exact)
-        rung = ladder.rung(computed)
-        found = None if rung is None else self._kernels.decide(rung, computed, parts, arrays, view)
-        if found is None and self._options.algorithm == "winograd":
+            return 0.0, self._fill(computed.exact)
+        microseconds, compute = self._of_parts(computed, parts, arrays, view)
+        compute = for_each(compute, view.outer)
+        written = sum(part.geometry.pixels * part.geometry.o for part in parts)
+        if written * times < prod(arrays.out.shape):  # there are outputs that no input reaches
+            compute = _behind(self._fill(computed.exact), compute)
+        return microseconds * times, compute
+
+    def _computed_in(self, dtype: np.dtype, arrays: Layouts) -> Computed:
+        """What results of a dtype are computed in."""
+        residual = None if arrays.residual is None else arrays.residual.dtype
+        if self._options.saturate and dtype.kind in "iu":
+            operands = arrays.images.dtype, np.result_type(*self._dtypes), residual
+            return Computed(*(clipped_in(*operands, self._reach),) * 2)
+        computed = computed_in(dtype, arrays.images.dtype, residual, self._reach)
+        return Computed(computed, native_name(dtype) if dtype.kind in "iuc" else computed)
+
+    def _of_parts(
+        self, computed: Computed, parts: list[Part], arrays: Layouts, view: View
+    ) -> tuple[float, Compute]:
+        """What computes parts of the arrays behind outer axes, and how long it takes."""
+        return self._direct(computed, parts, arrays, view, self._options.algorithm)
+
+    def _direct(
+        self, computed: Computed, parts: list[Part], arrays: Layouts, view: View, algorithm: str
+    ) -> tuple[float, Compute]:
+        """The same by kernels of an algorithm, or by NumPy."""
+        rung, about = ladder.rung(computed.kernels), (parts, arrays, view, algorithm)
+        found = None if rung is None else self._kernels.decide(rung, computed.kernels, *about)
+        if found is None and algorithm == "winograd":
             raise ValueError(
                 "algorithm 'winograd' needs compiled kernels or numba, "
                 f"and {ladder.active().name!r} computes: use 'auto'"
             )
-        microseconds, compute = found or (0.0, self._by_numpy(parts, view, exact))
-        compute = for_each(compute, view.outer)
-        written = sum(part.geometry.pixels * part.geometry.o for part in parts)
-        if written * times < prod(arrays.out.shape):  # there are outputs that no input reaches
-            compute = _behind(self._fill(exact), compute)
-        return microseconds * times, compute
+        return found or (0.0, self._by_numpy(parts, view, computed.exact))
 
     def planned(self, arrays: Layouts) -> tuple[float, Compute]:
         """What computes on arrays of checked layouts, and how long it takes on one thread, roughly:

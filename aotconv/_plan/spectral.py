@@ -18,11 +18,11 @@ MOST_LINE = 1 << 14  # elements of a section along an axis, or four times the wi
 MOST_EVEN = 8  # sections along an axis that are as large as each other
 # Nanoseconds on one thread: of a convolution, of a section, and of four bytes of it, its copies and
 # products and a transform there and back, to which each doubling of the section adds.
-START, SECTION, ELEMENT, DOUBLING = 400e3, 40e3, 3.5, 0.5
+START, SECTION, ELEMENT, DOUBLING = 600e3, 40e3, 3.5, 0.5
 # Of four bytes of a filter's section: its product with those of images, and to read it.
 PRODUCT, READ = 0.08, 1.0
 # Of a product that compiled kernels sum, and of a call of those.
-PRODUCTS = {"float32": 0.04, "float64": 0.1, "complex64": 0.16, "complex128": 0.4}
+PRODUCTS = {"float32": 0.036, "float64": 0.075, "complex64": 0.15, "complex128": 0.3}
 CALL = 10e3
 # As how many times its estimate Winograd's algorithm counts, and of how many channels at least.
 WINOGRAD, WINOGRAD_CHANNELS = 1.2, 8

@@ -11,7 +11,6 @@ import numpy as np
 from ._core import check
 from ._core.call import Function
 from ._core.copies import copied
-from ._core.forward import Forward
 from ._core.layer import Convolution
 from .activations import Activation
 
@@ -38,7 +37,7 @@ Algorithm: TypeAlias = Literal["auto", "fft", "fastest"]
 Algorithm2D: TypeAlias = Literal["auto", "winograd", "fft", "fastest"]
 
 
-_CONV1D, _CONV2D, _CONV3D = (Function(Forward, rank) for rank in (1, 2, 3))
+_CONV1D, _CONV2D, _CONV3D = (Function(Convolution, rank) for rank in (1, 2, 3))
 
 
 def option(name: str, text: str) -> Any:
@@ -153,8 +152,6 @@ def _read_only(array: np.ndarray) -> np.ndarray:
 
 class ForwardLayer(Layer):
     """A layer that is not transposed, of any rank."""
-
-    _kind = Forward
 
     padding_mode = option("padding_mode", "One for each spatial axis, in np.pad's words.")
     padding_value = option("padding_value", "What 'constant' adds.")
@@ -370,8 +367,10 @@ def conv1d(
         The order of the axes of `images` and of the result.
     filter_format : {"WIO", "OIW"}
         The order of the axes of `filters`.
-    padding_mode, padding_value, dtype, saturate, algorithm
-        As in `conv2d`; "winograd" is for two axes alone.
+    padding_mode, padding_value, dtype, saturate
+        As in `conv2d`.
+    algorithm : {"auto", "fft", "fastest"}
+        As in `conv2d`, whose "winograd" is for two axes alone.
 
     Returns
     -------
@@ -500,11 +499,19 @@ def conv2d(
         Whether a result of integers, of up to 32 bits, is clipped where it would wrap.  Then
         `dtype` may be integers where arguments are floats, too: sums of these are rounded to
         nearest even, and NaN is 0.  Results of floats are what they are without.
-    algorithm : {"auto", "winograd"}
-        "auto": the products of the formula above, summed.  "winograd": Winograd's minimal
-        filtering F(4x4, 3x3) [1]_, with a quarter of the products and rounding errors of another
-        kind (Notes), for filters of 3 x 3, strides, dilations and groups of 1, and results of
-        float32 or float64.
+    algorithm : {"auto", "winograd", "fft", "fastest"}
+        "auto": the products of the formula above, summed.  Others have rounding errors of other
+        kinds (Notes), and pack filters for longer: layers do that once.
+
+        - "winograd": Winograd's minimal filtering F(4x4, 3x3) [1]_, with a quarter of the products,
+          for filters of 3 x 3, strides, dilations and groups of 1, and results of float32 or
+          float64.
+        - "fft": Fourier transforms of sections of the images, on one thread, by SciPy where it is
+          installed, else by NumPy.  Their time hardly depends on the filters' size.  Integers are
+          what "auto" gives: where rounding could make them others, a ValueError says so.
+        - "fastest": whichever of these took least time on one machine, by all sizes, dtypes, the
+          CPU's level and what transforms: never by values or threads.  Where "auto" raises no
+          error it raises none.
 
     Returns
     -------
@@ -545,6 +552,14 @@ def conv2d(
     about twice those of "auto" (figures: docs/decisions/winograd.md; their kind: [2]_).  Sums of
     integers are not exact.  Outputs are computed in tiles of 4 x 4, and all that share a tile
     with one whose window holds a NaN or an infinity may be NaN.
+
+    With "fft" each differs by no more than ``eps * ((10 * log2(2 * n) + 2 * C) * ||x|| * ||w|| +
+    |bias| + |residual|)`` before the activation, in Euclidean norms of the n pixels x of a section,
+    C channels each, and of a filter w; C are those of a group.  Sections have 262,144 elements at
+    most, or four times as many as a window; all outputs of one that reads a NaN or an infinity may
+    be NaN.  Bits are the same for any threads, memory layout and split of a batch, as long as what
+    transforms is; those of "fastest" are those of the algorithm that it takes, which may be another
+    for a part of a batch.
 
     References
     ----------
@@ -623,8 +638,10 @@ def conv3d(
         The order of the axes of `images` and of the result.
     filter_format : {"DHWIO", "OIDHW"}
         The order of the axes of `filters`.
-    padding_mode, padding_value, dtype, saturate, algorithm
-        As in `conv2d`; "winograd" is for two axes alone.
+    padding_mode, padding_value, dtype, saturate
+        As in `conv2d`.
+    algorithm : {"auto", "fft", "fastest"}
+        As in `conv2d`, whose "winograd" is for two axes alone.
 
     Returns
     -------

@@ -66,7 +66,6 @@ class Convolution(Spatial):
     """Checked filters (.., C / groups, O), a bias (O,) and options."""
 
     _n_weights, _filter_format = 2, 9  # of `Arguments` how many are weights, and its place
-    has_spectra = False  # whether it holds what filters were transformed to, which is large
 
     @classmethod
     def checked(
@@ -118,12 +117,18 @@ class Convolution(Spatial):
         self._reach = Reach(filters, bias)
         self._kernels = Kernels(filters, bias, options)
         self._copies: dict[str, np.ndarray] = {}  # of the filters, for NumPy
+        self._transforms: Any = None  # those that compute it for some layouts
         self._kernels_alone = True  # whether nothing that was decided holds weights but these
 
     def __getstate__(self) -> dict[str, Any]:
         kernels = copy.copy(self._kernels)  # with weights of its own
         mine = {"_kernels": kernels, "_copies": {}, "_decisions": {}, "_last": {}}
-        return {**self.__dict__, **mine}
+        return {**self.__dict__, **mine, "_transforms": None}
+
+    @property
+    def has_spectra(self) -> bool:
+        """Whether it holds what filters were transformed to, which is large."""
+        return self._transforms is not None
 
     @property
     def can_reweigh(self) -> bool:
@@ -241,7 +246,20 @@ class Convolution(Spatial):
         self, computed: Computed, parts: list[Part], arrays: Layouts, view: View
     ) -> tuple[float, Compute]:
         """What computes parts of the arrays behind outer axes, and how long it takes."""
-        return self._direct(computed, parts, arrays, view, self._options.algorithm)
+        algorithm = self._options.algorithm
+        if algorithm in ("fft", "fastest"):
+            transforms, geometry = self._transforms or self._new_transforms(), parts[0].geometry
+            whole = geometry._replace(n=geometry.n * prod(view.outer))
+            algorithm = transforms.chosen(computed.kernels, whole, arrays)
+            if algorithm == "fft":
+                self._kernels_alone, self._transforms = False, transforms
+                return 0.0, transforms.computing(computed.exact, geometry, arrays, view)
+        return self._direct(computed, parts, arrays, view, algorithm)
+
+    def _new_transforms(self) -> Any:
+        from .transforms import Transforms  # of few layers; it loads what no other one wants
+
+        return Transforms(self._filters, self._bias, self._options, self._kernels)
 
     def _direct(
         self, computed: Computed, parts: list[Part], arrays: Layouts, view: View, algorithm: str

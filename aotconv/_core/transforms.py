@@ -1,5 +1,6 @@
-"""Convolution by the algorithm that is asked for: compiled kernels' sums or Winograd's, or Fourier
-transforms, whose spectra are multiplied by compiled kernels, too.
+"""Layers by Fourier transforms: which can be, and are to be, and how.
+
+Channels are summed as spectra, by compiled kernels.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ import numpy as np
 
 from .._plan import spectral as plan
 from .._plan.geometry import Axis, Geometry
-from .._plan.parts import Part
 from .._plan.registry import AOT_DTYPES
 from . import fallback, fitting, ladder, spectral
 from .dtypes import floats_in, largest, native_name
 from .jobs import Layouts
-from .layer import Computed, Convolution, Options
+from .kernels import Kernels
+from .layer import Convolution, Options
 from .layout import View
 from .pad import value_in
 from .run import Compute
@@ -85,30 +86,19 @@ def _of_one_tap(groups: int) -> Options:
     return Options(steps, "valid", mode, 0, steps, groups, "NWC", None, None, False, "auto")
 
 
-class Forward(Convolution):
-    """A convolution by the algorithm that its options say."""
+class Transforms:
+    """The transforms of a layer, and whether they compute it: loaded by layers that ask."""
 
-    def __init__(self, filters: np.ndarray, bias: np.ndarray | None, options: Any) -> None:
-        super().__init__(filters, bias, options)
+    def __init__(
+        self, filters: np.ndarray, bias: np.ndarray | None, options: Options, kernels: Kernels
+    ) -> None:
+        self._filters, self._bias, self._options = filters, bias, options
+        self._kernels = kernels
         self._windows: dict[tuple, Filters] = {}
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_windows": {}}
-
-    def _of_parts(
-        self, computed: Computed, parts: list[Part], arrays: Layouts, view: View
-    ) -> tuple[float, Compute]:
-        algorithm, ((geometry, *_),) = self._options.algorithm, parts
-        if algorithm in ("fft", "fastest"):
-            whole = geometry._replace(n=geometry.n * prod(view.outer))
-            algorithm = self._chosen(computed, whole, arrays)
-        if algorithm == "fft":
-            self._kernels_alone, self.has_spectra = False, True
-            return 0.0, self._transforming(computed.exact, geometry, arrays, view)
-        return self._direct(computed, parts, arrays, view, algorithm)
-
-    def _chosen(self, computed: Computed, geometry: Geometry, arrays: Layouts) -> str:
-        """The algorithm that computes, "auto", "winograd" or "fft", by sizes and dtypes."""
+    def chosen(self, computed: str, geometry: Geometry, arrays: Layouts) -> str:
+        """The algorithm that computes, "auto", "winograd" or "fft", by sizes and dtypes; `computed`
+        is the kernels' dtype."""
         windows = self._windows_of(geometry, _sums(arrays.out.dtype))
         reaches = _reaches(_spatial(geometry))
         n_arrays = geometry.pixels // prod(each.outs for each in reaches)
@@ -125,18 +115,18 @@ class Forward(Convolution):
         least = times[best] if times else plan.direct(geometry.multiply_adds, windows.dtype.name)
         return "fft" if spectral.is_faster(work, least) else best
 
-    def _times(self, computed: Computed, geometry: Geometry, arrays: Layouts) -> dict[str, float]:
+    def _times(self, computed: str, geometry: Geometry, arrays: Layouts) -> dict[str, float]:
         """The nanoseconds of algorithms that kernels have, roughly; none where NumPy computes."""
-        rung, o = ladder.rung(computed.kernels), self._options
+        rung, o = ladder.rung(computed), self._options
         if rung is None:
             return {}
-        kernel = self._filters.shape[: self._rank]
+        kernel = self._filters.shape[:-2]
         has_winograd = (
             native_name(arrays.out.dtype) in AOT_DTYPES
             and geometry.c >= plan.WINOGRAD_CHANNELS
             and not fitting.winograd_hindrance(kernel, o.strides, o.dilations, o.groups)
         )
-        about, found = (rung, computed.kernels, geometry, arrays), {}
+        about, found = (rung, computed, geometry, arrays), {}
         for algorithm, factor in (("auto", 1.0), ("winograd", plan.WINOGRAD))[: 1 + has_winograd]:
             time = self._kernels.nanoseconds(*about, algorithm)
             if time is not None:
@@ -155,7 +145,7 @@ class Forward(Convolution):
         if dtype.kind not in "iu":
             return None
         images = arrays.images.dtype
-        if any(each.kind not in "iu" for each in (images, *self._dtypes)):
+        if any(each.kind not in "iu" for each in (images, *self._weights)):
             return "gives integers only of integers"
         value = max(largest(images), abs(self._options.padding_value))
         squares = np.square(self._filters, dtype=np.float64)
@@ -164,6 +154,10 @@ class Forward(Convolution):
             name = native_name(images)
             return f"is not exact for sums of {name} under such filters, formed in float64"
         return None
+
+    @property
+    def _weights(self) -> list[np.dtype]:
+        return [each.dtype for each in (self._filters, self._bias) if each is not None]
 
     def _windows_of(self, geometry: Geometry, dtype: np.dtype) -> Filters:
         key = dtype, tuple(_windowed(geometry))
@@ -174,7 +168,7 @@ class Forward(Convolution):
             kept = self._windows[key] = Filters(filters, geometry.groups, dtype)
         return kept
 
-    def _transforming(self, exact: str, geometry: Geometry, arrays: Layouts, view: View) -> Compute:
+    def computing(self, exact: str, geometry: Geometry, arrays: Layouts, view: View) -> Compute:
         """What computes by transforms, and finishes results in a dtype."""
         sums = _sums(arrays.out.dtype)
         axes, windows = _spatial(geometry), self._windows_of(geometry, sums)

@@ -15,6 +15,7 @@ from conftest import DRAWN
 from hypothesis import given
 from hypothesis import strategies as st
 from oracle import assert_same_bits, bound_behind, spectral_bound, wide
+from processes import output_of
 from strategies import COMPLEX, FLOATS, INTEGERS, problems, real_values, seeds
 
 import aotconv
@@ -295,3 +296,18 @@ def test_memory_is_of_a_few_sections_beside_the_spectra():
     finally:
         tracemalloc.stop()
     assert most < 16 * plan.MOST_SUMMED < images.nbytes
+
+
+def test_only_what_asks_for_transforms_loads_them():
+    code = """
+import sys
+import numpy as np, aotconv
+images, filters = np.ones((9, 9, 1), np.float32), np.ones((3, 3, 1, 1), np.float32)
+def loaded():
+    return [name in sys.modules for name in ("aotconv._core.spectral", "scipy.fft")]
+aotconv.conv2d(images, filters)
+before = loaded()
+aotconv.conv2d(images, filters, algorithm="fastest")  # by so few pixels no engine is asked
+print(before, loaded())
+"""
+    assert output_of(code).split() == ["[False,", "False]", "[True,", "False]"]

@@ -33,7 +33,8 @@ DataFormat3D: TypeAlias = Literal["NDHWC", "NCDHW", "channels_last", "channels_f
 FilterFormat1D: TypeAlias = Literal["WIO", "OIW"]
 FilterFormat2D: TypeAlias = Literal["HWIO", "OIHW"]
 FilterFormat3D: TypeAlias = Literal["DHWIO", "OIDHW"]
-Algorithm: TypeAlias = Literal["auto", "winograd"]
+Algorithm: TypeAlias = Literal["auto", "fft", "fastest"]
+Algorithm2D: TypeAlias = Literal["auto", "winograd", "fft", "fastest"]
 
 
 _CONV1D, _CONV2D, _CONV3D = (Function(Convolution, rank) for rank in (1, 2, 3))
@@ -199,7 +200,7 @@ class Conv1D(ForwardLayer):
         threads: SupportsIndex | None = None,
         dtype: np.typing.DTypeLike | None = None,
         saturate: bool = False,
-        algorithm: Literal["auto"] = "auto",
+        algorithm: Algorithm = "auto",
         **misnamed: NoReturn,
     ) -> None:
         if misnamed:
@@ -255,7 +256,7 @@ class Conv2D(ForwardLayer):
         threads: SupportsIndex | None = None,
         dtype: np.typing.DTypeLike | None = None,
         saturate: bool = False,
-        algorithm: Algorithm = "auto",
+        algorithm: Algorithm2D = "auto",
         **misnamed: NoReturn,
     ) -> None:
         if misnamed:
@@ -308,7 +309,7 @@ class Conv3D(ForwardLayer):
         threads: SupportsIndex | None = None,
         dtype: np.typing.DTypeLike | None = None,
         saturate: bool = False,
-        algorithm: Literal["auto"] = "auto",
+        algorithm: Algorithm = "auto",
         **misnamed: NoReturn,
     ) -> None:
         if misnamed:
@@ -337,7 +338,7 @@ def conv1d(
     threads: SupportsIndex | None = None,
     dtype: np.typing.DTypeLike | None = None,
     saturate: bool = False,
-    algorithm: Literal["auto"] = "auto",
+    algorithm: Algorithm = "auto",
     **misnamed: NoReturn,
 ) -> np.typing.NDArray[Any]:
     """Convolve signals, or anything along one axis, with filters.
@@ -366,8 +367,10 @@ def conv1d(
         The order of the axes of `images` and of the result.
     filter_format : {"WIO", "OIW"}
         The order of the axes of `filters`.
-    padding_mode, padding_value, dtype, saturate, algorithm
-        As in `conv2d`; "winograd" is for two axes alone.
+    padding_mode, padding_value, dtype, saturate
+        As in `conv2d`.
+    algorithm : {"auto", "fft", "fastest"}
+        As in `conv2d`, whose "winograd" is for two axes alone.
 
     Returns
     -------
@@ -415,7 +418,7 @@ def conv2d(
     threads: SupportsIndex | None = None,
     dtype: np.typing.DTypeLike | None = None,
     saturate: bool = False,
-    algorithm: Algorithm = "auto",
+    algorithm: Algorithm2D = "auto",
     **misnamed: NoReturn,
 ) -> np.typing.NDArray[Any]:
     """Convolve images with filters.
@@ -496,11 +499,19 @@ def conv2d(
         Whether a result of integers, of up to 32 bits, is clipped where it would wrap.  Then
         `dtype` may be integers where arguments are floats, too: sums of these are rounded to
         nearest even, and NaN is 0.  Results of floats are what they are without.
-    algorithm : {"auto", "winograd"}
-        "auto": the products of the formula above, summed.  "winograd": Winograd's minimal
-        filtering F(4x4, 3x3) [1]_, with a quarter of the products and rounding errors of another
-        kind (Notes), for filters of 3 x 3, strides, dilations and groups of 1, and results of
-        float32 or float64.
+    algorithm : {"auto", "winograd", "fft", "fastest"}
+        "auto": the products of the formula above, summed.  Others have rounding errors of other
+        kinds (Notes), and pack filters for longer: layers do that once.
+
+        - "winograd": Winograd's minimal filtering F(4x4, 3x3) [1]_, with a quarter of the products,
+          for filters of 3 x 3, strides, dilations and groups of 1, and results of float32 or
+          float64.
+        - "fft": Fourier transforms of sections of the images, on one thread, by SciPy where it is
+          installed, else by NumPy.  Their time hardly depends on the filters' size.  Integers are
+          what "auto" gives: where rounding could make them others, a ValueError says so.
+        - "fastest": whichever of these took least time on one machine, by all sizes, dtypes, the
+          CPU's level and what transforms: never by values or threads.  Where "auto" raises no
+          error it raises none.
 
     Returns
     -------
@@ -541,6 +552,14 @@ def conv2d(
     about twice those of "auto" (figures: docs/decisions/winograd.md; their kind: [2]_).  Sums of
     integers are not exact.  Outputs are computed in tiles of 4 x 4, and all that share a tile
     with one whose window holds a NaN or an infinity may be NaN.
+
+    With "fft" each differs by no more than ``eps * ((10 * log2(2 * n) + 2 * C) * ||x|| * ||w|| +
+    |bias| + |residual|)`` before the activation, in Euclidean norms of the n pixels x of a section,
+    C channels each, and of a filter w; C are those of a group.  Sections have 262,144 elements at
+    most, or four times as many as a window; all outputs of one that reads a NaN or an infinity may
+    be NaN.  Bits are the same for any threads, memory layout and split of a batch, as long as what
+    transforms is; those of "fastest" are those of the algorithm that it takes, which may be another
+    for a part of a batch.
 
     References
     ----------
@@ -587,7 +606,7 @@ def conv3d(
     threads: SupportsIndex | None = None,
     dtype: np.typing.DTypeLike | None = None,
     saturate: bool = False,
-    algorithm: Literal["auto"] = "auto",
+    algorithm: Algorithm = "auto",
     **misnamed: NoReturn,
 ) -> np.typing.NDArray[Any]:
     """Convolve volumes, or films, with filters.
@@ -619,8 +638,10 @@ def conv3d(
         The order of the axes of `images` and of the result.
     filter_format : {"DHWIO", "OIDHW"}
         The order of the axes of `filters`.
-    padding_mode, padding_value, dtype, saturate, algorithm
-        As in `conv2d`; "winograd" is for two axes alone.
+    padding_mode, padding_value, dtype, saturate
+        As in `conv2d`.
+    algorithm : {"auto", "fft", "fastest"}
+        As in `conv2d`, whose "winograd" is for two axes alone.
 
     Returns
     -------

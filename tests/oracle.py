@@ -111,6 +111,22 @@ def winograd_bound(images, filters, bias, dtype, residual=None, filter_format="H
     return float(np.finfo(dtype).eps * (channels + 28) * total)
 
 
+def spectral_bound(images, filters, bias, dtype, n, residual=None, filter_format="HWIO") -> float:
+    """The error that each output of algorithm "fft" may have, for any data, short of overflow, by
+    sections of n pixels whose elements are as large as the largest:
+    eps * ((10 log2(2 n) + 2 C) * ||x|| * ||w|| + |bias| + |residual|), C channels a group."""
+    if filter_format.startswith("OI"):
+        filters = np.moveaxis(filters, (1, 0), (-2, -1))
+    channels, eps = filters.shape[-2], eps_of(dtype)
+    compute = min(eps, eps_of(np.float32))  # of halves, which are rounded once more
+    x = (n * channels) ** 0.5 * float(np.abs(wide(images)).max(initial=0.0))
+    squares = (np.abs(wide(filters)) ** 2).sum(tuple(range(filters.ndim - 1)))
+    product = x * float(squares.max(initial=0.0)) ** 0.5
+    more = sum(float(np.abs(each).max(initial=0)) for each in (bias, residual) if each is not None)
+    bound = compute * ((10 * np.log2(2 * n) + 2 * channels) * product + more)
+    return float(bound + (eps * (product + more) if eps > compute else 0))
+
+
 def precise(array):
     """The same values with more digits than any dtype that is compiled."""
     return np.asarray(array).astype(np.longdouble)

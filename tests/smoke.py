@@ -172,7 +172,7 @@ def check_dtypes() -> None:
 
 
 def check_filters() -> None:
-    """Filters of `ndimage`, and `signal`, which are loaded late."""
+    """Filters of `ndimage`, `signal`, and transforms of layers, which are loaded late."""
     image = np.arange(12).reshape(3, 4) ** 2
     smoothed = aotconv.ndimage.uniform_filter(image, 3)
     assert smoothed.tolist() == [[6, 9, 15, 19], [29, 35, 46, 54], [52, 62, 79, 90]], smoothed
@@ -180,6 +180,9 @@ def check_filters() -> None:
     check_close(close[:, 1:-1], np.full((3, 2), 2.0), 1e-5, "correlate1d")
     spectral = aotconv.ndimage.correlate1d(image.astype(np.float32), [1, -2, 1], algorithm="fft")
     check_close(spectral, close, 1e-3, "correlate1d by transforms")
+    layer = aotconv.Conv1D(np.ones((2, 4, 3), np.float32), algorithm="fft")
+    summed = layer(np.ones((9, 4), np.float32))
+    check_close(summed, np.full((8, 3), 8.0), 1e-3, "a layer by transforms")
     convolved = aotconv.signal.convolve([1, 2, 3], [0, 1, 10])
     assert convolved.tolist() == [0, 1, 12, 23, 30], convolved
 

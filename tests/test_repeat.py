@@ -140,7 +140,7 @@ ARGUMENTS = {
     ],
     "dtype": [None, "float32"],
     "saturate": [False, 0, True, None],
-    "algorithm": ["auto", "winograd", "fast"],
+    "algorithm": ["auto", "winograd", "fft", "fastest", "fast"],
     "threads": [None, 1, 2, True, 0],
 }
 

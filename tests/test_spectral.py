@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 import tracemalloc
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -32,12 +32,12 @@ class Problem(NamedTuple):
     array: np.ndarray
     weights: np.ndarray
     axes: tuple[Axis, ...]
-    told: dict[str, Any]
+    value: float
     shape: tuple[int, ...]
 
     def __repr__(self) -> str:
         arrays = (f"{each.dtype} {each.shape}" for each in (self.array, self.weights))
-        return f"<{' under '.join(arrays)}: {self.axes}, {self.told}>"
+        return f"<{' under '.join(arrays)}: {self.axes}, {self.value}>"
 
     @property
     def dtype(self) -> np.dtype:
@@ -45,7 +45,8 @@ class Problem(NamedTuple):
 
     def __call__(self) -> np.ndarray:
         out = np.full(self.shape, np.nan, self.dtype)
-        spectral.correlate(self.array, self.weights, out, self.axes, **self.told)
+        windows = spectral.Alone(self.weights, len(self.axes), self.dtype)
+        spectral.correlate(self.array, windows, self.axes, spectral.into(out), self.value)
         return out
 
 
@@ -71,20 +72,16 @@ def problems(draw) -> Problem:
     rank = draw(st.integers(1, 3))
     axes = tuple(draw(axes_of(rank)) for _ in range(rank))
     assume(all(axis.out > 0 for axis in axes))
-    summed = draw(st.booleans())
     leads = [((), ()), ((3,), ()), ((2, 1), (3,)), ((2,), (2,)), ((), (2, 3))]
-    if summed:
-        leads = [((2,), (2,)), ((3, 1, 2), (4, 2)), ((1,), (1,)), ((2, 3), (3,))]
     lead, more = draw(st.sampled_from(leads))
     rng = np.random.default_rng(draw(seeds))
     dtypes = st.sampled_from(DTYPES)
     array = drawn(rng, (*lead, *(axis.size for axis in axes)), draw(dtypes))
     weights = drawn(rng, (*more, *(axis.kernel for axis in axes)), draw(dtypes))
-    leading = np.broadcast_shapes(lead, more)
-    shape = (*leading[: len(leading) - summed], *(axis.out for axis in axes))
+    shape = (*np.broadcast_shapes(lead, more), *(axis.out for axis in axes))
     value = 2.0 if any(axis.border == CONSTANT for axis in axes) else 0.0
     array = lay_out(array, draw(layouts))
-    return Problem(array, weights, axes, {"summed": summed, "value": value}, shape)
+    return Problem(array, weights, axes, value, shape)
 
 
 def expected(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
@@ -100,7 +97,7 @@ def expected(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
             for o in range(axis.out)
         ]
         place = lead + 2 * i
-        around = np.full_like(array.take([0], place), problem.told["value"])
+        around = np.full_like(array.take([0], place), problem.value)
         array = np.concatenate([array, around], place).take(places, place)
     ends = [lead + 2 * i for i in range(rank)]
     array = array.transpose(*range(lead), *ends, *(end + 1 for end in ends))
@@ -109,14 +106,13 @@ def expected(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
         *[1] * rank,
         *problem.weights.shape[problem.weights.ndim - rank :],
     )
-    result = (array * weights).sum(tuple(range(-rank, 0)))
-    return result.sum(-rank - 1) if problem.told["summed"] else result
+    return (array * weights).sum(tuple(range(-rank, 0)))
 
 
 def norms(problem: Problem) -> float:
     """Of all that is read, of which the elements of a section are some, however often a border
     repeats them."""
-    value, repeats = problem.told["value"], 1.0
+    value, repeats = problem.value, 1.0
     for axis in problem.axes:
         repeats *= axis.padded / axis.size + 1
     elements = float(np.linalg.norm(problem.array.astype(np.complex128))) * repeats**0.5
@@ -175,13 +171,10 @@ def test_errors_are_within_the_bound_of_a_section_whatever_the_values_are(seed, 
     weights = rng.standard_normal(kernel)
     axes = [Axis.of(n, k, 1, 1, "valid") for n, k in zip(shape, kernel, strict=True)]
     for dtype in (np.float32, np.float64):
-        problem = Problem(values.astype(dtype), weights.astype(dtype), tuple(axes), {}, ())
-        out = np.empty([axis.out for axis in axes], dtype)
-        spectral.correlate(problem.array, problem.weights, out, axes)
-        wide = Problem(
-            problem.array, problem.weights, tuple(axes), {"summed": False, "value": 0}, ()
-        )
-        exact, n = expected(wide).real, problem.array.size
+        outs = tuple(axis.out for axis in axes)
+        problem = Problem(values.astype(dtype), weights.astype(dtype), tuple(axes), 0.0, outs)
+        out = problem()
+        exact, n = expected(problem).real, problem.array.size
         product = np.linalg.norm(problem.array.astype(float)) * np.linalg.norm(weights)
         most = spectral.ERROR * float(np.finfo(dtype).eps) * math.log2(2 * n) * product
         assert abs(out - exact).max() <= most
@@ -319,8 +312,11 @@ ENGINE = spectral.Engine(np.fft, "scipy", {})  # NumPy's transforms at SciPy's t
 
 def test_a_slower_engine_is_asked_less_often():
     taps = range(20, 3000, 20)
+    works = [plan.Work((plan.Reach(10**5, k, 1),), itemsize=4) for k in taps]
     chosen = {
-        engine: [plan.is_faster((plan.Reach(10**5, k, 1),), 1, "float32", engine) for k in taps]
+        engine: [
+            plan.is_faster(work, plan.direct(work.products, "float32"), engine) for work in works
+        ]
         for engine in plan.SLOWER
     }
     assert 0 < sum(chosen["numpy"]) <= sum(chosen["scipy"]) < len(taps)
@@ -343,32 +339,25 @@ def test_fast_sizes_are_the_next_even_ones_of_small_factors():
 reaches = st.builds(plan.Reach, st.integers(1, 10**5), st.integers(1, 400), st.integers(1, 4))
 
 
-@given(each=st.lists(reaches, min_size=1, max_size=3), n_lines=st.integers(1, 100))
-def test_sections_hold_a_window_and_no_more_elements_than_they_may(each, n_lines):
+@given(
+    each=st.lists(reaches, min_size=1, max_size=3),
+    arrays=st.integers(1, 100),
+    groups=st.integers(1, 40),
+    channels=st.integers(1, 40),
+    filters=st.integers(1, 40),
+)
+def test_sections_hold_a_window_and_no_more_elements_than_they_may(
+    each, arrays, groups, channels, filters
+):
     each = tuple(each)
-    sizes = plan.section(each, n_lines, 4)
+    work = plan.Work(each, 4, arrays, groups * channels, groups * filters, groups)
+    sizes = plan.section(work)
     least = math.prod(plan.fast(reach.extent) for reach in each)
     most = max(plan.MOST_ELEMENTS, 4 * math.prod(reach.extent for reach in each), least)
     assert math.prod(sizes) <= most
-    assert plan.lines(sizes) * math.prod(sizes) <= max(plan.MOST_ELEMENTS, math.prod(sizes))
+    elements = math.prod(sizes) * groups * max(channels, filters)
+    together = plan.MOST_ELEMENTS if channels == 1 else plan.MOST_SUMMED
+    assert work.together(sizes) * elements <= max(together, elements)
     for reach, size in zip(each, sizes, strict=True):
         assert reach.fits(size) >= 1
         assert size <= max(plan.fast(reach.whole), plan.fast(reach.extent))
-
-
-def test_a_layer_of_channels_and_filters_is_one_call():
-    rng = np.random.default_rng(5)
-    images, filters = rng.standard_normal((2, 30, 31, 3)), rng.standard_normal((9, 8, 3, 4))
-    axes = [Axis.of(30, 9, 2, 1, (4, 4)), Axis.of(31, 8, 1, 1, (0, 0))]
-    out = np.empty((2, *(axis.out for axis in axes), 4))
-    spectral.correlate(
-        np.moveaxis(images, -1, 1),
-        filters.transpose(3, 2, 0, 1)[:, None],
-        np.moveaxis(out, -1, 0),
-        axes,
-        summed=True,
-    )
-    from aotconv import conv2d
-
-    want = conv2d(images, filters, strides=(2, 1), padding=((4, 4), (0, 0)))
-    np.testing.assert_allclose(out, want, rtol=0, atol=1e-12)

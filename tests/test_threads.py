@@ -210,7 +210,7 @@ def hurry(rounds):
 )
 
 
-@pytest.mark.parametrize("algorithm", ["auto", "winograd"])
+@pytest.mark.parametrize("algorithm", ["auto", "winograd", "fft"])
 def test_many_python_threads_share_one_layer(algorithm):
     filters = RNG.standard_normal((3, 3, 8, 24)).astype(np.float32)
     layer = aotconv.Conv2D(filters, padding="same", algorithm=algorithm)

@@ -40,6 +40,10 @@ class Function:
             return _apply_large(*made, (images, out, residual, n_threads))
         layer = _small_layer(*made)
         result = layer.apply(images, out, residual, n_threads)
+        if layer.has_spectra:  # which may be a thousand times as large as weights
+            for key in [key for key, each in list(_small.items()) if each is layer]:
+                _small.pop(key, None)
+            return result
         call = layer.known_with(arguments)
         if call is not None:
             _keep(self._known, id(arguments[0]), (ladder.forced(), call))

@@ -23,7 +23,7 @@ from .._plan.geometry import COMMON_PADDINGS, PADDINGS, Pair, extent
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 LETTERS = {1: "W", 2: "HW", 3: "DHW"}
 LARGEST_ITEM = np.dtype(np.clongdouble).itemsize
-ALGORITHMS = ("auto", "winograd")
+ALGORITHMS = ("auto", "winograd", "fft", "fastest")
 LONGEST_SHOWN = 200  # characters of a value in a message
 LONGEST_INTEGER = 1023  # bits: what float64 holds
 # Types of arguments that say the same as long as they are the same.

@@ -56,11 +56,23 @@ def convolve(
             rows = windows.transpose(2, 0, 1, 3).reshape(g.groups, -1, g.products)
             _, shape = part.geometry.shapes
             result = np.matmul(rows, matrices).transpose(1, 0, 2).reshape(shape)
-            if bias is not None:
-                result += bias
-            if residual is not None:
-                result += residual[part.out].astype(dtype)
-            out[part.out] = activate(_fitted(result, out.dtype), activation)
+            more = None if residual is None else residual[part.out]
+            finish(result, bias, more, out[part.out], activation)
+
+
+def finish(
+    sums: np.ndarray,
+    bias: np.ndarray | None,
+    residual: np.ndarray | None,
+    out: np.ndarray,
+    activation: Activation,
+) -> None:
+    """Make results of sums, which are overwritten, and of a bias of their dtype."""
+    if bias is not None:
+        sums += bias
+    if residual is not None:
+        sums += residual.astype(sums.dtype)
+    out[...] = activate(_fitted(sums, out.dtype), activation)
 
 
 def _fitted(values: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -102,10 +102,15 @@ def float_activation(activation: Activation, dtype) -> None:
 
 def winograd_layer(kernel, strides, dilations, groups: int) -> None:
     """Refuse a layer that algorithm "winograd" does not compute."""
+    reason = winograd_hindrance(kernel, strides, dilations, groups)
+    if reason:
+        raise ValueError(f"algorithm 'winograd' needs {reason}: use 'auto'")
+
+
+def winograd_hindrance(kernel, strides, dilations, groups: int) -> str | None:
+    """What algorithm "winograd" needs of a layer that is not so."""
     if len(kernel) != 2:
-        raise ValueError(
-            f"algorithm 'winograd' needs two spatial axes, got {len(kernel)}: use 'auto'"
-        )
+        return f"two spatial axes, got {len(kernel)}"
     for name, expected, got in (
         ("filters of height and width", (3, 3), kernel),
         ("strides", (1, 1), strides),
@@ -113,7 +118,8 @@ def winograd_layer(kernel, strides, dilations, groups: int) -> None:
         ("groups", 1, groups),
     ):
         if got != expected:
-            raise ValueError(f"algorithm 'winograd' needs {name} {expected}, got {got}: use 'auto'")
+            return f"{name} {expected}, got {got}"
+    return None
 
 
 def winograd_dtype(dtype) -> None:

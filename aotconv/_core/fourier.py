@@ -30,8 +30,8 @@ def is_chosen(
         raise ValueError(f"algorithm 'fft' {reason}: use 'auto' or 'fastest'")
     if algorithm == "fft" or reason:
         return not reason
-    reaches, n_lines = _reaches(array, steps[0])
-    return spectral.is_faster(reaches, n_lines, sums)
+    work = _work(array, steps[0], sums)
+    return spectral.is_faster(work, plan.direct(work.products, sums.name))
 
 
 def _hindrance(
@@ -46,8 +46,8 @@ def _hindrance(
     if array.dtype.kind not in "biu" or (weights % 1).any() or cval.real % 1:
         return "gives integers only of integers under weights that are whole numbers"
     most = max(abs(cval), 1.0 if array.dtype.kind == "b" else largest(array.dtype))
-    sizes = plan.section(*_reaches(array, steps[0]), sums.itemsize)
-    if not spectral.is_exact(most, weights, sizes, sums):
+    norm = float(np.linalg.norm(weights.astype(np.float64)))
+    if not spectral.is_exact(most, norm, _work(array, steps[0], sums), sums):
         return f"is not exact for sums of {array.dtype} under such weights, formed in {sums}"
     return None
 
@@ -65,8 +65,8 @@ def correlate(
     last = range(-len(places), 0)
     array, result = (np.moveaxis(each, places, last) for each in (array, out))
     weights = step.weights.reshape([axis.kernel for axis in axes])
-    store = rounded if out.dtype.kind in "iu" else convert
-    spectral.correlate(array, weights, result, axes, dtype=sums, value=cval, store=store)
+    store = spectral.into(result, rounded if out.dtype.kind in "iu" else convert)
+    spectral.correlate(array, spectral.Alone(weights, len(axes), sums), axes, store, cval)
 
 
 def _axis(size: int, step: Step, place: int, cval: float) -> Axis:
@@ -82,8 +82,9 @@ def _places(step: Step) -> list[int]:
     return [i for i, size in enumerate(sizes) if size > 1] or [len(sizes) - 1]
 
 
-def _reaches(array: np.ndarray, step: Step) -> tuple[tuple[plan.Reach, ...], int]:
-    """What outputs reach over along axes with a window, and how many lines arrays have else."""
+def _work(array: np.ndarray, step: Step, sums: np.dtype) -> plan.Work:
+    """What is done along axes with a window, of as many arrays as there are else."""
     places = _places(step)
     reaches = tuple(plan.Reach(array.shape[i], step.weights.shape[i], 1) for i in places)
-    return reaches, array.size // max(1, prod(each.outs for each in reaches))
+    arrays = array.size // max(1, prod(each.outs for each in reaches))
+    return plan.Work(reaches, sums.itemsize, arrays)

@@ -12,7 +12,7 @@ from .._plan.geometry import Geometry
 from .._plan.lower import turn
 from .._plan.parts import Part, Taps
 from .._plan.registry import Row
-from .._plan.select import family_of, select
+from .._plan.select import estimate, family_of, select
 from .._plan.staging import near_channels
 from .dtypes import as_reals
 from .jobs import Kernel, Layouts, Piece, are_planar
@@ -71,6 +71,7 @@ class Kernels:
         parts: Sequence[Part],
         arrays: Layouts,
         view: View,
+        algorithm: str,
     ) -> tuple[float, Compute] | None:
         """How many microseconds it takes on one thread, roughly, and what computes; None where a
         kernel cannot be compiled.
@@ -83,23 +84,33 @@ class Kernels:
             Complex numbers counted as one channel.
         arrays : Layouts
             Of the arrays as they are, which `view` shows as (N, D, H, W, C).
+        algorithm : {"auto", "winograd"}
         """
         shares = []
         for part in parts:
-            share = self._share(rung, computed, part, arrays, view)
+            share = self._share(rung, computed, part, arrays, view, algorithm)
             if share is None:
                 return None
             shares.append(share)
         return decide(shares)
 
+    def nanoseconds(
+        self, rung: Rung, computed: str, geometry: Geometry, arrays: Layouts, algorithm: str
+    ) -> float | None:
+        """The estimate of an algorithm, before weights are packed; None where its kernel cannot be
+        compiled."""
+        reals = _as_reals(geometry, arrays)
+        reals, layer, _ = self._lowered(rung.level, computed, reals, algorithm)
+        row = select(layer, computed, rung.level)
+        return None if rung.task(row) is None else 1e3 * estimate(row, reals)
+
     def _share(
-        self, rung: Rung, computed: str, part: Part, arrays: Layouts, view: View
+        self, rung: Rung, computed: str, part: Part, arrays: Layouts, view: View, algorithm: str
     ) -> Share | None:
         """What computes a part; None where its kernel cannot be compiled."""
-        pairs, results = (each.dtype.kind == "c" for each in arrays[:2])
-        g = part.geometry
-        reals = g._replace(c=g.c * (1 + pairs), o=g.o * (1 + results))
-        reals, layer, order = self._lowered(rung.level, computed, reals)
+        pairs, results = _complex(arrays)
+        reals = _as_reals(part.geometry, arrays)
+        reals, layer, order = self._lowered(rung.level, computed, reals, algorithm)
         view, part = view._replace(order=order), part.turned(order)
         images, out = map(view.layout, arrays[:2])
         residual = None if arrays.residual is None else view.layout(arrays.residual)
@@ -114,13 +125,13 @@ class Kernels:
         return Share(view, part, Piece(kernel, reals, layouts, places))
 
     def _lowered(
-        self, level: str, computed: str, geometry: Geometry
+        self, level: str, computed: str, geometry: Geometry, algorithm: str
     ) -> tuple[Geometry, Layer, tuple[int, ...]]:
         """The geometry that is computed and its layer, and the order of spatial axes in it."""
-        layer = Layer.of(geometry, self._options.algorithm)
+        layer = Layer.of(geometry, algorithm)
         turned, order = turn(geometry)
         if order != AS_IT_IS:
-            other = Layer.of(turned, self._options.algorithm)
+            other = Layer.of(turned, algorithm)
             if all(family_of(select(each, computed, level)).in_order for each in (layer, other)):
                 return turned, other, order
         return geometry, layer, AS_IT_IS
@@ -199,3 +210,14 @@ class Kernels:
             pack(packing, computed, filters[..., each], None if bias is None else bias[each])
             for each in slices
         ]
+
+
+def _complex(arrays: Layouts) -> tuple[bool, bool]:
+    """Whether images and results are complex."""
+    return arrays.images.dtype.kind == "c", arrays.out.dtype.kind == "c"
+
+
+def _as_reals(geometry: Geometry, arrays: Layouts) -> Geometry:
+    """A geometry whose complex channels are pairs."""
+    pairs, results = _complex(arrays)
+    return geometry._replace(c=geometry.c * (1 + pairs), o=geometry.o * (1 + results))

@@ -47,6 +47,21 @@ class Options(NamedTuple):
         return tuple(border_of(mode, self.padding_value) for mode in self.padding_mode)
 
 
+class Computed(NamedTuple):
+    """The dtypes that a layer is computed in.
+
+    Attributes
+    ----------
+    kernels : str
+        Floats, mostly, where those are exact.
+    exact : str
+        NumPy's: integers and complex numbers are themselves.
+    """
+
+    kernels: str
+    exact: str
+
+
 class Convolution(Spatial):
     """Checked filters (.., C / groups, O), a bias (O,) and options."""
 
@@ -102,12 +117,18 @@ class Convolution(Spatial):
         self._reach = Reach(filters, bias)
         self._kernels = Kernels(filters, bias, options)
         self._copies: dict[str, np.ndarray] = {}  # of the filters, for NumPy
+        self._transforms: Any = None  # those that compute it for some layouts
         self._kernels_alone = True  # whether nothing that was decided holds weights but these
 
     def __getstate__(self) -> dict[str, Any]:
         kernels = copy.copy(self._kernels)  # with weights of its own
         mine = {"_kernels": kernels, "_copies": {}, "_decisions": {}, "_last": {}}
-        return {**self.__dict__, **mine}
+        return {**self.__dict__, **mine, "_transforms": None}
+
+    @property
+    def has_spectra(self) -> bool:
+        """Whether it holds what filters were transformed to, which is large."""
+        return self._transforms is not None
 
     @property
     def can_reweigh(self) -> bool:
@@ -198,32 +219,60 @@ class Convolution(Spatial):
         """What computes, and how long it takes on one thread, roughly."""
         if 0 in arrays.out.shape:
             return 0.0, lambda *_: None
-        residual = None if arrays.residual is None else arrays.residual.dtype
-        if self._options.saturate and dtype.kind in "iu":
-            operands = arrays.images.dtype, np.result_type(*self._dtypes), residual
-            computed = exact = clipped_in(*operands, self._reach)
-        else:
-            computed = computed_in(dtype, arrays.images.dtype, residual, self._reach)
-            exact = native_name(dtype) if dtype.kind in "iuc" else computed  # NumPy computes these
+        computed = self._computed_in(dtype, arrays)
         present = [each for each in arrays if each is not None]
         view = View.of(present, self._rank, self._channels_first())
         times = prod(view.outer)
         parts = self._parts(geometry._replace(n=geometry.n // times))
         if not parts or parts[0].geometry.products == 0:
-            return 0.0, self._fill(exact)
-        rung = ladder.rung(computed)
-        found = None if rung is None else self._kernels.decide(rung, computed, parts, arrays, view)
-        if found is None and self._options.algorithm == "winograd":
+            return 0.0, self._fill(computed.exact)
+        microseconds, compute = self._of_parts(computed, parts, arrays, view)
+        compute = for_each(compute, view.outer)
+        written = sum(part.geometry.pixels * part.geometry.o for part in parts)
+        if written * times < prod(arrays.out.shape):  # there are outputs that no input reaches
+            compute = _behind(self._fill(computed.exact), compute)
+        return microseconds * times, compute
+
+    def _computed_in(self, dtype: np.dtype, arrays: Layouts) -> Computed:
+        """What results of a dtype are computed in."""
+        residual = None if arrays.residual is None else arrays.residual.dtype
+        if self._options.saturate and dtype.kind in "iu":
+            operands = arrays.images.dtype, np.result_type(*self._dtypes), residual
+            return Computed(*(clipped_in(*operands, self._reach),) * 2)
+        computed = computed_in(dtype, arrays.images.dtype, residual, self._reach)
+        return Computed(computed, native_name(dtype) if dtype.kind in "iuc" else computed)
+
+    def _of_parts(
+        self, computed: Computed, parts: list[Part], arrays: Layouts, view: View
+    ) -> tuple[float, Compute]:
+        """What computes parts of the arrays behind outer axes, and how long it takes."""
+        algorithm = self._options.algorithm
+        if algorithm in ("fft", "fastest"):
+            transforms, geometry = self._transforms or self._new_transforms(), parts[0].geometry
+            whole = geometry._replace(n=geometry.n * prod(view.outer))
+            algorithm = transforms.chosen(computed.kernels, whole, arrays)
+            if algorithm == "fft":
+                self._kernels_alone, self._transforms = False, transforms
+                return 0.0, transforms.computing(computed.exact, geometry, arrays, view)
+        return self._direct(computed, parts, arrays, view, algorithm)
+
+    def _new_transforms(self) -> Any:
+        from .transforms import Transforms  # of few layers; it loads what no other one wants
+
+        return Transforms(self._filters, self._bias, self._options, self._kernels)
+
+    def _direct(
+        self, computed: Computed, parts: list[Part], arrays: Layouts, view: View, algorithm: str
+    ) -> tuple[float, Compute]:
+        """The same by kernels of an algorithm, or by NumPy."""
+        rung, about = ladder.rung(computed.kernels), (parts, arrays, view, algorithm)
+        found = None if rung is None else self._kernels.decide(rung, computed.kernels, *about)
+        if found is None and algorithm == "winograd":
             raise ValueError(
                 "algorithm 'winograd' needs compiled kernels or numba, "
                 f"and {ladder.active().name!r} computes: use 'auto'"
             )
-        microseconds, compute = found or (0.0, self._by_numpy(parts, view, exact))
-        compute = for_each(compute, view.outer)
-        written = sum(part.geometry.pixels * part.geometry.o for part in parts)
-        if written * times < prod(arrays.out.shape):  # there are outputs that no input reaches
-            compute = _behind(self._fill(exact), compute)
-        return microseconds * times, compute
+        return found or (0.0, self._by_numpy(parts, view, computed.exact))
 
     def planned(self, arrays: Layouts) -> tuple[float, Compute]:
         """What computes on arrays of checked layouts, and how long it takes on one thread, roughly:

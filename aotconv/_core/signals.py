@@ -59,12 +59,13 @@ def _is_transformed(
     reaches = tuple(
         plan.Reach(count, size, 1) for (_, count), size in zip(each, small.shape, strict=True)
     )
-    if not spectral.is_faster(reaches, 1, computed):
+    work = plan.Work(reaches, computed.itemsize)
+    if not spectral.is_faster(work, plan.direct(work.products, computed.name)):
         return False
     if dtype.kind not in "iu":
         return True
-    sizes = plan.section(reaches, 1, computed.itemsize)
-    return spectral.is_exact(_most(large), small, sizes, computed)
+    norm = float(np.linalg.norm(small.astype(np.float64)))
+    return spectral.is_exact(_most(large), norm, work, computed)
 
 
 def _most(array: np.ndarray) -> int:
@@ -101,7 +102,8 @@ def transformed(
     last = range(-len(spans), 0)
     window = np.flip(in2, tuple(axes))
     array, weights, result = (np.moveaxis(each, axes, last) for each in (in1, window, out))
-    spectral.correlate(array, weights, result, spans, dtype=dtype)
+    windows = spectral.Alone(weights, len(spans), dtype)
+    spectral.correlate(array, windows, spans, spectral.into(result))
     return out
 
 

@@ -8,143 +8,153 @@ arrays: neither threads nor times.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
-from itertools import product
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice, product
 from math import log2, prod
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from .._plan import spectral as plan
-from .._plan.borders import ZEROS, maps
+from .._plan.borders import maps
 from .._plan.elements import HALVES, name_of
 from .._plan.geometry import Axis
 from .copies import convert, pieces
 from .pad import places
 
-Store = Callable[[np.ndarray, np.ndarray], None]
+Store = Callable[[np.ndarray, tuple[slice, ...]], None]
 
-ERROR = 10  # units of the bound below
+ERROR, ERROR_OF_CHANNEL = 10, 2  # units of the bound below
 MOST_RUNS = 16  # along a side; arrays that borders repeat more often are small
+
+
+class Windows(ABC):
+    """Windows, and what their spectra make of those of arrays.
+
+    Attributes
+    ----------
+    dtype : dtype
+        What is computed in: floats, or complex numbers if an array or a window has such.
+    behind : int
+        How many axes arrays have behind those of windows: one, if they have channels.
+    """
+
+    dtype: np.dtype
+    behind = 0
+
+    @abstractmethod
+    def leading(self, array: tuple[int, ...]) -> tuple[int, ...]:
+        """The leading axes of results, from those of an array."""
+
+    @abstractmethod
+    def work(self, reaches: tuple[plan.Reach, ...], arrays: int) -> plan.Work:
+        """What is to be done of so many arrays."""
+
+    @abstractmethod
+    def factors(self, at: tuple[slice, ...], transform: Transform, axes: Sequence[Axis]) -> Any:
+        """What `multiply` is given for a part of the leading axes of results."""
+
+    @abstractmethod
+    def multiply(self, spectra: np.ndarray, factors: Any) -> np.ndarray:
+        """The spectra of results, from those of arrays, which may be overwritten."""
+
+
+class Alone(Windows):
+    """Windows whose leading axes are broadcast with those of arrays.
+
+    Those along which windows differ stand best in front: then none is transformed twice.
+    """
+
+    def __init__(self, weights: np.ndarray, rank: int, dtype: np.dtype) -> None:
+        self.dtype, self._weights, self._rank = dtype, weights, rank
+        self._last: tuple[Any, ...] = ()
+
+    def leading(self, array: tuple[int, ...]) -> tuple[int, ...]:
+        return np.broadcast_shapes(array, self._weights.shape[: -self._rank])
+
+    def work(self, reaches: tuple[plan.Reach, ...], arrays: int) -> plan.Work:
+        return plan.Work(reaches, self.dtype.itemsize, arrays)
+
+    def factors(self, at: tuple[slice, ...], transform: Transform, axes: Sequence[Axis]) -> Any:
+        weights = _with_axes(self._weights, len(at) + self._rank)
+        key = transform, _under(at, weights)
+        if self._last[:2] != key:
+            self._last = *key, transform.of_window(weights[key[1]], axes)
+        return self._last[2]
+
+    def multiply(self, spectra: np.ndarray, factors: Any) -> np.ndarray:
+        fits = np.broadcast_shapes(spectra.shape, factors.shape) == spectra.shape
+        return np.multiply(spectra, factors, out=spectra if fits else None)
 
 
 def correlate(
     array: np.ndarray,
-    weights: np.ndarray,
-    out: np.ndarray,
+    windows: Windows,
     axes: Sequence[Axis],
-    *,
-    dtype: np.dtype | None = None,
+    store: Store,
     value: complex = 0,
-    summed: bool = False,
-    store: Store = convert,
 ) -> None:
-    """Correlate arrays with windows along their last axes.
+    """Correlate arrays with windows along their last axes, channels not counted.
 
     Let x be the elements of a section of the array, n their number, and w the window.  Then each of
     its outputs is within ``ERROR * eps * log2(2 n) * ||x|| * ||w||`` of the exact one, in Euclidean
-    norms and eps of the floats that are computed in; a channel more is as if x and w were longer.
-    (Each of three transforms errs by 3.3 eps for each doubling of n at most: N. J. Higham,
-    "Accuracy and Stability of Numerical Algorithms", theorem 24.2.)  A NaN or an infinity reaches
-    all outputs of the sections that read it.
+    norms and eps of the floats that are computed in.  (Each of three transforms errs by 3.3 eps for
+    each doubling of n at most: N. J. Higham, "Accuracy and Stability of Numerical Algorithms",
+    theorem 24.2.)  With channels x and w have all that are summed, and for each of them
+    ``ERROR_OF_CHANNEL`` stands beside the logarithm's term.  A NaN or an infinity reaches all
+    outputs of the sections that read it.
 
     Parameters
     ----------
-    array, weights, out : ndarray
-        Of any layout, dtype and leading axes, which are broadcast; `out`, of whichever dtype, has
-        those and shares no memory with the others.  Those along which the weights differ stand best
-        in front: then no window is transformed twice.
+    array : ndarray
+        Of any layout, dtype and leading axes.
+    windows : Windows
     axes : sequence of Axis
-        Their last axes.
-    dtype : dtype, optional
-        What is computed in: floats, or complex numbers if either is complex.
+        Those of windows.
+    store : callable
+        Is given values, and where in the result they belong; they may be overwritten.
     value : number
         What is around arrays where an axis' border is a constant.
-    summed : bool
-        Whether the last of the leading axes is channels, which are summed: with images
-        ``(N, C, ..)`` and filters ``(O, 1, C, ..)`` `out` is ``(O, N, ..)``.
-    store : callable
-        Puts values of a section into their part of `out`; by default as they are cast.
 
     Notes
     -----
     Overlap-save: a section is read with all that its outputs' windows reach over, and those outputs
     are kept to which nothing was carried around its ends.  Beside the result, memory is taken for
-    four times `plan.MOST_ELEMENTS`, or sixteen times the window's.
+    four times `plan.MOST_ELEMENTS`, or sixteen times the window's; with channels for four times
+    `plan.MOST_SUMMED`, or what a section needs, beside the windows' spectra.
     """
-    if 0 in out.shape:
-        return
-    rank = len(axes)
-    leading = np.broadcast_shapes(array.shape[:-rank], weights.shape[:-rank])
-    dtype = dtype or computed_in(array.dtype, weights.dtype)
+    behind = windows.behind
+    lead = array.ndim - len(axes) - behind
+    leading = windows.leading(array.shape[:lead])
     reaches = tuple(plan.Reach(each.out, each.extent, each.stride) for each in axes)
-    channels = max(1, leading[-1]) if summed else 1
-    sizes = plan.section(reaches, prod(leading), dtype.itemsize, channels)
-    array, weights = (_with_axes(each, len(leading) + rank) for each in (array, weights))
-    count = reaches[0].fits(sizes[0])
-    if rank == 1 and _is_cut(axes[0], count):
-        for some, result, axis in _lines(array, out, axes[0], count):
-            told: Any = {"dtype": dtype, "value": value, "summed": summed, "store": store}
-            correlate(some, weights, result, [axis], **told)
+    if 0 in leading or any(each.outs < 1 for each in reaches):
         return
+    work = windows.work(reaches, prod(leading))
+    sizes = plan.section(work)
+    together = work.together(sizes)
+    transform = Transform(sizes, windows.dtype, behind)
+    array = _with_axes(array, len(leading) + array.ndim - lead)
+    sides = [list(_sides(*each)) for each in zip(axes, sizes, strict=True)]
     with np.errstate(all="ignore"):
-        around = np.array(value).astype(dtype)
-        arrays = array, weights, out
-        _correlate(Transform(sizes, dtype), arrays, axes, around, summed, store)
+        around = np.array(value).astype(windows.dtype)
+        for at in pieces(leading, together):
+            factors = windows.factors(at, transform, axes)
+            part = array[_under(at, array)]
+            arrays = prod(each.stop - each.start for each in at)
+            for some in _batches(product(*sides), max(1, together // arrays)):
+                sections = _gathered(part, some, transform, around)
+                spectra = windows.multiply(transform.forward(sections), factors)
+                for values, each in zip(transform.back(spectra, some), some, strict=True):
+                    kept = (slice(0, side.outs.stop - side.outs.start) for side in each)
+                    outs = (side.outs for side in each)
+                    store(values[(*map(slice, values.shape[: len(at)]), *kept)], (*at, *outs))
 
 
-def _correlate(
-    transform: Transform,
-    arrays: tuple[np.ndarray, np.ndarray, np.ndarray],
-    axes: Sequence[Axis],
-    value: np.ndarray,
-    summed: bool,
-    store: Store,
-) -> None:
-    """The same of arrays that have all axes, by sections of a transform."""
-    array, weights, out = arrays
-    rank = len(axes)
-    sides = [list(_sides(*each)) for each in zip(axes, transform.sizes, strict=True)]
-    channels = max(array.shape[-rank - 1], 1) if summed else 1
-    last: Any = None
-    for at in pieces(out.shape[:-rank], max(1, plan.lines(transform.sizes) // channels)):
-        every = (*at, slice(None)) if summed else at
-        mine = _under(every, weights)
-        if mine != last:
-            last, spectra = mine, transform.of_window(weights[mine], axes)
-        part, target = array[_under(every, array)], out[at]
-        for each in product(*sides):
-            spectrum = transform.forward(_gathered(part, each, transform, value))
-            spectrum = _products(spectrum, spectra, -rank - 1 if summed else None)
-            outs: Any = (side.outs for side in each)
-            store(transform.back(spectrum, each), target[(..., *outs)])
-
-
-def _is_cut(axis: Axis, count: int) -> bool:
-    """Whether several sections of so many outputs each lie inside an array."""
-    first, last = axis.between
-    return last - first >= 2 * count
-
-
-def _lines(
-    array: np.ndarray, out: np.ndarray, axis: Axis, count: int
-) -> Iterator[tuple[np.ndarray, np.ndarray, Axis]]:
-    """Parts of a convolution along one axis: the sections that lie inside as lines of an array, as
-    transforms of several lines take half the time of as many of one; and what is before and behind.
-    """
-    first, last = axis.between
-    n_lines, step = (last - first) // count, count * axis.stride
-    stop = first + n_lines * count
-    read = step - axis.stride + axis.extent
-    lines = sliding_window_view(array, read, -1)[..., first * axis.stride - axis.before :: step, :]
-    results = out[..., first:stop].reshape(*out.shape[:-1], n_lines, count)
-    inner = axis._replace(size=read, before=0, behind=0, out=count, border=ZEROS)
-    yield np.moveaxis(lines[..., :n_lines, :], -2, 0), np.moveaxis(results, -2, 0), inner
-    yield array, out[..., :first], axis._replace(out=first)
-    before, outs = axis.before - stop * axis.stride, axis.out - stop
-    yield array, out[..., stop:], axis._replace(before=before, out=outs)
+def into(out: np.ndarray, put: Callable[[np.ndarray, np.ndarray], None] = convert) -> Store:
+    """What puts values into an array, whose last axes are those of windows."""
+    return lambda values, at: put(values, out[at])
 
 
 def computed_in(*dtypes: np.dtype) -> np.dtype:
@@ -154,19 +164,19 @@ def computed_in(*dtypes: np.dtype) -> np.dtype:
     return np.result_type(np.float64 if integers else np.float32, *floats)
 
 
-def is_faster(reaches: tuple[plan.Reach, ...], n_lines: int, dtype: np.dtype) -> bool:
-    """Whether transforms take less time than kernels; what transforms is not loaded where even the
-    faster engine would lose."""
-    about = reaches, n_lines, dtype.name
-    return plan.is_faster(*about, "scipy") and plan.is_faster(*about, engine().name)
+def is_faster(work: plan.Work, others: float) -> bool:
+    """Whether transforms take less time than so many nanoseconds; what transforms is not loaded
+    where even the faster engine would lose."""
+    return plan.is_faster(work, others, "scipy") and plan.is_faster(work, others, engine().name)
 
 
-def is_exact(most: float, weights: np.ndarray, sizes: Sequence[int], dtype: np.dtype) -> bool:
-    """Whether whole sums, of elements up to `most` in sections of some sizes, are exact once they
+def is_exact(most: float, norm: float, work: plan.Work, dtype: np.dtype) -> bool:
+    """Whether whole sums, of elements up to `most` and windows up to a norm, are exact once they
     are rounded: whether no error is a half."""
-    n = prod(sizes)
-    norms = most * n**0.5 * float(np.linalg.norm(weights.astype(np.float64)))
-    return ERROR * float(np.finfo(dtype).eps) * log2(2 * n) * norms < 0.5
+    n, channels = prod(plan.section(work)), work.channels // work.groups
+    norms = most * (n * channels) ** 0.5 * norm
+    units = ERROR * log2(2 * n) + (ERROR_OF_CHANNEL * channels if work.is_summed else 0)
+    return float(np.finfo(dtype).eps) * units * norms < 0.5
 
 
 class Engine(NamedTuple):
@@ -187,13 +197,18 @@ def engine() -> Engine:
 
 
 class Transform:
-    """Of sections of some sizes, their last axes, there and back."""
+    """Of sections of some sizes, their last axes but those behind, there and back."""
 
-    def __init__(self, sizes: Sequence[int], dtype: np.dtype) -> None:
-        self.sizes, self.dtype = tuple(sizes), dtype
+    def __init__(self, sizes: Sequence[int], dtype: np.dtype, behind: int) -> None:
+        self.sizes, self.dtype, self.behind = tuple(sizes), dtype, behind
         self._is_real = dtype.kind == "f"
         self._fft, _, self._overwrites = engine()
-        self._axes = tuple(range(-len(sizes), 0))
+        self._axes = tuple(range(-len(sizes) - behind, -behind))
+
+    def around(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The sizes of an array's axes before those of sections, and behind them."""
+        first = len(shape) + self._axes[0]
+        return shape[:first], shape[first + len(self.sizes) :]
 
     def forward(self, section: np.ndarray) -> np.ndarray:
         """The spectrum of a section, which may be overwritten."""
@@ -203,21 +218,22 @@ class Transform:
 
     def of_window(self, weights: np.ndarray, axes: Sequence[Axis]) -> np.ndarray:
         """The factors that correlate with a window."""
-        section = np.zeros((*weights.shape[: -len(axes)], *self.sizes), self.dtype)
+        lead, channels = self.around(weights.shape)
+        section = np.zeros((*lead, *self.sizes, *channels), self.dtype)
         inside: Any = (slice(None, axis.extent, axis.dilation) for axis in axes)
-        section[(..., *inside)] = weights.conj()
+        section[(..., *inside, *map(slice, channels))] = weights.conj()
         return self.forward(section).conj()
 
-    def back(self, spectrum: np.ndarray, sides: Sequence[Side]) -> np.ndarray:
+    def back(self, spectra: np.ndarray, some: Sequence[Sides]) -> np.ndarray:
         """The outputs of sections; what is none is left out as soon as an axis is done."""
-        for axis, side in zip(self._axes, sides, strict=True):
-            if axis == -1 and self._is_real:
-                spectrum = self._fft.irfft(spectrum, self.sizes[-1], axis, **self._overwrites)
+        for i, axis in enumerate(self._axes):
+            if axis == self._axes[-1] and self._is_real:
+                spectra = self._fft.irfft(spectra, self.sizes[-1], axis, **self._overwrites)
             else:
-                spectrum = self._fft.ifft(spectrum, axis=axis, **self._overwrites)
-            kept: Any = (side.kept, *[slice(None)] * (-1 - axis))
-            spectrum = spectrum[(..., *kept)]
-        return spectrum
+                spectra = self._fft.ifft(spectra, axis=axis, **self._overwrites)
+            kept: Any = max((each[i].kept for each in some), key=lambda kept: kept.stop)
+            spectra = spectra[(..., kept, *[slice(None)] * (-1 - axis))]
+        return spectra
 
 
 class Side(NamedTuple):
@@ -237,6 +253,9 @@ class Side(NamedTuple):
     kept: slice
     reach: slice
     runs: list[Run]
+
+
+Sides: TypeAlias = tuple[Side, ...]  # of a section, one along each axis
 
 
 class Run(NamedTuple):
@@ -280,41 +299,37 @@ def _runs(taken: np.ndarray) -> list[Run]:
 
 
 def _gathered(
-    array: np.ndarray, sides: Sequence[Side], transform: Transform, value: np.ndarray
+    array: np.ndarray, some: Sequence[Sides], transform: Transform, value: np.ndarray
 ) -> np.ndarray:
-    """What sections of arrays read."""
-    rank = len(sides)
-    section = np.zeros((*array.shape[:-rank], *transform.sizes), transform.dtype)
-    if value:
-        reach: Any = (side.reach for side in sides)
-        section[(..., *reach)] = value
-    for runs in product(*(side.runs for side in sides)):
-        place: Any = (run.place for run in runs)
-        section[(..., *place)] = _taken(array, [run.source for run in runs])
-    return section
+    """What sections of arrays read, one behind the other."""
+    lead, channels = transform.around(array.shape)
+    sections = np.zeros((len(some), *lead, *transform.sizes, *channels), transform.dtype)
+    every = (slice(None),) * len(channels)
+    for section, sides in zip(sections, some, strict=True):
+        if value:
+            reach: Any = (side.reach for side in sides)
+            section[(..., *reach, *every)] = value
+        for runs in product(*(side.runs for side in sides)):
+            place: Any = (run.place for run in runs)
+            sources = [run.source for run in runs]
+            section[(..., *place, *every)] = _taken(array, sources, len(every))
+    return sections
 
 
-def _taken(array: np.ndarray, sources: Sequence[slice | np.ndarray]) -> np.ndarray:
-    """Elements of the last axes of arrays."""
+def _taken(array: np.ndarray, sources: Sequence[slice | np.ndarray], behind: int) -> np.ndarray:
+    """Elements of the last axes of arrays but those behind."""
     at: Any = (each if isinstance(each, slice) else slice(None) for each in sources)
-    array = array[(..., *at)]
-    for axis, each in enumerate(sources, -len(sources)):
+    array = array[(..., *at, *[slice(None)] * behind)]
+    for axis, each in enumerate(sources, -len(sources) - behind):
         if not isinstance(each, slice):
             array = array.take(each, axis)
     return array
 
 
-def _products(spectra: np.ndarray, weights: np.ndarray, channels: int | None) -> np.ndarray:
-    """Products of spectra of arrays and of windows, summed along an axis where they have channels;
-    those of arrays may be overwritten."""
-    if channels is None:
-        fits = np.broadcast_shapes(spectra.shape, weights.shape) == spectra.shape
-        return np.multiply(spectra, weights, out=spectra if fits else None)
-    each = zip(np.moveaxis(spectra, channels, 0), np.moveaxis(weights, channels, 0), strict=True)
-    total = np.multiply(*next(each))
-    for one, other in each:
-        total += one * other
-    return total
+def _batches(every: Iterable[Sides], most: int) -> Iterator[list[Sides]]:
+    every = iter(every)
+    while some := list(islice(every, most)):
+        yield some
 
 
 def _with_axes(array: np.ndarray, ndim: int) -> np.ndarray:

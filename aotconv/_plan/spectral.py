@@ -10,17 +10,22 @@ from typing import NamedTuple
 from .arithmetic import ceil_div
 
 # Elements of a section, and of those that are transformed together; more where a window has a
-# quarter as many.
+# quarter as many, or where filters of several channels, which all of these share, have more.
 MOST_ELEMENTS = 1 << 18
+MOST_SUMMED = 1 << 20
+MOST_SPECTRA = 1 << 27  # elements of sections that filters are transformed as
 MOST_LINE = 1 << 14  # elements of a section along an axis, or four times the window's
 MOST_EVEN = 8  # sections along an axis that are as large as each other
 # Nanoseconds on one thread: of a convolution, of a section, and of four bytes of it, its copies and
 # products and a transform there and back, to which each doubling of the section adds.
-START, SECTION, ELEMENT, DOUBLING = 400e3, 40e3, 3.5, 0.5
+START, SECTION, ELEMENT, DOUBLING = 600e3, 40e3, 3.5, 0.5
+# Of four bytes of a filter's section: its product with those of images, and to read it.
+PRODUCT, READ = 0.08, 1.0
 # Of a product that compiled kernels sum, and of a call of those.
-PRODUCTS = {"float32": 0.04, "float64": 0.1, "complex64": 0.16, "complex128": 0.4}
-BYTES = {"float32": 4, "float64": 8, "complex64": 8, "complex128": 16}
+PRODUCTS = {"float32": 0.036, "float64": 0.075, "complex64": 0.15, "complex128": 0.3}
 CALL = 10e3
+# As how many times its estimate Winograd's algorithm counts, and of how many channels at least.
+WINOGRAD, WINOGRAD_CHANNELS = 1.2, 8
 SLOWER = {"scipy": 1.0, "numpy": 3.0}  # transforms, by their engine
 
 
@@ -48,39 +53,85 @@ def fast(size: int) -> int:
     return min(each << max(1, (ceil_div(size, each) - 1).bit_length()) for each in factors)
 
 
+class Work(NamedTuple):
+    """What is to be transformed.
+
+    Attributes
+    ----------
+    reaches : tuple of Reach
+        Along each axis with a window.
+    itemsize : int
+        Bytes of a number that is computed in.
+    arrays : int
+        How many there are, each under windows of its own or under the same.
+    channels, filters, groups : int
+        Of each array how many are read, and how many are results; channels are summed in groups.
+    """
+
+    reaches: tuple[Reach, ...]
+    itemsize: int
+    arrays: int = 1
+    channels: int = 1
+    filters: int = 1
+    groups: int = 1
+
+    @property
+    def spectra(self) -> int:
+        """Windows that all arrays share."""
+        return self.channels // self.groups * self.filters
+
+    @property
+    def is_summed(self) -> bool:
+        """Whether several channels are."""
+        return self.channels > self.groups
+
+    @property
+    def products(self) -> int:
+        """Of all windows with all that they reach over."""
+        return self.arrays * self.spectra * prod(each.outs * each.extent for each in self.reaches)
+
+    def sections(self, sizes: tuple[int, ...]) -> int:
+        """How many have to be transformed."""
+        each = zip(self.reaches, sizes, strict=True)
+        return self.arrays * prod(ceil_div(reach.outs, reach.fits(size)) for reach, size in each)
+
+    def together(self, sizes: tuple[int, ...]) -> int:
+        """How many sections are transformed together."""
+        elements, most = prod(sizes), MOST_ELEMENTS
+        if self.is_summed:
+            most = max(most, min(elements * self.spectra, MOST_SUMMED))
+        return max(1, most // (elements * max(self.channels, self.filters)))
+
+
 @functools.lru_cache(maxsize=256)
-def section(
-    reaches: tuple[Reach, ...], n_lines: int, itemsize: int, channels: int = 1
-) -> tuple[int, ...]:
-    """The sizes of sections of so many arrays, of which `channels` are transformed together."""
-    every = _sections(reaches, MOST_ELEMENTS // channels)
-    return min(every, key=lambda sizes: _nanoseconds(reaches, n_lines, sizes, itemsize))
+def section(work: Work) -> tuple[int, ...]:
+    """The sizes of sections, whatever the number of arrays."""
+    one = work._replace(arrays=1)
+    return min(_sections(one), key=lambda sizes: _nanoseconds(one, sizes))
 
 
-def lines(sizes: tuple[int, ...]) -> int:
-    """How many arrays have a section each that is transformed with those of others."""
-    return max(1, MOST_ELEMENTS // prod(sizes))
+def nanoseconds(work: Work, engine: str) -> float:
+    """How long it takes, roughly."""
+    return START + SLOWER[engine] * _nanoseconds(work, section(work))
 
 
-def nanoseconds(reaches: tuple[Reach, ...], n_lines: int, itemsize: int, engine: str) -> float:
-    """The time of a convolution of so many arrays, roughly."""
-    sizes = section(reaches, n_lines, itemsize)
-    return START + SLOWER[engine] * _nanoseconds(reaches, n_lines, sizes, itemsize)
+def direct(products: int, dtype: str) -> float:
+    """The nanoseconds of compiled kernels that sum so many products in a dtype, roughly."""
+    return CALL + products * PRODUCTS[dtype]
 
 
-def is_faster(reaches: tuple[Reach, ...], n_lines: int, dtype: str, engine: str) -> bool:
-    """Whether transforms take less time than compiled kernels, both in numbers of a dtype."""
-    products = n_lines * prod(each.outs * each.extent for each in reaches)
-    direct = CALL + products * PRODUCTS[dtype]
-    if direct <= START:  # which spares the choice of a section
+def is_faster(work: Work, others: float, engine: str) -> bool:
+    """Whether transforms take less time than so many nanoseconds."""
+    if others <= START:  # which spares the choice of a section
         return False
-    return nanoseconds(reaches, n_lines, BYTES[dtype], engine) < direct
+    return nanoseconds(work, engine) < others
 
 
-def _sections(reaches: tuple[Reach, ...], most: int) -> list[tuple[int, ...]]:
+def _sections(work: Work) -> list[tuple[int, ...]]:
     """Sections that are no larger than they may be; the least one, if all are."""
-    most = max(most, 4 * prod(each.extent for each in reaches))
-    every = list(product(*map(_sizes, reaches)))
+    window = prod(each.extent for each in work.reaches)
+    most = max(MOST_ELEMENTS // max(work.channels, work.filters), 4 * window)
+    every = list(product(*map(_sizes, work.reaches)))
     return [sizes for sizes in every if prod(sizes) <= most] or [min(every, key=prod)]
 
 
@@ -94,13 +145,15 @@ def _sizes(reach: Reach) -> list[int]:
     return [least, *sorted(size for size in found if least < size <= most)]
 
 
-def _nanoseconds(
-    reaches: tuple[Reach, ...], n_lines: int, sizes: tuple[int, ...], itemsize: int
-) -> float:
-    elements = prod(sizes)
-    sections = prod(
-        ceil_div(each.outs, each.fits(s)) for each, s in zip(reaches, sizes, strict=True)
-    )
-    calls = sections * ceil_div(n_lines, lines(sizes))
-    each = itemsize / 4 * (ELEMENT + DOUBLING * log2(elements))
-    return calls * SECTION + (sections * n_lines + 0.5) * elements * each  # and the window's own
+def _nanoseconds(work: Work, sizes: tuple[int, ...]) -> float:
+    elements, sections = prod(sizes), work.sections(sizes)
+    words = work.itemsize / 4
+    calls = ceil_div(sections, work.together(sizes))
+    transforms = sections * (work.channels + work.filters) / 2
+    if work.channels == work.filters == 1:
+        transforms += 0.5  # the window's own; filters' are those of a layer
+    total = calls * SECTION + transforms * elements * words * (ELEMENT + DOUBLING * log2(elements))
+    if work.is_summed:
+        each = sections * PRODUCT + calls * READ
+        total += elements * work.spectra * words * each
+    return total

@@ -13,6 +13,7 @@ The text has the sizes of the array and the function, then what differs from `Fi
     1000x1100 laplace mirror                    what is beyond the ends, in SciPy's words
     1000x1100 correlate 5x5 uint8>int16         dtypes of the array and of the result
     1000x1100 gaussian_filter sigma2 uint8 saturate
+    1000x1100 correlate 31x31 fastest           the algorithm, where it is not "auto"
 
 Weights of integers are whole, so that their sums are exact.
 """
@@ -32,7 +33,7 @@ from numpy.typing import NDArray
 from aotconv import ndimage
 
 from .._core import check_ndimage
-from .values import draw, rounding, unwritten
+from .values import draw, rounding, spectral_bound, unwritten
 
 Shape = tuple[int, ...]
 Arrays = Mapping[str, NDArray[Any]]  # by SciPy's names
@@ -83,8 +84,8 @@ class Filter:
 
     def call(
         self, filtering: Filtering, arrays: Arrays, out: NDArray[Any], library: ModuleType
-    ) -> Callable[[], NDArray[Any]]:
-        """What a user of aotconv or SciPy calls again and again."""
+    ) -> Callable[..., NDArray[Any]]:
+        """What a user of aotconv or SciPy calls again and again, with what only the one has."""
         function, told = getattr(library, self.word), self.told(filtering)
         return partial(function, **arrays, **told, **filtering.borders, output=out)
 
@@ -155,14 +156,14 @@ class Sobel(Filter):
 
     def call(
         self, filtering: Filtering, arrays: Arrays, out: NDArray[Any], library: ModuleType
-    ) -> Callable[[], NDArray[Any]]:
+    ) -> Callable[..., NDArray[Any]]:
         each = zip(filtering.along, out, strict=True)
         told = {**arrays, **filtering.borders}
         calls = [partial(library.sobel, **told, axis=axis, output=part) for axis, part in each]
 
-        def call() -> NDArray[Any]:
+        def call(**told: Any) -> NDArray[Any]:
             for along_one in calls:
-                along_one()
+                along_one(**told)
             return out
 
         return call
@@ -202,6 +203,7 @@ class Filtering(NamedTuple):
     mode: str = "reflect"
     dtype: str = "float32"  # of the array and the result, or of the two
     saturate: bool = False
+    algorithm: str = "auto"
     name: str = ""
 
     def __str__(self) -> str:
@@ -304,7 +306,8 @@ class Filtering(NamedTuple):
     def own(self, arrays: Arrays) -> tuple[Callable[[], Any], Callable[[Any], NDArray[Any]]]:
         """What a user calls again and again, and what makes a plain array of its result."""
         out = unwritten(self.out, self.dtypes[1])
-        return self.filter.call(self, arrays, out, ndimage), np.asarray
+        call = self.filter.call(self, arrays, out, ndimage)
+        return partial(call, algorithm=self.algorithm), np.asarray
 
     def exact(self, arrays: Arrays) -> NDArray[np.float64]:
         """The result of the functions, in float64; integers as the array's and the result's dtypes
@@ -325,7 +328,11 @@ class Filtering(NamedTuple):
         roundings = sum(2 * (taps + 1) for taps in self.filter.taps(self))
         largest = float(np.abs(arrays["input"], dtype=np.float64).max())
         eps = float(np.finfo(self.computed_in).eps)
-        return eps * roundings * largest * self.filter.gain(self, arrays)
+        bound = eps * roundings * largest * self.filter.gain(self, arrays)
+        if self.algorithm == "auto" or "weights" not in arrays:
+            return bound
+        taps, norm = arrays["weights"].size, float(np.linalg.norm(arrays["weights"]))
+        return max(bound, spectral_bound(arrays["input"], taps, norm, self.computed_in))
 
     def as_json(self) -> dict[str, Any]:
         return {**self._asdict(), "text": self.text, "out": self.out, "flops": self.flops}
@@ -361,6 +368,8 @@ def meaning(word: str) -> tuple[str | None, Any]:
         return "mode", word
     if word == "saturate":
         return "saturate", True
+    if word in check_ndimage.ALGORITHMS:
+        return "algorithm", word
     dtypes = word.split(">")
     if len(dtypes) <= 2 and set(dtypes) <= set(DTYPES):
         return "dtype", word

@@ -68,7 +68,7 @@ class Operator:
 
     word: str
     functions: Doors
-    lacks: tuple[str, ...] = ("shared",)
+    lacks: tuple[str, ...] = ("shared", "algorithm")
     sized_by, more_sizes = "filters", 0
     result = "images"
     flops_per_tap = 2  # a product, and its sum
@@ -126,6 +126,16 @@ class Convolution(Operator):
     def out(self, layer: Layer) -> Shape:
         return self.convolved(layer)
 
+    def geometry(self, layer: Layer) -> Geometry:
+        geometry = super().geometry(layer)
+        if layer.algorithm == "winograd":
+            fitting.winograd_layer(layer.filters[:-2], *steps(layer), layer.groups)
+        return geometry
+
+    def told(self, layer: Layer) -> dict[str, Any]:
+        algorithm = {} if layer.algorithm == "auto" else {"algorithm": layer.algorithm}
+        return {**super().told(layer), **algorithm}
+
     def call(self, layer: Layer, arrays: Arrays, out: NDArray[Any]) -> Callable[[], NDArray[Any]]:
         weights = {name: array for name, array in arrays.items() if name != "images"}
         packed = self.classes[layer.rank](**weights, **self.told(layer))
@@ -138,7 +148,7 @@ class Transposed(Convolution):
 
     word, functions = "transposed", doors(aotconv, "conv{}d_transpose")
     classes = doors(aotconv, "Conv{}DTranspose")
-    lacks = ("shared",)
+    lacks = ("shared", "algorithm")
 
     def geometry(self, layer: Layer) -> Geometry:
         check_filters(layer.filters)
@@ -208,7 +218,7 @@ class FiltersGradient(Operator):
 class Pool(Operator):
     """The sizes of its window stand where others have those of filters."""
 
-    lacks = ("groups", "filter_format", "shared")
+    lacks = ("groups", "filter_format", "shared", "algorithm")
     sized_by, more_sizes = "window", 2
     flops_per_tap = 1  # a maximum, or a sum
 

@@ -6,14 +6,17 @@ Each is imported in its own function, by the process that times it.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._core.check_ndimage import MODES
 from . import onnxruntime_peer, opencv_peer, torch_peer
-from .filtering import FILTERS
+from .filtering import FILTERS, Filtering
 from .peer import (
     Contender,
     Peer,
@@ -128,18 +131,36 @@ def litert_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender]:
 
 
 def scipy_filter(problem: Problem, setting: Setting) -> dict[str, Contender]:
-    """It has one thread, whatever is said."""
-    from scipy import ndimage
+    """It has one thread, whatever is said.  `oaconvolve` finds what is beyond the ends ready; where
+    an algorithm was asked for it is alone, for the filters would take minutes."""
+    from scipy import ndimage, signal
 
     filtering = problem.filtering
     if filtering.saturate:
         raise Unsuitable("its integers are not rounded and clipped")
     if "float16" in filtering.dtype:
         raise Unsuitable("it has no float16")
-    out = np.zeros(filtering.out, filtering.dtypes[1])
-    return {
-        "scipy": Contender(problem, filtering.filter.call(filtering, problem.arrays, out, ndimage))
-    }
+    contenders = {}
+    if filtering.algorithm == "auto":
+        out = np.zeros(filtering.out, filtering.dtypes[1])
+        call = filtering.filter.call(filtering, problem.arrays, out, ndimage)
+        contenders["scipy"] = Contender(problem, call)
+    if filtering.filter.has_weights and filtering.dtype in ("float32", "float64"):
+        call = partial(signal.oaconvolve, *surrounded(filtering, problem.arrays), "valid")
+        contenders["scipy oaconvolve"] = Contender(problem, call)
+    return contenders
+
+
+def surrounded(
+    filtering: Filtering, arrays: Mapping[str, NDArray[Any]]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The array with all that windows reach beyond its ends, and weights, turned, of its rank."""
+    n_axes = len(filtering.sizes)
+    widths, shape = [(0, 0)] * n_axes, [1] * n_axes
+    for axis, size in zip(filtering.along, filtering.window, strict=True):
+        widths[axis], shape[axis] = (size // 2, (size - 1) // 2), size
+    mode: Any = MODES[filtering.mode]
+    return np.pad(arrays["input"], widths, mode), np.flip(arrays["weights"]).reshape(shape)
 
 
 def jax_conv2d(problem: Problem, setting: Setting) -> dict[str, Contender]:

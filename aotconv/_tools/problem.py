@@ -12,6 +12,7 @@ The text of a layer has the sizes of images and of filters, then whatever option
     1x9x9x8 3x3x8x8 uint8*int8>int32     dtypes of images, filters, and of bias and result
     1x9x9x8 3x3x8x8 OIHW             filter format (the sizes stay KH x KW x I x O)
     1x9x9x8 3x3x1x8 g8 shared        all channels have the same filter
+    1x9x9x8 3x3x8x8 winograd         the algorithm, where it is not "auto": or fft, or fastest
 
 Sizes of one axis fewer or more say convolutions along one axis or three::
 
@@ -46,7 +47,7 @@ from . import filtering
 from .filtering import FILTERS, Filtering
 from .operation import Operation
 from .operators import CONVOLUTION, OPERATORS, Arrays, Operator, Shape
-from .values import draw, rounding, unwritten
+from .values import draw, rounding, spectral_bound, unwritten
 
 Steps = int | tuple[int, ...]
 Padding = str | int | tuple[Steps, ...]
@@ -69,6 +70,7 @@ class Layer(NamedTuple):
     filter_format: str = ""  # that of channels last
     shared: bool = False  # all channels have the same filter, as where an image is blurred
     operator: str = CONVOLUTION.word
+    algorithm: str = "auto"
     name: str = ""
 
     def __str__(self) -> str:
@@ -235,7 +237,8 @@ class Layer(NamedTuple):
 
     def exact(self, arrays: Arrays) -> NDArray[np.float64]:
         """The result of the doors, in float64; integers wrap."""
-        last, dtype = self.channels_last._replace(dtype="float64"), self.dtypes["out"]
+        last = self.channels_last._replace(dtype="float64", algorithm="auto")
+        dtype = self.dtypes["out"]
         wide = {name: array.astype(np.float64) for name, array in arrays.items()}
         result = self.value.functions[self.rank](**wide, **self.value.told(last))
         whole = dtype.kind in "iu"
@@ -243,14 +246,21 @@ class Layer(NamedTuple):
 
     def error_bound(self, arrays: Arrays) -> float:
         """What the library promises of each output, for data as these: of a sum of K products, or a
-        bias, eps * (K + 1) * max|x| * max|w| * 2; integers are exact."""
+        bias, eps * (K + 1) * max|x| * max|w| * 2, of Winograd's algorithm four times as much;
+        integers are exact."""
         if self.dtypes["out"].kind in "iu":
             return 0.0
         largest = {name: float(np.abs(array).max()) for name, array in arrays.items()}
         bias = largest.pop("bias", 0.0)
         products = math.prod(largest.values())
         roundings = self.value.roundings(self.geometry)
-        return float(np.finfo(self.computed_in).eps) * roundings * max(products, bias)
+        bound = float(np.finfo(self.computed_in).eps) * roundings * max(products, bias)
+        if self.algorithm in ("auto", "winograd"):
+            return bound * (4 if self.algorithm == "winograd" else 1)
+        squares = np.square(np.abs(arrays["filters"]), dtype=np.float64)
+        norm = float(squares.reshape(-1, self.filters[-1]).sum(0).max()) ** 0.5
+        about = self.geometry.taps, norm, self.computed_in, self.filters[-2]
+        return max(4 * bound, spectral_bound(arrays["images"], *about))
 
     def as_json(self) -> dict[str, Any]:
         return {**self._asdict(), "text": self.text, "out": self.out, "flops": self.flops}
@@ -268,6 +278,7 @@ CHOICES = {
     "filter_format": [name for axes in AXES for name in (f"{axes}IO", f"OI{axes}")],
     "dtype": DTYPES,
     "operator": list(OPERATORS),
+    "algorithm": check.ALGORITHMS,
 }
 WORDS: dict[str, tuple[str, Any]] = {
     **{word: (option, word) for option, words in CHOICES.items() for word in words},

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from math import log2
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .._core import spectral
+from .._plan.spectral import MOST_ELEMENTS
 
 
 def draw(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -26,3 +30,14 @@ def rounding(dtype: np.dtype[Any], sums: str) -> float:
     if dtype.kind in "iu" or dtype.itemsize >= np.dtype(sums).itemsize:
         return 0.0
     return float(np.finfo(dtype).eps) / 2
+
+
+def spectral_bound(
+    array: NDArray[Any], taps: int, norm: float, sums: str, channels: int = 1
+) -> float:
+    """By how much sums by Fourier transforms may err, under windows of so many taps and a norm, of
+    sections in which elements are at most twice as large as in all of the array."""
+    elements = min(max(MOST_ELEMENTS, 4 * taps * channels), 8 * array.size)
+    typical = float(np.sqrt(np.mean(np.square(np.abs(array), dtype=np.float64))))
+    units = spectral.ERROR * log2(2 * elements) + spectral.ERROR_OF_CHANNEL * channels
+    return float(np.finfo(sums).eps) * units * 2 * typical * elements**0.5 * norm

@@ -232,6 +232,7 @@ FLAGS = st.sampled_from([False] * 6 + [True]).flatmap(
         lambda given: Piece(given, value, f"{given!r}")
     )
 )
+ALGORITHMS = pieces.texts(["auto"] * 16 + ["winograd", "winograd", "fft", "fastest"])
 
 ARGUMENTS = {
     "images": Row(
@@ -254,7 +255,7 @@ ARGUMENTS = {
     "threads": seldom(4, drawn(pieces.no_ints(1, or_none=True), NUMBERS_OF_THREADS), none),
     "dtype": seldom(6, drawn(pieces.no_dtypes(), DTYPES), none),
     "saturate": drawn(pieces.no_flags(), FLAGS),
-    "algorithm": drawn(pieces.no_choices(), pieces.texts(["auto"] * 9 + ["winograd"])),
+    "algorithm": drawn(pieces.no_choices(), ALGORITHMS),
     "shape": Row(lambda case: pieces.no_shapes(), shape),
 }
 

@@ -10,9 +10,17 @@ import warnings
 from collections.abc import Iterator
 
 import numpy as np
-from oracle import assert_equal_behind, bound_behind, error_bound, wide, winograd_bound
+from oracle import (
+    assert_equal_behind,
+    bound_behind,
+    error_bound,
+    spectral_bound,
+    wide,
+    winograd_bound,
+)
 
 import aotconv
+from aotconv._plan import spectral as plan
 from aotconv.reference import activation_reference
 
 from .arguments import ARGUMENTS, COMPUTED, Arguments
@@ -30,6 +38,7 @@ from .right import (
 )
 
 UNALLOCATABLE = 1 << 34  # elements: more than LIMIT bytes
+SLOW = 1 << 26  # numbers of spectra that take a second
 LIMIT = 8 << 30  # bytes of address space that a long run's process gets
 
 
@@ -60,8 +69,8 @@ LARGEST_EXACT = 2**20  # of whole numbers: a few of their products add up exactl
 
 
 def compare(layer, call, found: Result, result: np.ndarray) -> None:
-    """The values are small integers, so that sums are exact, and integers wrap; but for Winograd's
-    and for those that a giant `padding_value` swallows, which have a bound."""
+    """The values are small integers, so that sums are exact, and integers wrap; but for floats of
+    other algorithms and for those that a giant `padding_value` swallows, which have a bound."""
     result = np.ndarray.view(result, np.ndarray)
     assert result.shape == found.shape
     assert result.dtype == found.dtype
@@ -71,19 +80,44 @@ def compare(layer, call, found: Result, result: np.ndarray) -> None:
         expected = np.clip(np.rint(expected), ends.min, ends.max).astype(found.dtype)
     elif found.dtype.kind in "iu":
         expected = expected.astype(np.int64).astype(found.dtype)
-    winograd = layer.algorithm == "winograd"
-    if winograd or abs(layer.padding_value) > LARGEST_EXACT:
+    is_other = layer.algorithm != "auto" and found.dtype.kind not in "iu"
+    if is_other or abs(layer.padding_value) > LARGEST_EXACT:
         images = np.append(wide(call.images), layer.padding_value)
         arrays = images, wide(filters_of(layer)), layer.bias
-        bound = error_bound(*arrays, found.dtype, call.residual)
-        if winograd:
-            direct, bound = bound, winograd_bound(*arrays, found.dtype, call.residual)
-            assert bound >= direct / 4
+        bound = bound_of(layer.algorithm, arrays, call.residual, found)
         expected = activation_reference(expected, layer.activation)
         bound = bound_behind(layer.activation, bound, found.dtype)
         assert np.abs(result - expected).max(initial=0) <= bound
         return
     assert_equal_behind(layer.activation, result, expected)
+
+
+def bound_of(algorithm: str, arrays, residual, found: Result) -> float:
+    """By how much a result may differ from the sum; sections are at most twice as long, along each
+    axis, as padded images."""
+    direct = error_bound(*arrays, found.dtype, residual)
+    bounds = {
+        "auto": lambda: direct,
+        "winograd": lambda: winograd_bound(*arrays, found.dtype, residual),
+        "fft": lambda: spectral_bound(*arrays, found.dtype, 8 * found.padded, residual),
+    }
+    if algorithm == "fastest":
+        return max(bound() for bound in bounds.values())
+    bound = bounds[algorithm]()
+    assert bound >= direct / 4
+    return bound
+
+
+def spectra(layer, found: Result) -> int:
+    """Numbers that filters are transformed to, at most."""
+    return 8 * found.padded * math.prod(filters_of(layer).shape[-2:])
+
+
+def is_untransformed(layer, found: Result) -> bool:
+    """Whether "fft" may be refused: for sums that would not be exact, longdoubles, and windows that
+    reach far."""
+    is_wide = found.dtype.char in "gG"
+    return found.dtype.kind in "iu" or is_wide or spectra(layer, found) > plan.MOST_SPECTRA
 
 
 def skips(layer, found) -> bool:
@@ -93,6 +127,8 @@ def skips(layer, found) -> bool:
         return isinstance(zeros, tuple) and max(itertools.chain(*zeros)) > 50
     if not isinstance(found, Result):
         return False
+    if layer.algorithm in ("fft", "fastest") and spectra(layer, found) > SLOW:
+        return True
     large = max(found.elements, products(layer, found) if found.padded > SUMMED else 0)
     return large > COMPUTED and found.elements < UNALLOCATABLE
 
@@ -111,10 +147,11 @@ def judge(layer: Arguments, call: Arguments, compute) -> str:
     residual = asked.residual
     misfit = fits and isinstance(residual, np.ndarray) and not residual_fits(residual, found)
     too_large = fits and found.is_too_large
-    # Where there is nothing to sum, "winograd" is as good as "auto".
+    # Where there is nothing to sum, each algorithm is as good as "auto".
     no_winograd = known.algorithm == "winograd" and aotconv.active().name == "numpy"
+    no_fft = fits and known.algorithm == "fft" and is_untransformed(known, found)
     must_fail = verdict is WRONG or misfit
-    may_fail = must_fail or verdict is UNSURE or too_large or (fits and no_winograd)
+    may_fail = must_fail or verdict is UNSURE or too_large or (fits and no_winograd) or no_fft
     if skips(known, found):
         return "skipped"
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aotconv._core.check_ndimage import MODES
+from aotconv._core.check_ndimage import ALGORITHMS, MODES
 from aotconv._tools.filtering import DTYPES, FILTERS, Filtering
 from aotconv._tools.problem import parse
 
@@ -32,6 +32,7 @@ def filterings(draw):
         mode=draw(st.sampled_from(list(MODES))),
         dtype=draw(dtypes | st.tuples(dtypes, dtypes).map(">".join)),
         saturate=draw(st.booleans()),
+        algorithm=draw(st.sampled_from(ALGORITHMS)),
     )
 
 
@@ -115,6 +116,8 @@ def test_arrays_have_the_texts_dtypes_and_weights_of_integers_are_whole(dtype, d
         ("9x8 laplace complex64", "'complex64' is no option of laplace"),
         ("9x8 laplace uint8>int16>int32", "'uint8>int16>int32' is no option of laplace"),
         ("9x8 laplace mirror wrap", "'wrap' says mode a second time"),
+        ("9x8 laplace winograd", "'winograd' is no option of laplace"),
+        ("9x8 laplace fft fastest", "'fastest' says algorithm a second time"),
     ],
 )
 def test_what_is_wrong_with_a_text_is_said_behind_it(text, complaint):

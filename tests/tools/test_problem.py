@@ -59,6 +59,7 @@ def layers(draw):
         filter_format=draw(st.sampled_from(["", f"{letters}IO", f"OI{letters}"])),
         shared=draw(st.booleans()),
         operator=operator.word,
+        algorithm=draw(st.sampled_from(check.ALGORITHMS)),
     )
     layer = layer._replace(**{name: Layer._field_defaults[name] for name in operator.lacks})
     try:
@@ -100,6 +101,7 @@ def test_no_name_stands_on_both_boards():
         ("OIHW", {"filter_format": "OIHW"}),
         ("uint8*int8>int32", {"dtype": "uint8*int8>int32"}),
         ("int8>float32", {"dtype": "int8>float32"}),
+        ("fastest", {"algorithm": "fastest"}),
     ],
 )
 def test_text_says_every_option(text, options):
@@ -207,6 +209,8 @@ def test_text_says_what_is_given_and_what_results(text, given, out, flops):
         ("1x9x9x8 3x3x8x8 full transposed", "padding must be one of"),
         ("1x9x9x8 3x3x8x4 transposed", "must agree in channels"),
         ("1x9x9x8 3x3x8x8 g3 transposed", "groups must divide"),
+        ("1x9x9x8 3x3x8x8 fft transposed", "'fft' is no option of transposed"),
+        ("1x9x9x8 3x3x8x8 s2 winograd", r"'winograd' needs strides \(1, 1\), got \(2, 2\)"),
         ("1x9x9x8 3x3x8x8 p9 transposed", "padding must leave something of the result"),
         ("1x9x9x8 0x3x8x8 transposed", "filters must have a height and a width of at least 1"),
         ("1x9x9x8 3x3x4x8 images_gradient", "must agree in channels"),

@@ -37,7 +37,7 @@ from aotconv._plan.softmax import BLOCK
 from aotconv._tools.problem import FUNCTIONS
 
 FLOATS = "float32", "float64"
-STORED = "float16", "int8", "uint8", "int16", "int32", "complex64", ">f4"
+STORED = "float16", "int8", "uint8", "int16", "int32", "int64", "uint64", "complex64", ">f4"
 POOLED = "float16", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"
 PIXELS = {1: (90,), 2: (9, 60), 3: (4, 7, 30)}  # of each axis, beyond those that a window needs
 # Of plans and of what cuts calls, so that small ones are cut and packed, too; first what they have.

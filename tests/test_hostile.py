@@ -360,7 +360,7 @@ def test_the_judge_condemns_what_is_not_documented(name):
 
 @pytest.fixture(params=Hostile.rungs)
 def fast_rung(request):
-    """Each implementation in use that compiles nothing, or no more than plain loops."""
+    """Each implementation in use that compiles nothing."""
     with aotconv.use(request.param):
         yield request.param
 

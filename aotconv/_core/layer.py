@@ -201,7 +201,7 @@ class Convolution(Spatial):
         residual = None if arrays.residual is None else arrays.residual.dtype
         if self._options.saturate and dtype.kind in "iu":
             operands = arrays.images.dtype, np.result_type(*self._dtypes), residual
-            computed = exact = clipped_in(*operands, self._reach)
+            computed = exact = clipped_in(dtype, *operands, self._reach)
         else:
             computed = computed_in(dtype, arrays.images.dtype, residual, self._reach)
             exact = native_name(dtype) if dtype.kind in "iuc" else computed  # NumPy computes these

@@ -10,7 +10,7 @@ import pytest
 from conftest import AOT_LEVELS, DRAWN
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from strategies import lay_out, layouts, problems, seeds
+from strategies import any_values, lay_out, layouts, problems, seeds
 
 import aotconv
 from aotconv import gradients
@@ -27,12 +27,6 @@ PAIRS = [
     pair for pair in itertools.product(INTEGERS, repeat=2) if np.result_type(*pair).kind in "iu"
 ]
 DIGIT = 16  # bits, whose products are exact in float64 by thousands
-
-
-def any_values(rng, shape, dtype):
-    """Values of all that a type holds."""
-    limits = np.iinfo(dtype)
-    return rng.integers(limits.min, limits.max, shape, dtype, endpoint=True)
 
 
 def words(array) -> np.ndarray:

@@ -180,7 +180,7 @@ INTEGER_PAIRS = [  # but for those of which NumPy's common type is a float
 
 @pytest.mark.parametrize(("images", "filters"), INTEGER_PAIRS)
 def test_integers_wrap_as_numpys(images, filters):
-    """Whatever computes: float32, float64 or int64."""
+    """Whatever computes: floats or integers."""
     x, w = integer_values(RNG, (1, 6, 19, 3), images), integer_values(RNG, (3, 2, 3, 5), filters)
     x[0, 0, 0], x[0, 0, 1] = np.iinfo(images).max, np.iinfo(images).min
     w[0, 0, 0] = np.iinfo(filters).max // 3
@@ -212,7 +212,9 @@ RIDDEN = {"float32": ("int8", "int32"), "float64": ("int32", "int64")}
 @pytest.mark.parametrize("floats", RIDDEN)
 @pytest.mark.parametrize("name", RIDERS)
 @pytest.mark.parametrize("level", AOT_LEVELS)
-def test_integers_that_a_kernel_of_floats_writes_are_those_of_int64(level, name, floats, layout):
+def test_integers_that_a_kernel_of_floats_writes_are_those_of_one_of_integers(
+    level, name, floats, layout
+):
     shape, groups = RIDERS[name]
     images_type, filters_type = RIDDEN[floats]
     images = integer_values(RNG, (2, 7, 45, shape[2] * groups), images_type)

@@ -1,5 +1,5 @@
 """What a result is computed in, by its dtype: floats by kernels of their own or of wider floats,
-complex numbers as pairs of channels, integers by floats where that is exact, else by int64.
+complex numbers as pairs of channels, integers by floats where that is exact, else by integers.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import functools
 import numpy as np
 
 from .._plan.elements import CLIPPED, HALVES, PARTS_OF_COMPLEX, converts, name_of
-from .._plan.registry import INTEGER_DTYPE
+from .._plan.registry import INTEGER_DTYPES, ITEMSIZES
 from .copies import rows_at_a_time
 
 # Whole numbers below these are exact in sums, and made integers by `_kernels.simd.to_integers`.
@@ -59,7 +59,7 @@ def floats_in(name: str) -> str:
 def computed_in(result: np.dtype, images: np.dtype, residual: np.dtype | None, reach: Reach) -> str:
     """The dtype of the kernels that compute a result of some dtype; integers wrap."""
     if result.kind in "iu":
-        return _exact(reach.of(images, residual)) or INTEGER_DTYPE
+        return _exact(reach.of(images, residual)) or _wrapped_in(result)
     return floats_in(native_name(result))
 
 
@@ -75,7 +75,7 @@ def clipped_in(
     operands = [each for each in (images, weights, residual) if each is not None]
     if all(each.kind in "iu" for each in operands):
         most = reach.of(images, residual)
-        computed = _exact(most) or (INTEGER_DTYPE if most < UNWRAPPED else "float64")
+        computed = _exact(most) or ("int64" if most < UNWRAPPED else "float64")
     else:
         common = np.result_type(*operands)
         computed = "float32" if common.itemsize <= np.dtype(np.float32).itemsize else "float64"
@@ -86,8 +86,13 @@ def products_in(result: np.dtype, factors: tuple[np.dtype, np.dtype], terms: int
     """The dtype of the kernels that sum so many products of numbers of two dtypes."""
     if result.kind in "iu":
         most = float(terms) * largest(factors[0]) * largest(factors[1])
-        return _exact(most) or INTEGER_DTYPE
+        return _exact(most) or _wrapped_in(result)
     return floats_in(native_name(result))
+
+
+def _wrapped_in(result: np.dtype) -> str:
+    """The integers whose sums have the low bits of those of a result."""
+    return next(name for name in INTEGER_DTYPES if result.itemsize <= ITEMSIZES[name])
 
 
 def _exact(largest: float) -> str | None:

@@ -6,8 +6,8 @@ nearest even.  Floats stored as integers must be whole numbers below 2**24 (floa
 are clipped may be any: they are rounded to nearest even, and NaN is 0.  Those that are truncated
 or mirrored (see `_plan.elements`) are what C makes of a double.
 
-Vectors of int64 are those of integers alone: of all 64 bits the low ones are stored, or they are
-clipped as numbers with a sign.
+Vectors of int32 and int64 are those of integers alone, of whose bits the low ones are loaded and
+stored.  int64 may be clipped.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class Elements:
     def __init__(self, v, row) -> None:
         self._v, self._b = v, v.builder
         self._own = element_type(row.dtype)
+        self._integers = row.integers
         self._has_halves = "f16c" in LEVELS[row.level].features
 
     def load(self, name: str, address, lanes: int):
@@ -55,7 +56,7 @@ class Elements:
         elif name in ("float16", "bfloat16"):
             single = self._converted(value, FLOAT, lanes)
             value = getattr(self, f"_to_{name}")(b.bitcast(single, _vector(INT32, lanes)), lanes)
-        elif self._own == WORD:
+        elif self._integers:
             value = self._clipped_word(value, name, lanes) if name in CLIPPED.values() else value
             value = self._resized(value, _bits(name), lanes)
         elif name in OF_DOUBLES:
@@ -97,8 +98,8 @@ class Elements:
 
     def _from_integer(self, raw, bits: int, signed: bool, lanes: int):
         b = self._b
-        if self._own == WORD:
-            return self._resized(raw, WORD.width, lanes, signed)
+        if self._integers:
+            return self._resized(raw, self._own.width, lanes, signed)
         if bits < 32:
             raw = (b.sext if signed else b.zext)(raw, _vector(INT32, lanes))
             signed = True

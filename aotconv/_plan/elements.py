@@ -48,7 +48,7 @@ PARTS_OF_COMPLEX = {"complex64": "float32", "complex128": "float64"}
 def converts(dtype: str, name: str) -> bool:
     """Whether elements of a type are read and stored for kernels that compute in a dtype."""
     if "int" in dtype:
-        return name in _INTEGERS or name in CLIPPED.values()
+        return name in _INTEGERS or (name in CLIPPED.values() and dtype == "int64")
     return dtype == "float64" or name not in OF_DOUBLES
 
 

@@ -496,9 +496,11 @@ def conv2d(
         arguments' common dtype, which it is by default, can be cast to by the rule "same_kind".
         int32 for sums of int8, say, float32 for those of float16, float64 for those of float32.
     saturate : bool
-        Whether a result of integers, of up to 32 bits, is clipped where it would wrap.  Then
-        `dtype` may be integers where arguments are floats, too: sums of these are rounded to
-        nearest even, and NaN is 0.  Results of floats are what they are without.
+        Whether a result of integers is clipped where it would wrap.  Then `dtype` may be integers
+        where arguments are floats, too: sums of these are rounded to nearest even, and NaN is 0.
+        Results of floats are what they are without.  Sums of integers are exact where the images'
+        dtype and the weights tell that none reaches 2**62; others, as all of 64-bit images, are
+        formed in float64, exactly where they stay below 2**53.
     algorithm : {"auto", "winograd", "fft", "fastest"}
         "auto": the products of the formula above, summed.  Others have rounding errors of other
         kinds (Notes), and pack filters for longer: layers do that once.
@@ -534,8 +536,7 @@ def conv2d(
     Warns
     -----
     FallbackWarning
-        Once, where no compiled kernel can run, or none is for the dtype: for integers whose sums
-        may be large, and for longdouble.
+        Once, where no compiled kernel can run, or none is for the dtype, which is longdouble's.
 
     See Also
     --------

@@ -1,7 +1,7 @@
 """Convolutions in guarded memory, each known by a row's name, a seed and a number.
 
     python tests/guarded_cases.py x86-64-v3-dense_float32_6x2:0:17      one case again
-    python tests/guarded_cases.py jit-loop_int8_1x1:0:0-99 ...          a hundred, and so on
+    python tests/guarded_cases.py jit-dense_int64_6x1:0:0-99 ...        a hundred, and so on
     valgrind python tests/guarded_cases.py --heap ...                   in memory that it watches
 
 Each case prints its name before it runs.  A process that a guard ends has so told which it was.
@@ -149,15 +149,15 @@ STORED = (
 
 
 def _dtypes(row: Row, rng: Draws) -> dict[str, str]:
-    """Mostly the row's own; integers of loops are copied, and those of floats staged, but for
-    halves that have a kernel."""
+    """Mostly the row's own; others are staged, but for halves that have a kernel."""
     names = "images", "out", "residual"
     if any(stored_row(row, name) for name in HALVES) and rng.often(0.2):
         return dict.fromkeys(names, rng.one(*HALVES))
+    stored = [name for name in STORED if not row.integers or np.dtype(name).kind in "iu"]
     drawn = {}
     for name in names:
-        other = rng.one(*STORED) if rng.often(0.2) else row.dtype
-        stays = np.dtype(row.dtype).kind != "f" or (row.family == "winograd" and name != "images")
+        other = rng.one(*stored) if rng.often(0.2) else row.dtype
+        stays = row.family == "winograd" and name != "images"
         drawn[name] = row.dtype if stays else other
     return drawn
 

@@ -23,7 +23,7 @@ import numpy as np
 from guarded import Heap, Layout, Pages
 from guarded_cases import LIMITS, Draws, numbered
 from oracle import assert_same_bits
-from strategies import LETTERS, integer_values, real_values
+from strategies import LETTERS, any_values, integer_values, real_values
 
 import aotconv
 from aotconv import gradients, ndimage
@@ -37,7 +37,7 @@ from aotconv._plan.softmax import BLOCK
 from aotconv._tools.problem import FUNCTIONS
 
 FLOATS = "float32", "float64"
-STORED = "float16", "int8", "uint8", "int16", "int32", "complex64", ">f4"
+STORED = "float16", "int8", "uint8", "int16", "int32", "int64", "uint64", "complex64", ">f4"
 POOLED = "float16", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"
 PIXELS = {1: (90,), 2: (9, 60), 3: (4, 7, 30)}  # of each axis, beyond those that a window needs
 # Of plans and of what cuts calls, so that small ones are cut and packed, too; first what they have.
@@ -153,7 +153,7 @@ def forget() -> None:
 
 
 class Convolution(NamedTuple):
-    """A convolution that fits, and arrays of it, of small integers."""
+    """A convolution that fits, and arrays of it, of small integers or of any."""
 
     rank: int
     images: np.ndarray
@@ -183,7 +183,8 @@ def convolution(rng: Draws) -> Convolution:
     ]
     dtype = rng.one(*FLOATS, *FLOATS, *STORED) if rng.often(0.5) else rng.one(*FLOATS)
     leading = rng.one((1,), (2,), (3,), (), (2, 2))
-    values = functools.partial(integer_values, rng.rng)
+    wrap = np.dtype(dtype).kind in "iu" and rng.often(0.5)
+    values = functools.partial(any_values if wrap else integer_values, rng.rng)
     arrays = {
         "images": values((*leading, *sizes, groups * channels), dtype),
         "filters": values((*kernel, channels, groups * filters), dtype),
@@ -217,7 +218,8 @@ def finishing(rng: Draws, result: np.ndarray) -> dict[str, dict[str, Any]]:
     if dtype.kind != "c":
         options["activation"] = rng.one(*CLAMPS)
     if dtype.kind in "iu":
-        options["saturate"] = rng.often(0.3)
+        exact = np.abs(result.astype(float)).max(initial=0) < 2**16  # sums, in any order
+        options["saturate"] = rng.often(0.3) and bool(exact)
     elif rng.often(0.15):
         options["dtype"] = "complex128" if dtype.kind == "c" else rng.one("float64", "float32")
     return {"arrays": {"residual": result} if rng.often(0.4) else {}, "options": options}
@@ -375,7 +377,7 @@ def check_case(name: str, kind: type[Pages] | type[Heap] = Pages) -> None:
     operator, _, number = name.partition(":")
     rng = Draws(list(OPERATORS).index(operator), int(number))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", aotconv.FallbackWarning)  # of integers that no float holds
+        warnings.simplefilter("error", aotconv.FallbackWarning)
         drawn = OPERATORS[operator](rng)
         expected, memory = drawn.expected(), Memory(rng, kind)
         forget()

@@ -14,7 +14,7 @@ from aotconv._core.run import Share, decide
 from aotconv._plan.family import Layer
 from aotconv._plan.geometry import Geometry
 from aotconv._plan.parts import Part
-from aotconv._plan.registry import LEVELS, LOOP_ROWS, ROWS, Row
+from aotconv._plan.registry import LEVELS, ROWS, Row
 from aotconv._plan.select import family_of
 
 AOT_LEVELS = [
@@ -23,26 +23,18 @@ AOT_LEVELS = [
 JIT_LEVEL = AOT_LEVELS[0] if AOT_LEVELS else next(iter(LEVELS))
 
 
-def _sort(row: Row) -> tuple[str, str]:
-    return row.family, np.dtype(row.dtype).kind if row in LOOP_ROWS else ""
-
-
 # Each row, and whether numba compiles it in the process.
 NAMED = {
     **{f"{row.level}-{row.name}": (row, False) for row in ROWS if not row.stored},
-    **{
-        f"jit-{row.name}": (row, True)
-        for row in ROWS + LOOP_ROWS
-        if row.level == JIT_LEVEL and not row.stored
-    },
+    **{f"jit-{row.name}": (row, True) for row in ROWS if row.level == JIT_LEVEL and not row.stored},
 }
 # What the default run computes: of rows that numba compiles in the process, for seconds each, one
-# of a family where modules hold the same; of loops, which no module holds, one of each kind.
-_firsts = {_sort(row): name for name, (row, jit) in reversed(NAMED.items()) if jit}
+# of a family where modules hold the same.
+_firsts = {row.family: name for name, (row, jit) in reversed(NAMED.items()) if jit}
 SAMPLED = {
     name
     for name, (row, jit) in NAMED.items()
-    if not (jit and AOT_LEVELS) or name == _firsts[_sort(row)]
+    if not (jit and AOT_LEVELS) or name == _firsts[row.family]
 }
 
 

@@ -144,6 +144,12 @@ def wrapping_values(rng, shape, dtype):
     return rng.integers(max(limits.min, -(2**19)), min(limits.max, 2**19), shape).astype(dtype)
 
 
+def any_values(rng, shape, dtype):
+    """Integers of all that a type holds, whose sums wrap."""
+    limits = np.iinfo(dtype)
+    return rng.integers(limits.min, limits.max, shape, dtype, endpoint=True)
+
+
 def integer_values(rng, shape, dtype):
     """Values whose sums of a few hundred products are exact in every dtype (integers wrap)."""
     low = 0 if np.dtype(dtype).kind == "u" else -2

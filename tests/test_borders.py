@@ -372,7 +372,6 @@ def test_a_border_as_wide_as_can_be_addressed_costs_what_is_computed(rung, rank)
             assert result[(0,) * (rank + 1)] == (window * filters[..., 0, 0]).sum()
 
 
-@pytest.mark.filterwarnings("ignore::aotconv.FallbackWarning")
 def test_integers_that_no_float_holds_have_borders(rung):
     images = RNG.integers(-(2**60), 2**60, (1, 9, 8, 2))
     filters = RNG.integers(-(2**60), 2**60, (3, 2, 2, 3))

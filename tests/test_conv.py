@@ -189,7 +189,6 @@ def test_a_bias_of_float64_makes_the_result_float64_as_numpy_adds():
     assert result.dtype == np.float64
 
 
-@pytest.mark.filterwarnings("ignore::aotconv.FallbackWarning")  # tested on its own
 def test_integers_wrap_as_numpys_do_and_are_activated_then(rung):
     images = np.full((1, 1, 2, 1), 100, np.int8)
     result = conv2d(images, np.ones((1, 2, 1, 1), np.int8))
@@ -200,7 +199,6 @@ def test_integers_wrap_as_numpys_do_and_are_activated_then(rung):
     assert result.dtype == np.uint8 and result.item() == 4
 
 
-@pytest.mark.filterwarnings("ignore::aotconv.FallbackWarning")
 @pytest.mark.parametrize("dtype", ["float32", "complex64"])
 def test_padding_is_zeros_that_are_multiplied(rung, dtype):
     images, filters = np.ones((1, 2, 2, 1), dtype), np.ones((3, 3, 1, 1), dtype)
@@ -286,7 +284,6 @@ def test_a_residual_has_the_results_shape_in_both_data_formats_and_for_one_image
     np.testing.assert_array_equal(first, expected.transpose(0, 3, 1, 2))
 
 
-@pytest.mark.filterwarnings("ignore::aotconv.FallbackWarning")
 @pytest.mark.parametrize(
     ("dtype", "other"),
     [

@@ -11,7 +11,7 @@ import pytest
 
 from aotconv._core.activations import MEANINGS
 from aotconv._plan.activations import ACTIVATIONS, CLAMPS, CURVES, FINISHES, INTEGERS
-from aotconv._plan.registry import LOOP_ROWS, ROWS
+from aotconv._plan.registry import ROWS
 from aotconv._plan.select import FAMILIES
 
 PACKAGE = Path(__file__).parents[1] / "aotconv"
@@ -72,7 +72,7 @@ def test_families_do_not_import_each_other(room):
 
 
 def test_every_row_has_a_family_and_every_family_a_kernel_of_its_name():
-    assert {row.family for row in ROWS + LOOP_ROWS} == set(FAMILIES)
+    assert {row.family for row in ROWS} == set(FAMILIES)
     for name in FAMILIES:
         assert (PACKAGE / "_plan" / f"{name}.py").is_file()
         assert (PACKAGE / "_kernels" / f"{name}.py").is_file()

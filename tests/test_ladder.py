@@ -178,9 +178,9 @@ def test_a_dtype_without_compiled_kernel_warns_once():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for _ in range(3):
-            aotconv.conv2d(IMAGES.astype(np.int64), FILTERS.astype(np.int64))
+            aotconv.conv2d(IMAGES.astype(np.longdouble), FILTERS)
     assert [each.category for each in caught] == [aotconv.FallbackWarning]
-    assert "has no kernel for int64" in str(caught[0].message)
+    assert f"has no kernel for {np.dtype(np.longdouble).name}" in str(caught[0].message)
     assert caught[0].filename == __file__
 
 
@@ -204,12 +204,20 @@ print(*sorted({str(each.message) for each in caught}), sep="\\n")
 """
 
 
+@pytest.mark.skipif(not AOT_LEVELS, reason="needs modules")
+@pytest.mark.parametrize("more", [{}, {"NUMBA_DISABLE_JIT": "1"}])
+def test_compiled_modules_compute_integers_whatever_numba_does(tmp_path, more):
+    (tmp_path / "numba").mkdir()
+    (tmp_path / "numba" / "__init__.py").write_text("raise ImportError('is not wanted')\n")
+    path = os.pathsep.join(map(str, (tmp_path, PACKAGE)))
+    assert output_of(INTEGERS, PYTHONPATH=path, **more) == ""
+
+
 @pytest.mark.skipif("jit" not in AVAILABLE, reason="needs numba")
-def test_integers_fall_to_numpy_where_numba_is_kept_from_compiling(tmp_path):
-    said = output_of(INTEGERS, NUMBA_DISABLE_JIT="1")
-    assert said.count("NUMBA_DISABLE_JIT keeps numba from compiling): NumPy computes") == 2
+def test_jit_falls_to_numpy_where_numba_is_kept_from_compiling(tmp_path):
     (tmp_path / ".numba_config.yaml").write_text("disable_jit: 1\n")
-    said = output_of(INTEGERS, cwd=tmp_path, PYTHONPATH=str(PACKAGE))
+    jit = {"PYTHONPATH": str(PACKAGE), "AOTCONV_IMPLEMENTATION": "jit"}
+    said = output_of(INTEGERS, cwd=tmp_path, **jit)
     assert said.count(": NumPy computes") in (0, 2)  # numba reads the file if it has PyYAML
     with_jit = "import aotconv; aotconv.use('jit')"
     result = run_python(with_jit, NUMBA_DISABLE_JIT="1")
@@ -217,11 +225,11 @@ def test_integers_fall_to_numpy_where_numba_is_kept_from_compiling(tmp_path):
 
 
 @pytest.mark.skipif("jit" not in AVAILABLE, reason="needs numba")
-def test_integers_fall_to_numpy_with_what_a_broken_numba_says(tmp_path):
+def test_jit_falls_to_numpy_with_what_a_broken_numba_says(tmp_path):
     (tmp_path / "numba").mkdir()
     (tmp_path / "numba" / "__init__.py").write_text("raise ImportError('needs another NumPy')\n")
     path = os.pathsep.join(map(str, (tmp_path, PACKAGE)))
-    said = output_of(INTEGERS, PYTHONPATH=path)
+    said = output_of(INTEGERS, PYTHONPATH=path, AOTCONV_IMPLEMENTATION="jit")
     fault = "(numba fails: ImportError: needs another NumPy): NumPy computes instead"
     assert said.count(fault) == 2
 
@@ -230,7 +238,8 @@ def test_integers_fall_to_numpy_with_what_a_broken_numba_says(tmp_path):
 def cached(tmp_path_factory):
     """What INTEGERS says, and the cache that numba has filled meanwhile."""
     folder = tmp_path_factory.mktemp("cache")
-    return output_of(INTEGERS, NUMBA_CACHE_DIR=str(folder)), folder
+    jit = {"NUMBA_CACHE_DIR": str(folder), "AOTCONV_IMPLEMENTATION": "jit"}
+    return output_of(INTEGERS, **jit), folder
 
 
 @pytest.mark.skipif("jit" not in AVAILABLE, reason="needs numba")
@@ -251,7 +260,8 @@ def test_a_damaged_cache_of_numbas_is_passed_over(suffix, damaged, cached, tmp_p
     assert files
     for file in files:
         file.write_bytes(damaged(file.read_bytes()))
-    assert output_of(INTEGERS, NUMBA_CACHE_DIR=str(tmp_path)) == first
+    jit = {"NUMBA_CACHE_DIR": str(tmp_path), "AOTCONV_IMPLEMENTATION": "jit"}
+    assert output_of(INTEGERS, **jit) == first == ""
 
 
 def test_a_module_of_another_source_is_refused(monkeypatch):

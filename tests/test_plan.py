@@ -20,7 +20,7 @@ from aotconv._plan.geometry import Axis, extent
 from aotconv._plan.lower import joined
 from aotconv._plan.parts import SLAB_BYTES, slab_axis, slabs
 from aotconv._plan.planar import tile_vectors
-from aotconv._plan.registry import IS_X86_64, LEVELS, LOOP_ROWS, ROWS
+from aotconv._plan.registry import IS_X86_64, LEVELS, ROWS
 from aotconv._plan.select import estimate, family_of, select
 from aotconv._tools.board import BOARD
 
@@ -85,8 +85,10 @@ def of_plane(strides):
         ((3, 3, 1, 64), 32, "float32", "x86-64-v3", "dense_float32_6x1_permuted1"),
         ((3, 3, 4, 128), 32, "float32", "x86-64-v3", "dense_float32_6x1_permuted1"),
         ((3, 3, 5, 64), 32, "float32", "x86-64-v3", "dense_float32_8x1"),
-        ((3, 3, 64, 64), 1, "int32", "x86-64-v3", "loop_int32_1x1"),
-        ((3, 3, 64, 64), 1, "int64", "x86-64-v2", "loop_int64_1x1"),
+        ((3, 3, 64, 64), 1, "int32", "x86-64-v3", "dense_int32_6x1"),
+        ((3, 3, 64, 64), 1, "int64", "x86-64-v2", "dense_int64_4x1"),
+        ((3, 3, 64, 64), 1, "int64", "x86-64-v3", "dense_int64_6x1"),
+        ((3, 3, 1, 64), 64, "int64", "x86-64-v4", "dense_int64_8x1"),
         ((3, 3, 3, 64, 64), 1, "float32", "x86-64-v3", "dense_float32_6x2"),
         ((2, 4, 4, 6, 4), 1, "float32", "x86-64-v3", "narrow_float32_8x1_split2"),
         ((2, 4, 4, 3, 4), 1, "float32", "x86-64-v3", "planar_float32_4x3"),
@@ -99,7 +101,7 @@ def of_plane(strides):
         ((3, 5, 5, 1, 1), 1, "float32", "x86-64-v3", "strip_float32_3x4_period1"),
         ((33, 5, 5, 1, 3), 3, "float32", "x86-64-v3", "strip_float32_3x4"),
         ((2, 3, 3, 1, 64), 32, "float32", "x86-64-v3", "dense_float32_6x1_permuted1"),
-        ((3, 3, 3, 4, 4), 1, "int32", "x86-64-v3", "loop_int32_1x1"),
+        ((3, 3, 3, 4, 4), 1, "int64", "x86-64-v3", "dense_int64_6x1"),
     ],
 )
 def test_select_names_the_kernel(filters, groups, dtype, level, expected):
@@ -376,11 +378,11 @@ def test_copies_of_strips_fit_into_their_memory_and_hold_each_tap(
 
 def test_the_estimate_tells_large_work_from_small():
     dense = next(row for row in ROWS if row.family == "dense" and row.dtype == "float32")
-    loop = next(row for row in LOOP_ROWS if row.dtype == "int32")
+    integers = next(row for row in ROWS if row.family == "dense" and row.integers)
     small = fitting.geometry((1, 8, 8, 1), (3, 3, 1, 1), (1, 1), "valid", (1, 1), 1)
     large = fitting.geometry((1, 56, 56, 64), (3, 3, 64, 64), (1, 1), "same", (1, 1), 1)
     assert estimate(dense, small) < 2 < 1000 < estimate(dense, large)
-    assert estimate(loop, large) > 50 * estimate(dense, large)
+    assert estimate(integers, large) > 2 * estimate(dense, large)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from unittest import mock
 
 import numpy as np
@@ -46,8 +45,7 @@ def test_winograd_stays_within_its_bounds(problem, name):
 
 @given(problems(dtypes=INTEGERS + COMPLEX, values=wrapping_values), rungs)
 def test_integers_and_complex_numbers_are_exact_and_wrap(problem, name):
-    with aotconv.use(name), warnings.catch_warnings():
-        warnings.simplefilter("ignore", aotconv.FallbackWarning)  # tested on its own
+    with aotconv.use(name):
         result = problem.convolve()
     assert result.dtype == np.result_type(problem.images, problem.filters)
     judge(assert_exact, problem, result)
@@ -56,8 +54,7 @@ def test_integers_and_complex_numbers_are_exact_and_wrap(problem, name):
 @given(problems(dtypes=(*FLOATS, "int8", "int32"), mixed=True), rungs)
 def test_mixed_dtypes_promote_as_numpy_does(problem, name):
     arrays = [each for each in problem[:3] if each is not None]
-    with aotconv.use(name), warnings.catch_warnings():
-        warnings.simplefilter("ignore", aotconv.FallbackWarning)
+    with aotconv.use(name):
         result = problem.convolve()
     assert result.dtype == np.result_type(*arrays)
     judge(assert_exact, problem, result)

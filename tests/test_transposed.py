@@ -121,7 +121,6 @@ MOST = {"kernel": 4, "strides": 4, "dilations": 3, "sizes": 5}
 INTEGERS = "int8", "uint8", "int32", "int64"
 
 
-@pytest.mark.filterwarnings("ignore::aotconv.FallbackWarning")
 @given(problems(FLOATS + INTEGERS + ("complex64",)), st.sampled_from(DRAWN))
 def test_small_integers_are_exact(problem, rung):
     with aotconv.use(rung):

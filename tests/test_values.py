@@ -69,7 +69,6 @@ FAMILIES = {
 families = pytest.mark.parametrize("family", FAMILIES)
 assert {name.partition(",")[0] for name in FAMILIES} == set(PLANNED) - {
     "winograd",
-    "loop",
     *NO_LAYERS,
 }
 real_problems = problems(dtypes=("float32", "float64"), values=real_values, layout=st.just("C"))

@@ -1,5 +1,5 @@
 """What a result is computed in, by its dtype: floats by kernels of their own or of wider floats,
-complex numbers as pairs of channels, integers by floats where that is exact.
+complex numbers as pairs of channels, integers by floats where that is exact, else by integers.
 """
 
 from __future__ import annotations
@@ -8,11 +8,13 @@ import functools
 
 import numpy as np
 
-from .._plan.elements import HALVES, PARTS_OF_COMPLEX, name_of
+from .._plan.elements import CLIPPED, HALVES, PARTS_OF_COMPLEX, converts, name_of
+from .._plan.registry import INTEGER_DTYPES, ITEMSIZES
 from .copies import rows_at_a_time
 
 # Whole numbers below these are exact in sums, and made integers by `_kernels.simd.to_integers`.
 EXACT = {"float32": 2.0**24, "float64": 2.0**51}
+UNWRAPPED = 2.0**62  # below this no sum of int64 wraps, though the bound is rounded
 
 
 def native_name(dtype: np.dtype) -> str:
@@ -56,28 +58,41 @@ def floats_in(name: str) -> str:
 
 def computed_in(result: np.dtype, images: np.dtype, residual: np.dtype | None, reach: Reach) -> str:
     """The dtype of the kernels that compute a result of some dtype; integers wrap."""
-    name = native_name(result)
     if result.kind in "iu":
-        return _exact(reach.of(images, residual)) or name
-    return floats_in(name)
+        return _exact(reach.of(images, residual)) or _wrapped_in(result)
+    return floats_in(native_name(result))
 
 
-def clipped_in(images: np.dtype, weights: np.dtype, residual: np.dtype | None, reach: Reach) -> str:
+def clipped_in(
+    result: np.dtype,
+    images: np.dtype,
+    weights: np.dtype,
+    residual: np.dtype | None,
+    reach: Reach,
+) -> str:
     """The dtype of the kernels that compute integers that are clipped: float64 where sums of
     integers may be inexact."""
     operands = [each for each in (images, weights, residual) if each is not None]
     if all(each.kind in "iu" for each in operands):
-        return _exact(reach.of(images, residual)) or "float64"
-    common = np.result_type(*operands)
-    return "float32" if common.itemsize <= np.dtype(np.float32).itemsize else "float64"
+        most = reach.of(images, residual)
+        computed = _exact(most) or ("int64" if most < UNWRAPPED else "float64")
+    else:
+        common = np.result_type(*operands)
+        computed = "float32" if common.itemsize <= np.dtype(np.float32).itemsize else "float64"
+    return computed if converts(computed, CLIPPED[native_name(result)]) else "float64"
 
 
 def products_in(result: np.dtype, factors: tuple[np.dtype, np.dtype], terms: int) -> str:
     """The dtype of the kernels that sum so many products of numbers of two dtypes."""
-    name = native_name(result)
     if result.kind in "iu":
-        return _exact(float(terms) * largest(factors[0]) * largest(factors[1])) or name
-    return floats_in(name)
+        most = float(terms) * largest(factors[0]) * largest(factors[1])
+        return _exact(most) or _wrapped_in(result)
+    return floats_in(native_name(result))
+
+
+def _wrapped_in(result: np.dtype) -> str:
+    """The integers whose sums have the low bits of those of a result."""
+    return next(name for name in INTEGER_DTYPES if result.itemsize <= ITEMSIZES[name])
 
 
 def _exact(largest: float) -> str | None:

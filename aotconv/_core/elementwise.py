@@ -15,7 +15,7 @@ import numpy as np
 from .._plan.activations import CLAMPS, Activation
 from .._plan.elements import name_of
 from .._plan.elementwise import elementwise_microseconds, elementwise_words
-from .._plan.registry import AOT_DTYPES, Row
+from .._plan.registry import FLOAT_DTYPES, Row
 from .._plan.select import elementwise_row
 from . import check, fitting, ladder, threads
 from .activations import activate
@@ -73,7 +73,7 @@ def row_and_rung(
     computed: str, of: Callable[[Row], Row] = elementwise_row
 ) -> tuple[Row, Rung] | None:
     """The row of a dtype and who compiles it; None where NumPy computes."""
-    rung = ladder.rung(computed) if computed in AOT_DTYPES else None
+    rung = ladder.rung(computed) if computed in FLOAT_DTYPES else None
     if rung is None:
         return None
     row = of(Row("", computed, rung.level, 1, 1))

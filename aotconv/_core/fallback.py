@@ -15,6 +15,7 @@ from .._plan.geometry import Axis, Geometry
 from .._plan.parts import PART_BYTES, Part, cut
 from .activations import activate
 from .pad import places, surrounded, take, value_in
+from .rounding import clipped
 
 PART_PRODUCTS = 1 << 26  # signals wait for them; integers' take a nanosecond each
 
@@ -76,12 +77,10 @@ def finish(
 
 
 def _fitted(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Floats that are stored as integers: rounded and clipped, NaN as 0."""
-    if dtype.kind not in "iu" or values.dtype.kind != "f":
+    """What is stored as integers of another dtype than its own: rounded and clipped."""
+    if dtype.kind not in "iu" or values.dtype == dtype.newbyteorder("="):
         return values
-    limits = np.iinfo(dtype)
-    whole = np.rint(values.astype(np.float64))  # float32 does not hold the ends of 32 bits
-    return np.nan_to_num(np.clip(whole, limits.min, limits.max)).astype(dtype)
+    return clipped(values, dtype)
 
 
 # Axes of windows: N, three of outputs, three of taps, C.

@@ -18,14 +18,12 @@ from .._plan.borders import BORDERS, ZEROS, maps
 from .._plan.elements import name_of
 from .._plan.geometry import FLAT, RANK, Axis, Geometry
 from .._plan.pool import pool_axis
-from .._plan.registry import AOT_DTYPES
+from .._plan.registry import FLOAT_DTYPES
 from .._plan.transposed import forward_axis
 from .check import AXES, LARGEST_ITEM, LETTERS, shown
 
 if TYPE_CHECKING:
     from .layout import Layout
-
-LARGEST_CLIPPED = 4  # bytes of an integer that sums are clipped to
 
 
 def common_dtype(dtypes, names: str) -> np.dtype:
@@ -78,10 +76,6 @@ def castable(common: np.dtype, asked: np.dtype | None, saturate: bool) -> np.dty
             f"dtype must be one to which the arguments' common dtype {common} can be cast by "
             f"NumPy's rule 'same_kind', got {dtype}{cure}"
         )
-    if clipped and dtype.itemsize > LARGEST_CLIPPED:
-        raise ValueError(
-            f"saturate must be False where results are larger than 32 bits, got True for {dtype}"
-        )
     return dtype
 
 
@@ -124,9 +118,9 @@ def winograd_hindrance(kernel, strides, dilations, groups: int) -> str | None:
 
 def winograd_dtype(dtype) -> None:
     """Refuse a result's dtype that algorithm "winograd" does not compute."""
-    if name_of(dtype) not in AOT_DTYPES:
+    if name_of(dtype) not in FLOAT_DTYPES:
         raise ValueError(
-            f"algorithm 'winograd' needs a result of dtype {' or '.join(AOT_DTYPES)}, "
+            f"algorithm 'winograd' needs a result of dtype {' or '.join(FLOAT_DTYPES)}, "
             f"got {dtype}: use 'auto'"
         )
 

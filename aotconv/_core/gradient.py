@@ -16,7 +16,7 @@ from .._plan.geometry import Geometry
 from .._plan.lower import turn
 from .._plan.outer import Block, calls, chunk_steps, outer_words, part_steps, parts
 from .._plan.parts import in_bytes
-from .._plan.registry import AOT_DTYPES, Row
+from .._plan.registry import Row
 from .._plan.select import estimate, family_of, gradient_row
 from . import check, fallback, fitting, ladder
 from .copies import convert, copied
@@ -147,7 +147,7 @@ class FilterGradient(Spatial):
         turned, order = turn(geometry)
         view = View.of([images, third], self._rank, self._channels_first())._replace(order=order)
         computed = products_in(dtype, (images.dtype, third.dtype), geometry.pixels)
-        rung = ladder.rung(computed) if computed in AOT_DTYPES or dtype.kind not in "iu" else None
+        rung = ladder.rung(computed)
         row = None if rung is None else gradient_row(computed, rung.level)
         if rung is None or row is None or rung.task(row) is None:
             exact = native_name(dtype) if dtype.kind in "iuc" else computed  # NumPy computes these

@@ -30,7 +30,7 @@ from .._plan.geometry import FLAT, Geometry
 from .._plan.jobs import JOB_FIELDS, JOBS_FIELDS
 from .._plan.lower import joined, plane
 from .._plan.parts import Part, around, part
-from .._plan.registry import AOT_DTYPES, Row
+from .._plan.registry import Row
 from .._plan.select import staging_row, stored_row
 from .._plan.staging import PASS_FIELDS, Side, Staged, choose_box, ends, stage_words, works
 from .activations import activate
@@ -168,7 +168,7 @@ def plan_call(pieces: Sequence[Piece], threads: int) -> Call:
     ]
     kernel, out = pieces[0].kernel, pieces[0].layouts.out  # of one dtype and activation, as all are
     call = call_of(kernel.rung, jobs, threads)
-    if kernel.activation is None or _activates(kernel, out):
+    if kernel.activation is None or _activates(out):
         return call
 
     def activated(images, out, residual) -> None:
@@ -209,9 +209,9 @@ def call_of(rung: Rung, jobs: Sequence[Job], threads: int) -> Call:
     return call
 
 
-def _activates(kernel: Kernel, out: Layout) -> bool:
+def _activates(out: Layout) -> bool:
     """Whether the kernel applies the activation: integers may wrap behind it."""
-    return kernel.family.activates and out.dtype.kind not in "iu"
+    return out.dtype.kind not in "iu"
 
 
 def _cut_at_borders(piece: Piece) -> list[Piece]:
@@ -326,7 +326,7 @@ def _on_halves(kernel: Kernel, geometry: Geometry, layouts: Layouts) -> Kernel |
 
 def _told(kernel: Kernel, work: Work, out: Layout, writes: bool = True) -> np.ndarray:
     """What a kernel is told, which writes the result itself or what is made the result later."""
-    finish = kernel.activation if _activates(kernel, out) else None
+    finish = kernel.activation if _activates(out) else None
     if writes and _as_integers(kernel, out):
         finish = INTEGERS
     return _table(words(kernel.family, work, finish, kernel.packed.offset))
@@ -374,7 +374,7 @@ def _fill(kernel: Kernel, images: np.dtype) -> tuple[int, int]:
     if kernel.padding_is_pixel:
         value = value.astype(images)
     with np.errstate(all="ignore"):  # of a value beyond the dtype's
-        parts = np.array([value.real, value.imag], kernel.row.dtype)
+        parts = np.array([value.real, value.imag]).astype(kernel.row.dtype)
     real, imag = parts.view(f"int{8 * parts.itemsize}").tolist()
     return real, imag
 
@@ -384,10 +384,10 @@ def _table(words: list[int]) -> np.ndarray:
     return np.array(words, np.int64)
 
 
-def can_be_staged(kernel: Kernel, layouts: Layouts) -> bool:
-    """Whether staging reads and writes such elements, for a kernel of that dtype."""
+def can_be_staged(layouts: Layouts) -> bool:
+    """Whether staging reads and writes such elements."""
     images, out, residual = layouts
-    if kernel.row.dtype not in AOT_DTYPES or unit_of(images.dtype) not in ELEMENTS:
+    if unit_of(images.dtype) not in ELEMENTS:
         return False
     if residual is None:
         return True
@@ -453,7 +453,7 @@ def _writes_in_place(kernel: Kernel, layouts: Layouts) -> bool:
 def _as_integers(kernel: Kernel, out: Layout) -> bool:
     """Whether the result holds integers of the size of the kernel's floats."""
     row = kernel.row
-    floats = row.dtype in AOT_DTYPES and not row.stored and kernel.integers == "wrapped"
+    floats = not row.integers and not row.stored and kernel.integers == "wrapped"
     return floats and out.dtype.kind in "iu" and out.dtype.itemsize == row.itemsize
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from types import FrameType, ModuleType
 from typing import NamedTuple
 
-from .._plan.registry import AOT_DTYPES, BASELINE_MODULE, LEVELS, LOOP_DTYPES, Level, Row, rows_of
+from .._plan.registry import BASELINE_MODULE, LEVELS, SUM_DTYPES, Level, Row, rows_of
 from .._plan.select import ABI
 from . import cpu
 from .baseline import exported, numba_fault
@@ -248,9 +248,9 @@ def rung(dtype: str) -> Rung | None:
     None is NumPy's.
     """
     chosen = active()
-    if chosen.name in LEVELS and dtype in AOT_DTYPES:
+    if chosen.name in LEVELS and dtype in SUM_DTYPES:
         return Rung(chosen.name, jit=False)
-    level = _jit_level() if dtype in AOT_DTYPES + LOOP_DTYPES else None
+    level = _jit_level() if dtype in SUM_DTYPES else None
     fault = numba_fault()
     if chosen.name != "numpy" and level is not None and not fault:
         return Rung(level.name, jit=True)
@@ -272,8 +272,7 @@ def _warn_of_fall(chosen: Implementation, computes: str, dtype: str, fault: str)
         why = f" ({fault})" if fault else ""
         _warn_once(
             f"aotconv's {chosen.name} has no kernel for {dtype}{why}: {slower} computes instead, "
-            "which is slower; sums of integers wrap as NumPy's do. Convert to float32 or float64 "
-            "for the compiled kernels."
+            "which is slower. Convert to float32 or float64 for the compiled kernels."
         )
     elif not _name and forced() is None:
         reasons = "; ".join(

@@ -1,5 +1,5 @@
-"""Images and what surrounds them, copied: for NumPy, for kernels that know no borders, and for
-gradients, to which a border is a step of its own before the convolution."""
+"""Images and what surrounds them, copied: for NumPy, and for gradients, to which a border is a step
+of its own before the convolution."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._plan.borders import ZEROS, index, maps
-from .._plan.geometry import Axis, Geometry
+from .._plan.geometry import Axis
 
 
 def places(wanted: np.ndarray, axis: Axis) -> np.ndarray:
@@ -45,27 +45,6 @@ def take(images: np.ndarray, taken: Sequence[np.ndarray], out: np.ndarray) -> No
     z, y, x = np.ix_(*(each[at] for each, at in zip(taken, inside, strict=True)))
     to_z, to_y, to_x = np.ix_(*inside)
     out[:, to_z, to_y, to_x] = images[:, z, y, x]
-
-
-def without_borders(
-    geometry: Geometry, images: np.ndarray, dtype: np.dtype, value: complex
-) -> tuple[Geometry, np.ndarray]:
-    """The same convolution of images that have their borders within them, but for zeros."""
-    spans, axes = [], []
-    for axis in geometry.axes:
-        if axis.border == ZEROS:
-            spans.append(np.arange(axis.size))
-            axes.append(axis)
-            continue
-        step = axis.dilation if axis.out == 1 else 1  # the taps alone, however far apart
-        spans.append(places(np.arange(0, axis.padded, step) - axis.before, axis))
-        dilation = axis.dilation // step
-        axes.append(Axis(len(spans[-1]), axis.kernel, axis.stride, dilation, out=axis.out))
-    shape = len(images), *map(len, spans), images.shape[-1]
-    padded = np.full(shape, value_in(value, images.dtype, dtype), dtype)
-    take(images, spans, padded)
-    z, y, x = axes
-    return geometry._replace(z=z, y=y, x=x), padded
 
 
 class Around(NamedTuple):

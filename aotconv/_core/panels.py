@@ -11,7 +11,7 @@ import numpy as np
 
 from .._plan.elements import name_of
 from .._plan.panels import PANELS_FIELDS, ROW_AXES
-from .._plan.registry import AOT_DTYPES
+from .._plan.registry import FLOAT_DTYPES
 from .._plan.winograd import INPUT, POINTS
 from .baseline import exported
 from .copies import UNINTERRUPTED_ELEMENTS, pieces
@@ -44,7 +44,7 @@ def fillings(panels: np.ndarray, weights: np.ndarray, columns: int) -> list[Fill
     Each fills so much at most that signals can wait for it.
     """
     width, size = panels.shape[3], weights.itemsize
-    floats = weights.dtype == panels.dtype and name_of(weights.dtype) in AOT_DTYPES
+    floats = weights.dtype == panels.dtype and name_of(weights.dtype) in FLOAT_DTYPES
     if not (floats and weights.flags.aligned and width * size % 8 == 0):
         return None
     if sys.byteorder != "little" or exported("pack_panels") is None:

@@ -12,7 +12,7 @@ from .._plan.borders import ZEROS
 from .._plan.elements import name_of
 from .._plan.geometry import RANK, Axis, Geometry
 from .._plan.pool import AVERAGE, MAXIMUM, OPERATIONS
-from .._plan.registry import AOT_DTYPES, Row
+from .._plan.registry import FLOAT_DTYPES, Row
 from .._plan.scatter import ADD_RATE, Added, scatter_words
 from .._plan.select import scatter_row
 from . import check, fallback_pool, fitting, ladder
@@ -251,7 +251,7 @@ class MaximumGradient(_PoolGradient):
 
 def _rung(computed: str) -> ladder.Rung | None:
     """The rung of floats that kernels compute in; of others NumPy's, which is theirs anywhere."""
-    return ladder.rung(computed) if computed in AOT_DTYPES else None
+    return ladder.rung(computed) if computed in FLOAT_DTYPES else None
 
 
 def _as(dtype: np.dtype, array: np.ndarray) -> np.ndarray:

@@ -28,12 +28,12 @@ def store(values: np.ndarray, out: np.ndarray, saturate: bool, by_size: bool = F
     if out.dtype.kind not in "iu":
         out[...] = values
     elif saturate:
-        out[...] = _clipped(values, out.dtype)
+        out[...] = clipped(values, out.dtype)
     else:
         out[...] = _truncated(values.astype(np.float64, copy=False), out.dtype, by_size)
 
 
-def _clipped(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+def clipped(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Whole numbers, of two that are as near the even one; NaN is 0."""
     limits = np.iinfo(dtype)
     if values.dtype.kind in "iu":

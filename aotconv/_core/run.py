@@ -18,7 +18,6 @@ from .._plan.elementwise import elementwise_microseconds
 from .._plan.geometry import Geometry
 from .._plan.lower import through
 from .._plan.parts import Fits, Part, cut, in_bytes
-from .._plan.registry import AOT_DTYPES
 from .._plan.select import estimate
 from .jobs import (
     Call,
@@ -28,12 +27,9 @@ from .jobs import (
     Piece,
     Places,
     can_be_staged,
-    in_place,
-    order_for,
     plan_call,
 )
 from .layout import Layout, View
-from .pad import without_borders
 
 LONGEST_MICROSECONDS = 20_000  # of a kernel's call, roughly, on one thread: signals wait for it
 KEPT_CALLS = 64  # parts have few sizes; what meets many forgets them
@@ -74,10 +70,7 @@ class Share(NamedTuple):
     @property
     def copies(self) -> bool:
         """Whether there is something that neither the kernel nor staging can address."""
-        kernel, geometry, layouts, _ = self.piece
-        if can_be_staged(kernel, layouts):
-            return False
-        return geometry.has_borders or not in_place(kernel, layouts)
+        return not can_be_staged(self.piece.layouts)
 
 
 def decide(shares: Sequence[Share]) -> tuple[float, Compute]:
@@ -130,8 +123,8 @@ def for_each(compute: Compute, outer: tuple[int, ...]) -> Compute:
 class Parts:
     """Kernels on arrays, part by part, so that Python answers signals in between.
 
-    Of what neither a kernel nor staging can address a kernel of floats gets copies: of a part's
-    residual in the result's dtype, of longdouble images in its own; one of plain loops of all.
+    Of what neither a kernel nor staging can address the kernel gets copies: of longdouble images
+    in its dtype, of a part's residual in the result's.
     """
 
     def __init__(self, shares: Sequence[Share]) -> None:
@@ -162,29 +155,17 @@ class Parts:
     def _compute(
         self, kernel: Kernel, geometry: Geometry, copies: bool, arrays: tuple, threads: int
     ) -> None:
-        dtype, takes = kernel.row.dtype, kernel.family.takes(kernel.row)
-        loops = dtype not in AOT_DTYPES
         source, target, more = arrays
         with np.errstate(all="ignore"):
-            # A part's pixels may lie further apart than those of the whole.
-            if loops and geometry.has_borders:
-                geometry, source = without_borders(
-                    geometry, source, np.dtype(dtype), kernel.padding_value
-                )
-            elif loops and order_for(Layout.of(source), kernel.row) not in takes:
-                source = source.astype(dtype, order="C")
-            elif not loops and unit_of(source.dtype) not in ELEMENTS:
+            if unit_of(source.dtype) not in ELEMENTS:
                 pairs = [np.complex64] if source.dtype.kind == "c" else []
-                source = source.astype(np.result_type(dtype, *pairs), order="C")
+                source = source.astype(np.result_type(kernel.row.dtype, *pairs), order="C")
             if copies and more is not None:
-                more = more.astype(dtype if loops else target.dtype.newbyteorder("="), order="C")
-            own = np.empty(target.shape, dtype) if copies and loops else target
+                more = more.astype(target.dtype.newbyteorder("="), order="C")
             layouts = Layouts(
-                Layout.of(source), Layout.of(own), None if more is None else Layout.of(more)
+                Layout.of(source), Layout.of(target), None if more is None else Layout.of(more)
             )
-            self._call(Piece(kernel, geometry, layouts, Places()), threads)(source, own, more)
-            if own is not target:
-                np.copyto(target, own, casting="same_kind")
+            self._call(Piece(kernel, geometry, layouts, Places()), threads)(source, target, more)
 
     def _call(self, piece: Piece, threads: int) -> Call:
         kernel, geometry, layouts, _ = piece

@@ -13,7 +13,7 @@ import numpy as np
 
 from .._plan import spectral as plan
 from .._plan.geometry import Axis, Geometry
-from .._plan.registry import AOT_DTYPES
+from .._plan.registry import FLOAT_DTYPES
 from . import fallback, fitting, ladder, spectral
 from .dtypes import floats_in, largest, native_name
 from .jobs import Layouts
@@ -122,7 +122,7 @@ class Transforms:
             return {}
         kernel = self._filters.shape[:-2]
         has_winograd = (
-            native_name(arrays.out.dtype) in AOT_DTYPES
+            native_name(arrays.out.dtype) in FLOAT_DTYPES
             and geometry.c >= plan.WINOGRAD_CHANNELS
             and not fitting.winograd_hindrance(kernel, o.strides, o.dilations, o.groups)
         )

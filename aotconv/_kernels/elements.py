@@ -5,15 +5,18 @@ nearest even.  Floats stored as integers must be whole numbers below 2**24 (floa
 (float64), of either sign; of these the low bits are stored, as NumPy wraps integers.  Those that
 are clipped may be any: they are rounded to nearest even, and NaN is 0.  Those that are truncated
 or mirrored (see `_plan.elements`) are what C makes of a double.
+
+Vectors of int32 and int64 are those of integers alone, of whose bits the low ones are loaded and
+stored.  int64 may be clipped.
 """
 
 from __future__ import annotations
 
 from llvmlite import ir
 
-from .._plan.elements import CLIPPED, ELEMENTS, OF_DOUBLES, STORED
+from .._plan.elements import CLIPPED, ELEMENTS, OF_DOUBLES, STORED, converts
 from .._plan.registry import LEVELS
-from .simd import WHOLES, WORD, Vectors, to_integers
+from .simd import WHOLES, WORD, Vectors, element_type, to_integers
 
 INT16, INT32 = (ir.IntType(bits) for bits in (16, 32))
 FLOAT, DOUBLE = ir.FloatType(), ir.DoubleType()
@@ -25,7 +28,8 @@ class Elements:
 
     def __init__(self, v, row) -> None:
         self._v, self._b = v, v.builder
-        self._own = OWN[row.dtype]
+        self._own = element_type(row.dtype)
+        self._integers = row.integers
         self._has_halves = "f16c" in LEVELS[row.level].features
 
     def load(self, name: str, address, lanes: int):
@@ -52,6 +56,9 @@ class Elements:
         elif name in ("float16", "bfloat16"):
             single = self._converted(value, FLOAT, lanes)
             value = getattr(self, f"_to_{name}")(b.bitcast(single, _vector(INT32, lanes)), lanes)
+        elif self._integers:
+            value = self._clipped_word(value, name, lanes) if name in CLIPPED.values() else value
+            value = self._resized(value, _bits(name), lanes)
         elif name in OF_DOUBLES:
             how, _, kind = name.partition("_")
             value = getattr(self, f"_{how}_double")(value, kind, lanes)
@@ -91,22 +98,35 @@ class Elements:
 
     def _from_integer(self, raw, bits: int, signed: bool, lanes: int):
         b = self._b
+        if self._integers:
+            return self._resized(raw, self._own.width, lanes, signed)
         if bits < 32:
             raw = (b.sext if signed else b.zext)(raw, _vector(INT32, lanes))
             signed = True
         return (b.sitofp if signed else b.uitofp)(raw, _vector(self._own, lanes))
 
     def _to_integer(self, value, bits: int, lanes: int):
-        b = self._b
-        integers = to_integers(b, value)
-        have, target = integers.type.element.width, _vector(ir.IntType(bits), lanes)
-        return integers if have == bits else (b.trunc if bits < have else b.sext)(integers, target)
+        return self._resized(to_integers(self._b, value), bits, lanes)
+
+    def _resized(self, integers, bits: int, lanes: int, signed: bool = True):
+        """The low bits of integers, or integers with more above them."""
+        b, have, target = self._b, integers.type.element.width, _vector(ir.IntType(bits), lanes)
+        if have == bits:
+            return integers
+        return (b.trunc if bits < have else b.sext if signed else b.zext)(integers, target)
+
+    def _clipped_word(self, value, name: str, lanes: int):
+        """int64 between the ends of a type of integers, as far as it has them itself."""
+        b, (low, high) = self._b, _ends(name)
+        for compare, end in (("<", max(low, -1 << 63)), (">", min(high, (1 << 63) - 1))):
+            limit = _words(end, lanes)
+            value = b.select(b.icmp_signed(compare, value, limit), limit, value)
+        return value
 
     def _clipped(self, value, name: str, lanes: int):
         """Whole numbers between the ends of a type of integers."""
         b, bits = self._b, _bits(name)
-        unsigned = "uint" in name
-        low, high = (0, (1 << bits) - 1) if unsigned else (-1 << (bits - 1), (1 << (bits - 1)) - 1)
+        low, high = _ends(name)
         if bits == 32:  # whose ends are no float32
             value = self._converted(value, DOUBLE, lanes)
         low, high, zero = (ir.Constant(value.type, [float(end)] * lanes) for end in (low, high, 0))
@@ -264,7 +284,7 @@ def convert(v, row, code, source, target, count, outwards: bool):
     elements, vectors = Elements(v, row), 4  # at a time
     lanes, itemsize = row.lanes, row.itemsize
     for place, name in enumerate(STORED if outwards else ELEMENTS):
-        if name in OF_DOUBLES and row.dtype != "float64":
+        if not converts(row.dtype, name):
             continue
         size = _bits(name) // 8
         steps = (itemsize, size) if outwards else (size, itemsize)
@@ -288,6 +308,12 @@ def convert(v, row, code, source, target, count, outwards: bool):
                 some(i, lanes)
             for i in v.loop(count, start=rest):
                 some(i, 1)
+
+
+def _ends(name: str) -> tuple[int, int]:
+    """The lowest and the largest number of a type of integers."""
+    bits = _bits(name)
+    return (0, (1 << bits) - 1) if "uint" in name else (-1 << (bits - 1), (1 << (bits - 1)) - 1)
 
 
 def _bits(name: str) -> int:

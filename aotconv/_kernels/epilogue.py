@@ -86,8 +86,10 @@ def functions(v, row, out, rows, out_y, pixels, out_x, channels, activation, slo
     activation : its place in FINISHES.
     slope : the bits of a float64.
 
-    Reads and writes these elements, no others, and each once.
+    Reads and writes these elements, no others, and each once.  Integers have no functions.
     """
+    if row.integers:
+        return
     slope = v.splat_double(slope)
     for name, meaning in MEANINGS.items():
         for _ in v.when(v.equal(activation, FINISHES.index(name))):

@@ -36,13 +36,14 @@ def store_sums(v, row, sums, outs, out_offset, pixels, n_filters, residual, acti
                 for j, total in enumerate(pixel):
                     at = j * row.lanes
                     total.set(v.sum(total.get(), v.load_first(v.add(n_filters, -at), more, at)))
-    for _ in v.when(v.unequal(activation, NO_ACTIVATION)):
-        bounds = limits(v, activation)
-        for total in (total for pixel in sums for total in pixel):
-            total.set(v.clamp(total.get(), *bounds))
-    for _ in v.when(v.equal(activation, AS_INTEGERS)):
-        for total in (total for pixel in sums for total in pixel):
-            total.set(v.as_integers(total.get()))
+    if not row.integers:  # which are activated once they have wrapped
+        for _ in v.when(v.unequal(activation, NO_ACTIVATION)):
+            bounds = limits(v, activation)
+            for total in (total for pixel in sums for total in pixel):
+                total.set(v.clamp(total.get(), *bounds))
+        for _ in v.when(v.equal(activation, AS_INTEGERS)):
+            for total in (total for pixel in sums for total in pixel):
+                total.set(v.as_integers(total.get()))
     for i, pixel in enumerate(sums):
         for _ in v.when(v.less(i, pixels)):
             out = v.load_pointer(outs, i, out_offset)

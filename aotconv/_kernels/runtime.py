@@ -177,7 +177,7 @@ def tile_intrinsic(tile, shared=False):
 
     def definition(typingctx, row, *words, **named):
         def emit(context, builder, sig, args):
-            of = elementwise_row(row.row) if shared else None
+            of = elementwise_row(row.row) if shared and not row.row.integers else None
             builder.call(tile_function(builder.module, row.row, tile, of), args[1:])
             return context.get_dummy_value()
 

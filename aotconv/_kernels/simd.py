@@ -62,7 +62,7 @@ class Vectors:
         self._vector = ir.VectorType(self._element, row.lanes)
         self._itemsize = row.itemsize
         self._lanes = row.lanes
-        self._fma = row.fma
+        self._fma, self._integers = row.fma, row.integers
         self._whole = WHOLES.get(row.dtype)
 
     # Integers and control
@@ -483,13 +483,14 @@ class Vectors:
                 b.store(element, self.at(pointer, i), align=self._itemsize)
 
     def constant(self, value: float):
-        return ir.Constant(self._vector, [value] * self._lanes)
+        exact = int(value) if self._integers else value
+        return ir.Constant(self._vector, [exact] * self._lanes)
 
     def select(self, condition, a, b):
         return self._builder.select(condition, a, b)
 
     def sum(self, a, b):
-        return self._builder.fadd(a, b)
+        return self._builder.add(a, b) if self._integers else self._builder.fadd(a, b)
 
     def difference(self, a, b):
         return self._builder.fsub(a, b)
@@ -578,7 +579,9 @@ class Vectors:
         return self.splat_value(value)
 
     def fma(self, a, b, c):
-        """a * b + c: rounded once where the level has FMA, else twice."""
+        """a * b + c: rounded once where the level has FMA, else twice; of integers the low bits."""
+        if self._integers:
+            return self._builder.add(self._builder.mul(a, b), c)
         if self._fma:
             return self._llvm("fma", self._vector, "", self._vector, a, b, c)
         return self._builder.fadd(self._builder.fmul(a, b), c)

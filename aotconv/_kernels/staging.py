@@ -16,7 +16,6 @@ from numba.extending import intrinsic
 
 from .._plan import borders
 from .._plan.borders import CONSTANT, ZEROS
-from .._plan.elements import STORED
 from .._plan.family import FIELDS, SCRATCH_BYTES
 from .._plan.staging import PASS_FIELDS
 from .elements import collect_units, read_elements, spread_units, write_elements
@@ -91,15 +90,6 @@ index = subroutine(borders.index)
 
 
 @subroutine
-def own_code(row):
-    """The place in STORED of the type that the row computes in."""
-    return 0 if row.itemsize == 4 else 1
-
-
-assert STORED[:2] == ("float32", "float64")
-
-
-@subroutine
 def piece_of(array, pixels, pixel_bytes):
     """Pixels that are transposed at a time."""
     if array.c % PAGE == 0:
@@ -133,7 +123,7 @@ def gather_pixels(row, array, source, x_step, target, pixels, scratch):
         for p in range(pixels):
             read_run(row, array.code, source + p * x_step, target + p * pixel_bytes, channels)
     elif not array.swap and array.parts == 1 and x_step == array.unit:
-        if array.aligned and array.code == own_code(row):
+        if array.aligned and array.code == row.code:
             some = piece_of(array, pixels, pixel_bytes)
             for p in range(0, pixels, some):
                 pack(
@@ -206,7 +196,7 @@ def scatter_pixels(row, array, source, target, pixels, scratch):
         for p in range(pixels):
             write_run(row, array.code, source + p * pixel_bytes, target + p * array.x, channels)
     elif not array.swap and array.parts == 1 and array.x == array.unit:
-        if array.aligned and array.code == own_code(row):
+        if array.aligned and array.code == row.code:
             some = piece_of(array, pixels, pixel_bytes)
             for p in range(0, pixels, some):
                 place = target + p * itemsize
@@ -338,7 +328,7 @@ def gather_rows_outside(row, array, source, y, x, first, last, fill, target, scr
 def is_narrow(row, array, x):
     """Whether rows of a box are a few elements, to be copied as they are."""
     plain = array.aligned and not array.swap and array.parts == 1
-    return plain and array.code == own_code(row) and x.count * array.channels <= FEW_ELEMENTS
+    return plain and array.code == row.code and x.count * array.channels <= FEW_ELEMENTS
 
 
 @subroutine

@@ -166,7 +166,7 @@ def cost(row: Row, g: Geometry) -> float:
     merged = g.groups == 1 and g.x.dilation == 1 and not row.permuted
     leaves = 1 - prod(axis.inside / axis.out for axis in g.axes)
     product = 2.0 * mr if row.permuted else float(max(mr * nr, mr + nr))
-    product *= 1 if row.fma else 1.8  # without FMA each needs a copy of a factor
+    product *= row.product_cost
     segments = leaves * taps + (1 - leaves) * (taps // g.x.kernel if merged else taps)
     tile = g.products * product + (4 * mr + 32) * segments + 16 * mr * nr + 100
     return tiles * (panels * tile + leaves * taps * mr * 8)

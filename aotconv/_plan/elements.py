@@ -24,7 +24,7 @@ ELEMENTS = (
     *("float32", "float64", "float16", "bfloat16"),
     *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
 )
-# What floats become that are stored as integers, in another way than whole numbers that wrap.
+# What sums become that are stored as integers, in another way than whole numbers that wrap.
 # Clipped are rounded to nearest even.  Truncated lose what is behind the point, and beyond a type's
 # ends are what C makes of them; so are mirrored ones, but below 0 they are the negative of what C
 # makes of the absolute value, which shows in uint64 alone.
@@ -43,6 +43,13 @@ STORED = (*ELEMENTS, *CLIPPED.values(), *_TRUNCATED)  # their places are what ke
 OF_DOUBLES = (*_TRUNCATED, CLIPPED["int64"], CLIPPED["uint64"])  # which no float32 is stored as
 HALVES, HALF_BYTES = ("float16", "bfloat16"), 2  # which no kernel computes in
 PARTS_OF_COMPLEX = {"complex64": "float32", "complex128": "float64"}
+
+
+def converts(dtype: str, name: str) -> bool:
+    """Whether elements of a type are read and stored for kernels that compute in a dtype."""
+    if "int" in dtype:
+        return name in _INTEGERS or (name in CLIPPED.values() and dtype == "int64")
+    return dtype == "float64" or name not in OF_DOUBLES
 
 
 @functools.lru_cache(maxsize=64)

@@ -199,8 +199,6 @@ class Family(NamedTuple):
         Whether it sums in the order of all: bias, kernel plane, row, column, channel.
     multiple : int
         Rows and columns of outputs at whose multiples a part must begin, to get the same bits.
-    activates : bool
-        Whether it applies the activation itself.
     """
 
     name: str
@@ -214,7 +212,6 @@ class Family(NamedTuple):
     planes: bool = True
     in_order: bool = True
     multiple: int = 1
-    activates: bool = True
 
 
 # What every plan tells its kernel: one int64 word each, in this order; behind them the words of its

@@ -218,7 +218,7 @@ def cost(row: Row, g: Geometry) -> float:
     size = g.x.kernel if rows_are_taps(g) else g.group_channels
     mr, nr = evenly(size, row.pixels), row.vectors
     tiles = ceil_div(size, mr) * _panels(row, g) * g.taps * g.group_channels // size
-    pixel = max(mr * nr, mr + nr, WAIT) * (1 if row.fma else 1.8)
+    pixel = max(mr * nr, mr + nr, WAIT) * row.product_cost
     chunks = chunk_steps(g, row.itemsize).chunks(g)
     rows = g.n * g.z.out * g.y.out
     return tiles * (g.pixels * pixel + 24.0 * rows + (8.0 * mr * nr + 100) * chunks)

@@ -10,13 +10,13 @@ from .arithmetic import ceil_div, evenly, round_up
 from .elements import HALVES
 from .family import Triple, Work, of_no_layer, row_tasks, words
 from .geometry import Axis, Geometry
-from .registry import AOT_DTYPES, LEVELS, SIGNED_DTYPES, Row
+from .registry import FLOAT_DTYPES, LEVELS, SIGNED_DTYPES, Row
 
 OPERATIONS = ("maximum", "indexed", "average")  # their places are what kernels are told
 MAXIMUM, INDEXED, AVERAGE = range(len(OPERATIONS))
 # What arrays may hold beside integers without a sign, which are as those with one; their places are
 # what kernels are told.
-HELD = (*AOT_DTYPES, *HALVES, *SIGNED_DTYPES)
+HELD = (*FLOAT_DTYPES, *HALVES, *SIGNED_DTYPES)
 INDEX_BYTES = 8
 SUM_BYTES = 8  # of a float in which integers are summed
 SAMPLES_OFFSET, SAMPLES_BYTES = 128, 1 << 13  # in scratch memory, behind the words of a window

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .arithmetic import ceil_div
-from .elements import HALF_BYTES, HALVES
+from .elements import HALF_BYTES, HALVES, STORED
 
 
 class Level(NamedTuple):
@@ -62,6 +62,11 @@ class Row(NamedTuple):
         return self.stored or self.dtype
 
     @property
+    def code(self) -> int:
+        """The place in STORED of what it computes in."""
+        return STORED.index(self.dtype)
+
+    @property
     def stored_itemsize(self) -> int:
         return HALF_BYTES if self.stored else self.itemsize
 
@@ -97,11 +102,19 @@ class Row(NamedTuple):
     @property
     def integers(self) -> int:
         """Whether it computes in integers."""
-        return int(self.dtype not in AOT_DTYPES)
+        return int(self.dtype not in FLOAT_DTYPES)
 
     @property
     def fma(self) -> bool:
         return LEVELS[self.level].fma
+
+    @property
+    def product_cost(self) -> float:
+        """What a product of vectors and its sum take, in times of those of floats with FMA: without
+        it each needs a copy of a factor; of int64 AVX-512 alone has a product."""
+        if self.dtype == "int64":
+            return 3.0 if LEVELS[self.level].vector_bytes == 64 else 5.0
+        return 2.3 if self.integers else 1.0 if self.fma else 1.8
 
     @property
     def channels(self) -> int:
@@ -143,6 +156,9 @@ _WINOGRAD_TILES = {16: ((4, 2),), 32: ((6, 2),), 64: ((6, 4),)}
 _PEAK_TILES = {16: ((14, 1),), 32: ((12, 1),), 64: ((12, 1),)}
 # Tiles (channels, vectors of filters).
 _OUTER_TILES = {16: ((4, 2),), 32: ((6, 2),), 64: ((6, 4),)}
+# Tiles of integers, of dense layers and of gradients of filters: their products take longer than
+# loads, which more vectors would save, and more lanes would be idle where there are few filters.
+_INTEGER_TILES = {16: (4, 1), 32: (6, 1), 64: (8, 1)}
 # Tiles (rows, pixels, window, stride).
 _DEPTHWISE_TILES = {
     16: (),
@@ -192,17 +208,17 @@ _NARROW_TILE = (8, 1)
 # Tiles (pixels, vectors): the latter are of channels, or of a row's elements.
 _POOL_TILE = (4, 1)
 
-AOT_DTYPES = ("float32", "float64")
-# Convolved in the user's process alone: a plain loop, exact for integers.
-LOOP_DTYPES = tuple(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64))
-SIGNED_DTYPES = tuple(name for name in LOOP_DTYPES if name.startswith("int"))
-ITEMSIZES = {name: np.dtype(name).itemsize for name in AOT_DTYPES + LOOP_DTYPES}
+FLOAT_DTYPES = ("float32", "float64")
+SIGNED_DTYPES = ("int8", "int16", "int32", "int64")
+ITEMSIZES = {name: np.dtype(name).itemsize for name in FLOAT_DTYPES + SIGNED_DTYPES}
+INTEGER_DTYPES = ("int32", "int64")  # whose low bits are those of sums in no larger types
+SUM_DTYPES = FLOAT_DTYPES + INTEGER_DTYPES  # that convolutions are computed in
 
 ROWS = (
     *(
         Row(family, dtype, level.name, *tile)
         for level in LEVELS.values()
-        for dtype in AOT_DTYPES
+        for dtype in FLOAT_DTYPES
         for family, tiles in (
             ("dense", _DENSE_TILES),
             ("image", _IMAGE_TILES),
@@ -220,7 +236,7 @@ ROWS = (
         Row("narrow", dtype, level.name, *_NARROW_TILE, split=split)
         for level in LEVELS.values()
         if level.fma and level.vector_bytes >= NARROW_BYTES
-        for dtype in AOT_DTYPES
+        for dtype in FLOAT_DTYPES
         for split in (2, 4, 8)
         if split * ITEMSIZES[dtype] <= NARROW_BYTES
     ),
@@ -228,7 +244,7 @@ ROWS = (
         Row("dense", dtype, level.name, *tile, permuted=1)
         for level in LEVELS.values()
         if IS_X86_64
-        for dtype in AOT_DTYPES
+        for dtype in FLOAT_DTYPES
         for tile in _PERMUTED_TILES[level.vector_bytes]
     ),
     *(
@@ -241,13 +257,22 @@ ROWS = (
     *(
         Row(family, dtype, level.name, 1, 1)
         for level in LEVELS.values()
-        for dtype in AOT_DTYPES
+        for dtype in FLOAT_DTYPES
         for family in ("staging", "elementwise", "softmax", "scatter")
     ),
+    *(
+        Row(family, dtype, level.name, *tile)
+        for level in LEVELS.values()
+        for dtype in INTEGER_DTYPES
+        for family, tile in (
+            ("dense", _INTEGER_TILES[level.vector_bytes]),
+            ("outer", _INTEGER_TILES[level.vector_bytes]),
+            ("staging", (1, 1)),
+        )
+    ),
     # Of all types: its tasks are compiled once, and call tiles of each (`_plan.pool.HELD`).
-    *(Row("pool", AOT_DTYPES[0], level.name, *_POOL_TILE) for level in LEVELS.values()),
+    *(Row("pool", FLOAT_DTYPES[0], level.name, *_POOL_TILE) for level in LEVELS.values()),
 )
-LOOP_ROWS = tuple(Row("loop", dtype, level, 1, 1) for level in LEVELS for dtype in LOOP_DTYPES)
 
 
 @functools.cache

@@ -19,14 +19,13 @@ from .family import FIELDS, SCRATCH_WORDS, Family, Layer
 from .geometry import Geometry
 from .image import IMAGE
 from .jobs import JOB_FIELDS, JOBS_FIELDS
-from .loop import LOOP
 from .narrow import NARROW
 from .outer import OUTER
 from .panels import PANELS_FIELDS
 from .peak import PEAK
 from .planar import PLANAR
 from .pool import POOL
-from .registry import AOT_DTYPES, LEVELS, LOOP_ROWS, ROWS, Row, rows_of
+from .registry import FLOAT_DTYPES, LEVELS, ROWS, Row, rows_of
 from .repeat import ARGUMENT_FIELDS, CALL_FIELDS, LAYOUT_FIELDS, SCRATCH_FIELDS
 from .scatter import SCATTER
 from .softmax import SOFTMAX
@@ -38,7 +37,7 @@ from .winograd import WINOGRAD
 
 # The first that has a row for a layer computes it.
 ORDER = (
-    *(WINOGRAD, IMAGE, DEPTHWISE, STRIP, PLANAR, NARROW, DENSE, LOOP),
+    *(WINOGRAD, IMAGE, DEPTHWISE, STRIP, PLANAR, NARROW, DENSE),
     *(PEAK, STAGING, OUTER, POOL, SCATTER, TAPS, ELEMENTWISE, SOFTMAX),
 )
 FAMILIES = {family.name: family for family in ORDER}
@@ -49,7 +48,7 @@ VECTOR_RATES = {16: 6_000, 32: 6_000, 64: 3_600}
 COPY_RATE, WEIGHT_RATE = 20_000, 8_000
 
 _rows: dict[tuple[str, str, str], list[Row]] = {}
-for _row in (row for row in ROWS + LOOP_ROWS if not row.stored):
+for _row in (row for row in ROWS if not row.stored):
     _rows.setdefault((_row.family, _row.dtype, _row.level), []).append(_row)
 _stored_rows = {(row._replace(stored=""), row.stored): row for row in ROWS if row.stored}
 
@@ -144,7 +143,7 @@ def taps_row(dtype: str, level: str) -> Row:
 
 def pool_row(level: str) -> Row:
     """The row of pools, of arrays of all types."""
-    return _rows[POOL.name, AOT_DTYPES[0], level][0]
+    return _rows[POOL.name, FLOAT_DTYPES[0], level][0]
 
 
 def stored_row(row: Row, stored: str) -> Row | None:

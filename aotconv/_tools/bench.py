@@ -16,7 +16,7 @@ import numpy as np
 import aotconv
 
 from .._core import ladder
-from .._plan.registry import AOT_DTYPES
+from .._plan.registry import FLOAT_DTYPES
 from . import sweep as sweeping
 from .board import BOARDS
 from .errors import CommandError, missing, need, writing
@@ -43,7 +43,7 @@ def find_operation(name: str) -> Operation:
         operation = parse(name)
     except ValueError as error:
         raise CommandError(f"--layers: {error}") from None
-    if operation.computed_in not in AOT_DTYPES:
+    if operation.computed_in not in FLOAT_DTYPES:
         raise CommandError(f"--layers: {name!r}: its dtype is not timed")
     if not operation.flops:
         raise CommandError(f"--layers: {name!r}: there is nothing to compute")

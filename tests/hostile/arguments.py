@@ -23,7 +23,8 @@ from . import pieces, right
 from .pieces import FAR, Maker, Piece, plain
 
 COMPUTED = 60_000  # elements of a result, and products of an element, that a case computes
-KINDS = ["float32"] * 4 + ["float64"] * 2 + ["float16", "longdouble", "int32", "complex64", "uint8"]
+KINDS = ["float32"] * 4 + ["float64"] * 2 + ["float16", "longdouble", "complex64"]
+KINDS += ["int32", "uint8", "int64"]
 ONE = {rank: np.ones((1,) * (rank + 2), np.float32) for rank in FUNCTIONS}
 SMALL = {  # of ONE and ONE
     rank: right.Result(one.shape, (1,) * rank, ((0, 0),) * rank, 1, one.dtype)
@@ -222,7 +223,9 @@ def padding_value(case: Case) -> Piece:
     return case.draw(NUMBER if constant != case.one_in(14) and case.one_in(3) else ZERO)
 
 
-DTYPES = st.sampled_from(["float32", "float64", "int32", "uint8", "float16", "complex64"]).flatmap(
+DTYPES = st.sampled_from(
+    ["float32", "float64", "int32", "uint8", "int64", "uint64", "float16", "complex64"]
+).flatmap(
     lambda name: st.sampled_from([name, np.dtype(name), np.dtype(name).newbyteorder()]).map(
         lambda value: Piece(value, np.dtype(name), f"dtype {value!r}")
     )

@@ -178,8 +178,6 @@ def dtype_of(layer, common: np.dtype):
     """The result's dtype, of arguments that have a common one; WRONG where it cannot be asked."""
     dtype = common if layer.dtype is None else layer.dtype
     clipped = layer.saturate and dtype.kind in "iu"
-    if clipped and dtype.itemsize > 4:
-        return WRONG
     fits = np.can_cast(common, dtype, "same_kind") or (clipped and common.kind in "iuf")
     return dtype if fits else WRONG
 

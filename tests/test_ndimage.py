@@ -393,6 +393,102 @@ def test_a_nan_reaches_the_means_of_floats_that_it_is_in_alone():
     np.testing.assert_allclose(result[3:], [3, 11 / 3])
 
 
+sizes_of_means = st.one_of(st.integers(2, 9), st.integers(10, 70))
+
+
+@given(
+    sizes=st.tuples(sizes_of_means, sizes_of_means),
+    shape=st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    dtype=st.sampled_from(["float32", "float64"]),
+    mode=st.sampled_from(["reflect", "nearest", "mirror", "wrap"]),
+    data=st.data(),
+)
+def test_a_nan_reaches_the_means_of_its_windows_along_both_axes_and_no_other(
+    sizes, shape, dtype, mode, data
+):
+    place = tuple(data.draw(st.integers(0, size - 1)) for size in shape)
+    array = np.ones(shape, dtype)
+    array[place] = np.nan
+    result = ndimage.uniform_filter(array, sizes, mode=mode)
+    reached = np.isnan(array)
+    for axis, size in enumerate(sizes):
+        width = [(size // 2, size - 1 - size // 2) if i == axis else (0, 0) for i in range(2)]
+        names = {"reflect": "symmetric", "nearest": "edge", "mirror": "reflect", "wrap": "wrap"}
+        padded = np.pad(reached, width, names[mode])
+        reached = np.lib.stride_tricks.sliding_window_view(padded, size, axis).any(-1)
+    np.testing.assert_array_equal(np.isnan(result), reached)
+    assert (result[~reached] == 1).all()
+
+
+@given(
+    size=st.integers(2, 200),
+    lengths=st.tuples(st.integers(1, 70), st.integers(1, 70)),
+    dtype=st.sampled_from(["float32", "float64"]),
+    scale=st.integers(-20, 20),
+    axis=st.sampled_from([0, 1]),
+    seed=seeds,
+)
+def test_means_of_floats_err_by_the_logarithm_of_their_windows(
+    size, lengths, dtype, scale, axis, seed
+):
+    values = np.random.default_rng(seed).standard_normal(lengths) * 10.0**scale
+    array = values.astype(dtype)
+    result = ndimage.uniform_filter1d(array, size, axis)
+    width = [(size // 2, size - 1 - size // 2) if i == axis else (0, 0) for i in range(2)]
+    padded = np.pad(array.astype(np.longdouble), width, "symmetric")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, size, axis)
+    roundings = 2 * (size.bit_length() - 1) + 1  # of an element, at most
+    bound = gamma(roundings, np.dtype(dtype)) * abs(windows).mean(-1) + np.finfo(dtype).tiny
+    assert (abs(result - windows.mean(-1)) <= bound).all()
+
+
+@given(
+    shape=st.tuples(st.integers(1, 60), st.integers(1, 60)),
+    sizes=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    dtype=st.sampled_from(["uint8", "int8"]),
+    output=st.sampled_from([None, "int16", "uint8"]),
+    seed=seeds,
+)
+def test_saturated_means_of_bytes_are_those_of_exact_quotients(shape, sizes, dtype, output, seed):
+    limits = np.iinfo(dtype)
+    drawn = np.random.default_rng(seed).integers(limits.min, limits.max, shape, endpoint=True)
+    array = drawn.astype(dtype)
+    result = ndimage.uniform_filter(array, sizes, output, saturate=True)
+    sums = drawn
+    for axis, size in enumerate(sizes):
+        width = [(size // 2, size - 1 - size // 2) if i == axis else (0, 0) for i in range(2)]
+        padded = np.pad(sums, width, "symmetric")
+        sums = np.lib.stride_tricks.sliding_window_view(padded, size, axis).sum(-1)
+    whole, rest = np.divmod(sums, math.prod(sizes))
+    twice = 2 * rest - math.prod(sizes)
+    whole += (twice > 0) | ((twice == 0) & (whole % 2 == 1))
+    ends = np.iinfo(result.dtype)
+    np.testing.assert_array_equal(result, np.clip(whole, ends.min, ends.max))
+
+
+@given(
+    size=st.integers(2, 40),
+    length=st.integers(40, 200),
+    channels=st.integers(1, 3),
+    axis=st.sampled_from([0, 1]),
+    data=st.data(),
+)
+def test_a_mean_of_floats_has_the_same_bits_wherever_its_window_lies(
+    size, length, channels, axis, data
+):
+    shape = [channels, channels]
+    shape[axis] = length
+    array = np.random.default_rng(size).standard_normal(shape).astype(np.float32)
+    first = data.draw(st.integers(0, length - size))
+    last = data.draw(st.integers(first + size, length))
+    some = array.take(range(first, last), axis)
+    inside = range(size // 2, last - first - (size - 1 - size // 2))
+    alone = ndimage.uniform_filter1d(some, size, axis).take(inside, axis)
+    whole = ndimage.uniform_filter1d(array, size, axis)
+    beside = range(first + inside.start, first + inside.stop)
+    assert alone.tobytes() == whole.take(beside, axis).tobytes()
+
+
 def test_arrays_without_elements_or_axes_are_taken():
     assert ndimage.correlate(np.zeros((0, 3)), np.ones((3, 3))).shape == (0, 3)
     assert ndimage.gaussian_filter(np.zeros((2, 0)), 1).shape == (2, 0)

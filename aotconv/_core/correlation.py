@@ -14,8 +14,9 @@ from .._plan.elements import HALVES, name_of
 from .._plan.family import Layer, Triple
 from .._plan.geometry import FLAT, RANK, Axis, Geometry
 from .._plan.lower import without_zeros
+from .._plan.means import MEANS
 from .._plan.parts import Part, slab_axis, slabs
-from .._plan.select import family_of, select, taps_row
+from .._plan.select import family_of, means_row, select, taps_row
 from .._plan.taps import MEAN, TAPS, WINDOW, listed
 from . import fallback_correlation, ladder
 from .axes import Axes
@@ -23,7 +24,7 @@ from .dtypes import EXACT, largest
 from .jobs import Kernel, Layouts, Pass, Piece, Places
 from .layout import Layout, View
 from .operator import Decision, Operator
-from .pack import pack, pack_list
+from .pack import pack, pack_divisor, pack_list
 from .run import Compute, Share, Whole, decide, for_each
 from .window import Window
 
@@ -139,7 +140,7 @@ class Correlation(Operator):
         kernel = self._kernel(rung, axes, geometry, images.dtype)
         if kernel is None:
             return None
-        if kernel.passes or kernel.family is TAPS:
+        if kernel.passes or kernel.family in (TAPS, MEANS):
             geometry = without_zeros(geometry)
         piece = Piece(kernel, geometry, layouts, Places())
         microseconds, compute = decide([Share(view, Part(geometry), piece)])
@@ -244,7 +245,9 @@ class Correlation(Operator):
         """The same through one window, which has all products of two; None where it is larger than
         they, or the order of sums shows."""
         size = prod(len(window.values) // 8 for window in self._windows)
-        if len(self._windows) != 2 or size > LARGEST_JOINED or self._summed_in(images)[1]:
+        if len(self._windows) != 2 or size > LARGEST_JOINED or self._order == MEAN:
+            return None
+        if self._summed_in(images)[1]:
             return None
         how = self._order, self._sums, self._as_listed, self._clips, self._result
         return Correlation((self._windows[0].joined(self._windows[1]),), *how)
@@ -258,11 +261,15 @@ class Correlation(Operator):
             if self._truncates:
                 return "float64", True
             gaps = self._order == WINDOW and any(window.has_gaps for window in windows)
-            return floats, is_mean or gaps or self._as_listed
+            return floats, gaps or self._as_listed
         values = max(largest(images), *(abs(window.cval) for window in windows))
         reach = values * prod(window.reach for window in windows)
-        if not is_mean and all(window.is_whole for window in windows) and reach < WRAPS:
+        is_whole = all(window.is_whole for window in windows)
+        if is_whole and not is_mean and reach < WRAPS:
             return "float32" if reach < EXACT["float32"] and not is_long else "float64", False
+        is_exact = is_whole and 2 * reach < EXACT["float32"]  # so are quotients once rounded
+        if is_exact and self._clips and not (is_long or self._as_listed):
+            return "float32", False
         if self._clips and images.itemsize == 1 and not (is_mean or is_long or self._as_listed):
             return "float32", False
         if self._result.kind in "iu":
@@ -302,8 +309,11 @@ class Correlation(Operator):
             z, y, x = [1] * (RANK - len(spatial)) + spatial
             layer = Layer((z, y, x), 1, channels, channels)
             is_alone = len(self._windows) == 1
-            in_place = is_alone and (is_listed or _is_direct(layer, dtype, rung.level))
-            if is_listed:
+            is_mean = self._order == MEAN and not is_listed and window.reach > 1
+            in_place = is_alone and (is_listed or is_mean or _is_direct(layer, dtype, rung.level))
+            if is_mean:
+                kernel = self._meant(rung, i, dtype, images)
+            elif is_listed:
                 truncates = self._truncates and i < len(self._windows) - 1
                 kernel = self._listed(rung, window, (z, y, x), dtype, truncates)
             else:
@@ -314,6 +324,20 @@ class Correlation(Operator):
                 return kernel
             passes.append(Pass(kernel, (z, y, x)))
         return passes[-1].kernel._replace(passes=tuple(passes))
+
+    def _meant(self, rung: ladder.Rung, i: int, dtype: str, images: np.dtype) -> Kernel | None:
+        """What takes the means of a window: of integers sums, which the last one divides by the
+        sizes of all."""
+        row = means_row(dtype, rung.level)
+        if rung.task(row) is None:
+            return None
+        window, is_last = self._windows[i], i == len(self._windows) - 1
+        divisor = window.reach
+        if images.kind in "iu":
+            divisor = prod(each.reach for each in self._windows) if is_last else 1.0
+        packed = pack_divisor(divisor, dtype)
+        stored = "clipped" if self._clips else "truncated"
+        return Kernel(row, MEANS, rung, packed, None, stored, (), window.cval, False)
 
     def _listed(
         self, rung: ladder.Rung, window: Window, sizes: Triple, dtype: str, truncates: bool

@@ -20,6 +20,7 @@ from .geometry import Geometry
 from .image import IMAGE
 from .jobs import JOB_FIELDS, JOBS_FIELDS
 from .loop import LOOP
+from .means import MEANS
 from .narrow import NARROW
 from .outer import OUTER
 from .panels import PANELS_FIELDS
@@ -39,7 +40,7 @@ from .winograd import WINOGRAD
 # The first that has a row for a layer computes it.
 ORDER = (
     *(WINOGRAD, IMAGE, DEPTHWISE, STRIP, PLANAR, NARROW, DENSE, LOOP),
-    *(PEAK, STAGING, OUTER, POOL, SCATTER, TAPS, ELEMENTWISE, SOFTMAX),
+    *(PEAK, STAGING, OUTER, POOL, SCATTER, TAPS, MEANS, ELEMENTWISE, SOFTMAX),
 )
 FAMILIES = {family.name: family for family in ORDER}
 
@@ -140,6 +141,11 @@ def scatter_row(dtype: str, level: str) -> Row:
 def taps_row(dtype: str, level: str) -> Row:
     """The row that sums listed taps."""
     return _rows[TAPS.name, dtype, level][0]
+
+
+def means_row(dtype: str, level: str) -> Row:
+    """The row that computes means of windows."""
+    return _rows[MEANS.name, dtype, level][0]
 
 
 def pool_row(level: str) -> Row:

@@ -36,8 +36,8 @@ from processes import PACKAGE, output_of
 from strategies import seeds
 
 from aotconv import ndimage
-from aotconv._core import correlation, fallback_correlation
-from aotconv._plan import parts
+from aotconv._core import correlation, fallback_correlation, jobs, ladder
+from aotconv._plan import means, parts, staging
 
 with np.load(Path(__file__).parent / "golden" / "ndimage.npz") as archive:
     GOLDEN = dict(archive)
@@ -464,6 +464,66 @@ def test_saturated_means_of_bytes_are_those_of_exact_quotients(shape, sizes, dty
     whole += (twice > 0) | ((twice == 0) & (whole % 2 == 1))
     ends = np.iinfo(result.dtype)
     np.testing.assert_array_equal(result, np.clip(whole, ends.min, ends.max))
+
+
+IN_PASSES = ("uniform_filter", "gaussian_filter")
+
+
+@st.composite
+def images(draw) -> np.ndarray:
+    """Images that boxes of whole rows are taken of; whose rows lie apart, too."""
+    height, width = draw(st.integers(1, 260)), draw(st.integers(1, 90))
+    channels = draw(st.sampled_from([(), (1,), (3,)]))
+    dtype = draw(st.sampled_from(["float32", "float64", "uint8"]))
+    wide = draw(st.integers(0, 5))
+    values = np.random.default_rng(draw(seeds)).integers(0, 255, (height, width + wide, *channels))
+    return (values / (3 if dtype != "uint8" else 1)).astype(dtype)[:, :width]
+
+
+@given(
+    image=images(),
+    name=st.sampled_from(IN_PASSES),
+    sizes=st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    mode=st.sampled_from(sorted(MODES)),
+    options=st.sampled_from([{}, {"dtype": np.float64}, {"saturate": True}]),
+    data=st.data(),
+)
+def test_windows_along_both_axes_have_the_same_bits_however_the_work_is_cut(
+    image, name, sizes, mode, options, data
+):
+    function, given = getattr(ndimage, name), sizes
+    if name == "gaussian_filter":
+        given = [size / 6 for size in sizes]
+
+    def computed(threads: int) -> np.ndarray:
+        correlation._correlation.cache_clear()  # what was decided with other limits
+        return function(image, given, mode=mode, axes=(0, 1), threads=threads, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jobs, "whole_rows", lambda *_: None)
+        one_by_one = computed(1)
+    for threads in (1, 2):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(staging, "ROWS", data.draw(st.sampled_from([2, 5, 16, 60])))
+            patch.setattr(means, "LEAST_ROWS", data.draw(st.sampled_from([1, 6, 32])))
+            patch.setattr(means, "NEAR_BYTES", data.draw(st.sampled_from([1, 4 << 10, 96 << 10])))
+            patch.setattr(means, "ROW_BYTES", data.draw(st.sampled_from([1, 600, 4 << 10])))
+            assert computed(threads).tobytes() == one_by_one.tobytes()
+    correlation._correlation.cache_clear()
+
+
+def test_the_first_of_two_passes_reads_large_images_where_they_are():
+    image, met = np.ones((300, 40), np.float32), []
+    with pytest.MonkeyPatch.context() as patch:
+        seen = jobs.inside_works
+        patch.setattr(jobs, "inside_works", lambda *told: met.append(told) or seen(*told))
+        for array, mode in itertools.product(
+            (image, image[:, ::2], image.astype(np.uint8)), ("reflect", "constant")
+        ):
+            correlation._correlation.cache_clear()
+            ndimage.gaussian_filter(array, 1, output=np.float32, mode=mode)
+    correlation._correlation.cache_clear()
+    assert len(met) == (1 if ladder.rung("float32") is not None else 0)
 
 
 @given(

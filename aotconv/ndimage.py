@@ -429,6 +429,8 @@ def uniform_filter(
 ) -> np.typing.NDArray[Any]:
     """Take the mean of a box of elements, along one axis after the other.
 
+    That is `uniform_filter1d` along each of `axes`, of what the last one gave.
+
     Parameters
     ----------
     input : array_like
@@ -499,8 +501,10 @@ def uniform_filter1d(
 ) -> np.typing.NDArray[Any]:
     """Take the mean of some neighbouring elements along one axis.
 
-    Integers are summed as they enter and leave the window, as SciPy's; floats in each window anew,
-    so that a NaN reaches the windows that it is in and no other.
+    Integers are truncated as SciPy's means of them.  Floats are summed in each window anew, by sums
+    of two neighbours, of four, and so on, and then divided: a NaN reaches the windows that it is in
+    and no other, and no element takes part in more than ``2 * log2(size)`` additions.  With
+    ``dtype=np.float64`` they are added one after the other.
 
     Parameters
     ----------

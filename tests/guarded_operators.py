@@ -29,7 +29,7 @@ import aotconv
 from aotconv import gradients, ndimage
 from aotconv._core import call, correlation, elementwise, gradient, jobs, pack, pool, softmax
 from aotconv._core.elementwise import evaluate
-from aotconv._plan import outer
+from aotconv._plan import means, outer, staging
 from aotconv._plan.activations import ACTIVATIONS, CLAMPS
 from aotconv._plan.borders import MODES
 from aotconv._plan.geometry import extent
@@ -47,6 +47,12 @@ OF_OUTER = {
     (outer, "IMAGE_BYTES"): (outer.IMAGE_BYTES, 2048),
     (outer, "LEAST_PIXELS"): (outer.LEAST_PIXELS, 3),
     (outer, "PACKING_SHARE"): (outer.PACKING_SHARE, 0),
+}
+OF_FILTERS = LIMITS | {
+    (staging, "ROWS"): (2, staging.ROWS),
+    (means, "LEAST_ROWS"): (means.LEAST_ROWS, 1),
+    (means, "NEAR_BYTES"): (means.NEAR_BYTES, 1),
+    (means, "ROW_BYTES"): (means.ROW_BYTES, 1),
 }
 OF_POOLS = {(pool, "LONGEST_MICROSECONDS"): (pool.LONGEST_MICROSECONDS, 50)}
 OF_FUNCTIONS = {
@@ -330,7 +336,8 @@ def softmax_call(rng: Draws) -> Call:
 def filter_call(rng: Draws) -> Call:
     """Of an array of 1 to 4 axes; whole numbers give NumPy's rung the same."""
     rank = rng.one(1, 2, 2, 3, 4)
-    shape = tuple(rng.size(most) for most in {1: (200,), 2: (40, 70)}.get(rank, (9,) * rank))
+    most = {1: (200,), 2: (rng.one(40, 160), 70)}.get(rank, (9,) * rank)
+    shape = tuple(map(rng.size, most))
     if rng.often(0.3):
         shape = (*shape[:-1], 3)
     dtype = np.dtype(rng.one(*FLOATS, *FLOATS, *POOLED))
@@ -348,11 +355,11 @@ def filter_call(rng: Draws) -> Call:
     elif name == "gaussian_filter":
         options |= {"sigma": rng.one(0.6, 1.0, 2.3), "order": rng.one(0, 0, 1)}
     elif name == "uniform_filter":
-        options["size"] = rng.size(9)
+        options["size"] = rng.size(rng.one(9, 40))
     if dtype.kind in "iu":
         options["saturate"] = rng.often(0.3)
     is_exact = dtype.kind in "iu" and not options["saturate"]
-    return Call(functools.partial(filtered, name), {"array": array}, options, LIMITS, is_exact)
+    return Call(functools.partial(filtered, name), {"array": array}, options, OF_FILTERS, is_exact)
 
 
 def filtered(name: str, array, out=None, threads=None, **options) -> np.ndarray:

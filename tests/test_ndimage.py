@@ -38,8 +38,8 @@ from processes import PACKAGE, output_of
 from strategies import seeds
 
 from aotconv import ndimage
-from aotconv._core import correlation, fallback_correlation, ladder
-from aotconv._plan import halos, parts
+from aotconv._core import correlation, fallback_correlation, jobs, ladder
+from aotconv._plan import halos, means, parts, staging
 
 with np.load(Path(__file__).parent / "golden" / "ndimage.npz") as archive:
     GOLDEN = dict(archive)
@@ -393,6 +393,162 @@ def test_a_nan_reaches_the_means_of_floats_that_it_is_in_alone():
     result = ndimage.uniform_filter1d(array, 3)
     np.testing.assert_array_equal(np.isnan(result), [True, True, True, False, False])
     np.testing.assert_allclose(result[3:], [3, 11 / 3])
+
+
+sizes_of_means = st.one_of(st.integers(2, 9), st.integers(10, 70))
+
+
+@given(
+    sizes=st.tuples(sizes_of_means, sizes_of_means),
+    shape=st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    dtype=st.sampled_from(["float32", "float64"]),
+    mode=st.sampled_from(["reflect", "nearest", "mirror", "wrap"]),
+    data=st.data(),
+)
+def test_a_nan_reaches_the_means_of_its_windows_along_both_axes_and_no_other(
+    sizes, shape, dtype, mode, data
+):
+    place = tuple(data.draw(st.integers(0, size - 1)) for size in shape)
+    array = np.ones(shape, dtype)
+    array[place] = np.nan
+    result = ndimage.uniform_filter(array, sizes, mode=mode)
+    reached = np.isnan(array)
+    for axis, size in enumerate(sizes):
+        width = [(size // 2, size - 1 - size // 2) if i == axis else (0, 0) for i in range(2)]
+        names = {"reflect": "symmetric", "nearest": "edge", "mirror": "reflect", "wrap": "wrap"}
+        padded = np.pad(reached, width, names[mode])
+        reached = np.lib.stride_tricks.sliding_window_view(padded, size, axis).any(-1)
+    np.testing.assert_array_equal(np.isnan(result), reached)
+    assert (result[~reached] == 1).all()
+
+
+@given(
+    size=st.integers(2, 200),
+    lengths=st.tuples(st.integers(1, 70), st.integers(1, 70)),
+    dtype=st.sampled_from(["float32", "float64"]),
+    scale=st.integers(-20, 20),
+    axis=st.sampled_from([0, 1]),
+    seed=seeds,
+)
+def test_means_of_floats_err_by_the_logarithm_of_their_windows(
+    size, lengths, dtype, scale, axis, seed
+):
+    values = np.random.default_rng(seed).standard_normal(lengths) * 10.0**scale
+    array = values.astype(dtype)
+    result = ndimage.uniform_filter1d(array, size, axis)
+    width = [(size // 2, size - 1 - size // 2) if i == axis else (0, 0) for i in range(2)]
+    padded = np.pad(array.astype(np.longdouble), width, "symmetric")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, size, axis)
+    roundings = 2 * (size.bit_length() - 1) + 1  # of an element, at most
+    bound = gamma(roundings, np.dtype(dtype)) * abs(windows).mean(-1) + np.finfo(dtype).tiny
+    assert (abs(result - windows.mean(-1)) <= bound).all()
+
+
+@given(
+    shape=st.tuples(st.integers(1, 60), st.integers(1, 60)),
+    sizes=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    dtype=st.sampled_from(["uint8", "int8"]),
+    output=st.sampled_from([None, "int16", "uint8"]),
+    seed=seeds,
+)
+def test_saturated_means_of_bytes_are_those_of_exact_quotients(shape, sizes, dtype, output, seed):
+    limits = np.iinfo(dtype)
+    drawn = np.random.default_rng(seed).integers(limits.min, limits.max, shape, endpoint=True)
+    array = drawn.astype(dtype)
+    result = ndimage.uniform_filter(array, sizes, output, saturate=True)
+    sums = drawn
+    for axis, size in enumerate(sizes):
+        width = [(size // 2, size - 1 - size // 2) if i == axis else (0, 0) for i in range(2)]
+        padded = np.pad(sums, width, "symmetric")
+        sums = np.lib.stride_tricks.sliding_window_view(padded, size, axis).sum(-1)
+    whole, rest = np.divmod(sums, math.prod(sizes))
+    twice = 2 * rest - math.prod(sizes)
+    whole += (twice > 0) | ((twice == 0) & (whole % 2 == 1))
+    ends = np.iinfo(result.dtype)
+    np.testing.assert_array_equal(result, np.clip(whole, ends.min, ends.max))
+
+
+IN_PASSES = ("uniform_filter", "gaussian_filter")
+
+
+@st.composite
+def images(draw) -> np.ndarray:
+    """Images that boxes of whole rows are taken of; whose rows lie apart, too."""
+    height, width = draw(st.integers(1, 260)), draw(st.integers(1, 90))
+    channels = draw(st.sampled_from([(), (1,), (3,)]))
+    dtype = draw(st.sampled_from(["float32", "float64", "uint8"]))
+    wide = draw(st.integers(0, 5))
+    values = np.random.default_rng(draw(seeds)).integers(0, 255, (height, width + wide, *channels))
+    return (values / (3 if dtype != "uint8" else 1)).astype(dtype)[:, :width]
+
+
+@given(
+    image=images(),
+    name=st.sampled_from(IN_PASSES),
+    sizes=st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    mode=st.sampled_from(sorted(MODES)),
+    options=st.sampled_from([{}, {"dtype": np.float64}, {"saturate": True}]),
+    data=st.data(),
+)
+def test_windows_along_both_axes_have_the_same_bits_however_the_work_is_cut(
+    image, name, sizes, mode, options, data
+):
+    function, given = getattr(ndimage, name), sizes
+    if name == "gaussian_filter":
+        given = [size / 6 for size in sizes]
+
+    def computed(threads: int) -> np.ndarray:
+        correlation._correlation.cache_clear()  # what was decided with other limits
+        return function(image, given, mode=mode, axes=(0, 1), threads=threads, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jobs, "whole_rows", lambda *_: None)
+        one_by_one = computed(1)
+    for threads in (1, 2):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(staging, "ROWS", data.draw(st.sampled_from([2, 5, 16, 60])))
+            patch.setattr(means, "LEAST_ROWS", data.draw(st.sampled_from([1, 6, 32])))
+            patch.setattr(means, "NEAR_BYTES", data.draw(st.sampled_from([1, 4 << 10, 96 << 10])))
+            patch.setattr(means, "ROW_BYTES", data.draw(st.sampled_from([1, 600, 4 << 10])))
+            assert computed(threads).tobytes() == one_by_one.tobytes()
+    correlation._correlation.cache_clear()
+
+
+def test_the_first_of_two_passes_reads_large_images_where_they_are():
+    image, met = np.ones((300, 40), np.float32), []
+    with pytest.MonkeyPatch.context() as patch:
+        seen = jobs.inside_works
+        patch.setattr(jobs, "inside_works", lambda *told: met.append(told) or seen(*told))
+        for array, mode in itertools.product(
+            (image, image[:, ::2], image.astype(np.uint8)), ("reflect", "constant")
+        ):
+            correlation._correlation.cache_clear()
+            ndimage.gaussian_filter(array, 1, output=np.float32, mode=mode)
+    correlation._correlation.cache_clear()
+    assert len(met) == (1 if ladder.rung("float32") is not None else 0)
+
+
+@given(
+    size=st.integers(2, 40),
+    length=st.integers(40, 200),
+    channels=st.integers(1, 3),
+    axis=st.sampled_from([0, 1]),
+    data=st.data(),
+)
+def test_a_mean_of_floats_has_the_same_bits_wherever_its_window_lies(
+    size, length, channels, axis, data
+):
+    shape = [channels, channels]
+    shape[axis] = length
+    array = np.random.default_rng(size).standard_normal(shape).astype(np.float32)
+    first = data.draw(st.integers(0, length - size))
+    last = data.draw(st.integers(first + size, length))
+    some = array.take(range(first, last), axis)
+    inside = range(size // 2, last - first - (size - 1 - size // 2))
+    alone = ndimage.uniform_filter1d(some, size, axis).take(inside, axis)
+    whole = ndimage.uniform_filter1d(array, size, axis)
+    beside = range(first + inside.start, first + inside.stop)
+    assert alone.tobytes() == whole.take(beside, axis).tobytes()
 
 
 def test_arrays_without_elements_or_axes_are_taken():

@@ -11,12 +11,12 @@ from rows import geometry_of, kernel_sizes, packed_for
 
 from aotconv._core import check, fitting
 from aotconv._core.pack import Packer
-from aotconv._plan import dense, family, strip
+from aotconv._plan import dense, family, means, strip
 from aotconv._plan.arithmetic import ceil_div, round_up
 from aotconv._plan.borders import ZEROS as ZEROS_AROUND
 from aotconv._plan.dense import COPIED, NO_BORDER, PIXEL_WORDS, SKIPPED, TILE_FIELDS, ZEROS
 from aotconv._plan.family import ALIGNMENT, FIELDS, SCRATCH_WORDS, Layer, Work, words
-from aotconv._plan.geometry import Axis, extent
+from aotconv._plan.geometry import Axis, Geometry, extent
 from aotconv._plan.lower import joined
 from aotconv._plan.parts import SLAB_BYTES, slab_axis, slabs
 from aotconv._plan.planar import tile_vectors
@@ -374,6 +374,44 @@ def test_copies_of_strips_fit_into_their_memory_and_hold_each_tap(
     apart, y = b["apart"], geometry.y
     if b["task_rows"] > 1:
         assert apart * y.stride == b["copy_stride"] * y.dilation
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.family == "means"], ids=str)
+@given(
+    axis=st.sampled_from(["z", "y", "x"]),
+    taps=st.integers(2, 300),
+    sizes=st.tuples(*[st.integers(1, 40)] * 5),
+    long=st.integers(0, 5000),
+    threads=st.integers(1, 8),
+)
+def test_sums_of_means_fit_into_their_memory(row, axis, taps, sizes, long, threads):
+    n, d, h, w, c = sizes
+    outs = {"z": d, "y": h, "x": w}
+    outs[axis] += long
+    axes = {
+        name: Axis(out + taps - 1, taps, out=out) if name == axis else Axis(out, out=out)
+        for name, out in outs.items()
+    }
+    geometry = Geometry(n, c, c, c, **axes)
+    images, out = (family.contiguous(shape, row.itemsize) for shape in geometry.shapes)
+    b = means.blocking(Work(row, geometry, images, out, threads))
+    length, rows = outs["x"] * c, b["task_rows"]
+    chunks = max(1, length // b["chunk"])
+    longest = max(min(b["chunk"], length), length - (chunks - 1) * b["chunk"])
+    lines, others = {
+        "x": (n * d * outs["y"], 1),
+        "y": (outs["y"], n * d),
+        "z": (outs["z"], n * h),
+    }[axis]
+    assert b["tasks"] == others * ceil_div(lines, rows)
+    assert rows >= 1 and b["chunk"] % row.channels == 0
+    # The first sums are of two elements at least.
+    beyond = taps - 2
+    held = longest + beyond * c
+    if axis != "x":
+        held = (min(rows, outs[axis]) + beyond) * round_up(longest, ALIGNMENT // row.itemsize)
+    assert b["room"] >= held * row.itemsize and b["room"] % ALIGNMENT == 0
+    assert b["staging"] == 2 * b["room"]
 
 
 def test_the_estimate_tells_large_work_from_small():

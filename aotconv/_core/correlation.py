@@ -14,8 +14,9 @@ from .._plan.elements import HALVES, name_of
 from .._plan.family import Layer, Triple
 from .._plan.geometry import FLAT, RANK, Axis, Geometry
 from .._plan.lower import without_zeros
+from .._plan.means import MEANS
 from .._plan.parts import Part, slab_axis, slabs
-from .._plan.select import family_of, select, taps_row
+from .._plan.select import family_of, means_row, select, taps_row
 from .._plan.taps import MEAN, TAPS, WINDOW, listed
 from . import fallback_correlation, ladder
 from .axes import Axes
@@ -23,7 +24,7 @@ from .dtypes import EXACT, largest
 from .jobs import Kernel, Layouts, Pass, Piece, Places
 from .layout import Layout, View
 from .operator import Decision, Operator
-from .pack import pack, pack_list
+from .pack import pack, pack_divisor, pack_list
 from .rounding import store
 from .run import Compute, Share, Whole, decide, for_each
 from .window import Window
@@ -142,7 +143,7 @@ class Correlation(Operator):
         kernel = self._kernel(rung, axes, geometry, images.dtype)
         if kernel is None:
             return None
-        if kernel.passes or kernel.family is TAPS:
+        if kernel.passes or kernel.family in (TAPS, MEANS):
             geometry = without_zeros(geometry)
         piece = Piece(kernel, geometry, layouts, Places())
         microseconds, compute = decide([Share(view, Part(geometry), piece)])
@@ -286,36 +287,45 @@ class Correlation(Operator):
         """The same through one window, which has all products of two; None where it is larger than
         they, or the order of sums shows."""
         size = prod(len(window.values) // 8 for window in self._windows)
-        if len(self._windows) != 2 or size > LARGEST_JOINED or self._shows(images):
+        is_mean = self._order == MEAN
+        if len(self._windows) != 2 or size > LARGEST_JOINED or is_mean or self._shows(images):
             return None
         how = self._order, self._sums, self._as_listed, self._clips, self._result
         return Correlation((self._windows[0].joined(self._windows[1]),), *how)
 
     def _shows(self, images: np.dtype) -> bool:
         """Whether the order of sums shows in results."""
-        if self._reach(images) < WRAPS:
+        reach, is_mean = self._reach(images), self._order == MEAN
+        if reach < WRAPS and not is_mean:
             return False
-        if self._order == MEAN or self._as_listed or self._truncates:
+        if self._as_listed or self._truncates:
             return True
         if images.kind not in "iu":
             return self._order == WINDOW and any(window.has_gaps for window in self._windows)
+        if is_mean:  # of exact sums, whose quotients are so once they are rounded
+            return not (self._clips and 2 * reach < EXACT["float32"] and not self._is_long)
         return not self._clips and self._sums == np.float64
 
     def _computed(self, images: np.dtype) -> str:
         """The dtype in which sums are formed."""
-        reach = self._reach(images)
-        if self._clips and self._result.itemsize > 4:
-            return "float64"  # which alone is clipped to those
-        if reach < WRAPS:
+        reach, is_mean = self._reach(images), self._order == MEAN
+        if self._is_long:
+            return "float64"
+        if reach < WRAPS and not is_mean:
             return "float32" if reach < EXACT["float32"] else "float64"
         if self._clips and images.kind in "iu":
-            return "float32" if images.itemsize == 1 and not self._shows(images) else "float64"
+            is_short = is_mean or images.itemsize == 1
+            return "float32" if is_short and not self._shows(images) else "float64"
         return "float64" if self._truncates else self._sums.name
+
+    @property
+    def _is_long(self) -> bool:
+        """Whether results are clipped to more bits than float32 is clipped to."""
+        return self._clips and self._result.itemsize > 4
 
     def _reach(self, images: np.dtype) -> float:
         """The largest sum of whole numbers; infinity where sums may be other numbers."""
-        whole = all(window.is_whole for window in self._windows)
-        if images.kind not in "iu" or self._order == MEAN or not whole:
+        if images.kind not in "iu" or not all(window.is_whole for window in self._windows):
             return inf
         values = max(largest(images), *(abs(window.cval) for window in self._windows))
         return values * prod(window.reach for window in self._windows)
@@ -354,8 +364,11 @@ class Correlation(Operator):
             z, y, x = [1] * (RANK - len(spatial)) + spatial
             layer = Layer((z, y, x), 1, channels, channels)
             is_alone = len(self._windows) == 1
-            in_place = is_alone and (is_listed or _is_direct(layer, dtype, rung.level))
-            if is_listed:
+            is_mean = self._order == MEAN and not is_listed and window.reach > 1
+            in_place = is_alone and (is_listed or is_mean or _is_direct(layer, dtype, rung.level))
+            if is_mean:
+                kernel = self._meant(rung, i, dtype, images)
+            elif is_listed:
                 truncates = self._truncates and i < len(self._windows) - 1
                 kernel = self._listed(rung, window, (z, y, x), dtype, truncates)
             else:
@@ -366,6 +379,20 @@ class Correlation(Operator):
                 return kernel
             passes.append(Pass(kernel, (z, y, x)))
         return passes[-1].kernel._replace(passes=tuple(passes))
+
+    def _meant(self, rung: ladder.Rung, i: int, dtype: str, images: np.dtype) -> Kernel | None:
+        """What takes the means of a window: of integers sums, which the last one divides by the
+        sizes of all."""
+        row = means_row(dtype, rung.level)
+        if rung.task(row) is None:
+            return None
+        window, is_last = self._windows[i], i == len(self._windows) - 1
+        divisor = window.reach
+        if images.kind in "iu":
+            divisor = prod(each.reach for each in self._windows) if is_last else 1.0
+        packed = pack_divisor(divisor, dtype)
+        stored = "clipped" if self._clips else "truncated"
+        return Kernel(row, MEANS, rung, packed, None, stored, (), window.cval, False)
 
     def _listed(
         self, rung: ladder.Rung, window: Window, sizes: Triple, dtype: str, truncates: bool

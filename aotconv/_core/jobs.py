@@ -15,6 +15,7 @@ from .._plan.activations import INTEGERS, LIMITS, Activation
 from .._plan.borders import ZEROS
 from .._plan.elements import ELEMENTS, element_of, name_of, unit_of
 from .._plan.family import (
+    ADJACENT,
     ALIGNMENT,
     APART,
     FIELDS,
@@ -32,7 +33,18 @@ from .._plan.lower import joined, plane
 from .._plan.parts import Part, around, part
 from .._plan.registry import Row
 from .._plan.select import staging_row, stored_row
-from .._plan.staging import PASS_FIELDS, Side, Staged, choose_box, ends, stage_words, works
+from .._plan.staging import (
+    PASS_FIELDS,
+    Side,
+    Staged,
+    choose_box,
+    ends,
+    inside_works,
+    reads_in_place,
+    stage_words,
+    whole_rows,
+    works,
+)
 from .activations import activate
 from .baseline import exported
 from .ladder import Rung
@@ -346,7 +358,10 @@ def _staged_job(kernel: Kernel, geometry: Geometry, layouts: Layouts, threads: i
         _fill(kernel, images.dtype),
         tuple(each.window for each in kernel.passes),
     )
-    box = choose_box(staged, kernel.family.multiple, wanted_tasks(threads))
+    cut = staged, kernel.family.multiple, wanted_tasks(threads)
+    reads = _reads_in_place(kernel, geometry, layouts)
+    rows = whole_rows(*cut, reads)
+    box = rows or choose_box(*cut)
     kernels = [each.kernel for each in kernel.passes] or [kernel]
     table, memory, inner_staging = [], [], 0
     for i, (one, (source, target)) in enumerate(zip(kernels, ends(staged, box), strict=True)):
@@ -355,15 +370,38 @@ def _staged_job(kernel: Kernel, geometry: Geometry, layouts: Layouts, threads: i
         for number, every in works(staged, box):
             work = every[i]._replace(row=one.row, finite=one.packed.finite)
             told[number] = _told(one, work, out, writes and is_last)
-        plans = _table([told[i].ctypes.data if i in told else 0 for i in range(1 << 4)])
+        plans = _plans(told)
         weights = one.packed.address - kernel.packed.address
         table += [one.task, plans.ctypes.data, weights, source, target]
         memory += [plans, told, one.packed.memory]
         inner_staging = max(inner_staging, *(int(each[_STAGING]) for each in told.values()))
+    inside = 0
+    if rows and reads:
+        first, told = kernels[0], {}
+        for number, work in inside_works(staged, box, images.strides):
+            work = work._replace(row=first.row, finite=first.packed.finite)
+            told[number] = _told(first, work, out, writes=False)
+        plans = _plans(told)
+        memory += [plans, told]
+        inside = plans.ctypes.data
+        inner_staging = max(inner_staging, *(int(each[_STAGING]) for each in told.values()))
     task, passes = kernel.rung.task(staged.row), _table(table)
     assert task is not None and len(table) == len(kernels) * len(PASS_FIELDS)
-    stage = stage_words(staged, box, len(kernels), passes.ctypes.data, inner_staging)
+    stage = stage_words(staged, box, (len(kernels), passes.ctypes.data, inside), inner_staging)
     return Job(task, _table(stage), kernel.packed.address, (passes, memory))
+
+
+def _plans(told: dict[int, np.ndarray]) -> np.ndarray:
+    """The addresses of plans by the number of a kind of box (see `_plan.staging.works`)."""
+    return _table([told[i].ctypes.data if i in told else 0 for i in range(1 << 4)])
+
+
+def _reads_in_place(kernel: Kernel, geometry: Geometry, layouts: Layouts) -> bool:
+    """Whether the first of two passes reads images, but at their ends, in place."""
+    windows = [each.window for each in kernel.passes]
+    if not reads_in_place(geometry, windows):
+        return False
+    return order_for(layouts.images, kernel.passes[0].kernel.row) == ADJACENT
 
 
 def _fill(kernel: Kernel, images: np.dtype) -> tuple[int, int]:

@@ -135,6 +135,13 @@ def pack_list(taps: Listed, window: Triple, dtype: str) -> Packed:
     return Packed(memory.ctypes.data, 0, memory, True)
 
 
+def pack_divisor(divisor: float, dtype: str) -> Packed:
+    """What sums are divided by, as compiled code wants it; by 1 they are not."""
+    memory = _aligned(2 * ALIGNMENT, np.dtype(np.uint8)).view(dtype)
+    memory[:] = divisor
+    return Packed(memory.ctypes.data, 0 if divisor == 1 else ALIGNMENT, memory, True)
+
+
 def _are_finite(weights: np.ndarray) -> bool:
     parts = (weights[at] for at in pieces(weights.shape))
     return all(np.isfinite(some.min()) and np.isfinite(some.max()) for some in parts)

@@ -386,6 +386,28 @@ def gather(row, array, n, images, z, y, x, fill, target, scratch):
 
 
 @chapter
+def put_beside(row, array, x, rows, target):
+    """Put pixels beside rows where they have come from places inside: rows of a box of all places
+    of the span `x`, which lie behind each other.
+
+    target : address of the first row.
+    """
+    itemsize, channels = row.itemsize, array.channels
+    row_bytes = x.count * channels * itemsize
+    left, right = inside(x)
+    for p in range(x.count - (right - left)):
+        to = p if p < left else p + right - left
+        place = index(x.first + to, x.size, x.border) - x.first
+        for c in range(channels):
+            at, beside = (
+                target + (place * channels + c) * itemsize,
+                target + (to * channels + c) * itemsize,
+            )
+            for k in range(rows):
+                set_bits(row, beside + k * row_bytes, bits_at(row, at + k * row_bytes))
+
+
+@chapter
 def scatter(row, array, box, source, scratch):
     """Scatter a box of outputs."""
     pixels, rows = box.columns, box.rows
@@ -447,6 +469,11 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
         plan.out_at the outputs, at plan.residual_at their residuals; at plan.inner_at what the
         inner plans ask for.
 
+    plan.inside is the address of as many plans for a first pass that reads images in place, or 0:
+    where a box has all pixels of its rows, of one image and plane, and no window leaves images but
+    at the ends of rows, whose borders map pixels.  What is beside them is put beside the outputs of
+    the pass, which is the same.
+
     plan.table is the address of PASS_FIELDS for each of plan.passes passes, whose sixteen plans
     (see `kind_of`) are convolutions of a box with contiguous images; their outputs are contiguous,
     too, but for those of the last pass where the plan does not stage them: these have the strides
@@ -488,8 +515,11 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
         plan.w,
         plan.border_x,
     )
-    fill = Fill(plan.fill_real, plan.fill_imag)
-    gather(row, array, box.n, box.images, z, y, x, fill, staging, scratch)
+    # Whether the first pass reads images where they are.
+    reads = plan.inside != 0 and y.first >= 0 and y.first + y.count <= y.size
+    if not reads:
+        fill = Fill(plan.fill_real, plan.fill_imag)
+        gather(row, array, box.n, box.images, z, y, x, fill, staging, scratch)
     place, distance = out, residual
     if plan.stages_out:
         place = staging + plan.out_at
@@ -526,19 +556,27 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
     kind = kind_of(plan, box)
     for p in range(plan.passes):
         one, is_last = plan.table + 8 * N_PASS * p, p == plan.passes - 1
-        inner = word(word(one, PASS_PLANS), kind)
+        plans, source = word(one, PASS_PLANS), staging + word(one, PASS_SOURCE)
+        target = place if is_last else staging + word(one, PASS_TARGET)
+        if reads and p == 0:
+            first, _ = inside(x)
+            plans, target = plan.inside, target + first * array.channels * row.itemsize
+            source = images + box.n * plan.image_n + z.first * plan.image_z + y.first * plan.image_y
+        inner = word(plans, kind)
         for i in range(word(inner, TASKS)):
             call_task(
                 word(one, PASS_TASK),
                 inner,
-                staging + word(one, PASS_SOURCE),
+                source,
                 weights + word(one, PASS_WEIGHTS),
-                place if is_last else staging + word(one, PASS_TARGET),
+                target,
                 distance if is_last else 0,
                 scratch,
                 staging + plan.inner_at,
                 i,
             )
+        if reads and p == 0:
+            put_beside(row, array, x, box.rows, staging + word(one, PASS_TARGET))
     if plan.stages_out:
         target = Array(
             out,

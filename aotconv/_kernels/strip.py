@@ -164,6 +164,25 @@ def strip(
                 weight.set(v.offset(weight.get(), tap_weights))
                 v.fence()
 
+        def column(plane, kernel, start, stop):
+            """The same of all output rows, for the input rows from `start` to `stop`, excluded, of
+            windows that are one tap wide: a loop within a loop would take as long as products."""
+            tap = v.cell(v.hidden(v.offset(plane, v.mul(start, row_step))))
+            first = v.mul(v.sub(start, n_rows - 1), row_weights)
+            weight = v.cell(v.hidden(v.offset(kernel, first)))
+            for _ in v.loop(stop, start=start, rolled=True):
+                factors = [
+                    weight_at(weight.get(), v.mul(row_weights, n_rows - 1 - r))
+                    for r in range(n_rows)
+                ]
+                for j, place in enumerate(places):
+                    inputs = v.load(v.offset(tap.get(), place))
+                    for r, factor in enumerate(factors):
+                        sums[r][j].set(v.fma(inputs, factor, sums[r][j].get()))
+                tap.set(v.offset(tap.get(), row_step))
+                weight.set(v.offset(weight.get(), row_weights))
+                v.fence()
+
         plane = v.cell(v.pointer(start))
         kernel = v.cell(v.offset(v.pointer(biases), v.add(weights, first)))
         inside = v.sub(end_row, first_row)
@@ -171,9 +190,13 @@ def strip(
             for i in range(n_rows - 1):
                 for _ in v.when(v.below(v.sub(i, first_row), inside)):
                     input_row(plane.get(), kernel.get(), v.word(i), range(i + 1))
-            start_row = v.maximum(first_row, n_rows - 1)
-            for i in v.loop(v.minimum(end_row, kh), start=start_row, rolled=True):
-                input_row(plane.get(), kernel.get(), i, range(n_rows))
+            start_row, stop_row = v.maximum(first_row, n_rows - 1), v.minimum(end_row, kh)
+            for is_column in v.choose(v.equal(taps, 1)) if n_rows > 1 else (False,):
+                if is_column:
+                    column(plane.get(), kernel.get(), start_row, stop_row)
+                    continue
+                for i in v.loop(stop_row, start=start_row, rolled=True):
+                    input_row(plane.get(), kernel.get(), i, range(n_rows))
             for r in range(1, n_rows):
                 i = v.add(kh, r - 1)
                 for _ in v.when(v.below(v.sub(i, first_row), inside)):

@@ -196,6 +196,7 @@ _STRIP_TILES = {
 }
 
 _TAPS_TILES = {16: ((1, 6),), 32: ((1, 8),), 64: ((1, 12),)}
+_MEANS_TILES = {16: ((1, 4),), 32: ((1, 4),), 64: ((1, 4),)}
 
 # Tiles (filters, vectors): of fewer filters they have more vectors.
 _PLANAR_TILES = {16: ((4, 2),), 32: ((4, 3),), 64: ((4, 4),)}
@@ -229,6 +230,7 @@ ROWS = (
             ("peak", _PEAK_TILES),
             ("outer", _OUTER_TILES),
             ("taps", _TAPS_TILES),
+            ("means", _MEANS_TILES),
         )
         for tile in tiles[level.vector_bytes]
     ),

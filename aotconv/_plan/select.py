@@ -19,6 +19,7 @@ from .family import FIELDS, SCRATCH_WORDS, Family, Layer
 from .geometry import Geometry
 from .image import IMAGE
 from .jobs import JOB_FIELDS, JOBS_FIELDS
+from .means import MEANS
 from .narrow import NARROW
 from .outer import OUTER
 from .panels import PANELS_FIELDS
@@ -38,7 +39,7 @@ from .winograd import WINOGRAD
 # The first that has a row for a layer computes it.
 ORDER = (
     *(WINOGRAD, IMAGE, DEPTHWISE, STRIP, PLANAR, NARROW, DENSE),
-    *(PEAK, STAGING, OUTER, POOL, SCATTER, TAPS, ELEMENTWISE, SOFTMAX),
+    *(PEAK, STAGING, OUTER, POOL, SCATTER, TAPS, MEANS, ELEMENTWISE, SOFTMAX),
 )
 FAMILIES = {family.name: family for family in ORDER}
 
@@ -139,6 +140,11 @@ def scatter_row(dtype: str, level: str) -> Row:
 def taps_row(dtype: str, level: str) -> Row:
     """The row that sums listed taps."""
     return _rows[TAPS.name, dtype, level][0]
+
+
+def means_row(dtype: str, level: str) -> Row:
+    """The row that computes means of windows."""
+    return _rows[MEANS.name, dtype, level][0]
 
 
 def pool_row(level: str) -> Row:

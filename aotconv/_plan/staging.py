@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from . import family
 from .arithmetic import ceil_div, evenly, largest, round_up
-from .borders import ZEROS
+from .borders import CONSTANT, ZEROS
 from .elements import Element
 from .family import ALIGNMENT, Triple, Work, contiguous, of_no_layer, words
 from .geometry import Axis, Geometry, Pair
@@ -21,6 +21,9 @@ PLACES = ("first", "step", "move", "span", "border")
 _SIDE = ("unit", "parts", "code", "aligned", "swap")
 NEAR_BYTES = 384 << 10  # of a box: read again from the second-level cache
 MOST_HALO = 1.25  # elements staged for each that is needed once
+# Of boxes of two passes, rows of outputs beside as many as a window has; where the first reads
+# images in place, bytes of what it makes, which are near beside those.
+ROWS, INSIDE_BYTES = 16, 256 << 10
 FAR = 1.3  # what elements beyond NEAR_BYTES take longer
 # Elements whose copy takes as long as a row, a box, and each weight that a box reads.
 ROW_ELEMENTS, BOX_ELEMENTS, WEIGHT_SHARE = 400, 400, 0.25
@@ -66,6 +69,7 @@ STAGING = of_no_layer(
     "staging",
     (
         *("passes", "table"),  # how many, and the address of PASS_FIELDS for each
+        "inside",  # the address of words, as of a pass's plans, or 0 (see `inside_works`)
         *("box_n", "box_z", "box_y", "box_x"),  # outputs of a task
         *(f"{word}_{axis}" for axis in "zyx" for word in PLACES),  # of images (see `_places`)
         *("fill_real", "fill_imag"),
@@ -164,6 +168,19 @@ def works(staged: Staged, box: Sequence[int]) -> Iterator[tuple[int, list[Work]]
             yield number, done
 
 
+def inside_works(
+    staged: Staged, box: Sequence[int], strides: Sequence[int]
+) -> Iterator[tuple[int, Work]]:
+    """The first pass of each kind of box (see `works`) on images in place, which have so many bytes
+    from one to the next along each axis: of boxes of whole rows, of whose windows none leaves
+    images but at the ends of rows."""
+    size = staged.row.itemsize
+    for number, (first, *_) in works(staged, box):
+        columns = staged.geometry.x.size * staged.geometry.c
+        geometry = first.geometry._replace(x=Axis(columns, out=columns))
+        yield number, Work(staged.row, geometry, (*strides[:3], size, size), first.out_strides)
+
+
 class _Sizes(NamedTuple):
     """Bytes of what stands behind each other in staging memory."""
 
@@ -186,7 +203,13 @@ def _sizes(staged: Staged, box: Sequence[int]) -> _Sizes:
     if len(staged.passes) > 1:
         between = _bytes(staged, _geometries(staged, geometry)[0].shapes[1])
     rest = out if staged.residual is not None else 0
-    return _Sizes(images, between, out if staged.stages_out else 0, rest)
+    held = out if staged.stages_out and not _take_turns(staged) else 0
+    return _Sizes(images, between, held, rest)
+
+
+def _take_turns(staged: Staged) -> bool:
+    """Whether outputs are staged where the images were, which the last pass does not read."""
+    return len(staged.passes) > 0 and len(staged.passes) % 2 == 0
 
 
 def _bytes(staged: Staged, shape: Sequence[int]) -> int:
@@ -245,6 +268,48 @@ def choose_box(staged: Staged, multiple: int, tasks: int) -> tuple[int, int, int
     return min(boxes, key=expense)
 
 
+def reads_in_place(geometry: Geometry, passes: Sequence[Triple]) -> bool:
+    """Whether the first of two passes may read images in place: it goes from row to row, and what
+    is beside rows can be put beside its outputs, pixel by pixel, if all pixels of a row are
+    there."""
+    x = geometry.x
+    return _are_down_and_along(passes) and x.border != CONSTANT and min(x.before, x.behind) >= 0
+
+
+def _are_down_and_along(passes: Sequence[Triple]) -> bool:
+    return len(passes) == 2 and passes[0][::2] == (1, 1) and passes[1][:2] == (1, 1)
+
+
+def whole_rows(
+    staged: Staged, multiple: int, tasks: int, reads: bool
+) -> tuple[int, int, int, int] | None:
+    """A box of whole rows for two passes, from row to row and then along rows: those cost less than
+    what is staged twice.  None where others are to be chosen.
+
+    Parameters
+    ----------
+    multiple, tasks : int
+        As in `choose_box`.
+    reads : bool
+        Whether the first reads images in place, so that nothing is staged twice but at their ends.
+    """
+    g = staged.geometry
+    if not _are_down_and_along(staged.passes):
+        return None
+    most = min(ROWS + g.y.kernel * (1 if reads else 2), ceil_div(g.pixels, tasks * g.x.out))
+
+    def fits(y: int) -> bool:
+        sizes = _sizes(staged, (1, 1, y, g.x.out))
+        near = not reads or sizes.between <= INSIDE_BYTES
+        return y <= most and near and sum(sizes) <= family.STAGING_BYTES
+
+    y = largest(g.y.out, fits)
+    y = max(multiple, y - y % multiple)
+    if not (ROWS // 2 <= y <= g.y.out // 4 and fits(y)):
+        return None
+    return 1, 1, min(y, round_up(evenly(g.y.out, y), multiple)), g.x.out
+
+
 def near_channels(row: Row, geometry: Geometry) -> int:
     """How many channels of a channelwise layer are best staged at a time: all, or a divisor, of
     whole vectors, whose planes are near; at least a cache line of them."""
@@ -269,16 +334,16 @@ def _halves(size: int, multiple: int) -> Iterator[int]:
 def stage_words(
     staged: Staged,
     box: Sequence[int],
-    passes: int,
-    table: int,
+    passes: Triple,
     inner_staging: int,
 ) -> list[int]:
     """Everything that a staging task is told beside addresses.
 
     Parameters
     ----------
-    passes, table : int
-        How many passes there are, and the address of PASS_FIELDS for each.
+    passes : tuple of int
+        How many passes there are, and the addresses of PASS_FIELDS for each and of the addresses
+        of plans for `inside_works`, or 0.
     inner_staging : int
         Bytes of staging memory that these ask for, at most.
     """
@@ -293,8 +358,7 @@ def stage_words(
     told = {
         "tasks": prod(map(ceil_div, totals, box)),
         "staging": inner_at + inner_staging,
-        "passes": passes,
-        "table": table,
+        **dict(zip(("passes", "table", "inside"), passes, strict=True)),
         **dict(zip(("box_n", "box_z", "box_y", "box_x"), box, strict=True)),
         **places,
         **dict(zip(("fill_real", "fill_imag"), staged.fill, strict=True)),
@@ -309,7 +373,7 @@ def stage_words(
             )
         ),
         "stages_out": int(staged.stages_out),
-        "out_at": out_at,
+        "out_at": 0 if _take_turns(staged) else out_at,
         "residual_at": residual_at,
         "inner_at": inner_at,
     }

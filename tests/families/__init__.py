@@ -79,7 +79,17 @@ class Family(NamedTuple):
 
 
 # Families that compute none, or not by themselves.
-NO_LAYERS = {"elementwise", "outer", "peak", "pool", "scatter", "softmax", "staging", "taps"}
+NO_LAYERS = {
+    "elementwise",
+    "means",
+    "outer",
+    "peak",
+    "pool",
+    "scatter",
+    "softmax",
+    "staging",
+    "taps",
+}
 
 # A family of the plan that has no file here is an ImportError that names it.
 FAMILIES: dict[str, Family] = {

@@ -289,6 +289,36 @@ def test_dense_blocking_keeps_the_kernels_assumptions(
 
 
 @pytest.mark.parametrize(
+    ("size", "stride", "dtype", "threads", "expected"),
+    [
+        ((80, 80), 1, "float32", 1, 20),
+        ((112, 112), 1, "float32", 1, 0),
+        ((112, 112), 2, "float32", 1, 8),
+        ((28, 28), 1, "float32", 1, 28),
+        ((28, 28), 2, "float32", 1, 14),
+        ((9, 28), 1, "float32", 1, 0),  # too few rows of outputs to be worth it
+        ((7, 28), 2, "float32", 1, 4),
+        ((56, 56), 1, "float64", 1, 0),
+        ((112, 112), 2, "float64", 1, 4),
+        ((512, 512), 2, "float32", 1, 0),
+        ((80, 80), 1, "float32", 2, 10),  # all threads are to have some
+        ((28, 28), 1, "float32", 2, 0),
+        ((1, 28), 1, "float32", 1, 0),
+    ],
+)
+def test_image_tiles_go_down_rows_that_are_near(size, stride, dtype, threads, expected):
+    layer = Layer((1, 3, 3), 1, 1, 1, (1, stride, stride))
+    row = select(layer, dtype, "x86-64-v3")
+    sizes = (1, 1, *size, 1), (1, 3, 3, 1, 1), layer.strides
+    g = fitting.geometry(*sizes, ((0, 0), (1, 1), (1, 1)), layer.dilations, 1)
+    strides = 0, 0, 0, row.itemsize, row.itemsize
+    told = family_of(row).blocking(Work(row, g, strides, strides, threads))
+    assert told["down"] == expected
+    assert told["task_rows"] % (expected or row.pixels) == 0
+    assert (told["tasks"] - 1) * told["task_rows"] < g.y.out <= told["tasks"] * told["task_rows"]
+
+
+@pytest.mark.parametrize(
     ("kernel", "channels", "padding", "finite", "expected"),
     [
         ((3, 3), 64, "valid", True, NO_BORDER),

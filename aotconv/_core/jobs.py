@@ -250,7 +250,10 @@ def _jobs(piece: Piece, threads: int) -> Iterator[Job]:
     """The jobs that a piece is: one, or one for each channel or plane where its kernel computes
     these alone."""
     jobs: dict[tuple, Job] = {}
-    for one, smaller, places in _alone(*piece):
+    alone = list(_alone(*piece))
+    if len(alone) >= wanted_tasks(threads):  # and need not be cut for all threads to have some
+        threads = 1
+    for one, smaller, places in alone:
         key = smaller, one.packed.offset, one.packed.finite  # what the words follow from
         job = jobs.get(key)
         if job is None:

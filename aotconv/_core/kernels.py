@@ -21,7 +21,9 @@ from .layout import View
 from .pack import Packed, Packer, pack, pack_channels, under
 from .run import Compute, Share, decide
 
-LEAST_ROW = 32  # pixels of a row in planes of which each channel is an image of its own
+# Pixels of a row in planes of which each channel is an image of its own; and where its tiles go
+# down many rows.
+LEAST_ROW, LEAST_ROW_DOWN = 32, 28
 AS_IT_IS = (0, 1, 2)
 
 
@@ -168,7 +170,9 @@ class Kernels:
         whole = select(layer, computed, rung.level)
         if not family_of(whole).in_order:
             return None
-        if geometry.x.out * geometry.x.stride >= LEAST_ROW:
+        alone = select(layer._replace(n_filters=1, groups=1), computed, rung.level)
+        least = LEAST_ROW_DOWN if alone.descends else LEAST_ROW
+        if geometry.x.out * geometry.x.stride >= least:
             kernel = self._by_channels(rung, computed, layer, 1)
             if kernel is not None:
                 return kernel

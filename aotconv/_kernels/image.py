@@ -5,9 +5,14 @@ channel: one or three channels fill them as well as sixty-four.  A tile is MR ou
 vectors, and each loaded row of inputs serves all the output rows that it belongs to.  Taps outside
 the image are lanes that are not read, or rows of zeros; or inputs are copied with zeros around
 them.
+
+Of one channel under nine taps, whose rows are short, a tile is a vector wide and goes down many
+rows: weights stay in registers, and a row of inputs is loaded once.
 """
 
 from __future__ import annotations
+
+import itertools
 
 from .epilogue import NO_ACTIVATION, finish, limits
 from .lines import LINE, LINE_BYTES, point_at_inputs, point_at_outputs, write_line
@@ -168,9 +173,122 @@ def elements(v, row, table, copies, length, left, width, channels, weights, acti
 compute_elements = tile_intrinsic(elements)
 
 
+def descent(
+    v,
+    row,
+    image,
+    row_step,
+    top,
+    height,
+    left,
+    width,
+    zeros,
+    out,
+    out_step,
+    rows,
+    length,
+    weights,
+    activation,
+):
+    """Compute all elements of neighbouring output rows of one channel.
+
+    image : address of the image, whose `height` rows of `width` elements lie `row_step` bytes
+        apart; elements side by side.
+    top, left : the first output's first tap is in row `top` and column ``-left``; others of the
+        rows are `stride` apart.  Taps outside the image are zeros.
+    zeros : address of as many of them as a tile's row of inputs has elements.
+    out : address of the first of `rows` output rows of `length` elements, `out_step` bytes apart.
+    weights : address of vectors, aligned: the bias, and each tap.
+    activation : its place in FINISHES.
+
+    Reads the elements that are taps; writes the outputs.  Of a row that does not descend this is
+    empty.
+    """
+    if not row.descends:
+        return
+    lanes, window, stride = row.lanes, row.window, row.stride
+    bounds = limits(v, activation)
+
+    def tile(element, inside):
+        """A vector of each row, from `element` on; `inside` says that all its taps are columns."""
+        panel = v.pointer(weights)
+        bias = v.load(panel, aligned=True)
+        taps = [v.load(panel, (1 + tap) * lanes, aligned=True) for tap in range(window**2)]
+        column = v.add(v.mul(element, stride), v.mul(left, -1))
+        first = v.at(v.offset(v.pointer(image), v.mul(top, row_step)), column)
+        y, start = v.cell(top), v.cell(first)
+        target = v.cell(v.at(v.pointer(out), element))
+        sums = [v.cell(bias) for _ in range(-(-window // stride))]  # of rows one behind another
+
+        def load(place, index):
+            if inside:
+                return v.load(place, index)
+            begin = v.mul(v.add(column, index), -1)
+            return v.load_between(begin, v.add(begin, width), place, index)
+
+        def inputs_of(place):
+            """The inputs of each tap of a row."""
+            if stride == 1:
+                return [load(place, kx) for kx in range(window)]
+            pairs = [(load(place, kx), load(place, kx + lanes)) for kx in range(window - 1)]
+            # The last tap's are the second ones of the pair before: no element behind is read.
+            places = [(min(kx, window - 2), kx == window - 1) for kx in range(window)]
+            return [v.every_second(*pairs[kx], int(second)) for kx, second in places]
+
+        def input_row(ky):
+            """Multiply the next row of inputs, tap row `ky` of the first sum's output."""
+            place = v.select(v.below(y.get(), height), start.get(), v.pointer(zeros))
+            # The next tile's: a run of short rows is no stream that a CPU would follow.
+            ahead = v.mul(row_step, v.mul(rows, stride))
+            v.prefetch(v.offset(start.get(), ahead), writes=False)
+            y.set(v.add(y.get(), 1))
+            start.set(v.offset(start.get(), row_step))
+            for kx, inputs in enumerate(inputs_of(place)):
+                for i, total in enumerate(sums):
+                    tap = ky - i * stride
+                    if 0 <= tap < window:
+                        total.set(v.fma(inputs, taps[tap * window + kx], total.get()))
+            v.fence()
+
+        def store():
+            total = sums[0].get()
+            result = v.clamp(total if stride == 1 else v.in_order(total), *bounds)
+            if inside:
+                v.store(result, target.get())
+                return
+            for few in v.choose(v.less(length, lanes)):
+                if few:
+                    v.store_first(length, result, target.get())
+                else:
+                    v.store(result, target.get())
+
+        for ky in range(window - stride):
+            input_row(ky)
+        for _ in v.loop(rows, rolled=True):
+            for ky in range(window - stride, window):
+                input_row(ky)
+            store()
+            target.set(v.offset(target.get(), out_step))
+            for total, behind in itertools.pairwise(sums):
+                total.set(behind.get())
+            sums[-1].set(bias)
+
+    # Tiles that begin in these columns read no element past an end.
+    columns = v.maximum(v.add(v.sub(width, stride * (lanes - 1) + window), 1), 0)
+    columns = v.select(v.less(length, lanes), v.word(0), columns)
+    for element in v.loop(v.add(length, lanes - 1), step=lanes):
+        element = v.maximum(v.minimum(element, v.add(length, -lanes)), 0)
+        column = v.add(v.mul(element, stride), v.mul(left, -1))
+        for inside in v.choose(v.below(column, columns)):
+            tile(element, inside)
+
+
+compute_descent = tile_intrinsic(descent)
+
+
 @chapter
 def compute_rows(row, plan, y, image, target, weights, residual, scratch):
-    """Compute MR output rows of one image, from row `y` on."""
+    """Compute MR output rows of one image, from row `y` on, but for what `finish` does."""
     itemsize, channels = row.itemsize, plan.groups
     tile_bytes = row.channels * itemsize
     length = plan.ow * channels
@@ -201,19 +319,30 @@ def compute_rows(row, plan, y, image, target, weights, residual, scratch):
         weights=weights + plan.weights_offset,
         activation=NO_ACTIVATION if residual != 0 else plan.activation,
     )
-    rows = min(row.pixels, plan.oh - y)
     if is_short:
-        for i in range(rows):
+        for i in range(min(row.pixels, plan.oh - y)):
             copy_bytes(target + (y + i) * plan.out_y, scratch + i * tile_bytes, length * itemsize)
-    finish(
+
+
+@chapter
+def compute_down(row, plan, y, rows, image, target, weights, residual):
+    """Compute output rows of one image of one channel, from row `y` on, but for what `finish`
+    does."""
+    compute_descent(
         row,
-        plan,
+        image=image,
+        row_step=plan.image_y,
+        top=y * row.stride - plan.top,
+        height=plan.h,
+        left=plan.left,
+        width=plan.w,
+        zeros=weights,
         out=target + y * plan.out_y,
+        out_step=plan.out_y,
         rows=rows,
-        out_y=plan.out_y,
-        pixels=plan.ow,
-        channels=channels,
-        residual=residual,
+        length=plan.ow,
+        weights=weights + plan.weights_offset,
+        activation=NO_ACTIVATION if residual != 0 else plan.activation,
     )
 
 
@@ -228,11 +357,28 @@ def task(row, plan, images, weights, out, residual, scratch, staging, index):
     scratch : SCRATCH_WORDS words, for the outputs of a tile, copied inputs and the tables.
 
     Assumes one plane, dilations of 1, and strides, a window and channels that the row serves;
-    task_rows is a multiple of MR.
+    task_rows is a multiple of MR, or of `down`.
     """
     blocks = ceil_div(plan.oh, plan.task_rows)
     n = index // blocks
     first = (index - n * blocks) * plan.task_rows
     image, target = images + n * plan.image_n, out + n * plan.out_n
-    for y in range(first, min(first + plan.task_rows, plan.oh), row.pixels):
-        compute_rows(row, plan, y, image, target, weights, residual, scratch)
+    step = row.pixels
+    if row.descends and plan.down > 0:
+        step = plan.down
+    for y in range(first, min(first + plan.task_rows, plan.oh), step):
+        rows = min(step, plan.oh - y)
+        if row.descends and plan.down > 0:
+            compute_down(row, plan, y, rows, image, target, weights, residual)
+        else:
+            compute_rows(row, plan, y, image, target, weights, residual, scratch)
+        finish(
+            row,
+            plan,
+            out=target + y * plan.out_y,
+            rows=rows,
+            out_y=plan.out_y,
+            pixels=plan.ow,
+            channels=plan.groups,
+            residual=residual,
+        )

@@ -20,6 +20,8 @@ from collections import namedtuple
 from .epilogue import NO_ACTIVATION, finish, limits
 from .runtime import ceil_div, chapter, subroutine, tile_intrinsic
 
+UNROLLED = 3  # taps of a row, as most windows have: their loops take as long as a third of them
+
 
 def between_zeros(v, row, source, step, target, before, pixels, behind, count):
     """Copy `count` neighbouring elements of each of `pixels` pixels, `step` bytes apart, so that
@@ -142,25 +144,29 @@ def strip(
         bias = weight_at(v.pointer(biases), first)
         sums = [[v.cell(bias) for _ in range(width)] for _ in range(n_rows)]
 
-        def input_row(plane, kernel, i, outputs):
+        def input_row(plane, kernel, i, outputs, unrolled):
             """Multiply input row `i` of a plane with its tap row for each of the output rows
-            `outputs`.  `plane` is where its first row is, `kernel` where its weights are."""
+            `outputs`.  `plane` is where its first row is, `kernel` where its weights are; a row of
+            UNROLLED taps, in one turn, may be `unrolled`."""
             last = max(outputs)  # whose tap row is the first
             behind = [v.mul(row_weights, last - r) for r in outputs]
             tap = v.cell(v.hidden(v.offset(plane, v.mul(i, row_step))))
             weight = v.cell(v.hidden(v.offset(kernel, v.mul(v.add(i, -last), row_weights))))
             left = v.cell(turn)
-            for _ in v.loop(taps, rolled=True):
+            for _ in range(UNROLLED) if unrolled else v.loop(taps, rolled=True):
                 factors = [weight_at(weight.get(), offset) for offset in behind]
                 for j, place in enumerate(places):
                     inputs = v.load(v.offset(tap.get(), place))
                     for r, factor in zip(outputs, factors, strict=True):
                         total = sums[r][j]
                         total.set(v.fma(inputs, factor, total.get()))
-                left.set(v.add(left.get(), -1))
-                ends = v.equal(left.get(), 0)
-                left.set(v.select(ends, turn, left.get()))
-                tap.set(v.offset(tap.get(), v.select(ends, next_turn, tap_step)))
+                step = tap_step
+                if not unrolled:
+                    left.set(v.add(left.get(), -1))
+                    ends = v.equal(left.get(), 0)
+                    left.set(v.select(ends, turn, left.get()))
+                    step = v.select(ends, next_turn, tap_step)
+                tap.set(v.offset(tap.get(), step))
                 weight.set(v.offset(weight.get(), tap_weights))
                 v.fence()
 
@@ -183,26 +189,36 @@ def strip(
                 weight.set(v.offset(weight.get(), row_weights))
                 v.fence()
 
-        plane = v.cell(v.pointer(start))
-        kernel = v.cell(v.offset(v.pointer(biases), v.add(weights, first)))
-        inside = v.sub(end_row, first_row)
-        for _ in v.loop(planes, rolled=True):
-            for i in range(n_rows - 1):
-                for _ in v.when(v.below(v.sub(i, first_row), inside)):
-                    input_row(plane.get(), kernel.get(), v.word(i), range(i + 1))
-            start_row, stop_row = v.maximum(first_row, n_rows - 1), v.minimum(end_row, kh)
-            for is_column in v.choose(v.equal(taps, 1)) if n_rows > 1 else (False,):
-                if is_column:
-                    column(plane.get(), kernel.get(), start_row, stop_row)
-                    continue
-                for i in v.loop(stop_row, start=start_row, rolled=True):
-                    input_row(plane.get(), kernel.get(), i, range(n_rows))
-            for r in range(1, n_rows):
-                i = v.add(kh, r - 1)
-                for _ in v.when(v.below(v.sub(i, first_row), inside)):
-                    input_row(plane.get(), kernel.get(), i, range(r, n_rows))
-            plane.set(v.offset(plane.get(), plane_step))
-            kernel.set(v.offset(kernel.get(), plane_weights))
+        def multiply(unrolled):
+            """Go through all planes and rows."""
+            plane = v.cell(v.pointer(start))
+            kernel = v.cell(v.offset(v.pointer(biases), v.add(weights, first)))
+            inside = v.sub(end_row, first_row)
+            for _ in v.loop(planes, rolled=True):
+                for i in range(n_rows - 1):
+                    for _ in v.when(v.below(v.sub(i, first_row), inside)):
+                        input_row(plane.get(), kernel.get(), v.word(i), range(i + 1), unrolled)
+                start_row, stop_row = v.maximum(first_row, n_rows - 1), v.minimum(end_row, kh)
+                may_be_column = n_rows > 1 and not unrolled
+                for is_column in v.choose(v.equal(taps, 1)) if may_be_column else (False,):
+                    if is_column:
+                        column(plane.get(), kernel.get(), start_row, stop_row)
+                        continue
+                    for i in v.loop(stop_row, start=start_row, rolled=True):
+                        input_row(plane.get(), kernel.get(), i, range(n_rows), unrolled)
+                for r in range(1, n_rows):
+                    i = v.add(kh, r - 1)
+                    for _ in v.when(v.below(v.sub(i, first_row), inside)):
+                        input_row(plane.get(), kernel.get(), i, range(r, n_rows), unrolled)
+                plane.set(v.offset(plane.get(), plane_step))
+                kernel.set(v.offset(kernel.get(), plane_weights))
+
+        in_turn = v.select(v.less(turn, UNROLLED), v.word(0), taps)
+        if n_rows > 1 and width == row.vectors:
+            for unrolled in v.choose(v.equal(in_turn, UNROLLED)):
+                multiply(unrolled)
+        else:
+            multiply(unrolled=False)
 
         # Rows that are not stored write to the last one, before it is written itself: a branch
         # around a store would draw the row's arithmetic after it, out of order.
@@ -227,14 +243,15 @@ def strip(
             for block in v.loop(blocks, rolled=True):
                 pixel = v.minimum(v.mul(block, step), v.sub(pixels, step))
                 for element in v.loop(v.add(elements, lanes - 1), step=lanes, rolled=True):
-                    first = v.mul(v.quotient_of(element, lanes), panel)
+                    first = v.cell(v.mul(v.quotient_of(element, lanes), panel))
                     element = v.maximum(0, v.minimum(element, v.add(elements, -lanes)))
-                    if not row.period:
+                    # A division takes as long as a row of inputs.
+                    for _ in () if row.period else v.when(v.less(1, channels)):
                         channel = v.remainder(element, channels)
-                        first = v.add(first, v.mul(channel, itemsize))
+                        first.set(v.add(first.get(), v.mul(channel, itemsize)))
                     at = v.mul(element, itemsize)
                     start = v.add(source, v.add(v.mul(pixel, pixel_step), at))
-                    tile(start, first, width, v.add(out, v.add(v.mul(pixel, out_x), at)))
+                    tile(start, first.get(), width, v.add(out, v.add(v.mul(pixel, out_x), at)))
 
 
 compute_strip = tile_intrinsic(strip)

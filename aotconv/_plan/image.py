@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .arithmetic import ceil_div
+from .arithmetic import ceil_div, evenly
 from .family import ADJACENT, Family, Layer, Repeated, Work, has_window_of, row_tasks
 from .geometry import Geometry
 from .registry import Row
 
 TASK_VECTORS = 4096  # multiplied and added in a task, at least
+# Of the rows of inputs of a tile that goes down, at most: they, and the next one's, which are
+# fetched, are to stay in the first-level cache.  Rows of outputs that are worth one, by stride.
+DOWN_BYTES, LEAST_DOWN = 8 << 10, (10, 4)
+WIDEST_DOWN = {1: 320, 2: 1000}  # bytes of a row of inputs, by stride: longer ones are streams
 
 
 def choose(rows: Sequence[Row], layer: Layer) -> Row | None:
@@ -25,10 +29,24 @@ def _fills(row: Row, layer: Layer) -> bool:
 def blocking(work: Work) -> dict[str, int]:
     """Tasks of whole tiles of rows, as many as are worth a task's start."""
     row, g = work.row, work.geometry
-    tile = row.pixels * row.window**2 * ceil_div(g.x.out * g.c, row.lanes)
-    down = ceil_div(g.y.out, row.pixels)
-    tiles = min(ceil_div(TASK_VECTORS, tile), down, max(1, g.n * down // work.wanted_tasks))
-    return {"tasks": g.n * ceil_div(down, tiles), "task_rows": tiles * row.pixels}
+    down = _rows_down(work)
+    rows = down or row.pixels
+    tile = rows * row.window**2 * ceil_div(g.x.out * g.c, row.lanes)
+    blocks = ceil_div(g.y.out, rows)
+    tiles = min(ceil_div(TASK_VECTORS, tile), blocks, max(1, g.n * blocks // work.wanted_tasks))
+    return {"tasks": g.n * ceil_div(blocks, tiles), "task_rows": tiles * rows, "down": down}
+
+
+def _rows_down(work: Work) -> int:
+    """Of how many rows of outputs a tile is that goes down; 0: none does."""
+    row, g = work.row, work.geometry
+    row_bytes = max(1, g.x.size) * row.itemsize
+    if not (row.descends and row_bytes <= WIDEST_DOWN[row.stride]):
+        return 0
+    near = (DOWN_BYTES // row_bytes - row.window) // row.stride + 1
+    most = min(near, g.n * g.y.out // work.wanted_tasks, g.y.out)
+    least = LEAST_DOWN[row.stride - 1]
+    return evenly(g.y.out, most) if most >= least else 0
 
 
 def packing(row: Row, layer: Layer) -> Repeated:
@@ -48,7 +66,8 @@ IMAGE = Family(
     blocking,
     packing,
     cost,
-    fields=("task_rows",),  # output rows in a task
+    # Output rows in a task; those of a tile that goes down, 0: none does.
+    fields=("task_rows", "down"),
     takes=lambda row: frozenset((ADJACENT,)),
     planes=False,
 )

@@ -100,6 +100,12 @@ class Row(NamedTuple):
         return int(not once and not (self.period == 1 and self.window < 4 + self.stride))
 
     @property
+    def descends(self) -> int:
+        """Whether an image tile may go down many rows of outputs, a vector wide: of one channel
+        under nine taps, whose weights all stay in registers."""
+        return int(self.family == "image" and self.period == 1 and self.window == 3)
+
+    @property
     def integers(self) -> int:
         """Whether it computes in integers."""
         return int(self.dtype not in FLOAT_DTYPES)

@@ -6,8 +6,9 @@ from families import Family, Layer, up_to_two_vectors
 
 
 def cuts(row):
-    shapes = (2, 9, 150), (2, 3, 5, 30)  # tiles between borders; planes one at a time
-    windows = (3, 3), (1, 3, 3)
+    # Tiles between borders; those that go down many rows; planes one at a time.
+    shapes = (2, 9, 150), (2, 41, 21), (2, 3, 5, 30)
+    windows = (3, 3), (3, 3), (1, 3, 3)
     return [
         Layer((*shape, n), (*window, 1, n), n)
         for shape, window in zip(shapes, windows, strict=True)

@@ -29,12 +29,12 @@ NAMED = {
     **{f"jit-{row.name}": (row, True) for row in ROWS if row.level == JIT_LEVEL and not row.stored},
 }
 # What the default run computes: of rows that numba compiles in the process, for seconds each, one
-# of a family where modules hold the same.
-_firsts = {row.family: name for name, (row, jit) in reversed(NAMED.items()) if jit}
+# of a family where modules hold the same, and one of integers.
+_firsts = {(row.family, row.integers): name for name, (row, jit) in reversed(NAMED.items()) if jit}
 SAMPLED = {
     name
     for name, (row, jit) in NAMED.items()
-    if not (jit and AOT_LEVELS) or name == _firsts[row.family]
+    if not (jit and AOT_LEVELS) or name == _firsts[row.family, row.integers]
 }
 
 

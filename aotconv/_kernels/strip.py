@@ -29,7 +29,7 @@ def between_zeros(v, row, source, step, target, before, pixels, behind, count):
 
     source, target : addresses of the first elements, in the target of the zeros before them.
 
-    Writes less than a vector behind, too.
+    Reads what lies between them, too, and writes less than a vector behind.
     """
     lanes, itemsize = row.lanes, row.itemsize
     target, zeros = v.pointer(target), v.constant(0.0)
@@ -44,8 +44,18 @@ def between_zeros(v, row, source, step, target, before, pixels, behind, count):
     beside = v.equal(step, v.mul(count, itemsize))
     pixels = v.select(beside, v.minimum(pixels, 1), pixels)
     size = v.select(beside, n, count)
+    # Of every second element whole vectors, as long as one more pixel is behind them: the last
+    # one's neighbour need not be in memory.
+    done = v.cell(v.word(0))
+    halved = v.select(v.equal(step, 2 * itemsize), v.equal(count, 1), v.less(1, 0))
+    for _ in v.when(halved):
+        for p in v.loop(v.add(pixels, -1), step=lanes, rolled=True):
+            start = v.pointer(v.add(source, v.mul(p, step)))
+            halves = v.load(start), v.load(start, lanes)
+            v.store(v.in_order(v.every_second(*halves, 0)), place, p)
+            done.set(v.add(p, lanes))
     for is_few in v.choose(v.less(size, lanes)):
-        for p in v.loop(pixels, rolled=True):
+        for p in v.loop(pixels, start=done.get(), rolled=True):
             start = v.pointer(v.add(source, v.mul(p, step)))
             to = v.at(place, v.mul(p, count))
             if is_few:

@@ -76,7 +76,7 @@ cases = [
 ]
 if aotconv.active().name != "numpy":
     cases.append(case((1, 40, 40, 32), (3, 3, 32, 64), algorithm="winograd"))
-cases.append(case((2, 40, 40, 8), (9, 9, 8, 16), algorithm="fft"))
+cases.append(case((2, 40, 40, 8), (9, 9, 8, 16), algorithm="fft"))  # the last one
 expected = [layer(images, threads=1) for images, layer in cases]
 def compute(threads):
     return all(np.array_equal(layer(images, threads=threads), each)

@@ -851,6 +851,13 @@ def test_windows_of_four_and_five_axes_are_summed_by_kernels(dtype, monkeypatch)
         np.testing.assert_array_equal(ndimage.correlate(array, **about), want)
 
 
+def test_infinities_under_windows_of_four_axes_warn_of_nothing():
+    array = np.full((2, 2, 3, 3), np.inf, np.float32)
+    with np.errstate(all="raise"):
+        assert np.isnan(ndimage.laplace(array)).all()
+        assert (ndimage.correlate(array.astype(np.float64), np.ones((2,) * 4), "int8") == 0).all()
+
+
 def test_running_sums_go_on_from_block_to_block():
     array = np.random.default_rng(3).integers(-(2**63), 2**63 - 1, (3, 50))
     for axis, dtype in itertools.product((0, 1), (np.int64, np.float64)):

@@ -257,7 +257,10 @@ def test_a_python_thread_of_a_small_stack_computes(kibibytes):
         threading.stack_size(threading.stack_size(kibibytes << 10))
     except ValueError:
         pytest.skip("the C library has no stacks that small; AArch64's begin at 128 KiB")
+    # NumPy's transforms want more: np.fft.rfft alone overflows such a stack.
+    kernels_alone = "del cases[-1], expected[-1]" if kibibytes < 64 else ""
     code = f"""{WATCHED}{EVERY_FAMILY}
+{kernels_alone}
 assert compute(2)
 results = []
 threading.stack_size({kibibytes << 10})

@@ -181,13 +181,14 @@ class Correlation(Operator):
             total, term = np.empty(held, sums), np.empty(held, sums)
             for place in range(axis.out):
                 total[...] = 0
-                for step, fill, outside in terms:
-                    i = index(place + step, axis.size, axis.border)
-                    if i >= 0:
-                        fill(images[(*ahead, slice(i, i + 1))], term, None, threads)
-                    total += term if i >= 0 else outside
                 target = out[(*ahead, slice(place, place + 1))]
-                store(total, target, self._clips, self._order == WINDOW)
+                with np.errstate(all="ignore"):
+                    for step, fill, outside in terms:
+                        i = index(place + step, axis.size, axis.border)
+                        if i >= 0:
+                            fill(images[(*ahead, slice(i, i + 1))], term, None, threads)
+                        total += term if i >= 0 else outside
+                    store(total, target, self._clips, self._order == WINDOW)
 
         return microseconds, compute
 

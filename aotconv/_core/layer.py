@@ -259,7 +259,8 @@ class Convolution(Spatial):
     def _new_transforms(self) -> Any:
         from .transforms import Transforms  # of few layers; it loads what no other one wants
 
-        return Transforms(self._filters, self._bias, self._options, self._kernels)
+        weights = self._filters, self._bias
+        return Transforms(*weights, self._options, self._kernels, _of_one_tap)
 
     def _direct(
         self, computed: Computed, parts: list[Part], arrays: Layouts, view: View, algorithm: str
@@ -320,3 +321,10 @@ def _behind(first: Compute, then: Compute) -> Compute:
         then(*arrays_and_threads)
 
     return computed
+
+
+def _of_one_tap(filters: np.ndarray, groups: int) -> Convolution:
+    """The layer of filters (1, C / groups, O)."""
+    steps, mode = (1,), ("constant",)
+    about = steps, "valid", mode, 0, steps, groups, "NWC", None, None, False, "auto"
+    return Convolution(filters, None, Options(*about))

@@ -5,9 +5,9 @@ Channels are summed as spectra, by compiled kernels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -18,10 +18,12 @@ from . import fallback, fitting, ladder, spectral
 from .dtypes import floats_in, largest, native_name
 from .jobs import Layouts
 from .kernels import Kernels
-from .layer import Convolution, Options
 from .layout import View
+from .operator import Spatial
 from .pad import value_in
 from .run import Compute
+
+OneTap: TypeAlias = Callable[[np.ndarray, int], Spatial]  # the layer of filters (1, C, O), grouped
 
 KEPT_SECTIONS = 4  # sizes of sections for which a layer keeps its spectra
 
@@ -32,8 +34,9 @@ class Filters(spectral.Windows):
 
     behind = 1
 
-    def __init__(self, filters: np.ndarray, groups: int, dtype: np.dtype) -> None:
+    def __init__(self, filters: np.ndarray, groups: int, dtype: np.dtype, one_tap: OneTap) -> None:
         self.dtype, self._filters, self._groups = dtype, filters, groups
+        self._one_tap = one_tap
         self._kept: dict[tuple[int, ...], Any] = {}
 
     def leading(self, array: tuple[int, ...]) -> tuple[int, ...]:
@@ -46,7 +49,7 @@ class Filters(spectral.Windows):
 
     def factors(
         self, at: tuple[slice, ...], transform: spectral.Transform, axes: Sequence[Axis]
-    ) -> np.ndarray | Convolution:
+    ) -> np.ndarray | Spatial:
         kept = self._kept.get(transform.sizes)
         if kept is None:
             if len(self._kept) >= KEPT_SECTIONS:
@@ -54,9 +57,7 @@ class Filters(spectral.Windows):
             kept = self._kept[transform.sizes] = self._factors(transform, axes)
         return kept
 
-    def _factors(
-        self, transform: spectral.Transform, axes: Sequence[Axis]
-    ) -> np.ndarray | Convolution:
+    def _factors(self, transform: spectral.Transform, axes: Sequence[Axis]) -> np.ndarray | Spatial:
         channels, n_filters = self._filters.shape[-2:]
         windows = self._filters.reshape(*self._filters.shape[:-2], channels * n_filters)
         step = max(1, plan.MOST_SUMMED // prod(transform.sizes))
@@ -67,11 +68,11 @@ class Filters(spectral.Windows):
         numbers = prod(spectra.shape[:-1])
         taps = spectra.reshape(numbers, channels, n_filters).swapaxes(0, 1)
         taps = taps.reshape(1, channels, numbers * n_filters)
-        return Convolution(taps, None, _of_one_tap(numbers * self._groups))
+        return self._one_tap(taps, numbers * self._groups)
 
-    def multiply(self, spectra: np.ndarray, factors: np.ndarray | Convolution) -> np.ndarray:
+    def multiply(self, spectra: np.ndarray, factors: np.ndarray | Spatial) -> np.ndarray:
         *sizes, channels = spectra.shape
-        if isinstance(factors, Convolution):
+        if not isinstance(factors, np.ndarray):
             numbers = factors.options.groups // self._groups
             products = factors.apply(spectra.reshape(-1, numbers * channels), None, None, 1)
             return products.reshape(*sizes, -1)
@@ -81,19 +82,19 @@ class Filters(spectral.Windows):
         return products.reshape(*sizes, -1)
 
 
-def _of_one_tap(groups: int) -> Options:
-    steps, mode = (1,), ("constant",)
-    return Options(steps, "valid", mode, 0, steps, groups, "NWC", None, None, False, "auto")
-
-
 class Transforms:
     """The transforms of a layer, and whether they compute it: loaded by layers that ask."""
 
     def __init__(
-        self, filters: np.ndarray, bias: np.ndarray | None, options: Options, kernels: Kernels
+        self,
+        filters: np.ndarray,
+        bias: np.ndarray | None,
+        options: Any,
+        kernels: Kernels,
+        one_tap: OneTap,
     ) -> None:
         self._filters, self._bias, self._options = filters, bias, options
-        self._kernels = kernels
+        self._kernels, self._one_tap = kernels, one_tap
         self._windows: dict[tuple, Filters] = {}
 
     def chosen(self, computed: str, geometry: Geometry, arrays: Layouts) -> str:
@@ -165,7 +166,7 @@ class Transforms:
         if kept is None:
             sizes = (axis.kernel for axis in _spatial(geometry))
             filters = self._filters.reshape(*sizes, *self._filters.shape[-2:])
-            kept = self._windows[key] = Filters(filters, geometry.groups, dtype)
+            kept = self._windows[key] = Filters(filters, geometry.groups, dtype, self._one_tap)
         return kept
 
     def computing(self, exact: str, geometry: Geometry, arrays: Layouts, view: View) -> Compute:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from .._plan.elements import HALVES, name_of
-from .._plan.halos import WHOLE, Halo, Reach, halos
-from . import check, check_ndimage, fitting, fourier
+from .._plan.halos import WHOLE, Beyond, Halo, halos
+from . import check, check_ndimage, elementwise, fitting, fourier
 from .copies import convert, copied, pieces
 from .correlation import correlate
 from .layout import Layout
@@ -50,7 +50,6 @@ class Filter:
         self._threads = check_ndimage.threads(threads)
         self._omits = check_ndimage.nan_policy(nan_policy) == "omit"
         self._mask = check_ndimage.mask(mask, self.array.shape)
-        self._misses = False  # until it is looked at
 
     @property
     def ndim(self) -> int:
@@ -74,7 +73,6 @@ class Filter:
         given, dtype = result_of(output, self.array, any(each.kind == "c" for each in every))
         result = np.empty(self.array.shape, dtype) if given is None else given
         spoils = given is not None and may_spoil(self.array, result)
-        self._misses = self._is_missing_some()
         is_one = len(terms) == 1 and not is_magnitude
         of_term = dtype if is_one else self._of_total(dtype)
         is_transformed = [self._is_transformed(steps, of_term) for steps in terms]
@@ -82,7 +80,8 @@ class Filter:
             self._run(self.array, terms[0], result, self._cval)
             return result if given is None else output
         blocks = [WHOLE]
-        if not any(is_transformed) and (not spoils or _is_in_place(self.array, result)):
+        # A block is stored when the next one is computed, as if each element were in its turn.
+        if not any(is_transformed) and not elementwise.may_spoil(self.array, result):
             sums = self._sums(self.array.dtype, dtype)
             itemsize = max(self.array.itemsize, dtype.itemsize, sums.itemsize)
             blocks = halos(self.array.shape, _reaches(terms, self.ndim), itemsize, spoils)
@@ -211,12 +210,13 @@ class Filter:
                 self._correlate(part, [step._replace(weights=weights)], term, value)
                 (np.subtract if i and j else np.add)(target, term, out=target)
 
-    def _is_missing_some(self) -> bool:
+    @functools.cached_property
+    def _misses(self) -> bool:
         """Whether an element is missing, or what is around the array."""
-        if self._hides_border or (self._mask is not None and self._mask.any()):
-            return True
-        nans = (np.isnan(self.array[at]).any() for at in pieces(self.array.shape))
-        return self._omits and bool(any(nans))
+        if not self._omits and self._mask is None:
+            return False
+        parts = pieces(self.array.shape)
+        return self._hides_border or any(self._missing(at).any() for at in parts)
 
     def _missing(self, at: tuple[Any, ...]) -> np.ndarray:
         """Which elements are missing, of a part of the array."""
@@ -289,22 +289,16 @@ def may_spoil(array: np.ndarray, out: np.ndarray) -> bool:
     return np.may_share_memory(array, out) or fitting.may_overlap_itself(Layout.of(out))
 
 
-def _is_in_place(array: np.ndarray, out: np.ndarray) -> bool:
-    """Whether two arrays are the same memory, and each element its own."""
-    same = Layout.of(array) == Layout.of(out) and array.ctypes.data == out.ctypes.data
-    return same and not fitting.may_overlap_itself(Layout.of(out))
-
-
-def _reaches(terms: Sequence[Sequence[Step]], ndim: int) -> list[Reach]:
+def _reaches(terms: Sequence[Sequence[Step]], ndim: int) -> list[Beyond]:
     """How far terms look along each axis of an array."""
-    reaches = [Reach()] * ndim
+    reaches = [Beyond()] * ndim
     for steps in terms:
-        of_term = [Reach()] * ndim
+        of_term = [Beyond()] * ndim
         for step in steps:
             each = zip(step.weights.shape, step.before, step.modes, strict=True)
             for i, (size, before, mode) in enumerate(each):
                 wraps = mode == "wrap" and size > 1
-                of_term[i] = of_term[i].then(Reach(before, size - 1 - before, wraps))
+                of_term[i] = of_term[i].then(Beyond(before, size - 1 - before, wraps))
         reaches = [each.beside(other) for each, other in zip(reaches, of_term, strict=True)]
     return reaches
 

@@ -238,7 +238,8 @@ class Convolution(Spatial):
         residual = None if arrays.residual is None else arrays.residual.dtype
         if self._options.saturate and dtype.kind in "iu":
             operands = arrays.images.dtype, np.result_type(*self._dtypes), residual
-            return Computed(*(clipped_in(dtype, *operands, self._reach),) * 2)
+            clipped = clipped_in(dtype, *operands, self._reach)
+            return Computed(clipped, clipped)
         computed = computed_in(dtype, arrays.images.dtype, residual, self._reach)
         return Computed(computed, native_name(dtype) if dtype.kind in "iuc" else computed)
 

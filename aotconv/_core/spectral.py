@@ -128,7 +128,7 @@ def correlate(
     behind = windows.behind
     lead = array.ndim - len(axes) - behind
     leading = windows.leading(array.shape[:lead])
-    reaches = tuple(plan.Reach(each.out, each.extent, each.stride) for each in axes)
+    reaches = tuple(map(plan.Reach.of, axes))
     if 0 in leading or any(each.outs < 1 for each in reaches):
         return
     work = windows.work(reaches, prod(leading))
@@ -267,7 +267,7 @@ class Run(NamedTuple):
 
 def _sides(axis: Axis, size: int) -> Iterator[Side]:
     """The sections along an axis."""
-    count = plan.Reach(axis.out, axis.extent, axis.stride).fits(size)
+    count = plan.Reach.of(axis).fits(size)
     for start in range(0, axis.out, count):
         stop = min(start + count, axis.out)
         first = start * axis.stride - axis.before

@@ -101,7 +101,7 @@ class Transforms:
         """The algorithm that computes, "auto", "winograd" or "fft", by sizes and dtypes; `computed`
         is the kernels' dtype."""
         windows = self._windows_of(geometry, _sums(arrays.out.dtype))
-        reaches = _reaches(_spatial(geometry))
+        reaches = tuple(map(plan.Reach.of, _spatial(geometry)))
         n_arrays = geometry.pixels // prod(each.outs for each in reaches)
         work = windows.work(reaches, n_arrays)
         reason = self._hindrance(work, arrays)
@@ -216,7 +216,3 @@ def _windowed(geometry: Geometry) -> list[int]:
 def _spatial(geometry: Geometry) -> list[Axis]:
     """The axes along which windows are."""
     return [geometry.axes[i] for i in _windowed(geometry)]
-
-
-def _reaches(axes: Sequence[Axis]) -> tuple[plan.Reach, ...]:
-    return tuple(plan.Reach(axis.out, axis.extent, axis.stride) for axis in axes)

@@ -199,6 +199,8 @@ class Family(NamedTuple):
         Whether it sums in the order of all: bias, kernel plane, row, column, channel.
     multiple : int
         Rows and columns of outputs at whose multiples a part must begin, to get the same bits.
+    computes_layers : bool
+        Whether it computes layers by itself.
     """
 
     name: str
@@ -212,6 +214,7 @@ class Family(NamedTuple):
     planes: bool = True
     in_order: bool = True
     multiple: int = 1
+    computes_layers: bool = True
 
 
 # What every plan tells its kernel: one int64 word each, in this order; behind them the words of its
@@ -270,7 +273,8 @@ def of_no_layer(
     def refuse(*_) -> NoReturn:
         raise TypeError(f"the {name} family computes no layer by itself")
 
-    return Family(name, lambda rows, layer: None, refuse, refuse, cost or refuse, fields)
+    computing = refuse, refuse, cost or refuse, fields
+    return Family(name, lambda rows, layer: None, *computing, computes_layers=False)
 
 
 def words(

@@ -13,22 +13,22 @@ FEWEST = 8  # slabs in place: fewer, with what is beside them, take more than an
 HALOS = 4  # times as long a block is at least as what its windows reach over beyond it
 
 
-class Reach(NamedTuple):
+class Beyond(NamedTuple):
     """How far a result looks along one axis, and whether the other end is next to an end."""
 
     before: int = 0
     behind: int = 0
     wraps: bool = False
 
-    def then(self, other: "Reach") -> "Reach":
+    def then(self, other: "Beyond") -> "Beyond":
         """Through one window and then through another."""
         wraps = self.wraps or other.wraps
-        return Reach(self.before + other.before, self.behind + other.behind, wraps)
+        return Beyond(self.before + other.before, self.behind + other.behind, wraps)
 
-    def beside(self, other: "Reach") -> "Reach":
+    def beside(self, other: "Beyond") -> "Beyond":
         """Through one window or through another."""
         before, behind = max(self.before, other.before), max(self.behind, other.behind)
-        return Reach(before, behind, self.wraps or other.wraps)
+        return Beyond(before, behind, self.wraps or other.wraps)
 
 
 class Halo(NamedTuple):
@@ -54,7 +54,7 @@ WHOLE = Halo((...,), (...,), (...,))
 
 
 def halos(
-    sizes: Sequence[int], reaches: Sequence[Reach], itemsize: int, is_in_place: bool
+    sizes: Sequence[int], reaches: Sequence[Beyond], itemsize: int, is_in_place: bool
 ) -> list[Halo]:
     """The blocks of an array of such elements: slabs of BLOCK_BYTES where windows reach not too
     far, else of at most MOST_BYTES.  In place it is cut along one axis alone: what a block reads
@@ -75,7 +75,7 @@ def halos(
     return blocks if len(blocks) > 1 else [WHOLE]
 
 
-def _block(sizes: Sequence[int], reaches: Sequence[Reach], out: Sequence[slice]) -> Halo:
+def _block(sizes: Sequence[int], reaches: Sequence[Beyond], out: Sequence[slice]) -> Halo:
     inputs, kept = [], []
     for size, reach, each in zip(sizes, reaches, out, strict=True):
         first = max(0, each.start - reach.before)

@@ -8,6 +8,7 @@ from math import log2, prod
 from typing import NamedTuple
 
 from .arithmetic import ceil_div
+from .geometry import Axis
 
 # Elements of a section, and of those that are transformed together; more where a window has a
 # quarter as many, or where filters of several channels, which all of these share, have more.
@@ -35,6 +36,10 @@ class Reach(NamedTuple):
     outs: int
     extent: int
     stride: int
+
+    @classmethod
+    def of(cls, axis: Axis) -> Reach:
+        return cls(axis.out, axis.extent, axis.stride)
 
     @property
     def whole(self) -> int:

@@ -79,17 +79,7 @@ class Family(NamedTuple):
 
 
 # Families that compute none, or not by themselves.
-NO_LAYERS = {
-    "elementwise",
-    "means",
-    "outer",
-    "peak",
-    "pool",
-    "scatter",
-    "softmax",
-    "staging",
-    "taps",
-}
+NO_LAYERS = {name for name, family in PLANNED.items() if not family.computes_layers}
 
 # A family of the plan that has no file here is an ImportError that names it.
 FAMILIES: dict[str, Family] = {

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._plan.family import Triple
+from .._plan.geometry import FLAT, RANK, Axis, Geometry
 from .layout import Layout, merged
 
 SHORT = 128  # bytes; axes as short are channels, along which vectors run together with a row
@@ -53,10 +55,27 @@ class Axes(NamedTuple):
         spatial = tuple(range(start, start + len(middle)))
         return cls(tuple(groups[i] for i in order), spatial, bool(channels))
 
-    def each(self, values: Sequence[Any]) -> list[Any]:
+    def geometry(self, shape: Sequence[int], axes: Sequence[Axis]) -> Geometry:
+        """The sizes for images that are seen as (N, D, H, W, C) of a shape, from those along every
+        axis of the arrays."""
+        n, *sizes, channels = shape
+        each = zip(sizes[-len(self.spatial) :], self._each(axes), strict=True)
+        z, y, x = self._of_images([axis or Axis.flat(size) for size, axis in each], FLAT)
+        return Geometry(n, channels, channels, channels, z, y, x)
+
+    def window(self, sizes: Sequence[int]) -> Triple:
+        """A window's sizes along images' axes, from those along every axis of the arrays."""
+        z, y, x = self._of_images([size or 1 for size in self._each(sizes)], 1)
+        return z, y, x
+
+    def _each(self, values: Sequence[Any]) -> list[Any]:
         """Of each spatial group what `values` say of its axis; None of several axes."""
         groups = (self.groups[i] for i in self.spatial)
         return [values[group[0]] if len(group) == 1 else None for group in groups]
+
+    def _of_images(self, values: list[Any], absent: Any) -> list[Any]:
+        """Of each of images' spatial axes, those that the arrays lack included."""
+        return [absent] * (RANK - len(values)) + values
 
     def layout(self, layout: Layout) -> Layout:
         """The layout of what `array` makes of an array."""

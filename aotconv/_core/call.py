@@ -34,15 +34,16 @@ class Function:
                 result = np.empty(shape, dtype) if out is None else out
                 if repeat(address, images, result, *arguments):
                     return result
-        made = self._operator, *self._operator.checked(self._rank, *arguments)
-        _, filters, bias, _ = made
+        operator = self._operator
+        filters, bias, options = operator.checked(self._rank, *arguments)
         if filters.nbytes + (0 if bias is None else bias.nbytes) > SMALL_BYTES:
-            return _apply_large(*made, (images, out, residual, n_threads))
-        layer = _small_layer(*made)
+            arrays = images, out, residual, n_threads
+            return _apply_large(operator, filters, bias, options, arrays)
+        key = operator, options, (_frozen(filters), None if bias is None else _frozen(bias))
+        layer = _small.get(key) or _small_layer(key)
         result = layer.apply(images, out, residual, n_threads)
         if layer.has_spectra:  # which may be a thousand times as large as weights
-            for key in [key for key, each in list(_small.items()) if each is layer]:
-                _small.pop(key, None)
+            _small.pop(key, None)
             return result
         call = layer.known_with(arguments)
         if call is not None:
@@ -56,18 +57,13 @@ def _keep(layers: dict, key: Any, value: Any) -> None:
     layers[key] = value
 
 
-def _small_layer(
-    operator: type[Convolution], filters: np.ndarray, bias: np.ndarray | None, options: NamedTuple
-) -> Convolution:
-    """The layer of few weights, known by their bytes."""
-    weights = _frozen(filters), None if bias is None else _frozen(bias)
-    key = operator, options, weights
-    layer = _small.get(key)
-    if layer is None:
-        # Of the key's own bytes: the arrays may be changed meanwhile.
-        own_bias = None if weights[1] is None else np.ndarray(*weights[1])
-        layer = operator(np.ndarray(*weights[0]), own_bias, options)
-        _keep(_small, key, layer)
+def _small_layer(key: tuple) -> Convolution:
+    """A new layer of few weights, which are known by their bytes; kept."""
+    operator, options, (filters, bias) = key
+    # Of the key's own bytes: the arrays may be changed meanwhile.
+    own_bias = None if bias is None else np.ndarray(*bias)
+    layer = operator(np.ndarray(*filters), own_bias, options)
+    _keep(_small, key, layer)
     return layer
 
 

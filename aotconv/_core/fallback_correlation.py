@@ -14,30 +14,23 @@ from .._plan.parts import PART_BYTES
 from .._plan.taps import WINDOW, Listed, listed
 from .pad import places
 from .rounding import store
-from .window import Window
+from .sums import Sums
 
 BLOCK_ELEMENTS = PART_BYTES // 8  # of a bordered copy, or what windows need
 
 
-def correlate(
-    array: np.ndarray,
-    window: Window,
-    axes: Sequence[Axis],
-    out: np.ndarray,
-    order: str,
-    sums: np.dtype,
-    saturate: bool,
-) -> None:
+def correlate(array: np.ndarray, axes: Sequence[Axis], out: np.ndarray, sums: Sums) -> None:
     """What `correlation.correlate` does with one window, whose sizes `axes` are, for arrays that do
     not overlap."""
     if out.size == 0:
         return
-    taps = listed(order, window.weights.ravel().tolist())
+    (window,) = sums.windows
+    taps = listed(sums.order, window.weights.ravel().tolist())
     with np.errstate(all="ignore"):
         for block in _blocks(out.shape, window.shape):
-            padded = _bordered(array, axes, block, window.cval, sums)
+            padded = _bordered(array, axes, block, window.cval, sums.dtype)
             at: Any = (*block, ...)  # an array even where there are no axes
-            store(_summed(padded, taps, window.shape), out[at], saturate, order == WINDOW)
+            store(_summed(padded, taps, window.shape), out[at], sums.clips, sums.order == WINDOW)
 
 
 def _blocks(shape: Sequence[int], window: Sequence[int]) -> Iterator[tuple[slice, ...]]:
@@ -57,7 +50,7 @@ def _blocks(shape: Sequence[int], window: Sequence[int]) -> Iterator[tuple[slice
 
 
 def _bordered(
-    array: np.ndarray, axes: Sequence[Axis], block: Sequence[slice], cval: float, sums: np.dtype
+    array: np.ndarray, axes: Sequence[Axis], block: Sequence[slice], cval: float, dtype: np.dtype
 ) -> np.ndarray:
     """A copy of all elements under the windows of a block."""
     spans = [
@@ -65,10 +58,10 @@ def _bordered(
         for axis, some in zip(axes, block, strict=True)
     ]
     if all(low >= 0 and high <= axis.size for axis, (low, high) in zip(axes, spans, strict=True)):
-        return array[tuple(slice(*span) for span in spans)].astype(sums)
+        return array[tuple(slice(*span) for span in spans)].astype(dtype)
     taken = [places(np.arange(*span), axis) for axis, span in zip(axes, spans, strict=True)]
     inside = [np.flatnonzero(each >= 0) for each in taken]
-    padded = np.full([len(each) for each in taken], cval, sums)
+    padded = np.full([len(each) for each in taken], cval, dtype)
     from_array = (each[at] for each, at in zip(taken, inside, strict=True))
     padded[np.ix_(*inside)] = array[np.ix_(*from_array)]
     return padded

@@ -9,22 +9,26 @@ import contextlib
 import functools
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from .._plan.elements import HALVES, name_of
 from .._plan.halos import WHOLE, Beyond, Halo, halos
 from . import check, check_ndimage, elementwise, fitting, fourier
-from .copies import convert, copied, pieces
+from .copies import convert, copied
 from .correlation import correlate
 from .layout import Layout
+from .missing import Missing
 from .rounding import put
 from .steps import Step
+from .sums import Sums
 from .window import Window
 
 SMALL = 1 << 15  # a constant border, whose sums with integers of 16 bits are exact
 NARROW = (*HALVES, "float32", "complex64")  # dtypes that are summed in float32
+
+Place: TypeAlias = tuple[Any, ...]  # of a part of an array
 
 
 class Filter:
@@ -48,8 +52,9 @@ class Filter:
         self._asked = check_ndimage.sums(dtype)
         self._algorithm = check_ndimage.algorithm(algorithm)
         self._threads = check_ndimage.threads(threads)
-        self._omits = check_ndimage.nan_policy(nan_policy) == "omit"
-        self._mask = check_ndimage.mask(mask, self.array.shape)
+        omits = check_ndimage.nan_policy(nan_policy) == "omit"
+        hidden = check_ndimage.mask(mask, self.array.shape)
+        self._missing = Missing(self.array, omits, hidden, self._cval)
 
     @property
     def ndim(self) -> int:
@@ -76,7 +81,7 @@ class Filter:
         is_one = len(terms) == 1 and not is_magnitude
         of_term = dtype if is_one else self._of_total(dtype)
         is_transformed = [self._is_transformed(steps, of_term) for steps in terms]
-        if is_one and not self._misses and not spoils:
+        if is_one and not self._missing.is_any and not spoils:
             self._run(self.array, terms[0], result, self._cval)
             return result if given is None else output
         blocks = [WHOLE]
@@ -85,41 +90,18 @@ class Filter:
             sums = self._sums(self.array.dtype, dtype)
             itemsize = max(self.array.itemsize, dtype.itemsize, sums.itemsize)
             blocks = halos(self.array.shape, _reaches(terms, self.ndim), itemsize, spoils)
-        self._by_blocks(blocks, terms, result, is_magnitude, spoils or len(blocks) > 1)
+        if self._missing.is_any:
+            compute = self._normalised(terms[0], dtype)
+        else:
+            compute = functools.partial(self._combine, terms, is_magnitude)
+        _by_blocks(blocks, compute, result, spoils or len(blocks) > 1)
         return result if given is None else output
 
-    def _by_blocks(
-        self,
-        blocks: Sequence[Halo],
-        terms: Sequence[Sequence[Step]],
-        result: np.ndarray,
-        is_magnitude: bool,
-        is_held: bool,
-    ) -> None:
-        """The same block by block.  Those that are held are stored when the next one is computed,
-        for the array may lie where results go."""
-        last: tuple[np.ndarray, np.ndarray] | None = None
-        for inputs, kept, out in blocks:
-            array: np.ndarray = self.array[inputs]
-            values = np.empty(array.shape, result.dtype) if is_held else result
-            if self._misses:
-                self._run_without(self._missing(inputs), array, terms[0], values)
-            else:
-                self._combine(array, terms, values, is_magnitude)
-            if last is not None:
-                convert(*last)
-            last = (values[kept], result[out]) if is_held else None
-        if last is not None:
-            convert(*last)
-
     def _combine(
-        self,
-        array: np.ndarray,
-        terms: Sequence[Sequence[Step]],
-        out: np.ndarray,
-        is_magnitude: bool,
+        self, terms: Sequence[Sequence[Step]], is_magnitude: bool, at: Place, out: np.ndarray
     ) -> None:
-        """Put what terms of an array give together into another one."""
+        """Put what terms of a part of the array give together into another one."""
+        array = self.array[at]
         if not terms:
             put(array, out, self._saturate)
             return
@@ -169,10 +151,10 @@ class Filter:
         """Whether transforms compute the steps, of the whole array."""
         if self._algorithm == "auto":
             return False
-        if self._algorithm == "fft" and self._misses:
+        if self._algorithm == "fft" and self._missing.is_any:
             raise ValueError("algorithm 'fft' takes no missing elements: use 'auto' or 'fastest'")
         about = self.array, steps, out, self._sums(self.array.dtype, out), self._cval
-        return not self._misses and fourier.is_chosen(self._algorithm, *about)
+        return not self._missing.is_any and fourier.is_chosen(self._algorithm, *about)
 
     def _sums(self, array: np.dtype, out: np.dtype) -> np.dtype:
         """What products are summed in."""
@@ -183,20 +165,13 @@ class Filter:
         self, array: np.ndarray, steps: Sequence[Step], out: np.ndarray, cval: float
     ) -> None:
         """Steps of real weights, of a real array."""
-        sums = self._sums(array.dtype, out.dtype)
+        dtype = self._sums(array.dtype, out.dtype)
         if self._is_transformed(steps, out.dtype):
-            fourier.correlate(array, steps[0], out, sums, cval, self._saturate)
+            fourier.correlate(array, steps[0], out, dtype, cval, self._saturate)
             return
-        correlate(
-            array,
-            [Window.of(each.weights, each.before, each.modes, cval) for each in steps],
-            out,
-            order=steps[0].order,
-            sums=sums,
-            as_listed=self._asked == np.float64,
-            saturate=self._saturate,
-            threads=self._threads,
-        )
+        windows = (Window.of(each.weights, each.before, each.modes, cval) for each in steps)
+        how = self._asked == np.float64, self._saturate, out.dtype
+        correlate(array, out, Sums(tuple(windows), steps[0].order, dtype, *how), self._threads)
 
     def _multiply(self, array: np.ndarray, step: Step, out: np.ndarray, cval: complex) -> None:
         """A step of complex weights, by real and imaginary parts."""
@@ -210,53 +185,55 @@ class Filter:
                 self._correlate(part, [step._replace(weights=weights)], term, value)
                 (np.subtract if i and j else np.add)(target, term, out=target)
 
-    @functools.cached_property
-    def _misses(self) -> bool:
-        """Whether an element is missing, or what is around the array."""
-        if not self._omits and self._mask is None:
-            return False
-        parts = pieces(self.array.shape)
-        return self._hides_border or any(self._missing(at).any() for at in parts)
-
-    def _missing(self, at: tuple[Any, ...]) -> np.ndarray:
-        """Which elements are missing, of a part of the array."""
-        array = self.array[at]
-        missing = np.isnan(array) if self._omits else np.zeros(array.shape, np.bool_)
-        if self._mask is not None:
-            missing |= self._mask[at]
-        return missing
-
-    @property
-    def _hides_border(self) -> bool:
-        """Whether what is beyond the array's ends is missing, too, where it is a constant."""
-        return self._omits and bool(np.isnan(self._cval))
-
-    def _run_without(
-        self, missing: np.ndarray, array: np.ndarray, steps: Sequence[Step], out: np.ndarray
-    ) -> None:
-        """The same of an array whose missing elements have no weight: sums are divided by the share
-        of the weights that is left."""
-        array, shape = copied(array), array.shape
-        array[missing] = 0
-        sums = self._sums(array.dtype, out.dtype)
-        dtype = np.result_type(sums, np.complex64) if out.dtype.kind == "c" else sums
-        values, shares = np.empty(shape, dtype), np.empty(shape, sums)
-        whole = np.empty([1] * len(shape), sums)
+    def _normalised(
+        self, steps: Sequence[Step], result: np.dtype
+    ) -> Callable[[Place, np.ndarray], None]:
+        """What puts into an array of a dtype what steps make of a part of the array whose missing
+        elements have no weight: sums are divided by the share of the weights that is left."""
+        sums = self._sums(self.array.dtype, result)
+        dtype = np.result_type(sums, np.complex64) if result.kind == "c" else sums
         parts = [each.normalised() for each in steps]
         # A single window stays as it is: which weights are next to nothing depends on the scale.
         parts = parts if len(parts) > 1 else list(steps)
-        around = (0.0, 0.0) if self._hides_border else (self._cval, 1.0)
-        self._run(array, steps, values, around[0])
-        self._run(~missing, parts, shares, around[1])
-        self._run(np.ones(whole.shape, np.bool_), parts, whole, 1.0)
-        with np.errstate(all="ignore"):
-            nothing, some = shares == 0, shares != whole
-            # Whole numbers have an exact quotient; that of a full window is left as it is.
-            np.multiply(values, whole, out=values, where=some)
-            np.divide(values, shares, out=values, where=some)
-            values[nothing] = np.nan if out.dtype.kind in "fcV" else 0
-        with _bytes_of(out) as target:
-            put(values, target, self._saturate)
+        full = np.empty([1] * self.ndim, sums)
+        self._run(np.ones(full.shape, np.bool_), parts, full, 1.0)
+        around = (0.0, 0.0) if self._missing.is_border else (self._cval, 1.0)
+
+        def compute(at: Place, out: np.ndarray) -> None:
+            array, missing = copied(self.array[at]), self._missing.of(at)
+            values, shares = np.empty(array.shape, dtype), np.empty(array.shape, sums)
+            array[missing] = 0
+            self._run(array, steps, values, around[0])
+            self._run(~missing, parts, shares, around[1])
+            with np.errstate(all="ignore"):
+                nothing, some = shares == 0, shares != full
+                # Whole numbers have an exact quotient; that of a full window is left as it is.
+                np.multiply(values, full, out=values, where=some)
+                np.divide(values, shares, out=values, where=some)
+                values[nothing] = np.nan if result.kind in "fcV" else 0
+            with _bytes_of(out) as target:
+                put(values, target, self._saturate)
+
+        return compute
+
+
+def _by_blocks(
+    blocks: Sequence[Halo],
+    compute: Callable[[Place, np.ndarray], None],
+    result: np.ndarray,
+    is_held: bool,
+) -> None:
+    """Compute a result block by block.  Those that are held are stored when the next one is
+    computed, for the array may lie where results go."""
+    last: tuple[np.ndarray, np.ndarray] | None = None
+    for block in blocks:
+        values = np.empty(result[block.inputs].shape, result.dtype) if is_held else result
+        compute(block.inputs, values)
+        if last is not None:
+            convert(*last)
+        last = (values[block.kept], result[block.out]) if is_held else None
+    if last is not None:
+        convert(*last)
 
 
 @contextlib.contextmanager

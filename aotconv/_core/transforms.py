@@ -209,7 +209,7 @@ def _sums(result: np.dtype) -> np.dtype:
 
 def _windowed(geometry: Geometry) -> list[int]:
     """Which spatial axes windows are along; the last one, if there is none."""
-    found = [i for i, axis in enumerate(geometry.axes) if axis != Axis(axis.size, out=axis.size)]
+    found = [i for i, axis in enumerate(geometry.axes) if axis != Axis.flat(axis.size)]
     return found or [len(geometry.axes) - 1]
 
 

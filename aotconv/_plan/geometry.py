@@ -55,6 +55,11 @@ class Axis(NamedTuple):
         stride, dilation = min(stride, max(padded, spanned)), dilation if kernel > 1 else 1
         return cls(size, kernel, stride, dilation, before, behind, out, border)
 
+    @classmethod
+    def flat(cls, size: int) -> "Axis":
+        """An axis without a window."""
+        return cls(size, out=size)
+
     @property
     def extent(self) -> int:
         return extent(self.kernel, self.dilation)
@@ -93,7 +98,7 @@ class Axis(NamedTuple):
         return min(self.size, span) if self.border == ZEROS else span
 
 
-FLAT = Axis(1)  # an axis that images do not have
+FLAT = Axis.flat(1)  # an axis that images do not have
 
 
 class Geometry(NamedTuple):

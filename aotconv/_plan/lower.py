@@ -49,7 +49,7 @@ def joined(geometry: Geometry, ends: Sequence[Sequence[int]]) -> Geometry:
         height, width = 1, height * width
         if all(strides[1] == width * strides[3] for strides in ends):
             depth, width = 1, depth * width
-    z, y, x = (Axis(size, out=size) for size in (depth, height, width))
+    z, y, x = (Axis.flat(size) for size in (depth, height, width))
     return g._replace(z=z, y=y, x=x)
 
 

@@ -177,7 +177,7 @@ def inside_works(
     size = staged.row.itemsize
     for number, (first, *_) in works(staged, box):
         columns = staged.geometry.x.size * staged.geometry.c
-        geometry = first.geometry._replace(x=Axis(columns, out=columns))
+        geometry = first.geometry._replace(x=Axis.flat(columns))
         yield number, Work(staged.row, geometry, (*strides[:3], size, size), first.out_strides)
 
 

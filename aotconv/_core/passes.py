@@ -1,0 +1,88 @@
+"""Which kernels go through the windows of a correlation, with weights packed for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+
+from .._plan.family import Layer, Triple
+from .._plan.means import MEANS
+from .._plan.select import family_of, means_row, select, taps_row
+from .._plan.taps import MEAN, TAPS, WINDOW, listed
+from . import ladder
+from .jobs import Kernel, Pass
+from .pack import pack, pack_divisor, pack_list
+from .sums import Sums
+
+
+def kernel_of(
+    rung: ladder.Rung, sums: Sums, images: np.dtype, sizes: Sequence[Triple], channels: int
+) -> Kernel | None:
+    """What goes through all windows, of some sizes along the axes of images with so many channels;
+    None where it cannot be compiled."""
+    computed, is_listed = sums.computed(images), sums.order_shows(images)
+    is_alone, passes = len(sizes) == 1, []
+    for i, size in enumerate(sizes):
+        is_mean = sums.order == MEAN and not is_listed and sums.windows[i].reach > 1
+        layer = Layer(size, 1, channels, channels)
+        in_place = is_alone and (is_listed or is_mean or _is_direct(layer, computed, rung.level))
+        kernel: Kernel | None
+        if is_mean:
+            kernel = _mean(rung, sums, i, images)
+        elif is_listed:
+            kernel = _listed(rung, sums, i, size, computed)
+        else:
+            if not in_place:  # channels are pixels
+                layer = Layer(size, 1, 1, dilations=(1, 1, channels if size[-1] > 1 else 1))
+            kernel = _summed(rung, sums, i, layer, computed)
+        if kernel is None or in_place:
+            return kernel
+        passes.append(Pass(kernel, size))
+    return passes[-1].kernel._replace(passes=tuple(passes))
+
+
+def _mean(rung: ladder.Rung, sums: Sums, i: int, images: np.dtype) -> Kernel | None:
+    """What takes the means of a window: of integers sums, which the last one divides by the sizes
+    of all."""
+    computed = sums.computed(images)
+    row = means_row(computed, rung.level)
+    if rung.task(row) is None:
+        return None
+    divisor = sums.windows[i].reach
+    if images.kind in "iu":
+        is_last = i == len(sums.windows) - 1
+        divisor = prod(window.reach for window in sums.windows) if is_last else 1.0
+    packed, stored = pack_divisor(divisor, computed), "clipped" if sums.clips else "truncated"
+    return Kernel(row, MEANS, rung, packed, None, stored, (), sums.windows[i].cval, False)
+
+
+def _listed(rung: ladder.Rung, sums: Sums, i: int, size: Triple, computed: str) -> Kernel | None:
+    """What sums the taps of a window in the order of a list."""
+    row = taps_row(computed, rung.level)
+    if rung.task(row) is None:
+        return None
+    window, truncates = sums.windows[i], sums.truncates and i < len(sums.windows) - 1
+    taps = listed(sums.order, window.weights.ravel().tolist())
+    packed = pack_list(taps._replace(truncates=truncates), size, computed)
+    stored = "clipped" if sums.clips else "mirrored" if sums.order == WINDOW else "truncated"
+    return Kernel(row, TAPS, rung, packed, None, stored, (), window.cval, False)
+
+
+def _summed(rung: ladder.Rung, sums: Sums, i: int, layer: Layer, computed: str) -> Kernel | None:
+    """What sums in the one order, all channels with the same filter."""
+    row = select(layer, computed, rung.level)
+    if rung.task(row) is None:
+        return None
+    window, family, n_filters = sums.windows[i], family_of(row), layer.n_filters
+    weights = window.weights.reshape(*layer.kernel, 1, 1)
+    filters = np.broadcast_to(weights, (*layer.kernel, 1, n_filters))
+    packed = pack(family.packing(row, layer), computed, filters, None)
+    stored = "clipped" if sums.clips else "wrapped"
+    return Kernel(row, family, rung, packed, None, stored, (), window.cval, False)
+
+
+def _is_direct(layer: Layer, computed: str, level: str) -> bool:
+    """Whether a kernel computes a layer of channels that are alike at no loss where arrays are."""
+    return layer.groups == 1 or bool(select(layer, computed, level).window)

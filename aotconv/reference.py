@@ -184,8 +184,8 @@ def conv_reference(
     out = np.zeros((groups, n_pixels, n_filters // groups), kind)
     for tap in np.ndindex(*kernel):
         steps = zip(outs, strides, tap, dilations, strict=True)
-        places = np.ix_(*[np.arange(n) * s + t * d for n, s, t, d in steps])
-        pixels = images[(slice(None), *places)].reshape(n_pixels, groups, group_channels)
+        under = (slice(t * d, t * d + n * s, s) for n, s, t, d in steps)
+        pixels = images[(slice(None), *under)].reshape(n_pixels, groups, group_channels)
         out += pixels.swapaxes(0, 1) @ weights[tap]
     out = out.swapaxes(0, 1).reshape(*leading, *outs, n_filters)
     if bias is not None:

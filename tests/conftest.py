@@ -7,6 +7,7 @@ import zlib
 
 import hypothesis
 import pytest
+import threadpoolctl
 from rows import AOT_LEVELS as AOT_LEVELS
 
 import aotconv
@@ -23,6 +24,9 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("aotconv")
+
+# NumPy's products judge; small as they are, threads would wait for each other.
+threadpoolctl.threadpool_limits(1, user_api="blas")
 
 collect_ignore = ["fuzz_atheris.py"]  # a program for atheris, which it imports
 

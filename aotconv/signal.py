@@ -105,6 +105,8 @@ def convolve(
     """
     first, second = check_signal.operands(in1, in2)
     rule, how = check_signal.mode(mode), check_signal.method(method)
+    if how == "fft":
+        check_signal.are_transformed(first, second)
     if first.ndim == 0:
         return first * second
     check_signal.are_swapped(rule, first.shape, second.shape, range(first.ndim))
@@ -225,11 +227,11 @@ def _convolved(first, second, mode, boundary, fillvalue, same) -> np.ndarray:
     """A convolution of two axes, of which "same" begins where a function of sizes says."""
     swapped = check_signal.are_swapped(mode, first.shape, second.shape, range(2))
     first, second = (second, first) if swapped else (first, second)
-    value = check_signal.fill(fillvalue, np.result_type(first, second))
+    value = check_signal.fill("fillvalue", fillvalue, np.result_type(first, second))
     check_signal.elements(first, second)
-    ends = [signals.ends(mode, *sizes) for sizes in zip(first.shape, second.shape, strict=True)]
+    ends = signals.outputs(mode, first.shape, second.shape)
     if mode == "same":
-        ends = [(same(k), n) for n, k in zip(first.shape, second.shape, strict=True)]
+        ends = tuple((same(k), n) for n, k in zip(first.shape, second.shape, strict=True))
     return signals.direct(first, second, ends, boundary, value if boundary == "constant" else 0)
 
 
@@ -254,7 +256,8 @@ def fftconvolve(
     Returns
     -------
     ndarray
-        Of NumPy's common dtype of the arrays and float32; of integers, float64.  With n the number
+        Of NumPy's common dtype of the arrays and float32; of integers, float64; of the arrays' own
+        where one of them has a single element along each of the axes.  With n the number
         of elements x of a section, and w those of the smaller array, errors are within
         ``10 * eps * log2(2 n) * ||x|| * ||w||``, in Euclidean norms.
 
@@ -277,6 +280,7 @@ def fftconvolve(
            [ 3., 34., 40.]])
     """
     first, second = check_signal.operands(in1, in2)
+    check_signal.are_transformed(first, second)
     rule = check_signal.mode(mode)
     if first.ndim == 0:
         return first * second
@@ -375,11 +379,12 @@ def upfirdn(
     array([1., 1., 1., 2., 2., 2., 3., 3., 3.])
     """
     weights, samples = check_signal.line("h", h), check_signal.samples("x", x)
+    check_signal.few_axes("x", samples)
     steps = check.integer("up", up, 1), check.integer("down", down, 1)
     place = check_ndimage.axis(axis, samples.ndim)
     extension = check_signal.extension(mode)
     dtype = np.result_type(weights, samples, np.float32)
-    value = check_signal.fill(cval, dtype)
+    value = check_signal.fill("cval", cval, dtype)
     moved = np.moveaxis(samples, place, -1).astype(dtype, copy=False)
     weights = weights.astype(dtype, copy=False)
     result = polyphase.upfirdn(weights, moved, *steps, extension, value)
@@ -444,13 +449,12 @@ def savgol_filter(
     array([-1.2,  5. , 11.2, 17.4, 23.6])
     """
     samples = check_signal.real_samples("x", x)
-    size, order, derivative = check_signal.polynomial(window_length, polyorder, deriv)
-    step, place = check_ndimage.finite("delta", delta), check_ndimage.axis(axis, samples.ndim)
+    about = check_signal.polynomial(window_length, polyorder, deriv, delta)
+    place, size = check_ndimage.axis(axis, samples.ndim), about[0]
     edges = check.one_of("mode", mode, check_signal.EDGES)
     if edges == "interp" and size > samples.shape[place]:
         raise ValueError(
             "window_length must be less than or equal to the size of x along axis, "
             f"{samples.shape[place]}, with mode 'interp', got {size}"
         )
-    about = size, order, derivative, step
     return savitzky_golay.smooth(samples, *about, axis=place, mode=edges, value=cval)

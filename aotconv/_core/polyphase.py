@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._plan.arithmetic import ceil_div
+from . import fitting
 from .signals import layer
 
 PHASES = 16  # outputs side by side that one layer computes, as its filters
@@ -36,7 +37,8 @@ def upfirdn(
     """
     reach = ceil_div(len(weights), up)
     count = ceil_div((samples.shape[-1] - 1) * up + len(weights), down)
-    period, stride = up // gcd(up, down), down // gcd(up, down)
+    period, stride = min(up // gcd(up, down), count), down // gcd(up, down)
+    fitting.addressable("the result", (*samples.shape[:-1], count))
     n_rows, before = ceil_div(count, period), reach - 1
     out = np.empty((*samples.shape[:-1], n_rows, period), samples.dtype)
     if mode == "constant" and value == 0:
@@ -46,16 +48,16 @@ def upfirdn(
     for first in range(0, period, PHASES):
         phases = [i * down for i in range(first, min(first + PHASES, period))]
         lowest = phases[0] // up - (reach - 1)  # the first sample of the first row's sums
-        taps = np.zeros((phases[-1] // up + 1 - lowest, 1, len(phases)), weights.dtype)
+        taps = np.zeros((phases[-1] // up + 1 - lowest, len(phases)), weights.dtype)
         for i, phase in enumerate(phases):
             mine = weights[phase % up :: up]
             stop = phase // up + 1 - lowest
-            taps[stop - len(mine) : stop, 0, i] = mine[::-1]
+            taps[stop - len(mine) : stop, i] = mine[::-1]
         start = lowest + before
         stop = start + (n_rows - 1) * stride + len(taps)
-        part = samples[..., max(0, start) : max(0, stop), np.newaxis]
-        pads = max(0, -start), stop - max(0, start) - part.shape[-2]
-        out[..., first : first + len(phases)] = layer(part, taps, [pads], stride)
+        part = samples[..., max(0, start) : max(0, stop)]
+        pads = max(0, -start), stop - max(0, start) - part.shape[-1]
+        out[..., first : first + len(phases)] = layer(part, taps, (pads,), strides=stride)
     return out.reshape(*out.shape[:-2], n_rows * period)[..., :count]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import perm
-
 import numpy as np
 
 from . import steps
@@ -15,17 +13,17 @@ def smooth(
     size: int,
     order: int,
     derivative: int,
-    step: float,
+    scale: float,
     *,
     axis: int,
     mode: str,
     value,
 ) -> np.ndarray:
     """The values in the middle of windows of a size, or at half a window at each end with "interp",
-    of what is fitted to samples a step apart; an array of their shape."""
+    of what is fitted to samples one apart, divided by a scale; an array of their shape."""
 
     def fitted(places) -> np.ndarray:
-        return fit(size, order, derivative, np.array(places)) / step**derivative
+        return fit(size, order, derivative, np.array(places)) / scale
 
     around = "constant" if mode == "interp" else mode
     window = fitted([(size - 1) / 2])[0, ::-1]
@@ -50,6 +48,6 @@ def fit(size: int, order: int, derivative: int, places: np.ndarray) -> np.ndarra
     powers = np.arange(order + 1)
     nodes, wanted = ((each - middle) / half for each in (np.arange(size), places))
     values = np.linalg.pinv(nodes[:, np.newaxis] ** powers)
-    factors = np.array([perm(power, derivative) for power in powers.tolist()]) / half**derivative
+    factors = np.prod((powers - np.arange(derivative)[:, np.newaxis]) / half, axis=0)
     lowered = np.maximum(powers - derivative, 0)
     return (factors * wanted[:, np.newaxis] ** lowered) @ values

@@ -385,10 +385,10 @@ def upfirdn(
     extension = check_signal.extension(mode)
     dtype = np.result_type(weights, samples, np.float32)
     value = check_signal.fill("cval", cval, dtype)
-    moved = np.moveaxis(samples, place, -1).astype(dtype, copy=False)
+    moved = samples.swapaxes(place, -1).astype(dtype, copy=False)
     weights = weights.astype(dtype, copy=False)
     result = polyphase.upfirdn(weights, moved, *steps, extension, value)
-    return np.moveaxis(result, -1, place)
+    return result.swapaxes(place, -1)
 
 
 def savgol_filter(

@@ -67,7 +67,7 @@ OF_FILTERS = LIMITS | {
 }
 OF_SIGNALS = LIMITS | {
     (signals, "FEW"): (signals.FEW, 0),
-    (signals, "SMALL_BYTES"): (signals.SMALL_BYTES, 0),
+    (signals, "KEPT_BYTES"): (signals.KEPT_BYTES, 0),
 }
 OF_POOLS = {(pool, "LONGEST_MICROSECONDS"): (pool.LONGEST_MICROSECONDS, 50)}
 OF_FUNCTIONS = {

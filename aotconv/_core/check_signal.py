@@ -82,6 +82,8 @@ def boundary(value) -> str:
 
 def fill(name: str, value, dtype: np.dtype) -> complex:
     """What is around arrays, as a result of a dtype holds it."""
+    if type(value) in (int, float) and value == 0:
+        return 0
     if issubclass(type(value), int | float | complex) and type(value) is not bool:
         value = check.python_number(name, value)  # a subclass may lie
     array = check.plain(name, value)

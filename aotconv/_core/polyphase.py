@@ -3,6 +3,7 @@ convolved, and some are kept."""
 
 from __future__ import annotations
 
+import functools
 from math import gcd
 from typing import Any
 
@@ -12,7 +13,8 @@ from .._plan.arithmetic import ceil_div
 from . import fitting
 from .signals import layer
 
-PHASES = 16  # outputs side by side that one layer computes, as its filters
+SIDE_BYTES = 64  # of outputs side by side that one layer computes, as its filters
+KEPT_BYTES = 1 << 16  # of weights whose filters are kept
 # np.pad's words for what SciPy's modes put around samples.
 PADS: dict[str, dict[str, Any]] = {
     "constant": {"mode": "constant"},
@@ -37,28 +39,46 @@ def upfirdn(
     """
     reach = ceil_div(len(weights), up)
     count = ceil_div((samples.shape[-1] - 1) * up + len(weights), down)
-    period, stride = min(up // gcd(up, down), count), down // gcd(up, down)
     fitting.addressable("the result", (*samples.shape[:-1], count))
+    period, stride = min(up // gcd(up, down), count), down // gcd(up, down)
     n_rows, before = ceil_div(count, period), reach - 1
-    out = np.empty((*samples.shape[:-1], n_rows, period), samples.dtype)
     if mode == "constant" and value == 0:
         before = 0
     else:
         samples = extended(samples, before, before, mode, value)
-    for first in range(0, period, PHASES):
-        phases = [i * down for i in range(first, min(first + PHASES, period))]
-        lowest = phases[0] // up - (reach - 1)  # the first sample of the first row's sums
-        taps = np.zeros((phases[-1] // up + 1 - lowest, len(phases)), weights.dtype)
-        for i, phase in enumerate(phases):
-            mine = weights[phase % up :: up]
-            stop = phase // up + 1 - lowest
-            taps[stop - len(mine) : stop, i] = mine[::-1]
+    samples = np.ascontiguousarray(samples)  # several layers read it
+    out = np.empty((*samples.shape[:-1], n_rows, period), samples.dtype)
+    make = _filters if weights.nbytes <= KEPT_BYTES else _filters.__wrapped__
+    first = 0
+    for lowest, taps in make(weights.tobytes(), weights.dtype, up, down, period):
         start = lowest + before
         stop = start + (n_rows - 1) * stride + len(taps)
         part = samples[..., max(0, start) : max(0, stop)]
         pads = max(0, -start), stop - max(0, start) - part.shape[-1]
-        out[..., first : first + len(phases)] = layer(part, taps, (pads,), strides=stride)
+        behind = first + taps.shape[1]
+        out[..., first:behind] = layer(part, taps, (pads,), strides=stride)
+        first = behind
     return out.reshape(*out.shape[:-2], n_rows * period)[..., :count]
+
+
+@functools.lru_cache(maxsize=16)
+def _filters(
+    held: bytes, dtype: np.dtype, up: int, down: int, period: int
+) -> list[tuple[int, np.ndarray]]:
+    """The filters (W, O) of layers that give all outputs of a period, and which sample the sums of
+    its first row begin with."""
+    weights, side = np.frombuffer(held, dtype), max(1, SIDE_BYTES // dtype.itemsize)
+    found = []
+    for first in range(0, period, side):
+        phases = [i * down for i in range(first, min(first + side, period))]
+        lowest = phases[0] // up - (ceil_div(len(weights), up) - 1)
+        taps = np.zeros((phases[-1] // up + 1 - lowest, len(phases)), dtype)
+        for i, phase in enumerate(phases):
+            mine = weights[phase % up :: up]
+            stop = phase // up + 1 - lowest
+            taps[stop - len(mine) : stop, i] = mine[::-1]
+        found.append((lowest, taps))
+    return found
 
 
 def extended(

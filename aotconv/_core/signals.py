@@ -14,7 +14,7 @@ from .._plan import spectral as plan
 from .._plan.elements import HALVES, name_of
 from .._plan.geometry import RANK, Axis
 from . import check, fitting, spectral
-from .call import SMALL_BYTES, Function
+from .call import Function
 from .dtypes import EXACT
 from .layer import Convolution
 
@@ -24,6 +24,7 @@ Shape = tuple[int, ...]
 FUNCTIONS = {rank: Function(Convolution, rank) for rank in range(1, RANK + 1)}
 KEPT = 256  # of what is decided by shapes, and of layers; what meets more forgets the oldest
 FEW = 1024  # elements, which are not looked at before they are summed
+KEPT_BYTES = 1 << 14  # of the weights of layers that are kept
 SIDE_BYTES = 32  # of neighbouring outputs that one layer computes of integers
 
 
@@ -306,7 +307,7 @@ def layer(
     without an axis of that, between pads."""
     images, filters = images[..., np.newaxis], filters[..., np.newaxis, :]
     options = strides, pads, border, value
-    if filters.nbytes > SMALL_BYTES:
+    if filters.nbytes > KEPT_BYTES:
         return FUNCTIONS[len(pads)](images, None, None, None, (filters, *_arguments(*options)))
     kept = _kept(filters.tobytes(), filters.shape, filters.dtype, *options)
     result = kept.repeated(images, None)

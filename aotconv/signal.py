@@ -143,7 +143,7 @@ def correlate(
     array([10, 21, 32,  3,  0])
     """
     first, second = check_signal.operands(in1, in2)
-    return convolve(first, np.flip(second).conj(), mode, method)
+    return convolve(first, signals.flipped(second).conj(), mode, method)
 
 
 def convolve2d(
@@ -181,8 +181,7 @@ def convolve2d(
            [7, 7]])
     """
     first, second = check_signal.images(in1, in2)
-    about = check_signal.mode(mode), check_signal.boundary(boundary), fillvalue
-    return _convolved(first, second, *about, lambda size: (size - 1) // 2)
+    return _convolved(first, second, check_signal.mode(mode), boundary, fillvalue)
 
 
 def correlate2d(
@@ -219,20 +218,20 @@ def correlate2d(
            [43]])
     """
     first, second = check_signal.images(in1, in2)
-    about = check_signal.mode(mode), check_signal.boundary(boundary), fillvalue
-    return _convolved(first, np.flip(second).conj(), *about, lambda size: size // 2)
+    rule = check_signal.mode(mode)
+    rule = "same_lower" if rule == "same" else rule
+    return _convolved(first, signals.flipped(second).conj(), rule, boundary, fillvalue)
 
 
-def _convolved(first, second, mode, boundary, fillvalue, same) -> np.ndarray:
-    """A convolution of two axes, of which "same" begins where a function of sizes says."""
-    swapped = check_signal.are_swapped(mode, first.shape, second.shape, range(2))
+def _convolved(first, second, rule, boundary, fillvalue) -> np.ndarray:
+    """A convolution of two axes."""
+    border = check_signal.boundary(boundary)
+    swapped = check_signal.are_swapped(rule, first.shape, second.shape, range(2))
     first, second = (second, first) if swapped else (first, second)
     value = check_signal.fill("fillvalue", fillvalue, np.result_type(first, second))
     check_signal.elements(first, second)
-    ends = signals.outputs(mode, first.shape, second.shape)
-    if mode == "same":
-        ends = tuple((same(k), n) for n, k in zip(first.shape, second.shape, strict=True))
-    return signals.direct(first, second, ends, boundary, value if boundary == "constant" else 0)
+    each = signals.outputs(rule, first.shape, second.shape)
+    return signals.direct(first, second, each, border, value if border == "constant" else 0)
 
 
 def fftconvolve(

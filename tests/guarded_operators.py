@@ -164,10 +164,9 @@ class Memory:
 
 def forget() -> None:
     """All that was decided by other limits, and knows other memory."""
-    call._small.clear()
-    call._large.clear()
+    for layers in (call._small, call._large, signals._layers, signals._last):
+        layers.clear()
     every = pool.pools_of, gradient._operator, elementwise._call, correlation._correlation
-    every += (signals._kept,)
     for kept in every:
         kept.cache_clear()
 

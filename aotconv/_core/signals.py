@@ -14,7 +14,7 @@ from .._plan import spectral as plan
 from .._plan.elements import HALVES, name_of
 from .._plan.geometry import RANK, Axis
 from . import check, fitting, spectral
-from .call import Function
+from .call import Function, keep
 from .dtypes import EXACT
 from .layer import Convolution
 
@@ -22,23 +22,27 @@ Pair = tuple[int, int]
 Shape = tuple[int, ...]
 
 FUNCTIONS = {rank: Function(Convolution, rank) for rank in range(1, RANK + 1)}
-KEPT = 256  # of what is decided by shapes, and of layers; what meets more forgets the oldest
+KEPT = 256  # of what is decided by shapes; what meets more forgets the oldest
 FEW = 1024  # elements, which are not looked at before they are summed
 KEPT_BYTES = 1 << 14  # of the weights of layers that are kept
 SIDE_BYTES = 32  # of neighbouring outputs that one layer computes of integers
 
+_layers: dict[tuple, Convolution] = {}  # of weights that came again, by these and all else
+_last: dict[tuple, tuple[bytes, Convolution]] = {}  # by all else: weights, and their layer
+
 
 @functools.lru_cache(maxsize=KEPT)
 def outputs(mode: str, in1: Shape, in2: Shape) -> tuple[Pair, ...]:
-    """Along each axis, which output of the full convolution is the first one, and how many are."""
+    """Along each axis, which output of the full convolution is the first one, and how many are;
+    with "same_lower" of an even number the middle is the one before."""
     return tuple(_ends(mode, *sizes) for sizes in zip(in1, in2, strict=True))
 
 
 def _ends(mode: str, size: int, other: int) -> Pair:
     if mode == "full":
         return 0, size + other - 1
-    if mode == "same":
-        return (other - 1) // 2, size
+    if mode.startswith("same"):
+        return (other if mode == "same_lower" else other - 1) // 2, size
     return min(size, other) - 1, abs(size - other) + 1
 
 
@@ -144,10 +148,10 @@ def direct(
     """The outputs `each` of the full convolution, by sums of products."""
     if in2.size > in1.size and border == "constant" and value == 0:
         in1, in2 = in2, in1
-    return correlate(in1, _flipped(in2), _pads(in1.shape, in2.shape, each), border, value)
+    return correlate(in1, flipped(in2), _pads(in1.shape, in2.shape, each), border, value)
 
 
-def _flipped(array: np.ndarray) -> np.ndarray:
+def flipped(array: np.ndarray) -> np.ndarray:
     return array[(slice(None, None, -1),) * array.ndim]
 
 
@@ -309,16 +313,28 @@ def layer(
     options = strides, pads, border, value
     if filters.nbytes > KEPT_BYTES:
         return FUNCTIONS[len(pads)](images, None, None, None, (filters, *_arguments(*options)))
-    kept = _kept(filters.tobytes(), filters.shape, filters.dtype, *options)
+    alike, held = (filters.shape, filters.dtype, options), filters.tobytes()
+    kept = _layers.get((alike, held))
+    if kept is None:
+        return _of_new_weights(images, alike, held)
     result = kept.repeated(images, None)
     return kept.apply(images, None, None, None) if result is None else result
 
 
-@functools.lru_cache(maxsize=KEPT)
-def _kept(weights: bytes, shape: Shape, dtype: np.dtype, *options) -> Convolution:
-    """The layer of few weights."""
-    filters = np.ndarray(shape, dtype, weights)
-    return Convolution(*Convolution.checked(len(shape) - 2, filters, *_arguments(*options)))
+def _of_new_weights(images: np.ndarray, alike: tuple, held: bytes) -> np.ndarray:
+    """The same by the layer that was made last of those that look alike, if there is one: that it
+    takes other weights is a sixth of the time of a new one.  Weights that come again stay."""
+    shape, dtype, options = alike
+    filters = np.ndarray(shape, dtype, held)
+    before, one = _last.pop(alike, (b"", None))  # nobody else has it meanwhile
+    if one is None or not (before == held or one.reweigh(filters, None)):
+        one = Convolution(*Convolution.checked(len(shape) - 2, filters, *_arguments(*options)))
+    result = one.apply(images, None, None, None)
+    if before == held or not one.can_reweigh:
+        keep(_layers, (alike, held), one)
+    else:
+        keep(_last, alike, (held, one))
+    return result
 
 
 def _arguments(strides, pads: tuple[Pair, ...], border: str, value: complex) -> tuple[Any, ...]:

@@ -390,7 +390,7 @@ def signal_call(rng: Draws) -> Call:
     most = {1: rng.one(70, 400), 2: 40, 3: 9}.get(rank, 5)
     sizes = [rng.size(most) for _ in range(rank)]
     dtype = rng.one(*FLOATS, *STORED)
-    wraps = np.dtype(dtype).kind in "iu" and rng.often(0.5)
+    wraps = np.dtype(dtype).kind in "iu" and name != "upfirdn" and rng.often(0.5)
     values = functools.partial(any_values if wraps else integer_values, rng.rng)
     taps = [rng.size(rng.one(3, 9, 40))] if rank == 1 or name == "upfirdn" else sizes
     taps = taps if len(taps) == 1 else [rng.size(min(9, size)) for size in sizes]

@@ -5,25 +5,17 @@ from __future__ import annotations
 
 import functools
 from math import gcd
-from typing import Any
 
 import numpy as np
 
 from .._plan.arithmetic import ceil_div
+from .._plan.borders import border_of, index
 from . import fitting
 from .signals import layer
 
 SIDE_BYTES = 64  # of outputs side by side that one layer computes, as its filters
 KEPT_BYTES = 1 << 16  # of weights whose filters are kept
-# np.pad's words for what SciPy's modes put around samples.
-PADS: dict[str, dict[str, Any]] = {
-    "constant": {"mode": "constant"},
-    "wrap": {"mode": "wrap"},
-    "edge": {"mode": "edge"},
-    "symmetric": {"mode": "symmetric"},
-    "reflect": {"mode": "reflect"},
-    "antireflect": {"mode": "reflect", "reflect_type": "odd"},
-}
+TAKEN = "wrap", "edge", "symmetric", "reflect"  # modes that put samples around samples
 
 
 def upfirdn(
@@ -85,14 +77,20 @@ def extended(
     samples: np.ndarray, before: int, behind: int, mode: str, value: complex
 ) -> np.ndarray:
     """Samples (.., W) and what a mode puts around them."""
+    if mode in TAKEN:
+        left, right = (
+            samples.take(at, -1) for at in _taken(mode, samples.shape[-1], before, behind)
+        )
+        return np.concatenate([left, samples, right], -1)
     widths = [(0, 0)] * (samples.ndim - 1) + [(before, behind)]
     if mode == "antisymmetric":
         repeats = np.arange(-before, samples.shape[-1] + behind) // samples.shape[-1]
         signs = (1 - 2 * (repeats % 2)).astype(samples.real.dtype)
         return np.pad(samples, widths, "symmetric") * signs
-    if mode not in ("smooth", "line"):
-        told: Any = PADS[mode] | ({"constant_values": value} if mode == "constant" else {})
-        return np.pad(samples, widths, **told)
+    if mode == "constant":
+        return np.pad(samples, widths, constant_values=value)
+    if mode == "antireflect":
+        return np.pad(samples, widths, "reflect", reflect_type="odd")
     first, last, n = samples[..., :1], samples[..., -1:], samples.shape[-1]
     if mode == "line" or n == 1:
         slopes = ((last - first) / max(1, n - 1),) * 2
@@ -101,3 +99,12 @@ def extended(
     left = first + slopes[0] * np.arange(-before, 0)
     right = last + slopes[1] * np.arange(1, behind + 1)
     return np.concatenate([left, samples, right], -1).astype(samples.dtype, copy=False)
+
+
+@functools.lru_cache(maxsize=16)
+def _taken(mode: str, size: int, before: int, behind: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which of so many samples a mode puts before the first one and behind the last."""
+    border = border_of(mode, 0)
+    places = range(-before, 0), range(size, size + behind)
+    left, right = (np.array([index(i, size, border) for i in each], np.intp) for each in places)
+    return left, right

@@ -25,6 +25,7 @@ FUNCTIONS = {rank: Function(Convolution, rank) for rank in range(1, RANK + 1)}
 KEPT = 256  # of what is decided by shapes; what meets more forgets the oldest
 FEW = 1024  # elements, which are not looked at before they are summed
 KEPT_BYTES = 1 << 14  # of the weights of layers that are kept
+AT_ONCE = 1 << 14  # elements of full convolutions that are transformed whole
 SIDE_BYTES = 32  # of neighbouring outputs that one layer computes of integers
 
 _layers: dict[tuple, Convolution] = {}  # of weights that came again, by these and all else
@@ -50,6 +51,9 @@ def convolve(in1: np.ndarray, in2: np.ndarray, mode: str, method: str) -> np.nda
     """The convolution of two arrays that have elements and axes, of NumPy's common dtype."""
     each = outputs(mode, in1.shape, in2.shape)
     if method == "direct" or (method == "auto" and not _is_transformed(in1, in2, each)):
+        window = in2 if in2.size <= in1.size else in1
+        if window.dtype.kind in "fc" and not np.isfinite(window).all():
+            return _within(in1, in2, each)
         return direct(in1, in2, each)
     dtype = np.result_type(in1, in2)
     result = transformed(in1, in2, each, range(in1.ndim))
@@ -117,6 +121,11 @@ def transformed(
     for i, (_, count) in zip(axes, each, strict=True):
         shape[i] = count
     fitting.addressable("the result", tuple(shape))
+    sizes = [in1.shape[i] + in2.shape[i] - 1 for i in axes]
+    if prod(shape) * prod(sizes) <= AT_ONCE * prod(count for _, count in each):
+        whole = spectral.circular(in1, in2, [plan.fast(size) for size in sizes], axes, dtype)
+        kept = {i: slice(start, start + n) for i, (start, n) in zip(axes, each, strict=True)}
+        return whole[tuple(kept.get(i, slice(None)) for i in range(len(shape)))].copy()
     out = np.empty(shape, dtype)
     spans = [_axis(in1.shape[i], in2.shape[i], *one) for i, one in zip(axes, each, strict=True)]
     last = range(-len(spans), 0)
@@ -342,6 +351,20 @@ def _arguments(strides, pads: tuple[Pair, ...], border: str, value: complex) -> 
     axes = check.LETTERS[len(pads)]
     about = None, strides, pads, border, value, 1, 1
     return *about, f"N{axes}C", f"{axes}IO", None, None, False, "auto"
+
+
+def _within(in1: np.ndarray, in2: np.ndarray, each: tuple[Pair, ...]) -> np.ndarray:
+    """The outputs `each` of the full convolution, tap by tap: of windows with infinities or NaN,
+    whose products with zeros around the array would not be zeros."""
+    if in2.size > in1.size:
+        in1, in2 = in2, in1
+    shape = [n + k - 1 for n, k in zip(in1.shape, in2.shape, strict=True)]
+    total = np.zeros(shape, np.result_type(in1, in2))
+    with np.errstate(all="ignore"):
+        for at in np.ndindex(in2.shape):
+            places = (slice(i, i + n) for i, n in zip(at, in1.shape, strict=True))
+            total[tuple(places)] += np.multiply(in1, in2[at], dtype=total.dtype)
+    return total[tuple(slice(start, start + n) for start, n in each)].copy()
 
 
 def _padded(array: np.ndarray, pads: Sequence[Pair], border: str, value: complex) -> np.ndarray:

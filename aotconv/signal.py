@@ -3,10 +3,9 @@ without SciPy.
 
 Each function takes what that of the same name in `scipy.signal` takes and gives what SciPy 1.17
 gives: integers the same, which wrap, floats within rounding errors.  Sums of products are formed by
-compiled kernels, of truth values, long doubles, objects and integers of 64 bits that are too large
-for float64 by NumPy.  Transforms are SciPy's where that is installed, else NumPy's; they go over
-large arrays section by section, so their memory is bounded, and an infinity or a NaN reaches its
-section alone, where SciPy's reaches all.
+compiled kernels, of truth values, long doubles and objects by NumPy.  Transforms are SciPy's where
+that is installed, else NumPy's; they go over large arrays section by section, so their memory is
+bounded, and an infinity or a NaN reaches its section alone, where SciPy's reaches all.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ def convolve(
     Parameters
     ----------
     in1, in2 : array_like
-        Of as many axes: truth values, numbers or objects.
+        Of as many axes, at most 31: truth values, numbers or, in arrays or lists, objects.
     mode : {"full", "valid", "same"}
         Whether results are all that an element of each array goes into, those to which nothing
         beyond either array's ends goes, or as many as `in1` has, from the middle.  With "valid" one

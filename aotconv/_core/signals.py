@@ -52,7 +52,7 @@ def convolve(in1: np.ndarray, in2: np.ndarray, mode: str, method: str) -> np.nda
     each = outputs(mode, in1.shape, in2.shape)
     if method == "direct" or (method == "auto" and not _is_transformed(in1, in2, each)):
         window = in2 if in2.size <= in1.size else in1
-        if window.dtype.kind in "fc" and not np.isfinite(window).all():
+        if window.dtype.kind in "fc" and not _is_finite(window):
             return _within(in1, in2, each)
         return direct(in1, in2, each)
     dtype = np.result_type(in1, in2)
@@ -351,6 +351,17 @@ def _arguments(strides, pads: tuple[Pair, ...], border: str, value: complex) -> 
     axes = check.LETTERS[len(pads)]
     about = None, strides, pads, border, value, 1, 1
     return *about, f"N{axes}C", f"{axes}IO", None, None, False, "auto"
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    if array.nbytes > KEPT_BYTES:
+        return bool(np.isfinite(array).all())
+    return _are_finite(array.tobytes(), array.dtype)  # to look again takes NumPy longer
+
+
+@functools.lru_cache(maxsize=KEPT)
+def _are_finite(held: bytes, dtype: np.dtype) -> bool:
+    return bool(np.isfinite(np.frombuffer(held, dtype)).all())
 
 
 def _within(in1: np.ndarray, in2: np.ndarray, each: tuple[Pair, ...]) -> np.ndarray:

@@ -3,10 +3,9 @@ without SciPy.
 
 Each function takes what that of the same name in `scipy.signal` takes and gives what SciPy 1.17
 gives: integers the same, which wrap, floats within rounding errors.  Sums of products are formed by
-compiled kernels, of truth values, long doubles, objects and integers of 64 bits that are too large
-for float64 by NumPy.  Transforms are SciPy's where that is installed, else NumPy's; they go over
-large arrays section by section, so their memory is bounded, and an infinity or a NaN reaches its
-section alone, where SciPy's reaches all.
+compiled kernels, of truth values, long doubles and objects by NumPy.  Transforms are SciPy's where
+that is installed, else NumPy's; they go over large arrays section by section, so their memory is
+bounded, and an infinity or a NaN reaches its section alone, where SciPy's reaches all.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ def convolve(
     Parameters
     ----------
     in1, in2 : array_like
-        Of as many axes: truth values, numbers or objects.
+        Of as many axes, at most 31: truth values, numbers or, in arrays or lists, objects.
     mode : {"full", "valid", "same"}
         Whether results are all that an element of each array goes into, those to which nothing
         beyond either array's ends goes, or as many as `in1` has, from the middle.  With "valid" one
@@ -105,6 +104,8 @@ def convolve(
     """
     first, second = check_signal.operands(in1, in2)
     rule, how = check_signal.mode(mode), check_signal.method(method)
+    if how == "fft":
+        check_signal.are_transformed(first, second)
     if first.ndim == 0:
         return first * second
     check_signal.are_swapped(rule, first.shape, second.shape, range(first.ndim))
@@ -141,7 +142,7 @@ def correlate(
     array([10, 21, 32,  3,  0])
     """
     first, second = check_signal.operands(in1, in2)
-    return convolve(first, np.flip(second).conj(), mode, method)
+    return convolve(first, signals.flipped(second).conj(), mode, method)
 
 
 def convolve2d(
@@ -179,8 +180,7 @@ def convolve2d(
            [7, 7]])
     """
     first, second = check_signal.images(in1, in2)
-    about = check_signal.mode(mode), check_signal.boundary(boundary), fillvalue
-    return _convolved(first, second, *about, lambda size: (size - 1) // 2)
+    return _convolved(first, second, check_signal.mode(mode), boundary, fillvalue)
 
 
 def correlate2d(
@@ -217,20 +217,20 @@ def correlate2d(
            [43]])
     """
     first, second = check_signal.images(in1, in2)
-    about = check_signal.mode(mode), check_signal.boundary(boundary), fillvalue
-    return _convolved(first, np.flip(second).conj(), *about, lambda size: size // 2)
+    rule = check_signal.mode(mode)
+    rule = "same_lower" if rule == "same" else rule
+    return _convolved(first, signals.flipped(second).conj(), rule, boundary, fillvalue)
 
 
-def _convolved(first, second, mode, boundary, fillvalue, same) -> np.ndarray:
-    """A convolution of two axes, of which "same" begins where a function of sizes says."""
-    swapped = check_signal.are_swapped(mode, first.shape, second.shape, range(2))
+def _convolved(first, second, rule, boundary, fillvalue) -> np.ndarray:
+    """A convolution of two axes."""
+    border = check_signal.boundary(boundary)
+    swapped = check_signal.are_swapped(rule, first.shape, second.shape, range(2))
     first, second = (second, first) if swapped else (first, second)
-    value = check_signal.fill(fillvalue, np.result_type(first, second))
+    value = check_signal.fill("fillvalue", fillvalue, np.result_type(first, second))
     check_signal.elements(first, second)
-    ends = [signals.ends(mode, *sizes) for sizes in zip(first.shape, second.shape, strict=True)]
-    if mode == "same":
-        ends = [(same(k), n) for n, k in zip(first.shape, second.shape, strict=True)]
-    return signals.direct(first, second, ends, boundary, value if boundary == "constant" else 0)
+    each = signals.outputs(rule, first.shape, second.shape)
+    return signals.direct(first, second, each, border, value if border == "constant" else 0)
 
 
 def fftconvolve(
@@ -254,7 +254,8 @@ def fftconvolve(
     Returns
     -------
     ndarray
-        Of NumPy's common dtype of the arrays and float32; of integers, float64.  With n the number
+        Of NumPy's common dtype of the arrays and float32; of integers, float64; of the arrays' own
+        where one of them has a single element along each of the axes.  With n the number
         of elements x of a section, and w those of the smaller array, errors are within
         ``10 * eps * log2(2 n) * ||x|| * ||w||``, in Euclidean norms.
 
@@ -277,6 +278,7 @@ def fftconvolve(
            [ 3., 34., 40.]])
     """
     first, second = check_signal.operands(in1, in2)
+    check_signal.are_transformed(first, second)
     rule = check_signal.mode(mode)
     if first.ndim == 0:
         return first * second
@@ -375,15 +377,16 @@ def upfirdn(
     array([1., 1., 1., 2., 2., 2., 3., 3., 3.])
     """
     weights, samples = check_signal.line("h", h), check_signal.samples("x", x)
+    check_signal.few_axes("x", samples)
     steps = check.integer("up", up, 1), check.integer("down", down, 1)
     place = check_ndimage.axis(axis, samples.ndim)
     extension = check_signal.extension(mode)
     dtype = np.result_type(weights, samples, np.float32)
-    value = check_signal.fill(cval, dtype)
-    moved = np.moveaxis(samples, place, -1).astype(dtype, copy=False)
+    value = check_signal.fill("cval", cval, dtype)
+    moved = samples.swapaxes(place, -1).astype(dtype, copy=False)
     weights = weights.astype(dtype, copy=False)
     result = polyphase.upfirdn(weights, moved, *steps, extension, value)
-    return np.moveaxis(result, -1, place)
+    return result.swapaxes(place, -1)
 
 
 def savgol_filter(
@@ -444,13 +447,12 @@ def savgol_filter(
     array([-1.2,  5. , 11.2, 17.4, 23.6])
     """
     samples = check_signal.real_samples("x", x)
-    size, order, derivative = check_signal.polynomial(window_length, polyorder, deriv)
-    step, place = check_ndimage.finite("delta", delta), check_ndimage.axis(axis, samples.ndim)
+    about = check_signal.polynomial(window_length, polyorder, deriv, delta)
+    place, size = check_ndimage.axis(axis, samples.ndim), about[0]
     edges = check.one_of("mode", mode, check_signal.EDGES)
     if edges == "interp" and size > samples.shape[place]:
         raise ValueError(
             "window_length must be less than or equal to the size of x along axis, "
             f"{samples.shape[place]}, with mode 'interp', got {size}"
         )
-    about = size, order, derivative, step
     return savitzky_golay.smooth(samples, *about, axis=place, mode=edges, value=cval)

@@ -23,7 +23,7 @@ with atheris.instrument_imports(include=["aotconv"]):
     import aotconv
 
 import hypothesis
-from hostile import arguments, operators
+from hostile import arguments, operators, signals
 from hostile.judge import judge
 from hypothesis import strategies as st
 
@@ -37,7 +37,7 @@ def cases(draw):
     """A rung, what is called on it, and the judged call."""
     rung = draw(st.sampled_from(RUNGS))
     if draw(st.booleans()):
-        of_operator = draw(operators.calls())
+        of_operator = draw(st.one_of(operators.calls(), signals.calls()))
         return rung, str(of_operator), lambda: operators.judge(of_operator)
     layer = draw(arguments.layers())
     convolved = draw(st.sampled_from([arguments.convolved, arguments.convolved_by_a_layer]))

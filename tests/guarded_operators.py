@@ -26,8 +26,19 @@ from oracle import assert_same_bits
 from strategies import LETTERS, any_values, integer_values, real_values
 
 import aotconv
-from aotconv import gradients, ndimage
-from aotconv._core import call, correlation, elementwise, gradient, jobs, pack, pool, softmax
+from aotconv import gradients, ndimage, signal
+from aotconv._core import (
+    call,
+    correlation,
+    elementwise,
+    gradient,
+    jobs,
+    operator,
+    pack,
+    pool,
+    signals,
+    softmax,
+)
 from aotconv._core.elementwise import evaluate
 from aotconv._plan import means, outer, staging
 from aotconv._plan.activations import ACTIVATIONS, CLAMPS
@@ -53,6 +64,10 @@ OF_FILTERS = LIMITS | {
     (means, "LEAST_ROWS"): (means.LEAST_ROWS, 1),
     (means, "NEAR_BYTES"): (means.NEAR_BYTES, 1),
     (means, "ROW_BYTES"): (means.ROW_BYTES, 1),
+}
+OF_SIGNALS = LIMITS | {
+    (signals, "FEW"): (signals.FEW, 0),
+    (signals, "KEPT_BYTES"): (signals.KEPT_BYTES, 0),
 }
 OF_POOLS = {(pool, "LONGEST_MICROSECONDS"): (pool.LONGEST_MICROSECONDS, 50)}
 OF_FUNCTIONS = {
@@ -141,15 +156,16 @@ class Memory:
         yield mock.patch.object(jobs, "_table", self.table)
         yield mock.patch.object(jobs, "_staging", self.staging)
         yield mock.patch.object(pack, "_aligned", self.empty)
-        for module in (pool, softmax):  # indices; copied rows, and what is kept of a row's blocks
+        # Results; indices; copied rows, and what is kept of a row's blocks.
+        for module in (operator, pool, softmax):
             own = SimpleNamespace(**{**vars(np), "empty": self.empty})
             yield mock.patch.object(module, "np", own)
 
 
 def forget() -> None:
     """All that was decided by other limits, and knows other memory."""
-    call._small.clear()
-    call._large.clear()
+    for layers in (call._small, call._large, signals._layers, signals._last):
+        layers.clear()
     every = pool.pools_of, gradient._operator, elementwise._call, correlation._correlation
     for kept in every:
         kept.cache_clear()
@@ -367,6 +383,43 @@ def filtered(name: str, array, out=None, threads=None, **options) -> np.ndarray:
     return getattr(ndimage, name)(array, output=out, threads=threads, **options)
 
 
+def signal_call(rng: Draws) -> Call:
+    """Sums of whole numbers, which are exact."""
+    name = rng.one("convolve", "correlate", "convolve2d", "upfirdn")
+    rank = {"convolve2d": 2, "upfirdn": rng.one(1, 2)}.get(name, rng.one(1, 1, 2, 3, 4))
+    most = {1: rng.one(70, 400), 2: 40, 3: 9}.get(rank, 5)
+    sizes = [rng.size(most) for _ in range(rank)]
+    dtype = rng.one(*FLOATS, *STORED)
+    wraps = np.dtype(dtype).kind in "iu" and name != "upfirdn" and rng.often(0.5)
+    values = functools.partial(any_values if wraps else integer_values, rng.rng)
+    taps = [rng.size(rng.one(3, 9, 40))] if rank == 1 or name == "upfirdn" else sizes
+    taps = taps if len(taps) == 1 else [rng.size(min(9, size)) for size in sizes]
+    arrays = {"in1": values(sizes, dtype), "in2": values(taps, dtype)}
+    if name == "upfirdn":
+        arrays = {"h": integer_values(rng.rng, taps, "float32"), "x": arrays["in1"]}
+        options = {"up": rng.size(20), "down": rng.size(20)}
+        options["axis"] = rng.size(rank) - 1
+    else:
+        options = {"mode": rng.one("full", "same", "valid")}
+        if rng.often(0.3):
+            arrays = {"in1": arrays["in2"], "in2": arrays["in1"]}
+        if name == "convolve2d":
+            options |= {"boundary": rng.one("fill", "wrap", "symm", "reflect")}
+            options |= {"fillvalue": rng.one(0, 1)}
+        else:
+            options["method"] = "direct"
+    return Call(functools.partial(signalled, name), arrays, options, OF_SIGNALS)
+
+
+def signalled(name: str, out=None, threads=None, **told) -> np.ndarray:
+    """A function of `signal`, with arguments as other doors have them."""
+    result = getattr(signal, name)(**told)
+    if out is None:
+        return result
+    out[...] = result
+    return out
+
+
 OPERATORS: dict[str, Callable[[Draws], Call]] = {
     "filters": filters,
     "images": images,
@@ -376,6 +429,7 @@ OPERATORS: dict[str, Callable[[Draws], Call]] = {
     "elementwise": elementwise_call,
     "softmax": softmax_call,
     "ndimage": filter_call,
+    "signal": signal_call,
 }
 
 

@@ -28,7 +28,7 @@ import hypothesis
 import numpy as np
 import pytest
 from conftest import AVAILABLE
-from hostile import arguments, lies, operators, pieces, right
+from hostile import arguments, lies, operators, pieces, right, signals
 from hostile.arguments import ARGUMENTS, CALL, DOORS, LAYER, ONE, Case, convolved
 from hostile.judge import LIMIT, judge, warnings_are_errors
 from hostile.right import UNSURE, WRONG
@@ -117,7 +117,7 @@ class Hostile(RuleBasedStateMachine):
     @rule(data=st.data())
     def operate(self, data):
         for _ in range(OPERATIONS):
-            call = data.draw(operators.calls())
+            call = data.draw(st.one_of(operators.calls(), signals.calls()))
             note(f"{self.rung}: {call}", self.rung)
             with aotconv.use(self.rung):
                 counts[operators.judge(call)] += 1

@@ -185,6 +185,7 @@ HARMS = {
     "elementwise": (elementwise, "elementwise_words", lambda row, f, n: (row, f, n + 1)),
     "softmax": (softmax, "softmax_words", lambda row, step, rows, n: (row, step, rows + 1, n)),
     "ndimage": (jobs, "words", lambda family, *args: (family, *in_work(*args, out=1))),
+    "signal": (jobs, "words", lambda family, *args: (family, *in_work(*args, size=1))),
 }
 assert HARMS.keys() == guarded_operators.OPERATORS.keys()
 for name, (module, words, change) in HARMS.items():

@@ -8,6 +8,7 @@ import math
 import typing
 import warnings
 from fractions import Fraction
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from processes import output_of
 from strategies import lay_out, layouts, seeds
 
 from aotconv import signal
+from aotconv._core import signals
 
 MODES = ("full", "same", "valid")
 DTYPES = (
@@ -95,15 +97,14 @@ def test_correlation_is_convolution_with_the_other_end_first(data, mode, method)
     np.testing.assert_array_equal(result, want)
 
 
-@given(data=st.data(), mode=modes)
-def test_transforms_give_the_same_within_rounding_errors(data, mode):
+@given(data=st.data(), mode=modes, at_once=st.sampled_from([0, signals.AT_ONCE]))
+def test_transforms_give_the_same_within_rounding_errors(data, mode, at_once):
     in1, in2 = data.draw(pairs(mode, 3))
     want = kept(full(in1, in2), in1, in2, mode)
-    if want.dtype == bool:
-        return
-    result = signal.convolve(in1, in2, mode, "fft")
+    with mock.patch.object(signals, "AT_ONCE", at_once):
+        result = signal.convolve(in1, in2, mode, "fft")
     assert result.dtype == want.dtype
-    if want.dtype.kind in "iu":
+    if want.dtype.kind in "biu":
         np.testing.assert_array_equal(result, want)
     else:
         eps = 1e3 * float(np.finfo(want.dtype).eps)
@@ -122,17 +123,51 @@ def test_results_are_numpys_of_one_axis():
     assert signal.correlate([1j, 2], [3j, 1]).tolist() == [1j, 5, -6j]
 
 
-@given(seed=seeds, dtype=st.sampled_from(["uint8", "int16", "int32", "int64", "uint64"]))
-def test_integers_wrap(seed, dtype):
+INTEGERS = "uint8", "int16", "int32", "uint32", "int64", "uint64"
+
+
+@given(
+    seed=seeds,
+    dtype=st.sampled_from(INTEGERS),
+    few=st.sampled_from([0, signals.FEW]),
+    sizes=st.tuples(*[st.integers(1, 40)] * 2, *[st.integers(1, 9)] * 2),
+)
+def test_integers_wrap(seed, dtype, few, sizes):
     rng, limits = np.random.default_rng(seed), np.iinfo(dtype)
+    n, k, rows, columns = sizes
     in1, in2 = (
-        rng.integers(limits.min, limits.max, n, dtype=dtype, endpoint=True) for n in (20, 6)
+        rng.integers(limits.min, limits.max, size, dtype=dtype, endpoint=True)
+        for size in ((n, k), (rows, columns))
     )
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), mock.patch.object(signals, "FEW", few):
         warnings.simplefilter("error")
-        np.testing.assert_array_equal(signal.convolve(in1, in2), np.convolve(in1, in2))
-        by_two = signal.convolve2d(in1.reshape(4, 5), in2.reshape(2, 3))
-    np.testing.assert_array_equal(by_two, full(in1.reshape(4, 5), in2.reshape(2, 3)))
+        by_one = signal.convolve(in1[0], in2[0])
+        by_two = signal.convolve2d(in1, in2)
+        wide = np.pad(in1, [(rows, rows), (columns, columns)], "symmetric")
+        around = signal.convolve2d(in1, in2, boundary="symm")
+    np.testing.assert_array_equal(by_one, np.convolve(in1[0], in2[0]))
+    np.testing.assert_array_equal(by_two, full(in1, in2))
+    inner = full(wide, in2)[rows:, columns:][: around.shape[0], : around.shape[1]]
+    np.testing.assert_array_equal(around, inner)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "int16", "int64"])
+def test_weights_that_change_or_come_again_give_the_same_bits(dtype):
+    rng = np.random.default_rng(0)
+    x = (9 * rng.standard_normal(50)).astype(dtype)
+    every = [(9 * rng.standard_normal(7)).astype(dtype) for _ in range(3)]
+    want = []
+    for taps in every:
+        signals._layers.clear()
+        signals._last.clear()
+        want.append(signal.convolve(x, taps, method="direct"))
+        np.testing.assert_allclose(want[-1], np.convolve(x, taps), rtol=1e-4, atol=1e-3)
+    for i in (0, 1, 0, 0, 0, 1, 1, 2, 0, 2, 2, 2, 1):
+        assert signal.convolve(x, every[i], method="direct").tobytes() == want[i].tobytes()
+    every[0][0] = np.inf if np.dtype(dtype).kind == "f" else 0  # in place
+    changed = signal.convolve(x, every[0], method="direct")
+    np.testing.assert_array_equal(np.isfinite(changed), np.isfinite(np.convolve(x, every[0])))
+    assert (changed != want[0]).any()
 
 
 @pytest.mark.parametrize("dtype", ["int64", "uint64", "int32"])
@@ -158,6 +193,18 @@ def padded_2d(in1, in2, boundary, value, before):
     widths = [(b, k - 1 - b) for b, k in zip(before, in2.shape, strict=True)]
     told = {"constant_values": value} if boundary == "fill" else {}
     return np.pad(in1, widths, names[boundary], **told)
+
+
+@pytest.mark.parametrize("shapes", [((20,), (5,)), ((5,), (20,)), ((6, 7), (3, 2))])
+def test_an_infinity_or_a_nan_of_either_array_is_where_products_with_it_are(shapes):
+    for value, which in itertools.product((np.inf, np.nan), (0, 1)):
+        arrays = [np.ones(shape) for shape in shapes]
+        arrays[which].flat[1] = value
+        with np.errstate(all="ignore"):
+            want = full(*arrays)
+        for mode in ("full", "same"):
+            result = signal.convolve(*arrays, mode)
+            np.testing.assert_array_equal(result, kept(want, *arrays, mode))
 
 
 @given(
@@ -205,8 +252,9 @@ def test_two_axes_have_borders_of_any_width(seed, boundary, mode, dtype):
     mode=modes,
     axis=st.sampled_from([0, 1, -1, (0, 2), (2, 1), None]),
     function=st.sampled_from([signal.fftconvolve, signal.oaconvolve]),
+    at_once=st.sampled_from([0, signals.AT_ONCE]),
 )
-def test_transforms_along_some_axes_broadcast_the_others(seed, mode, axis, function):
+def test_transforms_along_some_axes_broadcast_the_others(seed, mode, axis, function, at_once):
     rng = np.random.default_rng(seed)
     axes = {each % 3 for each in ((0, 1, 2) if axis is None else np.atleast_1d(axis).tolist())}
     shapes = []
@@ -216,7 +264,8 @@ def test_transforms_along_some_axes_broadcast_the_others(seed, mode, axis, funct
             n, k = rng.choice([1, n]), rng.choice([1, n])
         shapes.append((max(n, k), min(n, k)) if mode == "valid" else (n, k))
     in1, in2 = (rng.standard_normal(shape) for shape in zip(*shapes, strict=True))
-    result = function(in1, in2, mode, axis)
+    with mock.patch.object(signals, "AT_ONCE", at_once):
+        result = function(in1, in2, mode, axis)
     want = in1, in2
     common = [1 if i in axes else max(pair) for i, pair in enumerate(shapes)]
     rows = {}

@@ -47,11 +47,12 @@ class Function:
             return result
         call = layer.known_with(arguments)
         if call is not None:
-            _keep(self._known, id(arguments[0]), (ladder.forced(), call))
+            keep(self._known, id(arguments[0]), (ladder.forced(), call))
         return result
 
 
-def _keep(layers: dict, key: Any, value: Any) -> None:
+def keep(layers: dict, key: Any, value: Any) -> None:
+    """Add to what is kept; what is full forgets all."""
     if len(layers) >= KEPT_LAYERS:
         layers.clear()
     layers[key] = value
@@ -63,7 +64,7 @@ def _small_layer(key: tuple) -> Convolution:
     # Of the key's own bytes: the arrays may be changed meanwhile.
     own_bias = None if bias is None else np.ndarray(*bias)
     layer = operator(np.ndarray(*filters), own_bias, options)
-    _keep(_small, key, layer)
+    keep(_small, key, layer)
     return layer
 
 
@@ -88,7 +89,7 @@ def _apply_large(
     result = layer.apply(*arrays)
     if layer.can_reweigh and layer.packed_bytes <= KEPT_BYTES:
         layer.forget_weights()
-        _keep(_large, key, layer)
+        keep(_large, key, layer)
         for oldest in list(_large):
             if sum(each.packed_bytes for each in list(_large.values())) <= KEPT_BYTES:
                 break

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from . import check, check_ndimage
+from .._plan.elements import HALVES, name_of
+from . import check, check_ndimage, fitting
 from .check import shown
 
 MODES = ("valid", "same", "full")
@@ -18,6 +19,7 @@ EXTENSIONS = (
     *("antisymmetric", "antireflect", "line"),
 )
 METHODS = ("auto", "direct", "fft")
+MOST_AXES = 31  # layers add one, and NumPy broadcasts arrays of 32 at most
 # Of `convolve2d`: SciPy's names of what is around arrays, and np.pad's.
 BOUNDARIES = {
     "fill": "constant",
@@ -32,10 +34,8 @@ BOUNDARIES = {
 
 def operands(in1, in2) -> tuple[np.ndarray, np.ndarray]:
     """Two arrays of as many axes, of numbers, truth values or objects."""
-    first, second = check.plain("in1", in1), check.plain("in2", in2)
-    for name, array in (("in1", first), ("in2", second)):
-        if array.dtype.kind not in "biufcOV" or array.dtype.names:
-            raise TypeError(f"{name} must hold numbers or truth values, got dtype {array.dtype}")
+    first, second = _operand("in1", in1), _operand("in2", in2)
+    few_axes("in1 and in2", first)
     if first.ndim != second.ndim:
         raise ValueError(
             f"in1 and in2 should have the same dimensionality, got shapes {first.shape} and "
@@ -44,12 +44,31 @@ def operands(in1, in2) -> tuple[np.ndarray, np.ndarray]:
     return first, second
 
 
+def few_axes(name: str, array: np.ndarray) -> None:
+    if array.ndim > MOST_AXES:
+        raise ValueError(f"{name} must have at most {MOST_AXES} axes, got {array.ndim}")
+
+
+def _operand(name: str, value) -> np.ndarray:
+    """Numbers, truth values or objects.
+
+    Of objects an array must be NumPy's, or a list: memory of others may hold addresses of none.
+    """
+    array = check.plain(name, value)
+    kind = array.dtype.kind
+    is_held = kind == "O" and issubclass(type(value), np.ndarray | list | tuple)
+    if kind not in "biufc" and not is_held and name_of(array.dtype.newbyteorder("=")) not in HALVES:
+        raise TypeError(f"{name} must hold numbers or truth values, got dtype {array.dtype}")
+    return array
+
+
 def mode(value) -> str:
-    if not issubclass(type(value), str) or value not in MODES:
+    text = str.__str__(value) if issubclass(type(value), str) else None
+    if text not in MODES:
         raise ValueError(
             f"mode: acceptable mode flags are 'valid', 'same', or 'full', got {shown(value)}"
         )
-    return str(value)
+    return text
 
 
 def method(value) -> str:
@@ -61,21 +80,29 @@ def boundary(value) -> str:
     return BOUNDARIES[check.one_of("boundary", value, tuple(BOUNDARIES))]
 
 
-def fill(value, dtype: np.dtype) -> complex:
+def fill(name: str, value, dtype: np.dtype) -> complex:
     """What is around arrays, as a result of a dtype holds it."""
-    array = check.plain("fillvalue", value)
+    if type(value) in (int, float) and value == 0:
+        return 0
+    if issubclass(type(value), int | float | complex) and type(value) is not bool:
+        value = check.python_number(name, value)  # a subclass may lie
+    array = check.plain(name, value)
     if array.size != 1:
         raise ValueError(
-            f"fillvalue: `fillvalue` must be scalar or an array with one element, got "
+            f"{name}: `fillvalue` must be scalar or an array with one element, got {shown(value)}"
+        )
+    if array.dtype.kind not in "biufc":
+        array = np.array(check.python_number(name, array.item()))
+    if array.dtype.kind == "c" and dtype.kind not in "cO":
+        raise ValueError(
+            f"{name}: could not cast `fillvalue` directly to the output type {dtype}, got "
             f"{shown(value)}"
         )
-    if array.dtype.kind == "c" and dtype.kind != "c":
-        raise ValueError(
-            "fillvalue: could not cast `fillvalue` directly to the output type "
-            f"{dtype}, got {shown(value)}"
-        )
-    with np.errstate(all="ignore"):
-        return array.ravel().astype(dtype)[0].item()
+    try:
+        with np.errstate(all="ignore"):
+            return array.ravel().astype(dtype).item()
+    except OverflowError as error:
+        raise ValueError(f"{name} must be a number of {dtype}, got {shown(value)}") from error
 
 
 def axes(value, ndim: int) -> tuple[int, ...]:
@@ -83,7 +110,7 @@ def axes(value, ndim: int) -> tuple[int, ...]:
     if value is None:
         return tuple(range(ndim))
     try:
-        numbers = [operator.index(each) for each in np.atleast_1d(np.asarray(value, object))]
+        numbers = _indices(value)
     except Exception as error:  # whatever the object's own methods raise
         raise ValueError(
             f"axes must be a scalar or iterable of integers, got {shown(value)}"
@@ -96,6 +123,13 @@ def axes(value, ndim: int) -> tuple[int, ...]:
     if len(set(places)) != len(places):
         raise ValueError(f"axes: all axes must be unique, got {shown(value)}")
     return places
+
+
+def _indices(value) -> list[int]:
+    try:
+        return [operator.index(value)]
+    except TypeError:
+        return [operator.index(each) for each in check.listed("axes", value, "integers")]
 
 
 def are_swapped(mode: str, in1: Sequence[int], in2: Sequence[int], axes: Sequence[int]) -> bool:
@@ -118,6 +152,13 @@ def images(in1, in2) -> tuple[np.ndarray, np.ndarray]:
     if first.ndim != 2:
         raise ValueError(f"in1 and in2 must both be 2-D arrays, got shape {first.shape}")
     return first, second
+
+
+def are_transformed(in1: np.ndarray, in2: np.ndarray) -> None:
+    """Refuse objects, which have no transforms."""
+    for name, array in (("in1", in1), ("in2", in2)):
+        if array.dtype.kind == "O":
+            raise TypeError(f"{name} must hold numbers to be transformed, got dtype object")
 
 
 def elements(in1: np.ndarray, in2: np.ndarray) -> None:
@@ -154,7 +195,8 @@ def real_samples(name: str, value) -> np.ndarray:
     array = samples(name, value)
     if array.dtype.kind == "c":
         raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
-    return array if array.dtype == np.float32 else array.astype(np.float64, copy=False)
+    is_narrow = array.dtype.newbyteorder("=") == np.float32
+    return array.astype(np.float32 if is_narrow else np.float64, copy=False)
 
 
 def extension(value) -> str:
@@ -163,10 +205,21 @@ def extension(value) -> str:
     return check.one_of("mode", value, EXTENSIONS)
 
 
-def polynomial(window_length, polyorder, deriv) -> tuple[int, int, int]:
-    """A window, and the order and the derivative of polynomials that are fitted to it."""
+def polynomial(window_length, polyorder, deriv, delta) -> tuple[int, int, int, float]:
+    """A window, the order and the derivative of polynomials that are fitted to it, and what the
+    derivative is divided by.  Of all derivatives that are 0 the first one is meant."""
     size = check.integer("window_length", window_length, 1)
     order = check.integer("polyorder", polyorder, 0)
     if order >= size:
         raise ValueError(f"polyorder must be less than window_length, {size}, got {order}")
-    return size, order, check.integer("deriv", deriv, 0)
+    fitting.addressable("the polynomials of window_length", (size, order + 1))
+    derivative = min(check.integer("deriv", deriv, 0), order + 1)
+    step = np.float64(check_ndimage.finite("delta", delta))
+    with np.errstate(all="ignore"):
+        scale = float(step**derivative)
+    if scale == 0 or not np.isfinite(scale):
+        raise ValueError(
+            f"delta must have a power of {derivative}, for as many derivations, that a float "
+            f"holds and that is not 0, got {shown(delta)}"
+        )
+    return size, order, derivative, scale

@@ -202,8 +202,8 @@ def geometry(
     geometry = Geometry(math.prod(leading), c, o, groups, z, y, x)
     padded = (*leading, *(axis.padded for axis in axes[RANK - rank :]), c)
     result = (*leading, *(axis.out for axis in axes[RANK - rank :]), o)
-    _addressable("the padded images", padded)
-    _addressable("the result", result)
+    addressable("the padded images", padded)
+    addressable("the result", result)
     return geometry
 
 
@@ -227,11 +227,11 @@ def pool_geometry(images_shape, window, strides, padding, dilations, ceil_mode: 
         axes.append(axis)
     z, y, x = axes
     padded = (*leading, *(axis.padded for axis in axes[RANK - rank :]), c)
-    _addressable("the padded images", padded)
+    addressable("the padded images", padded)
     return Geometry(math.prod(leading), c, c, max(c, 1), z, y, x)
 
 
-def _addressable(name: str, shape: tuple[int, ...]) -> None:
+def addressable(name: str, shape: tuple[int, ...]) -> None:
     if math.prod(max(size, 1) for size in shape) > sys.maxsize // LARGEST_ITEM:
         raise ValueError(f"{name} would be too large to address: shape {shape}")
 
@@ -280,7 +280,7 @@ def transposed_geometry(names: tuple[str, str], shape, filters_shape, options) -
     z, y, x = axes
     # Windows' steps are multiplied with bytes even where all but a little is cut off.
     sizes = (max(axis.size, axis.padded) for axis in axes[RANK - rank :])
-    _addressable("the result", (*leading, *sizes, o))
+    addressable("the result", (*leading, *sizes, o))
     return Geometry(math.prod(leading), o, c, options.groups, z, y, x)
 
 

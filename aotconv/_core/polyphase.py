@@ -3,24 +3,19 @@ convolved, and some are kept."""
 
 from __future__ import annotations
 
+import functools
 from math import gcd
-from typing import Any
 
 import numpy as np
 
 from .._plan.arithmetic import ceil_div
+from .._plan.borders import border_of, index
+from . import fitting
 from .signals import layer
 
-PHASES = 16  # outputs side by side that one layer computes, as its filters
-# np.pad's words for what SciPy's modes put around samples.
-PADS: dict[str, dict[str, Any]] = {
-    "constant": {"mode": "constant"},
-    "wrap": {"mode": "wrap"},
-    "edge": {"mode": "edge"},
-    "symmetric": {"mode": "symmetric"},
-    "reflect": {"mode": "reflect"},
-    "antireflect": {"mode": "reflect", "reflect_type": "odd"},
-}
+SIDE_BYTES = 64  # of outputs side by side that one layer computes, as its filters
+KEPT_BYTES = 1 << 16  # of weights whose filters are kept
+TAKEN = "wrap", "edge", "symmetric", "reflect"  # modes that put samples around samples
 
 
 def upfirdn(
@@ -36,41 +31,66 @@ def upfirdn(
     """
     reach = ceil_div(len(weights), up)
     count = ceil_div((samples.shape[-1] - 1) * up + len(weights), down)
-    period, stride = up // gcd(up, down), down // gcd(up, down)
+    fitting.addressable("the result", (*samples.shape[:-1], count))
+    period, stride = min(up // gcd(up, down), count), down // gcd(up, down)
     n_rows, before = ceil_div(count, period), reach - 1
-    out = np.empty((*samples.shape[:-1], n_rows, period), samples.dtype)
     if mode == "constant" and value == 0:
         before = 0
     else:
         samples = extended(samples, before, before, mode, value)
-    for first in range(0, period, PHASES):
-        phases = [i * down for i in range(first, min(first + PHASES, period))]
-        lowest = phases[0] // up - (reach - 1)  # the first sample of the first row's sums
-        taps = np.zeros((phases[-1] // up + 1 - lowest, 1, len(phases)), weights.dtype)
+    samples = np.ascontiguousarray(samples)  # several layers read it
+    out = np.empty((*samples.shape[:-1], n_rows, period), samples.dtype)
+    make = _filters if weights.nbytes <= KEPT_BYTES else _filters.__wrapped__
+    first = 0
+    for lowest, taps in make(weights.tobytes(), weights.dtype, up, down, period):
+        start = lowest + before
+        stop = start + (n_rows - 1) * stride + len(taps)
+        part = samples[..., max(0, start) : max(0, stop)]
+        pads = max(0, -start), stop - max(0, start) - part.shape[-1]
+        behind = first + taps.shape[1]
+        out[..., first:behind] = layer(part, taps, (pads,), strides=stride)
+        first = behind
+    return out.reshape(*out.shape[:-2], n_rows * period)[..., :count]
+
+
+@functools.lru_cache(maxsize=16)
+def _filters(
+    held: bytes, dtype: np.dtype, up: int, down: int, period: int
+) -> list[tuple[int, np.ndarray]]:
+    """The filters (W, O) of layers that give all outputs of a period, and which sample the sums of
+    its first row begin with."""
+    weights, side = np.frombuffer(held, dtype), max(1, SIDE_BYTES // dtype.itemsize)
+    found = []
+    for first in range(0, period, side):
+        phases = [i * down for i in range(first, min(first + side, period))]
+        lowest = phases[0] // up - (ceil_div(len(weights), up) - 1)
+        taps = np.zeros((phases[-1] // up + 1 - lowest, len(phases)), dtype)
         for i, phase in enumerate(phases):
             mine = weights[phase % up :: up]
             stop = phase // up + 1 - lowest
-            taps[stop - len(mine) : stop, 0, i] = mine[::-1]
-        start = lowest + before
-        stop = start + (n_rows - 1) * stride + len(taps)
-        part = samples[..., max(0, start) : max(0, stop), np.newaxis]
-        pads = max(0, -start), stop - max(0, start) - part.shape[-2]
-        out[..., first : first + len(phases)] = layer(part, taps, [pads], stride)
-    return out.reshape(*out.shape[:-2], n_rows * period)[..., :count]
+            taps[stop - len(mine) : stop, i] = mine[::-1]
+        found.append((lowest, taps))
+    return found
 
 
 def extended(
     samples: np.ndarray, before: int, behind: int, mode: str, value: complex
 ) -> np.ndarray:
     """Samples (.., W) and what a mode puts around them."""
+    if mode in TAKEN:
+        left, right = (
+            samples.take(at, -1) for at in _taken(mode, samples.shape[-1], before, behind)
+        )
+        return np.concatenate([left, samples, right], -1)
     widths = [(0, 0)] * (samples.ndim - 1) + [(before, behind)]
     if mode == "antisymmetric":
         repeats = np.arange(-before, samples.shape[-1] + behind) // samples.shape[-1]
         signs = (1 - 2 * (repeats % 2)).astype(samples.real.dtype)
         return np.pad(samples, widths, "symmetric") * signs
-    if mode not in ("smooth", "line"):
-        told: Any = PADS[mode] | ({"constant_values": value} if mode == "constant" else {})
-        return np.pad(samples, widths, **told)
+    if mode == "constant":
+        return np.pad(samples, widths, constant_values=value)
+    if mode == "antireflect":
+        return np.pad(samples, widths, "reflect", reflect_type="odd")
     first, last, n = samples[..., :1], samples[..., -1:], samples.shape[-1]
     if mode == "line" or n == 1:
         slopes = ((last - first) / max(1, n - 1),) * 2
@@ -79,3 +99,12 @@ def extended(
     left = first + slopes[0] * np.arange(-before, 0)
     right = last + slopes[1] * np.arange(1, behind + 1)
     return np.concatenate([left, samples, right], -1).astype(samples.dtype, copy=False)
+
+
+@functools.lru_cache(maxsize=16)
+def _taken(mode: str, size: int, before: int, behind: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which of so many samples a mode puts before the first one and behind the last."""
+    border = border_of(mode, 0)
+    places = range(-before, 0), range(size, size + behind)
+    left, right = (np.array([index(i, size, border) for i in each], np.intp) for each in places)
+    return left, right

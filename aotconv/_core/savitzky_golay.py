@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from math import perm
+import functools
+from collections.abc import Sequence
 
 import numpy as np
 
 from . import steps
 from .filters import Filter
+
+LONGEST_KEPT = 256  # windows, of which fits are kept
 
 
 def smooth(
@@ -15,20 +18,18 @@ def smooth(
     size: int,
     order: int,
     derivative: int,
-    step: float,
+    scale: float,
     *,
     axis: int,
     mode: str,
     value,
 ) -> np.ndarray:
     """The values in the middle of windows of a size, or at half a window at each end with "interp",
-    of what is fitted to samples a step apart; an array of their shape."""
-
-    def fitted(places) -> np.ndarray:
-        return fit(size, order, derivative, np.array(places)) / step**derivative
-
+    of what is fitted to samples one apart, divided by a scale; an array of their shape."""
+    matrix = _kept if size <= LONGEST_KEPT else fit
+    fitted = functools.partial(matrix, size, order, derivative, scale)
     around = "constant" if mode == "interp" else mode
-    window = fitted([(size - 1) / 2])[0, ::-1]
+    window = fitted(((size - 1) / 2,))[0, ::-1]
     filter = Filter(samples, value, False, None, "auto", None)
     window_step = steps.line(samples.ndim, window, axis, around, 0, flipped=True)
     result = filter.apply(None, [window_step])
@@ -40,16 +41,22 @@ def smooth(
     return result
 
 
-def fit(size: int, order: int, derivative: int, places: np.ndarray) -> np.ndarray:
+def fit(
+    size: int, order: int, derivative: int, scale: float, places: Sequence[float]
+) -> np.ndarray:
     """The matrix (places, samples) of what makes of so many samples, one apart, the values at some
-    places of the polynomial of an order that is fitted to them, or of its derivative.
+    places of the polynomial of an order that is fitted to them, or of its derivative, divided by a
+    scale.
 
     Powers are of numbers from -1 to 1, whose matrix is better conditioned.
     """
     middle, half = (size - 1) / 2, max(1.0, (size - 1) / 2)
     powers = np.arange(order + 1)
-    nodes, wanted = ((each - middle) / half for each in (np.arange(size), places))
+    nodes, wanted = ((np.array(each) - middle) / half for each in (range(size), places))
     values = np.linalg.pinv(nodes[:, np.newaxis] ** powers)
-    factors = np.array([perm(power, derivative) for power in powers.tolist()]) / half**derivative
+    factors = np.prod((powers - np.arange(derivative)[:, np.newaxis]) / half, axis=0)
     lowered = np.maximum(powers - derivative, 0)
-    return (factors * wanted[:, np.newaxis] ** lowered) @ values
+    return (factors * wanted[:, np.newaxis] ** lowered) @ values / scale
+
+
+_kept = functools.lru_cache(maxsize=16)(fit)

@@ -157,11 +157,24 @@ def into(out: np.ndarray, put: Callable[[np.ndarray, np.ndarray], None] = conver
     return lambda values, at: put(values, out[at])
 
 
+@functools.lru_cache(maxsize=256)
 def computed_in(*dtypes: np.dtype) -> np.dtype:
     """The floats, or complex numbers, of which transforms are; float64 where integers are."""
     floats = [np.float32 if name_of(each) in HALVES else each for each in dtypes]
     integers = any(each.kind in "biu" for each in dtypes)
     return np.result_type(np.float64 if integers else np.float32, *floats)
+
+
+def circular(
+    in1: np.ndarray, in2: np.ndarray, sizes: Sequence[int], axes: Sequence[int], dtype: np.dtype
+) -> np.ndarray:
+    """The circular convolution of arrays with zeros behind them, up to some sizes along some axes,
+    computed in a dtype; as one section, with the errors of `correlate`."""
+    fft = engine().module
+    there, back = (fft.rfftn, fft.irfftn) if dtype.kind == "f" else (fft.fftn, fft.ifftn)
+    with np.errstate(all="ignore"):
+        first, second = (there(each.astype(dtype, copy=False), sizes, axes) for each in (in1, in2))
+        return back(first * second, sizes, axes).astype(dtype, copy=False)
 
 
 def is_faster(work: plan.Work, others: float) -> bool:

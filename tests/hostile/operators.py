@@ -377,7 +377,8 @@ def assert_names_an_argument(error: Exception, given: Arguments) -> None:
 def judge(call: Call) -> str:
     """Make a call; assert that what comes of it is documented."""
     given = call.arguments
-    verdict, out = worst(each.meaning for each in given.values()), given["out"]
+    verdict = worst(each.meaning for each in given.values())
+    out = given.get("out", plain(None))
     inputs = [each for name, each in given.items() if name != "out"]
     before, inputs_before = bytes_of(given.values()), bytes_of(inputs)
     overlaps = out.label == "out overlaps images"

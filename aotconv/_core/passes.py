@@ -7,13 +7,15 @@ from math import prod
 
 import numpy as np
 
+from .._plan.elements import name_of
 from .._plan.family import Layer, Triple
 from .._plan.means import MEANS
-from .._plan.select import family_of, means_row, select, taps_row
+from .._plan.select import family_of, means_row, select, separable_row, taps_row
+from .._plan.separable import SEPARABLE, mean_words
 from .._plan.taps import MEAN, TAPS, WINDOW, listed
 from . import ladder
 from .jobs import Kernel, Pass
-from .pack import pack, pack_divisor, pack_list
+from .pack import pack, pack_divisor, pack_list, pack_numbers
 from .sums import Sums
 
 
@@ -40,7 +42,22 @@ def kernel_of(
         if kernel is None or in_place:
             return kernel
         passes.append(Pass(kernel, size))
-    return passes[-1].kernel._replace(passes=tuple(passes))
+    at_once = None if is_listed else _at_once(rung, sums, images)
+    return passes[-1].kernel._replace(passes=tuple(passes), at_once=at_once)
+
+
+def _at_once(rung: ladder.Rung, sums: Sums, images: np.dtype) -> Kernel | None:
+    """What goes through two windows at once, on arrays of one type; None where nothing does."""
+    is_mean = sums.order == MEAN
+    row = separable_row("int16" if is_mean else sums.computed(images), name_of(images), rung.level)
+    is_fit = sums.result == images and (sums.clips or images.kind == "f")
+    if row is None or not is_fit or rung.task(row) is None:
+        return None
+    if is_mean:
+        numbers = mean_words(int(prod(window.reach for window in sums.windows)))
+    else:
+        numbers = [each for window in sums.windows for each in window.weights.ravel()]
+    return Kernel(row, SEPARABLE, rung, pack_numbers(numbers, row.dtype), None, "clipped")
 
 
 def _mean(rung: ladder.Rung, sums: Sums, i: int, images: np.dtype) -> Kernel | None:

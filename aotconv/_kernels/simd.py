@@ -6,6 +6,7 @@ LLVM vector IR: Python's own loops unroll, ``for i in v.loop(n)`` becomes a loop
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 
@@ -109,6 +110,11 @@ class Vectors:
 
     def unequal(self, a, b):
         return self._builder.icmp_signed("!=", self.word(a), self.word(b))
+
+    def is_one_of(self, a, values):
+        """Whether `a` is one of some numbers."""
+        is_it = [self.equal(a, value) for value in values]
+        return functools.reduce(self._builder.or_, is_it)
 
     def cell(self, value) -> Cell:
         return Cell(self._builder, value)
@@ -625,13 +631,12 @@ def to_integers(builder, value):
 _tiles: dict[Row, dict[str, tuple[Callable, Row]]] = {}
 
 
-def tile_function(module, row, tile, of=None):
-    """The function ``tile(v, row, *words)`` of int64 values that a row's task calls, which
-    `define_tiles` defines; or with `of` that of another row, which a module has once for all rows
-    that call it."""
-    own = of or row
-    name = f"{own.level}_{own.name}_{tile.__name__}"
-    _tiles.setdefault(row, {})[name] = tile, own
+def tile_function(module, row, tile, of):
+    """The function ``tile(v, of, *words)`` of int64 values that a row's task calls, which
+    `define_tiles` defines: that of the row itself or of another one, which a module has once for
+    all rows that call it."""
+    name = f"{of.level}_{of.name}_{tile.__name__}"
+    _tiles.setdefault(row, {})[name] = tile, of
     return _function(module, name, _n_words(tile))
 
 

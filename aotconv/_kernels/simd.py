@@ -119,11 +119,11 @@ class Vectors:
     def cell(self, value) -> Cell:
         return Cell(self._builder, value)
 
-    def loop(self, stop, start=0, step=1, *, rolled=False):
+    def loop(self, stop, start=0, step=1, *, unrolled=False):
         """Yield the index of a kernel's loop, once: the body emitted meanwhile is the loop's.
 
-        One that is `rolled` LLVM does not unroll: a few iterations are not worth the addresses that
-        it would compute before them.
+        LLVM does not unroll it unless it may be `unrolled`: most of a tile's loops have few
+        iterations, or enough in each, and every copy of a body is in the module for nothing.
         """
         b = self._builder
         start, stop = self.word(start), self.word(stop)
@@ -137,7 +137,7 @@ class Vectors:
         following = self.add(index, step)
         index.add_incoming(following, b.block)
         again = b.cbranch(self.less(self.add(following, step - 1), stop), body, after)
-        if rolled:
+        if not unrolled:
             again.set_metadata("llvm.loop", self._rolled())
         b.position_at_end(after)
 

@@ -283,9 +283,7 @@ def convert(v, row, code, source, target, count, outwards: bool):
     """Convert `count` elements that lie side by side, on both ends."""
     elements, vectors = Elements(v, row), 4  # at a time
     lanes, itemsize = row.lanes, row.itemsize
-    for place, name in enumerate(STORED if outwards else ELEMENTS):
-        if not converts(row.dtype, name):
-            continue
+    for name, places in _alike(row, outwards).items():
         size = _bits(name) // 8
         steps = (itemsize, size) if outwards else (size, itemsize)
 
@@ -299,7 +297,7 @@ def convert(v, row, code, source, target, count, outwards: bool):
             else:
                 elements.store(row.dtype, elements.load(name, origin, n), goal, n)
 
-        for _ in v.when(v.equal(code, place)):
+        for _ in v.when(v.is_one_of(code, places)):
             whole, rest = v.floor(count, vectors * lanes), v.floor(count, lanes)
             for i in v.loop(whole, step=vectors * lanes):
                 for j in range(vectors):
@@ -308,6 +306,22 @@ def convert(v, row, code, source, target, count, outwards: bool):
                 some(i, lanes)
             for i in v.loop(count, start=rest):
                 some(i, 1)
+
+
+def _alike(row, outwards: bool) -> dict[str, list[int]]:
+    """The types that a row's elements are converted to, or from, and of each the places in STORED
+    of all that this is the same for: of numbers with a sign or without, low bits."""
+    alike: dict[str, list[int]] = {}
+    for place, name in enumerate(STORED if outwards else ELEMENTS):
+        if not converts(row.dtype, name):
+            continue
+        how, _, kind = name.rpartition("_")
+        if outwards:
+            low = not how or (how == "truncated" and _bits(kind) < 32)
+        else:
+            low = row.integers and _bits(kind) >= 8 * row.itemsize
+        alike.setdefault(name.replace("uint", "int") if low else name, []).append(place)
+    return alike
 
 
 def _ends(name: str) -> tuple[int, int]:

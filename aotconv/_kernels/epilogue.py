@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from .._plan.activations import CLAMPS, FINISHES, INTEGERS, LIMITS
 from .functions import MEANINGS
-from .runtime import chapter, tile_intrinsic
+from .runtime import chapter, of_dtype, tile_intrinsic
 
 NO_ACTIVATION, AS_INTEGERS = map(FINISHES.index, (None, INTEGERS))
 LAST_IN_TILES = AS_INTEGERS  # of FINISHES; those behind are applied to what was stored
@@ -97,9 +97,9 @@ def functions(v, row, out, rows, out_y, pixels, out_x, channels, activation, slo
                 _store(v, meaning(v, row, _load(v, target, *place), slope), target, *place)
 
 
-add_residuals = tile_intrinsic(residuals, shared=True)
-make_integers = tile_intrinsic(integers, shared=True)
-apply_function = tile_intrinsic(functions, shared=True)
+add_residuals = tile_intrinsic(residuals, shared=of_dtype)
+make_integers = tile_intrinsic(integers, shared=of_dtype)
+apply_function = tile_intrinsic(functions, shared=of_dtype)
 
 
 @chapter

@@ -264,7 +264,7 @@ def descent(
 
         for ky in range(window - stride):
             input_row(ky)
-        for _ in v.loop(rows, rolled=True):
+        for _ in v.loop(rows):
             for ky in range(window - stride, window):
                 input_row(ky)
             store()

@@ -75,12 +75,12 @@ def sums_of_few(
         width = row.vectors if n_rows == 1 else 1
         for several in v.choose(v.less(width * lanes - 1, length)):
             if several:
-                for at in v.loop(v.add(length, width * lanes - 1), step=width * lanes, rolled=True):
+                for at in v.loop(v.add(length, width * lanes - 1), step=width * lanes):
                     tile(n, n_rows, y, v.minimum(at, v.add(length, -width * lanes)), width)
                 continue
             for whole in v.choose(v.less(lanes - 1, length)):
                 if whole:
-                    for at in v.loop(v.add(length, lanes - 1), step=lanes, rolled=True):
+                    for at in v.loop(v.add(length, lanes - 1), step=lanes):
                         tile(n, n_rows, y, v.minimum(at, v.add(length, -lanes)), 1)
                 else:
                     tile(n, n_rows, y, v.word(0), 1, length)
@@ -88,10 +88,10 @@ def sums_of_few(
     together = v.select(v.equal(is_down, 0), v.word(0), v.floor(rows, ROWS))
     for n in range(2, BEGUN + 1):
         for _ in v.when(v.equal(taps, n)):
-            for y in v.loop(together, step=ROWS, rolled=True):
+            for y in v.loop(together, step=ROWS):
                 line(n, ROWS, y)
             # Of more than BEGUN_ALONG a few rows, whose windows go down.
-            for y in v.loop(rows, start=together, rolled=True):
+            for y in v.loop(rows, start=together):
                 line(n, 1, y)
 
 
@@ -127,7 +127,7 @@ def sums(v, row, first, step, move, third, third_step, target, target_step, rows
 
     def each_row(n):
         """The pointers that `n` elements are loaded from, and the one to where they are stored."""
-        for y in v.loop(rows, rolled=True):
+        for y in v.loop(rows):
             start = v.pointer(v.add(first, v.mul(y, step)))
             sources = [start, v.offset(start, move)]
             if n > 2:
@@ -147,7 +147,7 @@ def sums(v, row, first, step, move, third, third_step, target, target_step, rows
                     continue
                 for whole in v.choose(v.less(lanes - 1, length)):
                     if whole:
-                        for at in v.loop(v.add(length, lanes - 1), step=lanes, rolled=True):
+                        for at in v.loop(v.add(length, lanes - 1), step=lanes):
                             vector(sources, place, v.minimum(at, v.add(length, -lanes)), factor)
                     else:
                         vector(sources, place, 0, factor, length)

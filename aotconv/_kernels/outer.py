@@ -83,41 +83,30 @@ def add_sums(v, row, sums, target, step, count):
                     v.store_first(rest, v.sum(old, each.get()), place, j * lanes)
 
 
-def channels_tile(
-    v, row, table, lines, image, image_x, gradient, pixels, count, mr, nr, out, out_step
+def values_tile(
+    v, row, table, lines, image, image_x, step, gradient, pixels, count, mr, nr, out, out_step
 ):
-    """Add to MR rows of filters, of neighbouring channels of images, the products of these and of
-    the output gradient.
+    """Add to MR rows of filters, of neighbouring values of images, the products of these and of the
+    output gradient.
 
     table, lines : address of a LINE for each of so many output rows.
     image, gradient : bytes from a line's addresses to its first pixel.
     image_x : bytes from one pixel of images to the next.
+    step : bytes from one value of a pixel to the next: channels, or taps of one.
     pixels : of each line.
     count : filters, more than NR - 1 vectors and no more than NR.
     mr, nr : how many rows and vectors, 1 to MR and NR.
     out, out_step : address of the first row of filters, and the bytes to the next.
 
-    Reads `mr` channels of each pixel of images, and the panel, whose pixels are NR vectors,
-    aligned.  Reads and writes `count` elements of each row of filters.  Neighbouring bytes are not
-    touched.
+    Reads `mr` values of each pixel of images, and the panel, whose pixels are NR vectors, aligned.
+    Reads and writes `count` elements of each row of filters.  Neighbouring bytes are not touched.
     """
 
-    def load(pixel, i):
-        value = v.splat(pixel, i)
-        return lambda j: value
-
-    for size in each_size(v, row, mr, nr):
-        places = (table, lines), (image, image_x), pixels, gradient
-        add_tile(v, row, *places, size, load, (out, out_step), count)
-
-
-def taps_tile(
-    v, row, table, lines, image, image_x, tap_step, gradient, pixels, count, mr, nr, out, out_step
-):
-    """As `channels_tile`, of neighbouring taps of one channel, `tap_step` bytes apart in images."""
+    # Known as multiples of a step, LLVM would make a chain of additions of each pixel's addresses.
+    apart = [0, *(v.hidden(v.mul(i, step)) for i in range(1, row.pixels))]
 
     def load(pixel, i):
-        value = v.splat(v.offset(pixel, v.mul(i, tap_step)))
+        value = v.splat(v.offset(pixel, apart[i]))
         return lambda j: value
 
     for size in each_size(v, row, mr, nr):
@@ -128,7 +117,8 @@ def taps_tile(
 def channelwise_tile(
     v, row, table, lines, image, image_x, tap_step, gradient, pixels, count, mr, out, out_step
 ):
-    """As `taps_tile`, of channels that have a filter each: the products of vectors of both.
+    """As `values_tile`, of channels that have a filter each: the products of vectors of both, taps
+    being `tap_step` bytes apart.
 
     count : channels: those of NR vectors, or at most of one.
 
@@ -212,8 +202,7 @@ def packed_channels(v, row, source, step, pixels, tiles, longer, count, target, 
         packed.set(v.at(packed.get(), row.pixels))
 
 
-add_channels_tile = tile_intrinsic(channels_tile)
-add_taps_tile = tile_intrinsic(taps_tile)
+add_values_tile = tile_intrinsic(values_tile)
 add_channelwise_tile = tile_intrinsic(channelwise_tile)
 pack_pixels = tile_intrinsic(packed_pixels)
 pack_channels = tile_intrinsic(packed_channels)
@@ -462,29 +451,14 @@ def add_tiles(row, plan, table, rows, source, values, panel, image, gradient, pi
                     out=out + j * row.itemsize,
                     out_step=out_step,
                 )
-        elif plan.taps:
-            add_taps_tile(
-                row,
-                table=table,
-                lines=rows,
-                image=image,
-                image_x=image_x,
-                tap_step=tap_step,
-                gradient=gradient,
-                pixels=pixels,
-                count=panel.count,
-                mr=mr,
-                nr=ceil_div(panel.count, row.lanes),
-                out=out,
-                out_step=out_step,
-            )
         else:
-            add_channels_tile(
+            add_values_tile(
                 row,
                 table=table,
                 lines=rows,
                 image=image,
                 image_x=image_x,
+                step=value_step,
                 gradient=gradient,
                 pixels=pixels,
                 count=panel.count,

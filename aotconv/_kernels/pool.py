@@ -476,7 +476,7 @@ def copies(v, row, source, source_step, target, target_step, count, size):
         for _ in v.when(v.equal(unit, n_bytes)):
             for i in v.loop(count):
                 ends = v.mul(i, source_step), v.mul(i, target_step)
-                for k in v.loop(size, step=n_bytes):
+                for k in v.loop(size, step=n_bytes, unrolled=True):
                     origin, goal = (
                         b.inttoptr(v.add(v.add(base, end), k), kind)
                         for base, end in zip((source, target), ends, strict=True)

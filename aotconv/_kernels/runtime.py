@@ -25,7 +25,7 @@ from numba.extending import (
 
 from .._plan import arithmetic
 from .._plan.family import FIELDS
-from .._plan.registry import Row
+from .._plan.registry import FLOAT_DTYPES, Row
 from .._plan.select import FAMILIES, elementwise_row
 from .simd import WORD, tile_function
 
@@ -167,17 +167,18 @@ def parameter(name: str) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
-def tile_intrinsic(tile, shared=False):
+def tile_intrinsic(tile, shared=None):
     """The intrinsic ``(row, *words)`` that calls ``tile(v, row, *words)``, by position or by name.
 
     The tile is a function of its own, so that registers are allocated for it alone.  It may be long
     and take many words: what it keeps in registers must be one function, and its words are given
-    by name.  One that is `shared` depends on a row's level and dtype alone: a module has it once.
+    by name.  One that is `shared` is that of the row that `shared` gives for the caller's: a module
+    has it once for all rows that it gives the same for.
     """
 
     def definition(typingctx, row, *words, **named):
         def emit(context, builder, sig, args):
-            of = elementwise_row(row.row) if shared and not row.row.integers else None
+            of = shared(row.row) if shared else row.row
             builder.call(tile_function(builder.module, row.row, tile, of), args[1:])
             return context.get_dummy_value()
 
@@ -185,6 +186,21 @@ def tile_intrinsic(tile, shared=False):
 
     _, *parameters = inspect.signature(tile).parameters.values()
     return with_parameters(definition, parameters)
+
+
+def of_dtype(row: Row) -> Row:
+    """For tiles that depend on a row's level and dtype alone: the row whose they are."""
+    return row if row.integers else elementwise_row(row)
+
+
+def of_size(row: Row) -> Row:
+    """The same of a level and the bytes of an element, whatever this is."""
+    return elementwise_row(row._replace(dtype=f"float{8 * row.itemsize}"))
+
+
+def of_level(row: Row) -> Row:
+    """The same of a level alone."""
+    return elementwise_row(row._replace(dtype=FLOAT_DTYPES[0]))
 
 
 class Record:

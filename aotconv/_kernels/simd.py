@@ -6,6 +6,7 @@ LLVM vector IR: Python's own loops unroll, ``for i in v.loop(n)`` becomes a loop
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 
@@ -110,14 +111,19 @@ class Vectors:
     def unequal(self, a, b):
         return self._builder.icmp_signed("!=", self.word(a), self.word(b))
 
+    def is_one_of(self, a, values):
+        """Whether `a` is one of some numbers."""
+        is_it = [self.equal(a, value) for value in values]
+        return functools.reduce(self._builder.or_, is_it)
+
     def cell(self, value) -> Cell:
         return Cell(self._builder, value)
 
-    def loop(self, stop, start=0, step=1, *, rolled=False):
+    def loop(self, stop, start=0, step=1, *, unrolled=False):
         """Yield the index of a kernel's loop, once: the body emitted meanwhile is the loop's.
 
-        One that is `rolled` LLVM does not unroll: a few iterations are not worth the addresses that
-        it would compute before them.
+        LLVM does not unroll it unless it may be `unrolled`: most of a tile's loops have few
+        iterations, or enough in each, and every copy of a body is in the module for nothing.
         """
         b = self._builder
         start, stop = self.word(start), self.word(stop)
@@ -131,7 +137,7 @@ class Vectors:
         following = self.add(index, step)
         index.add_incoming(following, b.block)
         again = b.cbranch(self.less(self.add(following, step - 1), stop), body, after)
-        if rolled:
+        if not unrolled:
             again.set_metadata("llvm.loop", self._rolled())
         b.position_at_end(after)
 
@@ -645,13 +651,12 @@ def to_integers(builder, value):
 _tiles: dict[Row, dict[str, tuple[Callable, Row]]] = {}
 
 
-def tile_function(module, row, tile, of=None):
-    """The function ``tile(v, row, *words)`` of int64 values that a row's task calls, which
-    `define_tiles` defines; or with `of` that of another row, which a module has once for all rows
-    that call it."""
-    own = of or row
-    name = f"{own.level}_{own.name}_{tile.__name__}"
-    _tiles.setdefault(row, {})[name] = tile, own
+def tile_function(module, row, tile, of):
+    """The function ``tile(v, of, *words)`` of int64 values that a row's task calls, which
+    `define_tiles` defines: that of the row itself or of another one, which a module has once for
+    all rows that call it."""
+    name = f"{of.level}_{of.name}_{tile.__name__}"
+    _tiles.setdefault(row, {})[name] = tile, of
     return _function(module, name, _n_words(tile))
 
 

@@ -20,12 +20,13 @@ from .._plan.family import FIELDS, SCRATCH_BYTES
 from .._plan.staging import PASS_FIELDS
 from .elements import collect_units, read_elements, spread_units, write_elements
 from .jobs import TASK, TASK_TYPE
-from .runtime import ceil_div, chapter, subroutine, tile_intrinsic, word, zero_bytes
+from .runtime import ceil_div, chapter, of_level, subroutine, tile_intrinsic, word, zero_bytes
 from .simd import WORD
 from .transpose import pack, unpack
 
 read_run, write_run = tile_intrinsic(read_elements), tile_intrinsic(write_elements)
-collect, spread = tile_intrinsic(collect_units), tile_intrinsic(spread_units)
+collect = tile_intrinsic(collect_units, shared=of_level)
+spread = tile_intrinsic(spread_units, shared=of_level)
 
 FEW_CHANNELS = 8  # of a pixel: not worth a run of their own
 FEW_ELEMENTS = 24  # of a row

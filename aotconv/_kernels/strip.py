@@ -35,7 +35,7 @@ def between_zeros(v, row, source, step, target, before, pixels, behind, count):
     target, zeros = v.pointer(target), v.constant(0.0)
 
     def fill(place, n):
-        for i in v.loop(v.add(n, lanes - 1), step=lanes, rolled=True):
+        for i in v.loop(v.add(n, lanes - 1), step=lanes):
             v.store(zeros, place, i)
 
     fill(target, v.mul(before, count))
@@ -49,21 +49,21 @@ def between_zeros(v, row, source, step, target, before, pixels, behind, count):
     done = v.cell(v.word(0))
     halved = v.select(v.equal(step, 2 * itemsize), v.equal(count, 1), v.less(1, 0))
     for _ in v.when(halved):
-        for p in v.loop(v.add(pixels, -1), step=lanes, rolled=True):
+        for p in v.loop(v.add(pixels, -1), step=lanes):
             start = v.pointer(v.add(source, v.mul(p, step)))
             halves = v.load(start), v.load(start, lanes)
             v.store(v.in_order(v.every_second(*halves, 0)), place, p)
             done.set(v.add(p, lanes))
     for is_few in v.choose(v.less(size, lanes)):
-        for p in v.loop(pixels, start=done.get(), rolled=True):
+        for p in v.loop(pixels, start=done.get()):
             start = v.pointer(v.add(source, v.mul(p, step)))
             to = v.at(place, v.mul(p, count))
             if is_few:
                 v.copy(start, to, 0)
-                for i in v.loop(size, start=1, rolled=True):
+                for i in v.loop(size, start=1):
                     v.copy(start, to, i)
                 continue
-            for i in v.loop(v.add(size, lanes - 1), step=lanes, rolled=True):
+            for i in v.loop(v.add(size, lanes - 1), step=lanes):
                 i = v.minimum(i, v.add(size, -lanes))  # the last vector overlaps its neighbour
                 v.store(v.load(start, i), to, i)
     fill(v.at(place, n), v.mul(behind, count))
@@ -163,7 +163,7 @@ def strip(
             tap = v.cell(v.hidden(v.offset(plane, v.mul(i, row_step))))
             weight = v.cell(v.hidden(v.offset(kernel, v.mul(v.add(i, -last), row_weights))))
             left = v.cell(turn)
-            for _ in range(UNROLLED) if unrolled else v.loop(taps, rolled=True):
+            for _ in range(UNROLLED) if unrolled else v.loop(taps):
                 factors = [weight_at(weight.get(), offset) for offset in behind]
                 for j, place in enumerate(places):
                     inputs = v.load(v.offset(tap.get(), place))
@@ -186,7 +186,7 @@ def strip(
             tap = v.cell(v.hidden(v.offset(plane, v.mul(start, row_step))))
             first = v.mul(v.sub(start, n_rows - 1), row_weights)
             weight = v.cell(v.hidden(v.offset(kernel, first)))
-            for _ in v.loop(stop, start=start, rolled=True):
+            for _ in v.loop(stop, start=start):
                 factors = [
                     weight_at(weight.get(), v.mul(row_weights, n_rows - 1 - r))
                     for r in range(n_rows)
@@ -204,7 +204,7 @@ def strip(
             plane = v.cell(v.pointer(start))
             kernel = v.cell(v.offset(v.pointer(biases), v.add(weights, first)))
             inside = v.sub(end_row, first_row)
-            for _ in v.loop(planes, rolled=True):
+            for _ in v.loop(planes):
                 for i in range(n_rows - 1):
                     for _ in v.when(v.below(v.sub(i, first_row), inside)):
                         input_row(plane.get(), kernel.get(), v.word(i), range(i + 1), unrolled)
@@ -214,7 +214,7 @@ def strip(
                     if is_column:
                         column(plane.get(), kernel.get(), start_row, stop_row)
                         continue
-                    for i in v.loop(stop_row, start=start_row, rolled=True):
+                    for i in v.loop(stop_row, start=start_row):
                         input_row(plane.get(), kernel.get(), i, range(n_rows), unrolled)
                 for r in range(1, n_rows):
                     i = v.add(kh, r - 1)
@@ -250,9 +250,9 @@ def strip(
     for width in (row.vectors, row.vectors // 2, 1):
         for _ in v.when(v.equal(vectors, width)):
             step = v.mul(span, width)
-            for block in v.loop(blocks, rolled=True):
+            for block in v.loop(blocks):
                 pixel = v.minimum(v.mul(block, step), v.sub(pixels, step))
-                for element in v.loop(v.add(elements, lanes - 1), step=lanes, rolled=True):
+                for element in v.loop(v.add(elements, lanes - 1), step=lanes):
                     first = v.cell(v.mul(v.quotient_of(element, lanes), panel))
                     element = v.maximum(0, v.minimum(element, v.add(elements, -lanes)))
                     # A division takes as long as a row of inputs.

@@ -48,11 +48,11 @@ def line(v, row, offsets, singles, pairs, values, source, length, target, divide
             else:
                 total.set(v.fma(value, weight, total.get()))
 
-        for i in v.loop(singles):
+        for i in v.loop(singles, unrolled=True):
             weight = v.splat(elements, v.add(i, N_ELEMENTS))
             for j, total in enumerate(sums):
                 add(total, load(i, j), weight)
-        for i in v.loop(pairs):
+        for i in v.loop(pairs, unrolled=True):
             weight = v.splat(elements, v.add(v.add(i, singles), N_ELEMENTS))
             first = v.add(singles, v.mul(i, 2))
             for j, total in enumerate(sums):

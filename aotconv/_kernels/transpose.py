@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .runtime import tile_intrinsic
+from .runtime import of_size, tile_intrinsic
 
 FEW_ROWS = 4  # of an image of few channels, that are transposed with fewer shuffles
 PREFETCH_BYTES = 256  # planes are fetched so far from here: a CPU follows not so many by itself
@@ -81,4 +81,5 @@ def to_planes(v, row, source, source_step, target, target_step, rows, columns, a
     transpose(v, row, source, source_step, target, target_step, rows, columns, ahead)
 
 
-pack, unpack = tile_intrinsic(from_planes), tile_intrinsic(to_planes)
+pack = tile_intrinsic(from_planes, shared=of_size)
+unpack = tile_intrinsic(to_planes, shared=of_size)

@@ -31,7 +31,7 @@ def down(v, row, table, taps, ahead, weights, above, target, target_step, length
     """
     lanes, held, elements = row.lanes, row.stored_itemsize, Elements(v, row)
     step = row.channels
-    for at in v.loop(v.add(length, step - 1), step=step, rolled=True):
+    for at in v.loop(v.add(length, step - 1), step=step):
         at = v.minimum(at, v.add(length, -step))
 
         def start_of(i, at=at):
@@ -76,7 +76,7 @@ def multiply_rows(v, row, taps, weights, inputs_of, store):
 
     for i in range(n_rows - 1):
         input_row(i, range(i + 1))
-    for i in v.loop(taps, start=n_rows - 1, rolled=True):
+    for i in v.loop(taps, start=n_rows - 1):
         input_row(i, range(n_rows))
     for r in range(1, n_rows):
         input_row(v.add(taps, r - 1), range(r, n_rows))
@@ -86,7 +86,7 @@ def multiply_rows(v, row, taps, weights, inputs_of, store):
 
 def add_rows(v, taps, sums, inputs_of):
     """Add up the first rows of integers."""
-    for i in v.loop(taps, rolled=True):
+    for i in v.loop(taps):
         for total, inputs in zip(sums, inputs_of(i), strict=True):
             total.set(v.sum(total.get(), inputs))
 
@@ -114,7 +114,7 @@ def beside(v, row, table, count, lines, step):
         and to the one that it is.
     lines, step : address of the first of MR lines, and bytes from one to the next.
     """
-    for i in v.loop(count, rolled=True):
+    for i in v.loop(count):
         to, source = (v.load_word(table, v.add(v.mul(i, 2), k)) for k in range(2))
         for r in range(row.pixels):
             line = v.add(lines, v.mul(step, r))
@@ -138,7 +138,7 @@ def along(v, row, source, taps, turn, move, weights, target, ahead, length):
         """The sums of so many taps from a place on, as `term` makes them of a tap's number, inputs
         and sums."""
         sums, tap = [v.cell(v.constant(0)) for _ in range(row.along)], v.cell(place)
-        for k in v.loop(count, rolled=True):
+        for k in v.loop(count):
             more = term(k)
             for j, each in enumerate(sums):
                 each.set(more(v.load(tap.get(), j * row.lanes), each.get()))
@@ -155,7 +155,7 @@ def along(v, row, source, taps, turn, move, weights, target, ahead, length):
     def added_in_turns(place):
         """The sums of 32 bits of all taps."""
         sums = [v.cell(v.wide(v.constant(0))) for _ in range(row.along)]
-        for i in v.loop(v.quotient_of(v.add(taps, v.add(turn, -1)), turn), rolled=True):
+        for i in v.loop(v.quotient_of(v.add(taps, v.add(turn, -1)), turn)):
             first = v.mul(i, turn)
             count = v.minimum(turn, v.sub(taps, first))
             some = total(v.offset(place, v.mul(first, move)), count, added)
@@ -166,7 +166,7 @@ def along(v, row, source, taps, turn, move, weights, target, ahead, length):
     def tiles():
         """Where a tile's elements begin, and its outputs; the last goes back as far as it must."""
         size = row.along * row.lanes
-        for at in v.loop(v.add(length, size - 1), step=size, rolled=True):
+        for at in v.loop(v.add(length, size - 1), step=size):
             at = v.minimum(at, v.add(length, -size))
             to = v.add(target, v.mul(at, row.stored_itemsize))
             yield v.at(v.pointer(source), at), to

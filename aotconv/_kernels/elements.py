@@ -301,8 +301,9 @@ def convert(v, row, code, source, target, count, outwards: bool):
 
         for _ in v.when(v.equal(code, place)):
             whole, rest = v.floor(count, vectors * lanes), v.floor(count, lanes)
-            # Integers of several vectors are packed into one by half the shuffles of each alone.
-            joined = vectors if outwards and "int" in name and size < itemsize else 1
+            # AVX2 packs integers of several vectors into one by half the shuffles of each alone.
+            packs = outwards and "int" in name and size < itemsize and lanes * itemsize == 32
+            joined = vectors if packs else 1
             for i in v.loop(whole, step=vectors * lanes):
                 for j in range(0, vectors, joined):
                     some(v.add(i, j * lanes), joined * lanes)

@@ -90,7 +90,7 @@ def elements(v, row, table, copies, length, left, width, channels, weights, acti
 
         for i in range(input_rows):
             start = begin(lines, i, column)
-            if row.period == 1 and i >= window - stride:
+            if row.period == 1 and i >= window - stride and not masked:
                 fetch(start)
             if shifts:
                 loaded = [load(start, j * lanes, j) for j in range(reach)]

@@ -21,7 +21,7 @@ from aotconv._plan.lower import joined
 from aotconv._plan.parts import SLAB_BYTES, slab_axis, slabs
 from aotconv._plan.planar import tile_vectors
 from aotconv._plan.registry import IS_X86_64, LEVELS, ROWS
-from aotconv._plan.select import estimate, family_of, select
+from aotconv._plan.select import at_a_time, estimate, family_of, select
 from aotconv._tools.board import BOARD
 
 pytestmark = pytest.mark.skipif(not IS_X86_64, reason="the rows named here are x86-64's")
@@ -286,6 +286,29 @@ def test_dense_blocking_keeps_the_kernels_assumptions(
     pixel_tasks, rest = divmod(b["tasks"], -(-panels // b["task_panels"]))
     assert rest == 0
     assert (pixel_tasks - 1) * b["task_pixels"] < geometry.pixels <= pixel_tasks * b["task_pixels"]
+
+
+@pytest.mark.parametrize(
+    ("size", "window", "stride", "channels", "expected"),
+    [
+        (112, 3, 1, 32, 1),
+        (56, 3, 2, 144, 1),
+        (28, 3, 1, 192, 1),
+        (14, 3, 1, 512, 64),  # rows are short
+        (112, 5, 1, 32, 1),
+        (56, 5, 1, 72, 8),  # three tiles of 24 pixels are 72
+        (56, 7, 1, 96, 16),
+        (72, 5, 1, 32, 1),
+        (112, 4, 1, 64, 16),  # no kernel has this window
+    ],
+)
+def test_planes_are_computed_one_at_a_time_where_tiles_fill_their_rows(
+    size, window, stride, channels, expected
+):
+    images, filters = (1, size, size, channels), (window, window, 1, channels)
+    geometry = geometry_of(images, filters, stride, "same", groups=channels)
+    layer = Layer.of(geometry)
+    assert at_a_time(layer, geometry, "float32", "x86-64-v3") == expected
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,7 @@ from .._plan.geometry import Geometry
 from .._plan.lower import turn
 from .._plan.parts import Part, Taps
 from .._plan.registry import Row
-from .._plan.select import estimate, family_of, select
-from .._plan.staging import near_channels
+from .._plan.select import at_a_time, estimate, family_of, select
 from .dtypes import as_reals
 from .jobs import Kernel, Layouts, Piece, are_planar
 from .ladder import Rung
@@ -21,9 +20,6 @@ from .layout import View
 from .pack import Packed, Packer, pack, pack_channels, under
 from .run import Compute, Share, decide
 
-# Pixels of a row in planes of which each channel is an image of its own; and where its tiles go
-# down many rows.
-LEAST_ROW, LEAST_ROW_DOWN = 32, 28
 AS_IT_IS = (0, 1, 2)
 
 
@@ -167,16 +163,10 @@ class Kernels:
     def _sliced(self, rung: Rung, computed: str, layer: Layer, geometry: Geometry) -> Kernel | None:
         """The kernel that takes some channels of a channelwise layer at a time; None where that is
         no gain, or would change the order of sums."""
-        whole = select(layer, computed, rung.level)
-        if not family_of(whole).in_order:
+        if not family_of(select(layer, computed, rung.level)).in_order:
             return None
-        alone = select(layer._replace(n_filters=1, groups=1), computed, rung.level)
-        least = LEAST_ROW_DOWN if alone.descends else LEAST_ROW
-        if geometry.x.out * geometry.x.stride >= least:
-            kernel = self._by_channels(rung, computed, layer, 1)
-            if kernel is not None:
-                return kernel
-        return self._by_channels(rung, computed, layer, near_channels(whole, geometry))
+        channels = at_a_time(layer, geometry, computed, rung.level)
+        return self._by_channels(rung, computed, layer, channels)
 
     def _by_channels(self, rung: Rung, computed: str, layer: Layer, channels: int) -> Kernel | None:
         """The kernel that takes so many channels at a time."""
@@ -184,8 +174,6 @@ class Kernels:
         row = select(one, computed, rung.level)
         family = family_of(row)
         if channels == layer.groups or not family.in_order:
-            return None
-        if channels == 1 and not row.window:  # staging takes half as long
             return None
         key = rung, row, layer, (), channels
         kept = self._kept.get(key)

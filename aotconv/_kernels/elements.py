@@ -299,9 +299,12 @@ def convert(v, row, code, source, target, count, outwards: bool):
 
         for _ in v.when(v.is_one_of(code, places)):
             whole, rest = v.floor(count, vectors * lanes), v.floor(count, lanes)
+            # AVX2 packs integers of several vectors into one by half the shuffles of each alone.
+            packs = outwards and "int" in name and size < itemsize and lanes * itemsize == 32
+            joined = vectors if packs else 1
             for i in v.loop(whole, step=vectors * lanes):
-                for j in range(vectors):
-                    some(v.add(i, j * lanes), lanes)
+                for j in range(0, vectors, joined):
+                    some(v.add(i, j * lanes), joined * lanes)
             for i in v.loop(rest, start=whole, step=lanes):
                 some(i, lanes)
             for i in v.loop(count, start=rest):

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 
+from .._plan.family import ALIGNMENT as CACHE_LINE
 from .epilogue import NO_ACTIVATION, finish, limits
 from .lines import LINE, LINE_BYTES, point_at_inputs, point_at_outputs, write_line
 from .runtime import ceil_div, chapter, copy_bytes, tile_intrinsic
@@ -44,6 +45,9 @@ def elements(v, row, table, copies, length, left, width, channels, weights, acti
     period = row.period_vectors
     reach = row.reach
     panel = v.pointer(weights)
+    # Bytes from a tile's rows of inputs to those of the tile below: of rows that lie in the image.
+    first, second = (LINE.load(v, table, i, "address") for i in (1, 2))
+    further = v.mul(v.sub(second, first), n_rows * stride)
     # A load that crosses cache lines costs the load port two cycles, a shift half the time the
     # multipliers' port one.  With one channel, whose weights serve several vectors and leave the
     # load port free, every second tap is loaded.
@@ -67,6 +71,12 @@ def elements(v, row, table, copies, length, left, width, channels, weights, acti
             for j in range(reach):
                 v.store(between(start, column, j * lanes), target, j * lanes)
 
+    def fetch(start):
+        """Fetch what the tile below reads of its row of inputs, which begins where this one does:
+        rows of large images of one channel are streams too short for a CPU to follow all."""
+        for i in range(0, stride * row.vectors, CACHE_LINE // (lanes * row.itemsize)):
+            v.prefetch(v.at(v.offset(start, further), i * lanes), writes=False)
+
     def tile(element, lines, column, masked=()):
         """The tile from `element` on, whose taps begin in `column` of the input rows of `lines`;
         these may begin or end in the vectors that are `masked`."""
@@ -80,6 +90,8 @@ def elements(v, row, table, copies, length, left, width, channels, weights, acti
 
         for i in range(input_rows):
             start = begin(lines, i, column)
+            if row.period == 1 and i >= window - stride and not masked:
+                fetch(start)
             if shifts:
                 loaded = [load(start, j * lanes, j) for j in range(reach)]
             for kx in range(window):
@@ -209,8 +221,12 @@ def descent(
     lanes, window, stride = row.lanes, row.window, row.stride
     bounds = limits(v, activation)
 
-    def tile(element, inside):
-        """A vector of each row, from `element` on; `inside` says that all its taps are columns."""
+    # What is loaded of a row of inputs, by the places of first elements behind the first tap.
+    places = [kx + j * lanes for kx in range(window + 1 - stride) for j in range(stride)]
+
+    def tile(element, masked):
+        """A vector of each row, from `element` on; input rows may begin or end in what is loaded
+        from the places that are `masked`."""
         panel = v.pointer(weights)
         bias = v.load(panel, aligned=True)
         taps = [v.load(panel, (1 + tap) * lanes, aligned=True) for tap in range(window**2)]
@@ -221,7 +237,7 @@ def descent(
         sums = [v.cell(bias) for _ in range(-(-window // stride))]  # of rows one behind another
 
         def load(place, index):
-            if inside:
+            if index not in masked:
                 return v.load(place, index)
             begin = v.mul(v.add(column, index), -1)
             return v.load_between(begin, v.add(begin, width), place, index)
@@ -232,8 +248,8 @@ def descent(
                 return [load(place, kx) for kx in range(window)]
             pairs = [(load(place, kx), load(place, kx + lanes)) for kx in range(window - 1)]
             # The last tap's are the second ones of the pair before: no element behind is read.
-            places = [(min(kx, window - 2), kx == window - 1) for kx in range(window)]
-            return [v.every_second(*pairs[kx], int(second)) for kx, second in places]
+            taken = [(min(kx, window - 2), kx == window - 1) for kx in range(window)]
+            return [v.every_second(*pairs[kx], int(second)) for kx, second in taken]
 
         def input_row(ky):
             """Multiply the next row of inputs, tap row `ky` of the first sum's output."""
@@ -253,7 +269,7 @@ def descent(
         def store():
             total = sums[0].get()
             result = v.clamp(total if stride == 1 else v.in_order(total), *bounds)
-            if inside:
+            if len(masked) < len(places):
                 v.store(result, target.get())
                 return
             for few in v.choose(v.less(length, lanes)):
@@ -273,14 +289,22 @@ def descent(
                 total.set(behind.get())
             sums[-1].set(bias)
 
-    # Tiles that begin in these columns read no element past an end.
-    columns = v.maximum(v.add(v.sub(width, stride * (lanes - 1) + window), 1), 0)
-    columns = v.select(v.less(length, lanes), v.word(0), columns)
+    # Tiles that begin in these columns read no element past an end; of those that begin a column
+    # before, or behind, the first or the last load alone does.
+    columns = v.add(v.sub(width, stride * (lanes - 1) + window), 1)
+    few = v.less(length, lanes)
+    columns, nearly = (
+        v.select(few, v.word(0), v.maximum(v.add(columns, more), 0)) for more in (0, 2)
+    )
     for element in v.loop(v.add(length, lanes - 1), step=lanes):
         element = v.maximum(v.minimum(element, v.add(length, -lanes)), 0)
         column = v.add(v.mul(element, stride), v.mul(left, -1))
         for inside in v.choose(v.below(column, columns)):
-            tile(element, inside)
+            if inside:
+                tile(element, ())
+            else:
+                for is_near in v.choose(v.below(v.add(column, 1), nearly)):
+                    tile(element, (places[0], places[-1]) if is_near else places)
 
 
 compute_descent = tile_intrinsic(descent)

@@ -31,7 +31,7 @@ from .repeat import ARGUMENT_FIELDS, CALL_FIELDS, LAYOUT_FIELDS, SCRATCH_FIELDS
 from .scatter import SCATTER
 from .separable import SEPARABLE
 from .softmax import SOFTMAX
-from .staging import PASS_FIELDS, STAGING
+from .staging import PASS_FIELDS, STAGING, near_channels
 from .strip import STRIP
 from .taps import TAPS
 from .team import KNOWN
@@ -48,6 +48,11 @@ FAMILIES = {family.name: family for family in ORDER}
 # pixels moved, and of weights, which are read from one end to the other.
 VECTOR_RATES = {16: 6_000, 32: 6_000, 64: 3_600}
 COPY_RATE, WEIGHT_RATE = 20_000, 8_000
+# Of planes that are channels: pixels of a row from which on each may be computed by itself, and
+# those where tiles go down many rows; its estimate, in times of that of some channels at a time,
+# from which on tiles compute so much behind the ends of rows that staging takes less.
+LEAST_ROW, LEAST_ROW_DOWN = 32, 28
+IDLE = 1.5
 
 _rows: dict[tuple[str, str, str], list[Row]] = {}
 for _row in (row for row in ROWS if not row.stored):
@@ -111,6 +116,26 @@ def estimate(row: Row, geometry: Geometry) -> float:
     read = g.n * g.c * prod(min(axis.size, axis.out * axis.kernel) for axis in g.axes)
     moved = (read + g.pixels * g.o) / COPY_RATE + g.products * g.o / WEIGHT_RATE
     return max(family_of(row).cost(row, g) / rate, moved * row.itemsize)
+
+
+def at_a_time(layer: Layer, geometry: Geometry, dtype: str, level: str) -> int:
+    """How many channels of a channelwise layer are best computed at a time where each lies in
+    planes of its own: one, along whose rows vectors run, or some, which are staged."""
+
+    def taken(channels: int) -> tuple[Row, float]:
+        """The row that takes so many, and the microseconds of all."""
+        row = select(layer._replace(n_filters=channels, groups=channels), dtype, level)
+        some = geometry._replace(c=channels, o=channels, groups=channels)
+        return row, estimate(row, some) * geometry.c / channels
+
+    near = near_channels(select(layer, dtype, level), geometry)
+    alone, long = taken(1)
+    if not (alone.window and family_of(alone).in_order):
+        return near
+    least = LEAST_ROW_DOWN if alone.descends else LEAST_ROW
+    if geometry.x.out * geometry.x.stride < least:
+        return near
+    return 1 if alone.descends or long < IDLE * taken(near)[1] else near
 
 
 def staging_row(row: Row) -> Row:

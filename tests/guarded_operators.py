@@ -341,9 +341,14 @@ def filter_call(rng: Draws) -> Call:
     if rng.often(0.3):
         shape = (*shape[:-1], 3)
     dtype = np.dtype(rng.one(*FLOATS, *FLOATS, *POOLED))
+    names = "correlate", "correlate1d", "gaussian_filter", "uniform_filter", "laplace"
+    is_long = rng.often(0.25)  # enough for windows along both axes at once
+    if is_long:
+        shape = (rng.size(40), *rng.one((63 + rng.size(90),), (21 + rng.size(40), 3)))
+        rank, dtype, names = len(shape), np.dtype(rng.one("uint8", "float32")), names[2:4]
     array = rng.rng.integers(0, 100, shape).astype(dtype)
     modes = "reflect", "mirror", "nearest", "wrap", "constant"
-    name = rng.one("correlate", "correlate1d", "gaussian_filter", "uniform_filter", "laplace")
+    name = rng.one(*names)
     options: dict[str, Any] = {"mode": rng.one(*modes), "cval": rng.one(0.0, 2.5)}
     if name == "correlate":
         weights = rng.rng.integers(-2, 3, [rng.size(rng.one(2, 5)) for _ in shape])
@@ -353,11 +358,13 @@ def filter_call(rng: Draws) -> Call:
         symmetric = weights + weights[::-1], weights - weights[::-1]
         options |= {"weights": rng.one(weights, *symmetric), "axis": rng.size(rank) - 1}
     elif name == "gaussian_filter":
-        options |= {"sigma": rng.one(0.6, 1.0, 2.3), "order": rng.one(0, 0, 1)}
+        options |= {"sigma": rng.one(0.4, 0.6, 1.0, 2.3), "order": rng.one(0, 0, 1)}
     elif name == "uniform_filter":
         options["size"] = rng.size(rng.one(9, 40))
+    if is_long:
+        options["axes"] = 0, 1
     if dtype.kind in "iu":
-        options["saturate"] = rng.often(0.3)
+        options["saturate"] = rng.often(0.9 if is_long else 0.3)
     is_exact = dtype.kind in "iu" and not options["saturate"]
     return Call(functools.partial(filtered, name), {"array": array}, options, OF_FILTERS, is_exact)
 

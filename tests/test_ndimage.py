@@ -4,6 +4,7 @@ not."""
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import itertools
 import json
@@ -454,18 +455,99 @@ def test_means_of_floats_err_by_the_logarithm_of_their_windows(
 def test_saturated_means_of_bytes_are_those_of_exact_quotients(shape, sizes, dtype, output, seed):
     limits = np.iinfo(dtype)
     drawn = np.random.default_rng(seed).integers(limits.min, limits.max, shape, endpoint=True)
-    array = drawn.astype(dtype)
-    result = ndimage.uniform_filter(array, sizes, output, saturate=True)
-    sums = drawn
+    result = ndimage.uniform_filter(drawn.astype(dtype), sizes, output, saturate=True)
+    ends = np.iinfo(result.dtype)
+    right = exact_means(drawn, sizes, "reflect")
+    np.testing.assert_array_equal(result, np.clip(right, ends.min, ends.max))
+
+
+def exact_means(array, sizes, mode: str) -> np.ndarray:
+    """The quotients of sums of integers, of two whole numbers that are as near the even one."""
+    sums = array.astype(np.int64)
     for axis, size in enumerate(sizes):
-        width = [(size // 2, size - 1 - size // 2) if i == axis else (0, 0) for i in range(2)]
-        padded = np.pad(sums, width, "symmetric")
-        sums = np.lib.stride_tricks.sliding_window_view(padded, size, axis).sum(-1)
+        width = [(0, 0)] * sums.ndim
+        width[axis] = size // 2, size - 1 - size // 2
+        sums = np.pad(sums, width, MODES[mode])
+        sums = np.lib.stride_tricks.sliding_window_view(sums, size, axis).sum(-1)
     whole, rest = np.divmod(sums, math.prod(sizes))
     twice = 2 * rest - math.prod(sizes)
-    whole += (twice > 0) | ((twice == 0) & (whole % 2 == 1))
-    ends = np.iinfo(result.dtype)
-    np.testing.assert_array_equal(result, np.clip(whole, ends.min, ends.max))
+    return whole + ((twice > 0) | ((twice == 0) & (whole % 2 == 1)))
+
+
+@pytest.mark.parametrize("size", [*range(2, 41), 63, 64, 65, 100])
+def test_saturated_means_of_bytes_are_exact_at_every_size_and_border(size):
+    rng = np.random.default_rng(size)
+    for mode, channels in itertools.product(sorted(set(MODES)), ((), (3,))):
+        array = rng.integers(0, 256, (int(rng.integers(1, 90)), 140, *channels), dtype=np.uint8)
+        array[: len(array) // 2, :70] = 255
+        for sizes in ((size, size), (size, 2), (3, size)):
+            result = ndimage.uniform_filter(array, sizes, mode=mode, axes=(0, 1), saturate=True)
+            np.testing.assert_array_equal(result, exact_means(array, sizes, mode))
+
+
+@pytest.mark.parametrize("name", ["uniform_filter", "gaussian_filter"])
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_windows_along_both_axes_give_the_same_wherever_arrays_lie(name, dtype, channels):
+    rng, memory = np.random.default_rng(0), np.zeros((160, 320, *channels), dtype)
+    image = rng.integers(0, 256, (70, 150, *channels)).astype(dtype)
+    outputs = (
+        memory[:70, :150],  # whose rows lie apart
+        memory[10:150:2, 3:153],
+        memory[69::-1, :150],
+        memory[:70, :300:2],
+        memory[:70, 150:0:-1],
+    )
+    for size, mode in itertools.product((2, 5, 15, 33), ("reflect", "nearest", "constant")):
+        width = size / 5 if name == "gaussian_filter" else size
+        options = {"mode": mode, "axes": (0, 1), "saturate": True}
+        filtered = functools.partial(getattr(ndimage, name), **options)
+        wanted = filtered(image, width)
+        for output in outputs:
+            memory[...] = 7
+            filtered(image, width, output=output)
+            assert output.tobytes() == wanted.tobytes()
+            output[...] = 7
+            assert (memory == 7).all()
+        if (name, dtype) == ("gaussian_filter", "uint8"):
+            continue  # whose sums are float64, and rounded behind, where arrays overlap
+        for place, output in itertools.product(outputs, (None, memory[1:71, 2:152])):
+            place[...] = image
+            output = place if output is None else output  # in place, or elements further on
+            filtered(place, width, output=output)
+            assert output.tobytes() == wanted.tobytes()
+
+
+def test_two_windows_go_through_arrays_of_one_type_at_once_where_pixels_lie_side_by_side():
+    image, met = np.ones((40, 150), np.float32), []
+    with pytest.MonkeyPatch.context() as patch:
+        seen = jobs._job_at_once
+        patch.setattr(jobs, "_job_at_once", lambda *told: met.append(told) or seen(*told))
+
+        def count(function, array, *arguments, **options) -> int:
+            correlation._correlation.cache_clear()
+            before = len(met)
+            function(array, *arguments, **options)
+            return len(met) - before
+
+        once = 1 if ladder.rung("float32") is not None else 0
+        of_bytes, smoothed = image.astype(np.uint8), ndimage.gaussian_filter
+        for mode in ("reflect", "mirror", "nearest", "wrap", "constant"):
+            assert count(smoothed, image, 1, mode=mode) == once
+            assert count(smoothed, of_bytes, 1, mode=mode, saturate=True) == once
+            assert count(ndimage.uniform_filter, of_bytes, 9, mode=mode, saturate=True) == once
+        assert count(smoothed, image[::2], 1) == once
+        for array, options in (
+            (image[:, ::2], {}),
+            (image[:, :20], {}),
+            (image.astype(np.float64), {}),
+            (image, {"output": np.float64}),
+            (image, {"mode": "constant", "cval": 1.0}),
+            (of_bytes, {}),
+            (of_bytes, {"saturate": True, "mode": "constant", "cval": 1.0}),
+        ):
+            assert count(smoothed, array, 1, **options) == 0
+    correlation._correlation.cache_clear()
 
 
 IN_PASSES = ("uniform_filter", "gaussian_filter")
@@ -474,7 +556,8 @@ IN_PASSES = ("uniform_filter", "gaussian_filter")
 @st.composite
 def images(draw) -> np.ndarray:
     """Images that boxes of whole rows are taken of; whose rows lie apart, too."""
-    height, width = draw(st.integers(1, 260)), draw(st.integers(1, 90))
+    height = draw(st.integers(1, 260))
+    width = draw(st.one_of(st.integers(1, 90), st.integers(91, 200)))
     channels = draw(st.sampled_from([(), (1,), (3,)]))
     dtype = draw(st.sampled_from(["float32", "float64", "uint8"]))
     wide = draw(st.integers(0, 5))
@@ -503,9 +586,12 @@ def test_windows_along_both_axes_have_the_same_bits_however_the_work_is_cut(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jobs, "whole_rows", lambda *_: None)
+        patch.setattr(jobs, "serves", lambda *_: False)
         one_by_one = computed(1)
     for threads in (1, 2):
         with pytest.MonkeyPatch.context() as patch:
+            if data.draw(st.booleans()):
+                patch.setattr(jobs, "serves", lambda *_: False)
             patch.setattr(staging, "ROWS", data.draw(st.sampled_from([2, 5, 16, 60])))
             patch.setattr(means, "LEAST_ROWS", data.draw(st.sampled_from([1, 6, 32])))
             patch.setattr(means, "NEAR_BYTES", data.draw(st.sampled_from([1, 4 << 10, 96 << 10])))
@@ -515,7 +601,7 @@ def test_windows_along_both_axes_have_the_same_bits_however_the_work_is_cut(
 
 
 def test_the_first_of_two_passes_reads_large_images_where_they_are():
-    image, met = np.ones((300, 40), np.float32), []
+    image, met = np.ones((300, 30), np.float32), []  # rows too short to be gone through at once
     with pytest.MonkeyPatch.context() as patch:
         seen = jobs.inside_works
         patch.setattr(jobs, "inside_works", lambda *told: met.append(told) or seen(*told))

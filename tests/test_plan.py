@@ -11,7 +11,7 @@ from rows import geometry_of, kernel_sizes, packed_for
 
 from aotconv._core import check, fitting
 from aotconv._core.pack import Packer
-from aotconv._plan import dense, family, means, strip
+from aotconv._plan import dense, family, means, separable, strip
 from aotconv._plan.arithmetic import ceil_div, round_up
 from aotconv._plan.borders import ZEROS as ZEROS_AROUND
 from aotconv._plan.dense import COPIED, NO_BORDER, PIXEL_WORDS, SKIPPED, TILE_FIELDS, ZEROS
@@ -442,6 +442,71 @@ def test_sums_of_means_fit_into_their_memory(row, axis, taps, sizes, long, threa
         held = (min(rows, outs[axis]) + beyond) * round_up(longest, ALIGNMENT // row.itemsize)
     assert b["room"] >= held * row.itemsize and b["room"] % ALIGNMENT == 0
     assert b["staging"] == 2 * b["room"]
+
+
+def test_the_words_of_means_round_every_sum_of_bytes():
+    for count in range(4, separable.LARGEST_COUNT + 1):
+        half, factor, shift, minus_count, tie = separable.mean_words(count)
+        sums = np.arange(255 * count + 1)
+        some = sums + half
+        assert some.max() < 1 << 16
+        assert 0 < factor < 1 << 16
+        quotient = some * factor >> 16 + shift
+        rest = (some + quotient * minus_count) % (1 << 16)
+        found = quotient - np.where(rest == tie, quotient & 1, 0)
+        whole, rest = np.divmod(sums, count)
+        right = whole + ((2 * rest > count) | ((2 * rest == count) & (whole % 2 == 1)))
+        np.testing.assert_array_equal(found, right)
+    for count in (separable.LARGEST_COUNT + 1, 33**2, separable.LARGEST_WINDOW**2):
+        assert np.array(separable.mean_words(count), np.int16).view(np.float32) == count
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.family == "separable"], ids=str)
+@given(
+    taps=st.tuples(st.integers(1, 300), st.integers(1, 300)),
+    sizes=st.tuples(
+        st.integers(1, 3), st.integers(1, 3), st.integers(1, 400), st.integers(1, 3000)
+    ),
+    channels=st.integers(1, 70),
+    border=st.integers(0, 5),
+    threads=st.integers(1, 8),
+)
+def test_lines_and_tables_of_two_windows_fit_into_their_memory(
+    row, taps, sizes, channels, border, threads
+):
+    n, d, h, w = sizes
+    y, x = (
+        Axis(size, kernel, 1, 1, kernel // 2, kernel - 1 - kernel // 2, size, border)
+        for size, kernel in zip((h, w), taps, strict=True)
+    )
+    geometry = Geometry(n, channels, channels, channels, Axis(d, out=d), y, x)
+    windows = (1, taps[0], 1), (1, 1, taps[1])
+    if not separable.serves(row, geometry, windows):
+        is_small = taps[0] < row.pixels - 1 or w * channels < row.lanes * max(
+            row.vectors, row.along
+        )
+        is_large = row.integers and max(taps) > separable.LARGEST_WINDOW
+        line = (w + taps[1]) * channels * row.itemsize
+        lies_far = row.lines * (line + ALIGNMENT) + w * channels * row.itemsize + ALIGNMENT
+        held = taps[0] + 5 + 2 * taps[1] * channels > SCRATCH_WORDS
+        assert is_small or is_large or held or lies_far > family.STAGING_BYTES
+        return
+    assert taps == (1, 1) or not separable.serves(row, geometry, windows[::-1])
+    arrays = (family.contiguous(shape, row.stored_itemsize) for shape in geometry.shapes)
+    b = separable.blocking(Work(row, geometry, *arrays, threads))
+    assert b["task_rows"] % row.pixels == 0
+    blocks = ceil_div(h, b["task_rows"])
+    assert b["tasks"] == n * d * blocks
+    assert (blocks - 1) * b["task_rows"] < h
+    # Of all places under windows, and a pixel of zeros.
+    assert b["line"] >= (w + taps[1]) * channels * row.itemsize
+    assert b["line"] % ALIGNMENT == b["zeros"] % ALIGNMENT == 0
+    assert b["zeros"] >= (w * channels * row.stored_itemsize if border <= 1 else 0)
+    assert b["staging"] == b["zeros"] + row.lines * b["line"] <= family.STAGING_BYTES
+    words = taps[0] + row.pixels - 1 + row.integers + 2 * (taps[1] - 1) * channels
+    assert words <= SCRATCH_WORDS
+    if row.integers:
+        assert 255 * taps[0] * b["turn"] < 1 << 16 and b["turn"] > 0
 
 
 def test_the_estimate_tells_large_work_from_small():

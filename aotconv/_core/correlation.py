@@ -16,7 +16,8 @@ from .._plan.geometry import FLAT, RANK, Axis, Geometry
 from .._plan.lower import without_zeros
 from .._plan.means import MEANS
 from .._plan.parts import Part, slab_axis, slabs
-from .._plan.select import family_of, means_row, select, taps_row
+from .._plan.select import family_of, means_row, select, separable_row, taps_row
+from .._plan.separable import SEPARABLE, mean_words
 from .._plan.taps import MEAN, TAPS, WINDOW, listed
 from . import fallback_correlation, ladder
 from .axes import Axes
@@ -24,7 +25,7 @@ from .dtypes import EXACT, largest
 from .jobs import Kernel, Layouts, Pass, Piece, Places
 from .layout import Layout, View
 from .operator import Decision, Operator
-from .pack import pack, pack_divisor, pack_list
+from .pack import pack, pack_divisor, pack_list, pack_numbers
 from .rounding import store
 from .run import Compute, Share, Whole, decide, for_each
 from .window import Window
@@ -379,7 +380,22 @@ class Correlation(Operator):
             if kernel is None or in_place:
                 return kernel
             passes.append(Pass(kernel, (z, y, x)))
-        return passes[-1].kernel._replace(passes=tuple(passes))
+        at_once = None if is_listed else self._at_once(rung, dtype, images)
+        return passes[-1].kernel._replace(passes=tuple(passes), at_once=at_once)
+
+    def _at_once(self, rung: ladder.Rung, dtype: str, images: np.dtype) -> Kernel | None:
+        """What goes through two windows at once, on arrays of one type; None where nothing does."""
+        is_mean = self._order == MEAN
+        row = separable_row("int16" if is_mean else dtype, name_of(images), rung.level)
+        is_fit = self._result == images and (self._clips or images.kind == "f")
+        if row is None or not is_fit or rung.task(row) is None:
+            return None
+        if is_mean:
+            numbers = mean_words(int(prod(window.reach for window in self._windows)))
+        else:
+            numbers = [each for window in self._windows for each in window.weights.ravel()]
+        packed = pack_numbers(numbers, row.dtype)
+        return Kernel(row, SEPARABLE, rung, packed, None, "clipped")
 
     def _meant(self, rung: ladder.Rung, i: int, dtype: str, images: np.dtype) -> Kernel | None:
         """What takes the means of a window: of integers sums, which the last one divides by the

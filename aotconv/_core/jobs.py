@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from .._plan.activations import INTEGERS, LIMITS, Activation
-from .._plan.borders import ZEROS
+from .._plan.borders import CONSTANT, ZEROS
 from .._plan.elements import ELEMENTS, element_of, name_of, unit_of
 from .._plan.family import (
     ADJACENT,
@@ -33,6 +33,7 @@ from .._plan.lower import joined, plane
 from .._plan.parts import Part, around, part
 from .._plan.registry import Row
 from .._plan.select import staging_row, stored_row
+from .._plan.separable import serves
 from .._plan.staging import (
     PASS_FIELDS,
     Side,
@@ -76,6 +77,8 @@ class Kernel(NamedTuple):
     passes : tuple of Pass
         Of several kernels, each of which goes through what the one before it has made; this is the
         last.
+    at_once : Kernel or None
+        One that computes the same as all of them where arrays are.
     """
 
     row: Row
@@ -88,6 +91,7 @@ class Kernel(NamedTuple):
     padding_value: complex = 0
     padding_is_pixel: bool = True  # whether that is converted as images are
     passes: tuple[Pass, ...] = ()
+    at_once: Kernel | None = None
 
     @property
     def task(self) -> int:
@@ -314,6 +318,8 @@ def _first_channels(layouts: Layouts, channels: int) -> Layouts:
 def _job(kernel: Kernel, geometry: Geometry, layouts: Layouts, threads: int) -> Job:
     """A kernel on arrays of these layouts."""
     geometry = joined(geometry, [each.strides for each in layouts if each is not None])
+    if _is_at_once(kernel, geometry, layouts):
+        return _job_at_once(kernel, geometry, layouts, threads)
     if not geometry.has_borders:
         kernel = _on_halves(kernel, geometry, layouts) or kernel
     if geometry.has_borders or not in_place(kernel, layouts):
@@ -323,6 +329,28 @@ def _job(kernel: Kernel, geometry: Geometry, layouts: Layouts, threads: int) -> 
     return Job(
         kernel.task, _told(kernel, work, layouts.out), kernel.packed.address, kernel.packed.memory
     )
+
+
+def _is_at_once(kernel: Kernel, geometry: Geometry, layouts: Layouts) -> bool:
+    """Whether one kernel can go through all windows of passes on the arrays as they are."""
+    images, out, _ = layouts
+    whole = kernel.at_once
+    if whole is None or not serves(whole.row, geometry, [each.window for each in kernel.passes]):
+        return False
+    if any(axis.border == CONSTANT for axis in geometry.axes) and any(_fill(kernel, images.dtype)):
+        return False
+    orders = {order_for(each, whole.row) for each in (images, out)}
+    return orders <= whole.family.takes(whole.row)
+
+
+def _job_at_once(kernel: Kernel, geometry: Geometry, layouts: Layouts, threads: int) -> Job:
+    """That kernel on the arrays."""
+    whole = kernel.at_once
+    assert whole is not None
+    work = Work(whole.row, geometry, _strides(layouts.images), _strides(layouts.out), threads)
+    offset = whole.packed.address - kernel.packed.address  # from what jobs know of
+    told = _table(words(whole.family, work, None, offset))
+    return Job(whole.task, told, kernel.packed.address, whole.packed.memory)
 
 
 def _on_halves(kernel: Kernel, geometry: Geometry, layouts: Layouts) -> Kernel | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import NamedTuple
 
@@ -140,6 +140,14 @@ def pack_divisor(divisor: float, dtype: str) -> Packed:
     memory = _aligned(2 * ALIGNMENT, np.dtype(np.uint8)).view(dtype)
     memory[:] = divisor
     return Packed(memory.ctypes.data, 0 if divisor == 1 else ALIGNMENT, memory, True)
+
+
+def pack_numbers(numbers: Sequence[float], dtype: str) -> Packed:
+    """Numbers one behind the other; of integers their low bits."""
+    kind = np.dtype(dtype)
+    memory = _aligned(len(numbers), kind)
+    memory[:] = np.array(numbers).astype(kind)
+    return Packed(memory.ctypes.data, 0, memory, True)
 
 
 def _are_finite(weights: np.ndarray) -> bool:

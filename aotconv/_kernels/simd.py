@@ -493,10 +493,16 @@ class Vectors:
         return self._builder.add(a, b) if self._integers else self._builder.fadd(a, b)
 
     def difference(self, a, b):
-        return self._builder.fsub(a, b)
+        return self._builder.sub(a, b) if self._integers else self._builder.fsub(a, b)
 
     def product(self, a, b):
         return self._builder.fmul(a, b)
+
+    def high_product(self, a, b):
+        """The upper halves of products of unsigned integers."""
+        product = self._builder.mul(self.wide(a), self.wide(b))
+        half = ir.Constant(product.type, [8 * self._itemsize] * self._lanes)
+        return self._builder.trunc(self._builder.lshr(product, half), self._vector)
 
     def quotient(self, a, b):
         return self._builder.fdiv(a, b)
@@ -593,6 +599,20 @@ class Vectors:
     def nearest_even(self, value):
         """The nearest whole numbers; of two that are as near, the even one."""
         return self._llvm("rint", value.type, "", value.type, value)
+
+    def whole_bits(self, value):
+        """Integers in whose low bits is the whole number nearest to a float32 below 2**22, of two
+        that are as near the even one."""
+        return self._bits(self.sum(value, self.constant(self._whole)))
+
+    def wide(self, value):
+        """Unsigned integers as those of twice their size."""
+        kind = ir.IntType(2 * value.type.element.width)
+        return self._builder.zext(value, ir.VectorType(kind, value.type.count))
+
+    def side_by_side(self, a, b):
+        """The lanes of `a`, and behind them those of `b`."""
+        return self._shuffle(a, list(range(2 * a.type.count)), b)
 
     def as_integers(self, value):
         """Whole numbers as the integers of their size, which the vector holds as if they were

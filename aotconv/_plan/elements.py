@@ -41,7 +41,8 @@ INTEGERS: dict[str, dict[str, str]] = {
 _TRUNCATED = (*TRUNCATED.values(), MIRRORED["uint64"])
 STORED = (*ELEMENTS, *CLIPPED.values(), *_TRUNCATED)  # their places are what kernels are told
 OF_DOUBLES = (*_TRUNCATED, CLIPPED["int64"], CLIPPED["uint64"])  # which no float32 is stored as
-HALVES, HALF_BYTES = ("float16", "bfloat16"), 2  # which no kernel computes in
+HALVES = ("float16", "bfloat16")  # which no kernel computes in
+STORED_BYTES = {**dict.fromkeys(HALVES, 2), "uint8": 1}  # of what rows load and store otherwise
 PARTS_OF_COMPLEX = {"complex64": "float32", "complex128": "float64"}
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .arithmetic import ceil_div
-from .elements import HALF_BYTES, HALVES, STORED
+from .elements import HALVES, STORED, STORED_BYTES
 
 
 class Level(NamedTuple):
@@ -68,7 +68,7 @@ class Row(NamedTuple):
 
     @property
     def stored_itemsize(self) -> int:
-        return HALF_BYTES if self.stored else self.itemsize
+        return STORED_BYTES[self.stored] if self.stored else self.itemsize
 
     @property
     def lanes(self) -> int:
@@ -126,6 +126,17 @@ class Row(NamedTuple):
     def channels(self) -> int:
         """Output channels of a tile: the width of a panel."""
         return self.vectors * self.lanes
+
+    @property
+    def lines(self) -> int:
+        """Rows of sums that go from row to row; of integers the next ones are made of the last."""
+        return self.pixels * (1 + self.integers)
+
+    @property
+    def along(self) -> int:
+        """Vectors of a tile that goes along a row: of floats so many sums as wait for each
+        other."""
+        return 4 if self.integers else 8
 
 
 IS_X86_64 = platform.machine().lower() in ("x86_64", "amd64")
@@ -204,6 +215,11 @@ _STRIP_TILES = {
 _TAPS_TILES = {16: ((1, 6),), 32: ((1, 8),), 64: ((1, 12),)}
 _MEANS_TILES = {16: ((1, 4),), 32: ((1, 4),), 64: ((1, 4),)}
 
+# Tiles (rows, vectors) that go from row to row.
+_SEPARABLE_TILES = {16: ((3, 3),), 32: ((3, 4),), 64: ((3, 4),)}
+# What they sum in, and what their arrays hold.
+_SEPARABLE_TYPES = (("float32", ""), ("float32", "uint8"), ("int16", "uint8"))
+
 # Tiles (filters, vectors): of fewer filters they have more vectors.
 _PLANAR_TILES = {16: ((4, 2),), 32: ((4, 3),), 64: ((4, 4),)}
 
@@ -277,6 +293,12 @@ ROWS = (
             ("outer", _INTEGER_TILES[level.vector_bytes]),
             ("staging", (1, 1)),
         )
+    ),
+    *(
+        Row("separable", dtype, level.name, *tile, stored=stored)
+        for level in LEVELS.values()
+        for tile in _SEPARABLE_TILES[level.vector_bytes]
+        for dtype, stored in _SEPARABLE_TYPES
     ),
     # Of all types: its tasks are compiled once, and call tiles of each (`_plan.pool.HELD`).
     *(Row("pool", FLOAT_DTYPES[0], level.name, *_POOL_TILE) for level in LEVELS.values()),

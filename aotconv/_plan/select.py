@@ -29,6 +29,7 @@ from .pool import POOL
 from .registry import FLOAT_DTYPES, LEVELS, ROWS, Row, rows_of
 from .repeat import ARGUMENT_FIELDS, CALL_FIELDS, LAYOUT_FIELDS, SCRATCH_FIELDS
 from .scatter import SCATTER
+from .separable import SEPARABLE
 from .softmax import SOFTMAX
 from .staging import PASS_FIELDS, STAGING
 from .strip import STRIP
@@ -39,7 +40,7 @@ from .winograd import WINOGRAD
 # The first that has a row for a layer computes it.
 ORDER = (
     *(WINOGRAD, IMAGE, DEPTHWISE, STRIP, PLANAR, NARROW, DENSE),
-    *(PEAK, STAGING, OUTER, POOL, SCATTER, TAPS, MEANS, ELEMENTWISE, SOFTMAX),
+    *(PEAK, STAGING, OUTER, POOL, SCATTER, TAPS, MEANS, SEPARABLE, ELEMENTWISE, SOFTMAX),
 )
 FAMILIES = {family.name: family for family in ORDER}
 
@@ -145,6 +146,13 @@ def taps_row(dtype: str, level: str) -> Row:
 def means_row(dtype: str, level: str) -> Row:
     """The row that computes means of windows."""
     return _rows[MEANS.name, dtype, level][0]
+
+
+def separable_row(dtype: str, stored: str, level: str) -> Row | None:
+    """The row that goes through two windows at once, on arrays that hold such elements; None where
+    there is none."""
+    rows = (row for row in ROWS if row.family == SEPARABLE.name and row.level == level)
+    return next((row for row in rows if (row.dtype, row.holds) == (dtype, stored)), None)
 
 
 def pool_row(level: str) -> Row:

@@ -602,7 +602,7 @@ def test_windows_along_both_axes_have_the_same_bits_however_the_work_is_cut(
 
 
 def test_the_first_of_two_passes_reads_large_images_where_they_are():
-    image, met = np.ones((300, 40), np.float32), []
+    image, met = np.ones((300, 30), np.float32), []  # rows too short to be gone through at once
     with pytest.MonkeyPatch.context() as patch:
         seen = jobs.inside_works
         patch.setattr(jobs, "inside_works", lambda *told: met.append(told) or seen(*told))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, SupportsIndex, Ty
 
 import numpy as np
 
-from ._core import check, check_ndimage, check_signal, polyphase, savitzky_golay, signals
+from ._core import check, check_ndimage, check_signal, direct, polyphase, savitzky_golay, signals
 
 if TYPE_CHECKING or np.__version__.startswith("1."):
     import numpy.typing  # NumPy 2 does when a hint is evaluated: import is spared a millisecond
@@ -142,7 +142,7 @@ def correlate(
     array([10, 21, 32,  3,  0])
     """
     first, second = check_signal.operands(in1, in2)
-    return convolve(first, signals.flipped(second).conj(), mode, method)
+    return convolve(first, direct.flipped(second).conj(), mode, method)
 
 
 def convolve2d(
@@ -219,7 +219,7 @@ def correlate2d(
     first, second = check_signal.images(in1, in2)
     rule = check_signal.mode(mode)
     rule = "same_lower" if rule == "same" else rule
-    return _convolved(first, signals.flipped(second).conj(), rule, boundary, fillvalue)
+    return _convolved(first, direct.flipped(second).conj(), rule, boundary, fillvalue)
 
 
 def _convolved(first, second, rule, boundary, fillvalue) -> np.ndarray:
@@ -230,7 +230,7 @@ def _convolved(first, second, rule, boundary, fillvalue) -> np.ndarray:
     value = check_signal.fill("fillvalue", fillvalue, np.result_type(first, second))
     check_signal.elements(first, second)
     each = signals.outputs(rule, first.shape, second.shape)
-    return signals.direct(first, second, each, border, value if border == "constant" else 0)
+    return direct.direct(first, second, each, border, value if border == "constant" else 0)
 
 
 def fftconvolve(

@@ -30,13 +30,14 @@ from aotconv import gradients, ndimage, signal
 from aotconv._core import (
     call,
     correlation,
+    direct,
     elementwise,
     gradient,
     jobs,
+    one_channel,
     operator,
     pack,
     pool,
-    signals,
     softmax,
 )
 from aotconv._core.elementwise import evaluate
@@ -66,8 +67,8 @@ OF_FILTERS = LIMITS | {
     (means, "ROW_BYTES"): (means.ROW_BYTES, 1),
 }
 OF_SIGNALS = LIMITS | {
-    (signals, "FEW"): (signals.FEW, 0),
-    (signals, "KEPT_BYTES"): (signals.KEPT_BYTES, 0),
+    (direct, "FEW"): (direct.FEW, 0),
+    (one_channel, "KEPT_BYTES"): (one_channel.KEPT_BYTES, 0),
 }
 OF_POOLS = {(pool, "LONGEST_MICROSECONDS"): (pool.LONGEST_MICROSECONDS, 50)}
 OF_FUNCTIONS = {
@@ -164,7 +165,7 @@ class Memory:
 
 def forget() -> None:
     """All that was decided by other limits, and knows other memory."""
-    for layers in (call._small, call._large, signals._layers, signals._last):
+    for layers in (call._small, call._large, one_channel._layers, one_channel._last):
         layers.clear()
     every = pool.pools_of, gradient._operator, elementwise._call, correlation._correlation
     for kept in every:

@@ -510,8 +510,6 @@ def test_windows_along_both_axes_give_the_same_wherever_arrays_lie(name, dtype, 
             assert output.tobytes() == wanted.tobytes()
             output[...] = 7
             assert (memory == 7).all()
-        if (name, dtype) == ("gaussian_filter", "uint8"):
-            continue  # whose sums are float64, and rounded behind, where arrays overlap
         for place, output in itertools.product(outputs, (None, memory[1:71, 2:152])):
             place[...] = image
             output = place if output is None else output  # in place, or elements further on

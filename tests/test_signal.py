@@ -18,7 +18,7 @@ from processes import output_of
 from strategies import lay_out, layouts, seeds
 
 from aotconv import signal
-from aotconv._core import signals
+from aotconv._core import direct, one_channel, signals
 
 MODES = ("full", "same", "valid")
 DTYPES = (
@@ -129,7 +129,7 @@ INTEGERS = "uint8", "int16", "int32", "uint32", "int64", "uint64"
 @given(
     seed=seeds,
     dtype=st.sampled_from(INTEGERS),
-    few=st.sampled_from([0, signals.FEW]),
+    few=st.sampled_from([0, direct.FEW]),
     sizes=st.tuples(*[st.integers(1, 40)] * 2, *[st.integers(1, 9)] * 2),
 )
 def test_integers_wrap(seed, dtype, few, sizes):
@@ -139,7 +139,7 @@ def test_integers_wrap(seed, dtype, few, sizes):
         rng.integers(limits.min, limits.max, size, dtype=dtype, endpoint=True)
         for size in ((n, k), (rows, columns))
     )
-    with warnings.catch_warnings(), mock.patch.object(signals, "FEW", few):
+    with warnings.catch_warnings(), mock.patch.object(direct, "FEW", few):
         warnings.simplefilter("error")
         by_one = signal.convolve(in1[0], in2[0])
         by_two = signal.convolve2d(in1, in2)
@@ -158,8 +158,8 @@ def test_weights_that_change_or_come_again_give_the_same_bits(dtype):
     every = [(9 * rng.standard_normal(7)).astype(dtype) for _ in range(3)]
     want = []
     for taps in every:
-        signals._layers.clear()
-        signals._last.clear()
+        one_channel._layers.clear()
+        one_channel._last.clear()
         want.append(signal.convolve(x, taps, method="direct"))
         np.testing.assert_allclose(want[-1], np.convolve(x, taps), rtol=1e-4, atol=1e-3)
     for i in (0, 1, 0, 0, 0, 1, 1, 2, 0, 2, 2, 2, 1):

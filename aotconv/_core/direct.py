@@ -133,12 +133,12 @@ def _summed_in(dtype: np.dtype) -> np.dtype | None:
 
 def _exact_in(array: np.ndarray, weights: np.ndarray, value: complex) -> np.dtype | None:
     """The floats that hold all sums of such integers; None: none of them."""
-    most = max(most(array), abs(int(value.real)))
-    total = most * float(np.abs(weights, dtype=np.float64).sum())
+    largest = max(largest_value(array), abs(int(value.real)))
+    total = largest * float(np.abs(weights, dtype=np.float64).sum())
     return next((np.dtype(name) for name, below in EXACT.items() if total < below), None)
 
 
-def most(array: np.ndarray) -> int:
+def largest_value(array: np.ndarray) -> int:
     """The largest absolute value of integers or truth values."""
     return max(int(array.max(initial=0)), -int(array.min(initial=0)))
 

@@ -92,10 +92,16 @@ class Filter:
             blocks = halos(self.array.shape, _reaches(terms, self.ndim), itemsize, spoils)
         if self._missing.is_any:
             compute = self._normalised(terms[0], dtype)
+        elif is_one:
+            compute = functools.partial(self._run_part, terms[0])
         else:
             compute = functools.partial(self._combine, terms, is_magnitude)
         _by_blocks(blocks, compute, result, spoils or len(blocks) > 1)
         return result if given is None else output
+
+    def _run_part(self, steps: Sequence[Step], at: Place, out: np.ndarray) -> None:
+        """Put what steps make of a part of the array into another one."""
+        self._run(self.array[at], steps, out, self._cval)
 
     def _combine(
         self, terms: Sequence[Sequence[Step]], is_magnitude: bool, at: Place, out: np.ndarray

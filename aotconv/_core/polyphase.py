@@ -11,7 +11,7 @@ import numpy as np
 from .._plan.arithmetic import ceil_div
 from .._plan.borders import border_of, index
 from . import fitting
-from .signals import layer
+from .one_channel import layer
 
 SIDE_BYTES = 64  # of outputs side by side that one layer computes, as its filters
 KEPT_BYTES = 1 << 16  # of weights whose filters are kept

@@ -210,7 +210,8 @@ def modules(levels: list[str] | None = None) -> dict[str, str]:
             f"{', '.join(map(repr, sorted(unknown)))}"
         )
     chosen = {LEVELS[name].module: LEVELS[name].cpu for name in levels or LEVELS}
-    return {BASELINE_MODULE: "x86-64" if IS_X86_64 else "generic", **chosen}
+    # Last: what takes longest begins first.
+    return {**chosen, BASELINE_MODULE: "x86-64" if IS_X86_64 else "generic"}
 
 
 def suffix(free_threaded: bool) -> str:

@@ -40,11 +40,14 @@ class Function:
             arrays = images, out, residual, n_threads
             return _apply_large(operator, filters, bias, options, arrays)
         key = operator, options, (_frozen(filters), None if bias is None else _frozen(bias))
-        layer = _small.get(key) or _small_layer(key)
+        kept = _small.get(key)
+        layer = kept or _small_layer(key)
         result = layer.apply(images, out, residual, n_threads)
         if layer.has_spectra:  # which may be a thousand times as large as weights
             _small.pop(key, None)
             return result
+        if kept is None:
+            keep(_small, key, layer)
         call = layer.known_with(arguments)
         if call is not None:
             keep(self._known, id(arguments[0]), (ladder.forced(), call))
@@ -59,13 +62,11 @@ def keep(layers: dict, key: Any, value: Any) -> None:
 
 
 def _small_layer(key: tuple) -> Convolution:
-    """A new layer of few weights, which are known by their bytes; kept."""
+    """A new layer of few weights, which are known by their bytes."""
     operator, options, (filters, bias) = key
     # Of the key's own bytes: the arrays may be changed meanwhile.
     own_bias = None if bias is None else np.ndarray(*bias)
-    layer = operator(np.ndarray(*filters), own_bias, options)
-    keep(_small, key, layer)
-    return layer
+    return operator(np.ndarray(*filters), own_bias, options)
 
 
 def _frozen(array: np.ndarray) -> tuple[tuple[int, ...], np.dtype, bytes]:

@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._plan.elements import HALVES, name_of
-from .._plan.geometry import RANK
+from .._plan.geometry import RANK, Pair
 from . import fitting
 from .dtypes import EXACT
 from .one_channel import layer
 
-Pair = tuple[int, int]
 Shape = tuple[int, ...]
 
 KEPT = 256  # of what is decided by shapes; what meets more forgets the oldest

@@ -81,12 +81,10 @@ class Filter:
         is_one = len(terms) == 1 and not is_magnitude
         of_term = dtype if is_one else self._of_total(dtype)
         is_transformed = [self._is_transformed(steps, of_term) for steps in terms]
-        if is_one and not self._missing.is_any and not spoils:
-            self._run(self.array, terms[0], result, self._cval)
-            return result if given is None else output
+        is_whole = (is_one and not self._missing.is_any and not spoils) or any(is_transformed)
         blocks = [WHOLE]
         # A block is stored when the next one is computed, as if each element were in its turn.
-        if not any(is_transformed) and not elementwise.may_spoil(self.array, result):
+        if not is_whole and not elementwise.may_spoil(self.array, result):
             sums = self._sums(self.array.dtype, dtype)
             itemsize = max(self.array.itemsize, dtype.itemsize, sums.itemsize)
             blocks = halos(self.array.shape, _reaches(terms, self.ndim), itemsize, spoils)

@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from .._plan.geometry import RANK
+from .._plan.geometry import RANK, Pair
 from . import check
 from .call import Function, keep
 from .layer import Convolution
-
-Pair = tuple[int, int]
 
 KEPT_BYTES = 1 << 14  # of the weights of layers that are kept
 

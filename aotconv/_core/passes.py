@@ -32,7 +32,7 @@ def kernel_of(
         in_place = is_alone and (is_listed or is_mean or _is_direct(layer, computed, rung.level))
         kernel: Kernel | None
         if is_mean:
-            kernel = _mean(rung, sums, i, images)
+            kernel = _mean(rung, sums, i, images, computed)
         elif is_listed:
             kernel = _listed(rung, sums, i, size, computed)
         else:
@@ -42,14 +42,14 @@ def kernel_of(
         if kernel is None or in_place:
             return kernel
         passes.append(Pass(kernel, size))
-    at_once = None if is_listed else _at_once(rung, sums, images)
+    at_once = None if is_listed else _at_once(rung, sums, images, computed)
     return passes[-1].kernel._replace(passes=tuple(passes), at_once=at_once)
 
 
-def _at_once(rung: ladder.Rung, sums: Sums, images: np.dtype) -> Kernel | None:
+def _at_once(rung: ladder.Rung, sums: Sums, images: np.dtype, computed: str) -> Kernel | None:
     """What goes through two windows at once, on arrays of one type; None where nothing does."""
     is_mean = sums.order == MEAN
-    row = separable_row("int16" if is_mean else sums.computed(images), name_of(images), rung.level)
+    row = separable_row("int16" if is_mean else computed, name_of(images), rung.level)
     is_fit = sums.result == images and (sums.clips or images.kind == "f")
     if row is None or not is_fit or rung.task(row) is None:
         return None
@@ -60,10 +60,9 @@ def _at_once(rung: ladder.Rung, sums: Sums, images: np.dtype) -> Kernel | None:
     return Kernel(row, SEPARABLE, rung, pack_numbers(numbers, row.dtype), None, "clipped")
 
 
-def _mean(rung: ladder.Rung, sums: Sums, i: int, images: np.dtype) -> Kernel | None:
+def _mean(rung: ladder.Rung, sums: Sums, i: int, images: np.dtype, computed: str) -> Kernel | None:
     """What takes the means of a window: of integers sums, which the last one divides by the sizes
     of all."""
-    computed = sums.computed(images)
     row = means_row(computed, rung.level)
     if rung.task(row) is None:
         return None

@@ -9,9 +9,11 @@ from math import gcd
 import numpy as np
 
 from .._plan.arithmetic import ceil_div
-from .._plan.borders import border_of, index
+from .._plan.borders import border_of
+from .._plan.geometry import Axis
 from . import fitting
 from .one_channel import layer
+from .pad import places
 
 SIDE_BYTES = 64  # of outputs side by side that one layer computes, as its filters
 KEPT_BYTES = 1 << 16  # of weights whose filters are kept
@@ -104,7 +106,5 @@ def extended(
 @functools.lru_cache(maxsize=16)
 def _taken(mode: str, size: int, before: int, behind: int) -> tuple[np.ndarray, np.ndarray]:
     """Which of so many samples a mode puts before the first one and behind the last."""
-    border = border_of(mode, 0)
-    places = range(-before, 0), range(size, size + behind)
-    left, right = (np.array([index(i, size, border) for i in each], np.intp) for each in places)
-    return left, right
+    axis = Axis(size, border=border_of(mode, 0))
+    return places(np.arange(-before, 0), axis), places(np.arange(size, size + behind), axis)

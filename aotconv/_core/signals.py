@@ -10,9 +10,9 @@ from math import prod
 import numpy as np
 
 from .._plan import spectral as plan
-from .._plan.geometry import Axis
+from .._plan.geometry import Axis, Pair
 from . import fitting, spectral
-from .direct import KEPT, Pair, Shape, direct, in_dtype, is_finite, largest_value, within
+from .direct import KEPT, Shape, direct, in_dtype, is_finite, largest_value, within
 
 AT_ONCE = 1 << 14  # elements of full convolutions that are transformed whole
 

@@ -58,6 +58,9 @@ _rows: dict[tuple[str, str, str], list[Row]] = {}
 for _row in (row for row in ROWS if not row.stored):
     _rows.setdefault((_row.family, _row.dtype, _row.level), []).append(_row)
 _stored_rows = {(row._replace(stored=""), row.stored): row for row in ROWS if row.stored}
+_separable_rows = {
+    (row.dtype, row.holds, row.level): row for row in ROWS if row.family == SEPARABLE.name
+}
 
 # A function of this name, and of no other, is in every module whose plans and weights look as
 # here.  PACKING is to be counted up when a family packs its weights in another way, or kernels
@@ -176,8 +179,7 @@ def means_row(dtype: str, level: str) -> Row:
 def separable_row(dtype: str, stored: str, level: str) -> Row | None:
     """The row that goes through two windows at once, on arrays that hold such elements; None where
     there is none."""
-    rows = (row for row in ROWS if row.family == SEPARABLE.name and row.level == level)
-    return next((row for row in rows if (row.dtype, row.holds) == (dtype, stored)), None)
+    return _separable_rows.get((dtype, stored, level))
 
 
 def pool_row(level: str) -> Row:

@@ -114,22 +114,20 @@ def filtered(photo: Array, announce: Callable[[str], object] = lambda name: None
     found = []
     for name, arguments, shown, signed, opencv in FILTERS:
         announce(name)
-        result, scipys, opencvs = (np.empty_like(grey) for _ in range(3))
-        own, given = getattr(ndimage, name), {"SciPy": scipys, "OpenCV": opencvs}
+        own, results = getattr(ndimage, name), {each: np.empty_like(grey) for each in COLOURS}
         calls: dict[str, Call] = {
-            OWN: lambda: own(grey, output=result, threads=1, **arguments)  # noqa: B023
+            OWN: lambda: own(grey, output=results[OWN], threads=1, **arguments)  # noqa: B023
         }
         if scipy is not None:
             theirs = getattr(scipy, name)
-            calls["SciPy"] = lambda: theirs(grey, output=scipys, **arguments)  # noqa: B023
+            calls["SciPy"] = lambda: theirs(grey, output=results["SciPy"], **arguments)  # noqa: B023
         if cv2 is not None and opencv is not None:
-            calls["OpenCV"] = lambda: opencv(cv2, grey, opencvs)  # noqa: B023
+            calls["OpenCV"] = lambda: opencv(cv2, grey, results["OpenCV"])  # noqa: B023
         for library, call in calls.items():
             call()
-            others = given.get(library, result)
-            if not np.allclose(result, others, atol=LARGEST_DIFFERENCE):
+            if not np.allclose(results[OWN], results[library], atol=LARGEST_DIFFERENCE):
                 raise DisagreementError(f"{name}: not what {library} gives")
-        found.append(Filtered(name, shown, signed, result, race(calls)))
+        found.append(Filtered(name, shown, signed, results[OWN], race(calls)))
     return found
 
 

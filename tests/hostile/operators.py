@@ -337,16 +337,21 @@ class LikeResult(Case):
         return self.of_result
 
 
-@st.composite
-def calls(draw) -> Call:
-    """A call of a door; none, one or several of its arguments are garbage."""
-    right = draw(st.one_of(of_transposed(), of_gradients(), of_pools(), of_functions()))
+def right_call(draw, right: Right):
+    """Right arguments in some form, what they mean, and what is right of them."""
     given = Arguments(right.rank)
     for name, value in right.arguments.items():
         given[name] = form(draw, value)
     meaning = given.meaning
     with np.errstate(all="ignore"):
-        expected = right.expected(meaning)
+        return given, meaning, right.expected(meaning)
+
+
+@st.composite
+def calls(draw) -> Call:
+    """A call of a door; none, one or several of its arguments are garbage."""
+    right = draw(st.one_of(of_transposed(), of_gradients(), of_pools(), of_functions()))
+    given, meaning, expected = right_call(draw, right)
     first = expected[0] if isinstance(expected, tuple) else expected
     found = Result(first.shape, (), (), 0, np.dtype(right.dtype(meaning)).newbyteorder("="))
     images = given.get("images", plain(None))

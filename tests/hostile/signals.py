@@ -14,8 +14,7 @@ from test_signal import DTYPES, full, kept, middle, slow_upfirdn, whole
 from aotconv import signal
 
 from . import pieces
-from .arguments import Arguments
-from .operators import Call, Right, form
+from .operators import Call, Right, right_call
 from .pieces import Maker, Piece
 from .right import UNSURE
 
@@ -319,12 +318,7 @@ KINDS = of_sums(), of_images(), of_transforms(), of_resampling(), of_smoothing()
 def calls(draw) -> Call:
     """A call of a function; none, one or several of its arguments are garbage."""
     right = draw(st.one_of(*KINDS))
-    given = Arguments(right.rank)
-    for name, value in right.arguments.items():
-        given[name] = form(draw, value)
-    meaning = given.meaning
-    with np.errstate(all="ignore"):
-        expected = right.expected(meaning)
+    given, meaning, expected = right_call(draw, right)
     for name in draw(st.lists(st.sampled_from([*given]), unique=True, max_size=3)):
         given[name] = garbage(draw, name, right.arguments[name])
     return Call(right, given, expected, np.dtype(right.dtype(meaning)))

@@ -41,12 +41,14 @@ Arguments that SciPy answers with a RuntimeError raise an error that is a ValueE
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, SupportsIndex, TypeAlias
 
 import numpy as np
 
-from ._core import filters, steps
-from ._core.filters import Filter
+from ._core import steps
+from ._core.filter_call import Function
+from ._core.filters import combined
 
 if TYPE_CHECKING or np.__version__.startswith("1."):
     import numpy.typing  # NumPy 2 does when a hint is evaluated: import is spared a millisecond
@@ -80,6 +82,21 @@ Output: TypeAlias = "np.typing.NDArray[Any] | np.typing.DTypeLike | None"
 NanPolicy: TypeAlias = Literal["propagate", "omit"]
 Algorithm: TypeAlias = Literal["auto", "fft", "fastest"]
 Sums: TypeAlias = "np.typing.DTypeLike | None"
+
+_CORRELATE = Function(steps.window)
+_CONVOLVE = Function(partial(steps.window, flipped=True))
+_CORRELATE1D = Function(steps.line)
+_CONVOLVE1D = Function(partial(steps.line, flipped=True))
+_CORRELATE_SEPARABLE = Function(steps.lines)
+_UNIFORM_FILTER = Function(steps.means)
+_UNIFORM_FILTER1D = Function(steps.mean)
+_GAUSSIAN_FILTER = Function(steps.gaussians)
+_GAUSSIAN_FILTER1D = Function(steps.gaussian)
+_SOBEL = Function(partial(steps.difference, (1, 2, 1)))
+_PREWITT = Function(partial(steps.difference, (1, 1, 1)))
+_LAPLACE = Function(steps.second_differences, joined=steps.laplacian)
+_GAUSSIAN_LAPLACE = Function(partial(steps.gaussian_derivatives, 2))
+_GAUSSIAN_GRADIENT_MAGNITUDE = Function(partial(steps.gaussian_derivatives, 1), is_magnitude=True)
 
 
 def correlate(
@@ -156,9 +173,8 @@ def correlate(
     array([[ 0,  2,  6],
            [ 6,  8, 12]])
     """
-    filter = Filter(input, cval, saturate, dtype, algorithm, threads, nan_policy, mask)
-    step = steps.window(filter.ndim, weights, axes, mode, origin)
-    return filter.apply(output, [step])
+    asked = cval, saturate, dtype, algorithm, threads, nan_policy
+    return _CORRELATE(input, output, (weights, axes, mode, origin), asked, mask)
 
 
 def convolve(
@@ -205,9 +221,8 @@ def convolve(
     >>> ndimage.convolve(np.array([0, 0, 1, 0, 0]), [1, 2, 3])
     array([0, 1, 2, 3, 0])
     """
-    filter = Filter(input, cval, saturate, dtype, algorithm, threads, nan_policy, mask)
-    step = steps.window(filter.ndim, weights, axes, mode, origin, flipped=True)
-    return filter.apply(output, [step])
+    asked = cval, saturate, dtype, algorithm, threads, nan_policy
+    return _CONVOLVE(input, output, (weights, axes, mode, origin), asked, mask)
 
 
 def correlate1d(
@@ -285,9 +300,8 @@ def correlate1d(
     >>> ndimage.correlate1d([1, np.nan, 5.0], [0.25, 0.5, 0.25], nan_policy="omit")
     array([1., 3., 5.])
     """
-    filter = Filter(input, cval, saturate, dtype, algorithm, threads, nan_policy, mask)
-    step = steps.line(filter.ndim, weights, axis, mode, origin)
-    return filter.apply(output, [step])
+    asked = cval, saturate, dtype, algorithm, threads, nan_policy
+    return _CORRELATE1D(input, output, (weights, axis, mode, origin), asked, mask)
 
 
 def convolve1d(
@@ -334,9 +348,8 @@ def convolve1d(
     >>> ndimage.convolve1d([2, 8, 0, 4, 1, 9, 9, 0], weights=[1, 3])
     array([14, 24,  4, 13, 12, 36, 27,  0])
     """
-    filter = Filter(input, cval, saturate, dtype, algorithm, threads, nan_policy, mask)
-    step = steps.line(filter.ndim, weights, axis, mode, origin, flipped=True)
-    return filter.apply(output, [step])
+    asked = cval, saturate, dtype, algorithm, threads, nan_policy
+    return _CONVOLVE1D(input, output, (weights, axis, mode, origin), asked, mask)
 
 
 def correlate_separable(
@@ -406,9 +419,8 @@ def correlate_separable(
     array([[-1., -2., -1.],
            [-1., -2., -1.]])
     """
-    filter = Filter(input, cval, saturate, dtype, algorithm, threads, nan_policy, mask)
-    every = steps.lines(filter.ndim, kernels, axes, mode, origin)
-    return filter.apply(output, every)
+    asked = cval, saturate, dtype, algorithm, threads, nan_policy
+    return _CORRELATE_SEPARABLE(input, output, (kernels, axes, mode, origin), asked, mask)
 
 
 def uniform_filter(
@@ -478,9 +490,8 @@ def uniform_filter(
            [0.33, 0.33, 0.33],
            [0.11, 0.33, 0.56]])
     """
-    filter = Filter(input, cval, saturate, dtype, algorithm, threads, nan_policy, mask)
-    every = steps.means(filter.ndim, size, axes, mode, origin)
-    return filter.apply(output, every)
+    asked = cval, saturate, dtype, algorithm, threads, nan_policy
+    return _UNIFORM_FILTER(input, output, (size, axes, mode, origin), asked, mask)
 
 
 def uniform_filter1d(
@@ -541,9 +552,8 @@ def uniform_filter1d(
     >>> ndimage.uniform_filter1d([2, 8, 0, 4, 1, 9, 9, 0], size=3)
     array([4, 3, 4, 1, 4, 6, 6, 3])
     """
-    filter = Filter(input, cval, saturate, dtype, algorithm, threads, nan_policy, mask)
-    step = steps.mean(filter.ndim, size, axis, mode, origin)
-    return filter.apply(output, [step])
+    asked = cval, saturate, dtype, algorithm, threads, nan_policy
+    return _UNIFORM_FILTER1D(input, output, (size, axis, mode, origin), asked, mask)
 
 
 def gaussian_filter(
@@ -616,9 +626,9 @@ def gaussian_filter(
            [0.18, 0.64, 0.18],
            [0.01, 0.18, 0.81]])
     """
-    filter = Filter(input, cval, saturate, dtype, algorithm, threads, nan_policy, mask)
-    every = steps.gaussians(filter.ndim, sigma, order, mode, truncate, radius, axes)
-    return filter.apply(output, every)
+    asked = cval, saturate, dtype, algorithm, threads, nan_policy
+    about = sigma, order, mode, truncate, radius, axes
+    return _GAUSSIAN_FILTER(input, output, about, asked, mask)
 
 
 def gaussian_filter1d(
@@ -684,9 +694,9 @@ def gaussian_filter1d(
     >>> ndimage.gaussian_filter1d([1.0, 2.0, 3.0, 4.0, 5.0], 1).round(2)
     array([1.43, 2.07, 3.  , 3.93, 4.57])
     """
-    filter = Filter(input, cval, saturate, dtype, algorithm, threads, nan_policy, mask)
-    step = steps.gaussian(filter.ndim, sigma, axis, order, mode, truncate, radius)
-    return filter.apply(output, [step])
+    asked = cval, saturate, dtype, algorithm, threads, nan_policy
+    about = sigma, axis, order, mode, truncate, radius
+    return _GAUSSIAN_FILTER1D(input, output, about, asked, mask)
 
 
 def sobel(
@@ -749,9 +759,8 @@ def sobel(
            [4., 8., 4.],
            [4., 8., 4.]])
     """
-    filter = Filter(input, cval, saturate, dtype, algorithm, threads)
-    every = steps.difference(filter.ndim, axis, mode, (1, 2, 1))
-    return filter.apply(output, every)
+    asked = cval, saturate, dtype, algorithm, threads
+    return _SOBEL(input, output, (axis, mode), asked)
 
 
 def prewitt(
@@ -814,9 +823,8 @@ def prewitt(
            [3., 6., 3.],
            [3., 6., 3.]])
     """
-    filter = Filter(input, cval, saturate, dtype, algorithm, threads)
-    every = steps.difference(filter.ndim, axis, mode, (1, 1, 1))
-    return filter.apply(output, every)
+    asked = cval, saturate, dtype, algorithm, threads
+    return _PREWITT(input, output, (axis, mode), asked)
 
 
 def laplace(
@@ -873,10 +881,8 @@ def laplace(
     >>> ndimage.laplace(np.array([0.0, 0.0, 1.0, 0.0, 0.0]))
     array([ 0.,  1., -2.,  1.,  0.])
     """
-    filter = Filter(input, cval, saturate, dtype, algorithm, threads)
-    if filter.may_add(output):
-        return filter.apply(output, steps.laplacian(filter.ndim, axes, mode))
-    return filter.apply(output, *steps.second_differences(filter.ndim, axes, mode))
+    asked = cval, saturate, dtype, algorithm, threads
+    return _LAPLACE(input, output, (axes, mode), asked)
 
 
 def gaussian_laplace(
@@ -940,9 +946,9 @@ def gaussian_laplace(
     >>> ndimage.gaussian_laplace(np.array([0.0, 0.0, 1.0, 0.0, 0.0]), 1).round(2)
     array([ 0.2,  0. , -0.4,  0. ,  0.2])
     """
-    filter = Filter(input, cval, saturate, dtype, algorithm, threads)
-    terms = steps.gaussian_derivatives(filter.ndim, sigma, axes, axes, 2, mode, kwargs)
-    return filter.apply(output, *terms)
+    asked = cval, saturate, dtype, algorithm, threads
+    about = sigma, axes, axes, mode, tuple(kwargs.items())
+    return _GAUSSIAN_LAPLACE(input, output, about, asked)
 
 
 def gaussian_gradient_magnitude(
@@ -1007,9 +1013,9 @@ def gaussian_gradient_magnitude(
     >>> ndimage.gaussian_gradient_magnitude(np.arange(5.0), 1).round(2)
     array([0.36, 0.85, 0.97, 0.85, 0.36])
     """
-    filter = Filter(input, cval, saturate, dtype, algorithm, threads)
-    terms = steps.gaussian_derivatives(filter.ndim, sigma, axes, None, 1, mode, kwargs)
-    return filter.apply(output, *terms, is_magnitude=True)
+    asked = cval, saturate, dtype, algorithm, threads
+    about = sigma, axes, None, mode, tuple(kwargs.items())
+    return _GAUSSIAN_GRADIENT_MAGNITUDE(input, output, about, asked)
 
 
 def generic_laplace(
@@ -1072,7 +1078,7 @@ def generic_laplace(
     array([ 0.,  1., -2.,  1.,  0.])
     """
     given = cval, extra_arguments, extra_keywords
-    return filters.combined(input, derivative2, output, mode, axes, given, False)
+    return combined(input, derivative2, output, mode, axes, given, False)
 
 
 def generic_gradient_magnitude(
@@ -1130,4 +1136,4 @@ def generic_gradient_magnitude(
     array([1., 2., 2., 1.])
     """
     given = cval, extra_arguments, extra_keywords
-    return filters.combined(input, derivative, output, mode, axes, given, True)
+    return combined(input, derivative, output, mode, axes, given, True)

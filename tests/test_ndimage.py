@@ -40,7 +40,7 @@ from processes import PACKAGE, output_of
 from strategies import seeds
 
 from aotconv import ndimage
-from aotconv._core import correlation, fallback_correlation, jobs, ladder
+from aotconv._core import correlation, fallback_correlation, filter_call, jobs, ladder
 from aotconv._plan import halos, means, parts, staging
 
 with np.load(Path(__file__).parent / "golden" / "ndimage.npz") as archive:
@@ -58,6 +58,12 @@ EVERY = (
     *("sobel", "prewitt", "laplace", "gaussian_laplace", "gaussian_gradient_magnitude"),
 )
 IMAGE = np.arange(12.0).reshape(3, 4)
+
+
+def forget():
+    """Nothing is kept that was made or decided for earlier calls."""
+    filter_call._filters.clear()
+    correlation.correlation.cache_clear()
 
 
 def golden_results() -> list[np.ndarray]:
@@ -524,7 +530,7 @@ def test_two_windows_go_through_arrays_of_one_type_at_once_where_pixels_lie_side
         patch.setattr(jobs, "_job_at_once", lambda *told: met.append(told) or seen(*told))
 
         def count(function, array, *arguments, **options) -> int:
-            correlation._correlation.cache_clear()
+            forget()
             before = len(met)
             function(array, *arguments, **options)
             return len(met) - before
@@ -546,7 +552,7 @@ def test_two_windows_go_through_arrays_of_one_type_at_once_where_pixels_lie_side
             (of_bytes, {"saturate": True, "mode": "constant", "cval": 1.0}),
         ):
             assert count(smoothed, array, 1, **options) == 0
-    correlation._correlation.cache_clear()
+    forget()
 
 
 IN_PASSES = ("uniform_filter", "gaussian_filter")
@@ -580,7 +586,7 @@ def test_windows_along_both_axes_have_the_same_bits_however_the_work_is_cut(
         given = [size / 6 for size in sizes]
 
     def computed(threads: int) -> np.ndarray:
-        correlation._correlation.cache_clear()  # what was decided with other limits
+        forget()  # what was decided with other limits
         return function(image, given, mode=mode, axes=(0, 1), threads=threads, **options)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -596,7 +602,7 @@ def test_windows_along_both_axes_have_the_same_bits_however_the_work_is_cut(
             patch.setattr(means, "NEAR_BYTES", data.draw(st.sampled_from([1, 4 << 10, 96 << 10])))
             patch.setattr(means, "ROW_BYTES", data.draw(st.sampled_from([1, 600, 4 << 10])))
             assert_same_bits(computed(threads), one_by_one)
-    correlation._correlation.cache_clear()
+    forget()
 
 
 def test_the_first_of_two_passes_reads_large_images_where_they_are():
@@ -607,9 +613,9 @@ def test_the_first_of_two_passes_reads_large_images_where_they_are():
         for array, mode in itertools.product(
             (image, image[:, ::2], image.astype(np.uint8)), ("reflect", "constant")
         ):
-            correlation._correlation.cache_clear()
+            forget()
             ndimage.gaussian_filter(array, 1, output=np.float32, mode=mode)
-    correlation._correlation.cache_clear()
+    forget()
     assert len(met) == (1 if ladder.rung("float32") is not None else 0)
 
 
@@ -839,9 +845,9 @@ def slabs_of(n_bytes):
         patch.setattr(halos, "MOST_BYTES", n_bytes)
         patch.setattr(halos, "HALOS", 2)
         patch.setattr(halos, "FEWEST", 2)
-        correlation._correlation.cache_clear()  # what was decided for whole arrays
+        forget()  # what was decided for whole arrays
         yield
-    correlation._correlation.cache_clear()
+    forget()
 
 
 LARGER = {1: 90, 2: 40, 3: 15, 4: 7}  # sizes of axes by rank, several times those of windows

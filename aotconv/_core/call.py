@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import ladder
+from . import frozen, ladder
 from .layer import Arguments, Convolution
 
 KEPT_LAYERS = 64  # of each kind at most; what meets more forgets them
@@ -39,7 +39,11 @@ class Function:
         if filters.nbytes + (0 if bias is None else bias.nbytes) > SMALL_BYTES:
             arrays = images, out, residual, n_threads
             return _apply_large(operator, filters, bias, options, arrays)
-        key = operator, options, (_frozen(filters), None if bias is None else _frozen(bias))
+        key = (
+            operator,
+            options,
+            (frozen.array(filters), None if bias is None else frozen.array(bias)),
+        )
         kept = _small.get(key)
         layer = kept or _small_layer(key)
         result = layer.apply(images, out, residual, n_threads)
@@ -67,11 +71,6 @@ def _small_layer(key: tuple) -> Convolution:
     # Of the key's own bytes: the arrays may be changed meanwhile.
     own_bias = None if bias is None else np.ndarray(*bias)
     return operator(np.ndarray(*filters), own_bias, options)
-
-
-def _frozen(array: np.ndarray) -> tuple[tuple[int, ...], np.dtype, bytes]:
-    """What ``np.ndarray`` makes the array from again; hashable."""
-    return array.shape, array.dtype, array.tobytes()
 
 
 def _apply_large(

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from . import steps
-from .filters import Filter
+from .filter_call import Function
 
 LONGEST_KEPT = 256  # windows, of which fits are kept
+
+_CONVOLVE1D = Function(functools.partial(steps.line, flipped=True))
 
 
 def smooth(
@@ -30,9 +32,8 @@ def smooth(
     fitted = functools.partial(matrix, size, order, derivative, scale)
     around = "constant" if mode == "interp" else mode
     window = fitted(((size - 1) / 2,))[0, ::-1]
-    filter = Filter(samples, value, False, None, "auto", None)
-    window_step = steps.line(samples.ndim, window, axis, around, 0, flipped=True)
-    result = filter.apply(None, [window_step])
+    asked = value, False, None, "auto", None
+    result = _CONVOLVE1D(samples, None, (window, axis, around, 0), asked)
     half = size // 2
     if mode == "interp" and half:
         lines, out = np.moveaxis(samples, axis, -1), np.moveaxis(result, axis, -1)

@@ -1,10 +1,12 @@
-"""The steps of filters: correlations, each said by arguments as the user gave them."""
+"""The steps of filters: correlations, each said by arguments as the user gave them.
+
+A filter is a sum of terms, each of some steps.
+"""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -15,9 +17,6 @@ from .check_ndimage import ArgumentError
 NO_WEIGHT = 1e-12  # less of the sum of absolute weights is what rounding left of 0
 NO_SIGMA = 1e-15  # a Gaussian that is no wider is left out, as SciPy does
 MOST_REACHED = 2**40  # elements: more than memory holds
-
-
-KEPT_STEPS = 64  # of each kind, at most
 
 
 class Step(NamedTuple):
@@ -58,36 +57,20 @@ class Step(NamedTuple):
             return self._replace(weights=self.weights / total)
 
 
-def _kept(steps: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, which remembers what it made of arguments that say the same for ever."""
-    known = functools.lru_cache(maxsize=KEPT_STEPS, typed=True)(steps)
-
-    @functools.wraps(steps)
-    def called(*arguments):
-        return (known if all(map(_is_constant, arguments)) else steps)(*arguments)
-
-    return called
+Terms: TypeAlias = Sequence[Sequence[Step]]
 
 
-def _is_constant(argument: Any) -> bool:
-    kind = type(argument)
-    # Of a tuple's elements types are not compared, and a size of 3.0 is to be refused.
-    return kind in check.CONSTANTS or (
-        kind is tuple and all(type(each) is int for each in argument)
-    )
-
-
-def line(ndim: int, weights, axis, mode, origin, flipped: bool = False) -> Step:
+def line(ndim: int, weights, axis, mode, origin, flipped: bool = False) -> Terms:
     """Weights along one axis; `flipped` as a convolution's."""
     number = check_ndimage.axis(axis, ndim)
     line, shift = check_ndimage.line("weights", weights), check_ndimage.integer("origin", origin)
     name = check_ndimage.mode("mode", mode)
     if flipped:
-        return Step.along(ndim, number, line[::-1], name, _flipped(shift, line.size))
-    return Step.along(ndim, number, line.conj(), name, shift)
+        return [[Step.along(ndim, number, line[::-1], name, _flipped(shift, line.size))]]
+    return [[Step.along(ndim, number, line.conj(), name, shift)]]
 
 
-def lines(ndim: int, kernels, axes, mode, origin) -> list[Step]:
+def lines(ndim: int, kernels, axes, mode, origin) -> Terms:
     """Weights along each of some axes."""
     numbers = check_ndimage.axes(axes, ndim)
     modes = check_ndimage.modes(mode, len(numbers))
@@ -98,10 +81,10 @@ def lines(ndim: int, kernels, axes, mode, origin) -> list[Step]:
         raise ArgumentError(f"kernels must be {expected}, got {len(every)}")
     lines = [check_ndimage.line("each of kernels", each).conj() for each in every]
     each = zip(numbers, lines, modes, origins, strict=True)
-    return [Step.along(ndim, *arguments) for arguments in each]
+    return [[Step.along(ndim, *arguments) for arguments in each]]
 
 
-def window(ndim: int, weights, axes, mode, origin, flipped: bool = False) -> Step:
+def window(ndim: int, weights, axes, mode, origin, flipped: bool = False) -> Terms:
     """Weights along several axes at once; they have these in the array's order, as SciPy's."""
     numbers = check_ndimage.axes(axes, ndim)
     window = check_ndimage.weights("weights", weights)
@@ -123,7 +106,7 @@ def window(ndim: int, weights, axes, mode, origin, flipped: bool = False) -> Ste
     else:
         window = window.conj()
     before = map(check_ndimage.window_before, window.shape, origins)
-    return Step(window, tuple(modes), tuple(before), WINDOW)
+    return [[Step(window, tuple(modes), tuple(before), WINDOW)]]
 
 
 def _flipped(origin: int, size: int) -> int:
@@ -131,44 +114,42 @@ def _flipped(origin: int, size: int) -> int:
     return -origin - (size % 2 == 0)
 
 
-@_kept
-def mean(ndim: int, size, axis, mode, origin) -> Step:
+def mean(ndim: int, size, axis, mode, origin) -> Terms:
     """The mean of so many elements along an axis."""
     number, taps = check_ndimage.axis(axis, ndim), check_ndimage.integer("size", size, 1)
     shift, name = check_ndimage.integer("origin", origin), check_ndimage.mode("mode", mode)
-    return Step.along(ndim, number, np.ones(taps), name, shift, MEAN)
+    return [[Step.along(ndim, number, np.ones(taps), name, shift, MEAN)]]
 
 
-@_kept
-def means(ndim: int, size, axes, mode, origin) -> list[Step]:
+def means(ndim: int, size, axes, mode, origin) -> Terms:
     """The same along each of some axes; of no more than one element it is left out."""
     numbers = check_ndimage.axes(axes, ndim)
     sizes = check_ndimage.per_axis("size", size, len(numbers), check_ndimage.size)
     modes = check_ndimage.modes(mode, len(numbers))
     origins = check_ndimage.per_axis("origin", origin, len(numbers), check_ndimage.integer)
     each = zip(numbers, sizes, modes, origins, strict=True)
-    return [
+    steps = [
         Step.along(ndim, axis, np.ones(taps), name, shift, MEAN)
         for axis, taps, name, shift in each
         if taps > 1
     ]
+    return [steps]
 
 
-@_kept
-def difference(ndim: int, axis, mode, across: Sequence[int]) -> list[Step]:
+def difference(across: Sequence[int], ndim: int, axis, mode) -> Terms:
     """A central difference along one axis, smoothed by the weights `across` along all others."""
     number = check_ndimage.axis(axis, ndim)
     modes = check_ndimage.modes(mode, ndim)
     smooth = np.array(across, np.float64)
     others = [each for each in range(ndim) if each != number]
-    return [
+    steps = [
         Step.along(ndim, number, np.array([-1.0, 0.0, 1.0]), modes[number]),
         *(Step.along(ndim, each, smooth, modes[each]) for each in others),
     ]
+    return [steps]
 
 
-@_kept
-def laplacian(ndim: int, axes, mode) -> list[Step]:
+def laplacian(ndim: int, axes, mode) -> Terms:
     """The sum of the second differences along some axes, as one window."""
     numbers = check_ndimage.axes(axes, ndim)
     modes = dict(zip(numbers, check_ndimage.modes(mode, len(numbers)), strict=True))
@@ -179,11 +160,10 @@ def laplacian(ndim: int, axes, mode) -> list[Step]:
         for place in (0, 2):
             window[(*middle[:axis], place, *middle[axis + 1 :])] = 1.0
     every = tuple(modes.get(axis, "constant") for axis in range(ndim))
-    return [Step(window, every, tuple(middle), WINDOW)] if numbers else []
+    return [[Step(window, every, tuple(middle), WINDOW)]] if numbers else []
 
 
-@_kept
-def second_differences(ndim: int, axes, mode) -> list[list[Step]]:
+def second_differences(ndim: int, axes, mode) -> Terms:
     """The same, each as a term of its own."""
     numbers = check_ndimage.axes(axes, ndim)
     modes = check_ndimage.modes(mode, len(numbers))
@@ -191,20 +171,22 @@ def second_differences(ndim: int, axes, mode) -> list[list[Step]]:
     return [[Step.along(ndim, axis, line, name)] for axis, name in zip(numbers, modes, strict=True)]
 
 
-@_kept
-def gaussian(ndim: int, sigma, axis, order, mode, truncate, radius) -> Step:
+def gaussian(ndim: int, sigma, axis, order, mode, truncate, radius) -> Terms:
     """A Gaussian along one axis, or its derivative of an order."""
     number, width = check_ndimage.axis(axis, ndim), check_ndimage.finite("sigma", sigma)
     degree, reach = check_ndimage.order("order", order), check_ndimage.radius("radius", radius)
     if width <= NO_SIGMA:
         raise ValueError(f"sigma must be more than {NO_SIGMA}, got {width}")
     line = _gaussian(width, degree, truncate, reach)
-    return Step.along(ndim, number, line, check_ndimage.mode("mode", mode))
+    return [[Step.along(ndim, number, line, check_ndimage.mode("mode", mode))]]
 
 
-@_kept
-def gaussians(ndim: int, sigma, order, mode, truncate, radius, axes) -> list[Step]:
+def gaussians(ndim: int, sigma, order, mode, truncate, radius, axes) -> Terms:
     """The same along each of some axes."""
+    return [_gaussians(ndim, sigma, order, mode, truncate, radius, axes)]
+
+
+def _gaussians(ndim: int, sigma, order, mode, truncate, radius, axes) -> list[Step]:
     numbers = check_ndimage.axes(axes, ndim)
     count = len(numbers)
     sigmas = check_ndimage.per_axis("sigma", sigma, count, check_ndimage.finite)
@@ -220,17 +202,18 @@ def gaussians(ndim: int, sigma, order, mode, truncate, radius, axes) -> list[Ste
 
 
 def gaussian_derivatives(
-    ndim: int, sigma, axes, within, order: int, mode, keywords: Mapping[str, Any]
-) -> list[list[Step]]:
+    order: int, ndim: int, sigma, axes, within, mode, keywords: tuple[tuple[str, Any], ...]
+) -> Terms:
     """Terms: a Gaussian's derivative of an order along each of some axes, smoothed along those
     within others, all with the mode of that axis; `keywords` are those of a Gaussian."""
     numbers = check_ndimage.axes(axes, ndim)
     check_ndimage.modes(mode, len(numbers))
     modes = check_ndimage.per_axis("mode", mode, len(numbers), lambda _, each: each)
-    unknown = [name for name in keywords if name not in ("truncate", "radius")]
-    if unknown:
-        raise TypeError(f"keywords must be truncate or radius of gaussian_filter, got {unknown[0]}")
-    truncate, radius = keywords.get("truncate", 4.0), keywords.get("radius")
+    given = dict(keywords)
+    truncate, radius = given.pop("truncate", 4.0), given.pop("radius", None)
+    if given:
+        unknown = next(iter(given))
+        raise TypeError(f"keywords must be truncate or radius of gaussian_filter, got {unknown}")
     smoothed, widths = check_ndimage.axes(within, ndim), [0.0] * ndim
     found = check_ndimage.per_axis("sigma", sigma, len(smoothed), check_ndimage.finite)
     for number, width in zip(smoothed, found, strict=True):
@@ -238,7 +221,7 @@ def gaussian_derivatives(
     terms = []
     for number, name in zip(numbers, modes, strict=True):
         orders = tuple(order if i == number else 0 for i in range(ndim))
-        terms.append(gaussians(ndim, tuple(widths), orders, name, truncate, radius, None))
+        terms.append(_gaussians(ndim, widths, orders, name, truncate, radius, None))
     return terms
 
 

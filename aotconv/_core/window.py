@@ -41,7 +41,7 @@ class Window(NamedTuple):
     ) -> Window:
         """The window of weights with as many axes as the arrays."""
         values = weights.astype(np.float64).tobytes()
-        cval = nan if cval != cval else float(cval)  # one NaN, which is itself
+        cval = nan if cval != cval else float(cval) + 0.0  # one NaN, which is itself, and one zero
         return cls(weights.shape, values, tuple(before), tuple(modes), cval)
 
     @property

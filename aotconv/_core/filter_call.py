@@ -1,0 +1,62 @@
+"""Calls of filters: arguments are checked, and weights made of them, as far as none are kept that
+said the same."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import check_ndimage, frozen
+from .call import keep
+from .filters import Filter, result_of
+from .stepping import Asked
+from .steps import Terms
+
+_filters: dict[tuple, Filter] = {}  # by function, rank and dtype of arrays, and frozen arguments
+
+
+class Function:
+    """A function of `ndimage`.
+
+    Parameters
+    ----------
+    terms : callable
+        Makes the filter's terms of a rank, and of arguments as the user gave them.
+    is_magnitude, joined
+        As of `Filter`; `joined` is made alike.
+    """
+
+    def __init__(
+        self,
+        terms: Callable[..., Terms],
+        is_magnitude: bool = False,
+        joined: Callable[..., Terms] | None = None,
+    ) -> None:
+        self._terms, self._is_magnitude, self._joined = terms, is_magnitude, joined
+
+    def __call__(self, input, output, arguments: tuple, asked: tuple, mask=None) -> np.ndarray:
+        """The result of arguments as the user gave them; `asked` are those of `Asked`."""
+        array = check_ndimage.array("input", input)
+        said = frozen.arguments((*arguments, *asked))
+        filter = None if said is None else _filters.get((self, array.ndim, array.dtype, said))
+        if filter is None:
+            filter = self._new(array, said is not None, arguments, asked)
+        hidden = check_ndimage.mask(mask, array.shape)
+        given, dtype = result_of(output, array, filter.is_complex(array.dtype))
+        result = filter.apply(array, given, dtype, hidden)
+        return result if given is None else output
+
+    def _new(self, array: np.ndarray, may_keep: bool, arguments: tuple, asked: tuple) -> Filter:
+        if may_keep:
+            arguments = copy.deepcopy(arguments)  # the user's may be changed meanwhile
+        options = Asked.of(array.dtype.kind == "c", *asked)
+        terms = self._terms(array.ndim, *arguments)
+        joined = None if self._joined is None else self._joined(array.ndim, *arguments)
+        filter = Filter(terms, options, self._is_magnitude, joined)
+        said: Any = frozen.arguments((*arguments, *asked)) if may_keep else None
+        if said is not None:
+            keep(_filters, (self, array.ndim, array.dtype, said), filter)
+        return filter

@@ -1,0 +1,51 @@
+"""What arguments say, as keys of what is kept for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import check
+
+MOST_BYTES = 1 << 17  # of arrays that are looked at as a whole
+MOST_ITEMS = 64  # of a sequence
+DEEPEST = 2  # sequences in sequences
+
+# Types whose values never change; and classes that are dtypes, of which others may change.
+_CONSTANTS = frozenset((*check.CONSTANTS, complex, np.float32, np.float64, np.int32, np.int64))
+_CLASSES = frozenset((float, np.float32, np.float64))
+
+
+def array(array: np.ndarray) -> tuple[tuple[int, ...], np.dtype, bytes]:
+    """What ``np.ndarray`` makes the array from again."""
+    return array.shape, array.dtype, array.tobytes()
+
+
+def arguments(arguments: tuple) -> tuple | None:
+    """What is equal for arguments that say the same alone; None where others may change them, or
+    where they are many."""
+    kinds = tuple(map(type, arguments))
+    return (kinds, arguments) if _CONSTANTS.issuperset(kinds) else _each(arguments, kinds, DEEPEST)
+
+
+def _each(items: tuple, kinds: tuple[type, ...], deepest: int) -> tuple | None:
+    """The same of items that are looked at one by one."""
+    parts: list[Any] = []
+    for item, kind in zip(items, kinds, strict=True):
+        part = None
+        if kind in _CONSTANTS:
+            part = repr(item) if item == 0 else item  # zeros are equal, whatever their sign
+        elif kind is np.ndarray:
+            if item.nbytes <= MOST_BYTES and not item.dtype.hasobject:
+                part = array(item)
+        elif kind in (tuple, list):
+            if deepest and len(item) <= MOST_ITEMS:
+                inner = tuple(item)
+                part = _each(inner, tuple(map(type, inner)), deepest - 1)
+        elif issubclass(kind, np.dtype) or (kind is type and item in _CLASSES):
+            part = item
+        if part is None and item is not None:
+            return None
+        parts.append(part)
+    return kinds, tuple(parts)

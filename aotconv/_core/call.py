@@ -8,6 +8,7 @@ import numpy as np
 
 from . import frozen, ladder
 from .layer import Arguments, Convolution
+from .repeat import Known
 
 KEPT_LAYERS = 64  # of each kind at most; what meets more forgets them
 SMALL_BYTES = 4096  # of weights that are kept themselves, and compared
@@ -17,23 +18,45 @@ _small: dict[tuple, Convolution] = {}  # by operator, options and weights
 _large: dict[tuple, Convolution] = {}  # by those and what weights look like; those not in use
 
 
+class KnownCalls:
+    """Calls of a function that are known, one for each first argument and for results that are
+    given, or new."""
+
+    def __init__(self) -> None:
+        # Beside a call, what `use` said.
+        self._calls: dict[tuple[int, bool], tuple[ladder.Implementation | None, Known]] = {}
+
+    def repeated(self, images, out, arguments: tuple) -> np.ndarray | None:
+        """The result of such arguments, if the call is known."""
+        found = self._calls.get((id(arguments[0]), out is None))
+        if found is None or found[0] is not ladder.forced():
+            return None
+        repeat, address, shape, dtype, *_ = found[1]
+        result = np.empty(shape, dtype) if out is None else out
+        return result if repeat(address, images, result, *arguments) else None
+
+    def add(self, out, arguments: tuple, call: Known | None) -> None:
+        """Keep a call with such arguments, if it is known."""
+        if call is not None:
+            keep(self._calls, (id(arguments[0]), out is None), (ladder.forced(), call))
+
+    def clear(self) -> None:
+        self._calls.clear()
+
+
 class Function:
     """A function of the doors: an operator along so many axes."""
 
     def __init__(self, operator: type[Convolution], rank: int) -> None:
         self._operator, self._rank = operator, rank
-        # By the identifier of filters: what `use` said, and the last call that is known.
-        self._known: dict[int, tuple] = {}
+        self._known = KnownCalls()
 
     def __call__(self, images, out, residual, n_threads, arguments: Arguments) -> np.ndarray:
         """The result of arguments as the user gave them."""
-        known = self._known.get(id(arguments[0]))
-        if known is not None and residual is None and n_threads is None:
-            forced, (repeat, address, shape, dtype, _) = known
-            if forced is ladder.forced():
-                result = np.empty(shape, dtype) if out is None else out
-                if repeat(address, images, result, *arguments):
-                    return result
+        if residual is None and n_threads is None:
+            result = self._known.repeated(images, out, arguments)
+            if result is not None:
+                return result
         operator = self._operator
         filters, bias, options = operator.checked(self._rank, *arguments)
         if filters.nbytes + (0 if bias is None else bias.nbytes) > SMALL_BYTES:
@@ -52,9 +75,7 @@ class Function:
             return result
         if kept is None:
             keep(_small, key, layer)
-        call = layer.known_with(arguments)
-        if call is not None:
-            keep(self._known, id(arguments[0]), (ladder.forced(), call))
+        self._known.add(out, arguments, layer.known_with(arguments))
         return result
 
 

@@ -19,6 +19,7 @@ from .copies import convert, copied
 from .correlation import Correlation, correlation
 from .layout import Layout
 from .missing import Missing
+from .repeat import Known
 from .rounding import put
 from .stepping import Asked, bytes_of, is_transformed, run, sums_of
 from .steps import Step, Terms
@@ -83,6 +84,14 @@ class Filter:
         if pair not in self._correlations:
             self._correlations[pair] = self._as_correlation(array, out)
         return self._correlations[pair]
+
+    def last_known(
+        self, array: np.dtype, out: np.dtype, others: Callable[[], Sequence[Any] | None]
+    ) -> Known | None:
+        """The last call on arrays and results of some dtypes, as `Operator.last_known`."""
+        correlation = self._correlation(array, out)
+        call = None if correlation is None else correlation.last_known(others)
+        return call if call is not None and call.images == array else None
 
     def _as_correlation(self, array: np.dtype, out: np.dtype) -> Correlation | None:
         terms, asked = self._terms_for(array, out), self._asked

@@ -98,7 +98,7 @@ class Operator(ABC):
         last = self._last.get(ladder.forced())
         if last is None or last.known is None:
             return None
-        repeat, call, shape, dtype, _ = last.known
+        repeat, call, shape, dtype, *_ = last.known
         result = np.empty(shape, dtype) if out is None else out
         return result if repeat(call, images, result) else None
 
@@ -130,12 +130,12 @@ class Operator(ABC):
             return out
         compute, microseconds = decision.compute, decision.microseconds
         # Here, not in `share`: a tiny call takes 3 microseconds, another function's 0.1.
-        if n_threads is not None:
-            compute(images, result, third, threads.at_most(n_threads))
-        elif microseconds < threads.WORTH_SHARING:
+        if microseconds < threads.WORTH_SHARING and n_threads in (None, 1):
             compute(images, result, third, 1)
             decision.was_made()
             self._last[ladder.forced()] = decision
+        elif n_threads is not None:
+            compute(images, result, third, threads.at_most(n_threads))
         else:
             threads.share(compute, microseconds, images, result, third)
         return out

@@ -43,6 +43,7 @@ class Known(NamedTuple):
     address: int
     shape: tuple[int, ...]  # of the result
     dtype: np.dtype
+    images: np.dtype
     memory: Any  # known by addresses alone
 
 
@@ -78,7 +79,7 @@ def know(jobs: Jobs, images: Layout, out: Layout, others: Sequence[Any] = ()) ->
     }
     words = np.array([*(values[name] for name in CALL_FIELDS), *arguments], np.int64)
     memory.append(words)
-    return Known(repeat, words.ctypes.data, out.shape, out.dtype, memory)
+    return Known(repeat, words.ctypes.data, out.shape, out.dtype, images.dtype, memory)
 
 
 def _has_gil() -> bool:

@@ -93,7 +93,7 @@ class Layer:
             `out` if it was given.
         """
         if threads is None and residual is None:
-            result = self._operator.repeated(images, out)
+            result = self._operator.repeated(images, out, self._n_threads)
             if result is not None:
                 return result
         n_threads = self._n_threads if threads is None else threads

@@ -7,13 +7,16 @@ import itertools
 
 import numpy as np
 import pytest
+from conftest import AOT_LEVELS
 from hypothesis import given
 from hypothesis import strategies as st
+from kept import forget
 from oracle import assert_same_bits
 
 import aotconv
 from aotconv import ndimage
-from aotconv._core import correlation, filter_call, frozen
+from aotconv._core import filter_call, frozen
+from aotconv._core.repeat import _has_gil
 from aotconv._core.stepping import Asked
 
 IMAGE = np.random.default_rng(1).standard_normal((9, 7)).astype(np.float32)
@@ -38,11 +41,6 @@ CALLS: dict[str, tuple[str, tuple, dict]] = {
 def filtered(name: str, array: np.ndarray, **more) -> np.ndarray:
     function, arguments, options = CALLS[name]
     return getattr(ndimage, function)(array, *arguments, **options, **more)
-
-
-def forget():
-    filter_call._filters.clear()
-    correlation.correlation.cache_clear()
 
 
 @pytest.fixture(autouse=True)
@@ -145,6 +143,53 @@ def test_few_filters_are_kept(made):
         ndimage.gaussian_filter1d(IMAGE, sigma)
     assert len(made) == 300
     assert len(filter_call._filters) <= 64
+
+
+@pytest.mark.skipif(not AOT_LEVELS or not _has_gil(), reason="calls are known by compiled modules")
+@pytest.mark.parametrize("threads", [None, 1, 2])
+@pytest.mark.parametrize("shape", [(9, 7), (300, 301)])
+def test_a_call_with_the_very_arguments_asks_python_for_next_to_nothing(
+    monkeypatch, shape, threads
+):
+    asked: list[int] = []
+    said = frozen.arguments
+    monkeypatch.setattr(frozen, "arguments", lambda told: asked.append(1) or said(told))
+    image, weights, sizes = np.ones(shape, np.float32), np.ones((3, 3)), (3, 5)
+    for count in range(1, 6):
+        for output in (None, np.empty(shape, np.float32), np.empty(shape)):
+            array = image + count
+            ndimage.correlate(array, weights, output, threads=threads)
+            ndimage.uniform_filter(array, sizes, output, threads=threads)
+            ndimage.sobel(array, 1, output, threads=threads)
+    before = len(asked)
+    ndimage.correlate(image, weights, threads=threads)
+    ndimage.uniform_filter(image, sizes, threads=threads)
+    ndimage.sobel(image, 1, threads=threads)
+    again = len(asked)
+    assert again == before + (0 if threads != 2 else 3)
+    weights[1, 1] = 2
+    assert (ndimage.correlate(image, weights, threads=threads) == 10).all()
+    assert len(asked) > again
+
+
+def test_calls_that_mean_the_same_are_told_apart_by_what_they_were_given():
+    weights, flipped = np.array([1.0, 2, 4]), np.array([4.0, 2, 1])
+    for _ in range(5):
+        there = ndimage.correlate1d(IMAGE, weights)
+        assert_same_bits(ndimage.convolve1d(IMAGE, flipped), there)
+    flipped[...] = weights
+    assert_same_bits(ndimage.convolve1d(IMAGE, flipped), ndimage.correlate1d(IMAGE, [4, 2, 1]))
+
+
+@pytest.mark.parametrize("shape", [(9, 7), (300, 301)])
+def test_a_new_result_has_the_dtype_that_follows_from_the_array_whatever_was_given_before(shape):
+    narrow, wide = np.ones(shape, np.float32), np.ones(shape)
+    for _ in range(5):
+        ndimage.sobel(narrow, output=np.empty(shape))
+        ndimage.sobel(narrow, output=np.float64)
+        assert ndimage.sobel(wide).dtype == np.float64
+        assert ndimage.sobel(narrow).dtype == np.float32
+        assert ndimage.sobel(narrow, output=np.int16).dtype == np.int16
 
 
 def test_a_known_filter_is_computed_by_what_use_says():

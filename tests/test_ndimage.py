@@ -35,12 +35,13 @@ from golden.make_ndimage_golden import told, truncated
 from hostile.pieces import no_tuples
 from hypothesis import given
 from hypothesis import strategies as st
+from kept import forget
 from oracle import assert_same_bits
 from processes import PACKAGE, output_of
 from strategies import seeds
 
 from aotconv import ndimage
-from aotconv._core import correlation, fallback_correlation, filter_call, jobs, ladder
+from aotconv._core import fallback_correlation, jobs, ladder
 from aotconv._plan import halos, means, parts, staging
 
 with np.load(Path(__file__).parent / "golden" / "ndimage.npz") as archive:
@@ -58,12 +59,6 @@ EVERY = (
     *("sobel", "prewitt", "laplace", "gaussian_laplace", "gaussian_gradient_magnitude"),
 )
 IMAGE = np.arange(12.0).reshape(3, 4)
-
-
-def forget():
-    """Nothing is kept that was made or decided for earlier calls."""
-    filter_call._filters.clear()
-    correlation.correlation.cache_clear()
 
 
 def golden_results() -> list[np.ndarray]:

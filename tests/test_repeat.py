@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from conftest import AOT_LEVELS
 from hypothesis import given
+from kept import forget
 from processes import WATCHED, output_of
 
 import aotconv
-from aotconv import conv, gradients, transposed
-from aotconv._core import call, ladder
+from aotconv._core import ladder, threads
 from aotconv._core.operator import Operator
 from aotconv._core.repeat import _are_arrays_as_expected, _has_gil
 from aotconv.reference import conv_reference
@@ -33,19 +33,9 @@ def drawn(shape, dtype="float32"):
     return rng.integers(-4, 5, shape).astype(dtype)
 
 
-def forgotten():
-    """Nothing is known any more."""
-    for kept in (call._small, call._large):
-        kept.clear()
-    for door in (conv, gradients, transposed):
-        for function in vars(door).values():
-            if isinstance(function, call.Function):
-                function._known.clear()
-
-
 @pytest.fixture(autouse=True)
 def _forgotten():
-    forgotten()
+    forget()
 
 
 @pytest.fixture
@@ -78,6 +68,51 @@ def test_a_layers_third_call_is_known(python_checks, dtype, given_out):
         assert (result == expected).all() and result.dtype == dtype
         assert out is None or result is out
     assert len(python_checks) == 2
+
+
+@pytest.mark.parametrize("given_out", [False, True])
+def test_a_longer_call_is_known_and_shared_among_as_many_threads_as_are_allowed_now(
+    python_checks, monkeypatch, given_out
+):
+    shared, share = [], threads.share
+    monkeypatch.setattr(threads, "share", lambda *told: shared.append(1) or share(*told))
+    layer, images = aotconv.Conv2D(drawn((3, 3, 8, 8)), padding="same"), drawn((1, 99, 98, 8))
+    out = np.empty((1, 99, 98, 8), np.float32) if given_out else None
+    expected = conv_reference(images, layer.filters, padding="same")
+    for _ in range(TIMES):
+        result = layer(images, out)
+        assert (result == expected).all()
+        assert out is None or result is out
+    assert (len(python_checks), len(shared)) == (2, TIMES)
+    alone = aotconv.Conv2D(layer.filters, padding="same", threads=1)
+    for _ in range(TIMES):
+        assert (alone(images, out) == expected).all()
+    assert (len(python_checks), len(shared)) == (4, TIMES)
+    assert (alone(images, out, threads=2) == expected).all()
+    assert (len(python_checks), len(shared)) == (5, TIMES)
+
+
+class Subclass(np.ndarray):
+    """What may change as it is looked at."""
+
+
+@pytest.mark.parametrize("change", [list, np.memmap, Subclass, None])
+def test_a_longer_known_call_takes_nothing_but_arrays(python_checks, change):
+    layer, images = aotconv.Conv2D(drawn((3, 3, 8, 8)), padding="same"), drawn((1, 99, 98, 8))
+    for _ in range(TIMES):
+        expected = layer(images)
+    assert len(python_checks) == 2
+    if change is None:
+        with pytest.raises(TypeError, match="images"):
+            layer(None)
+        return
+    other = images.tolist() if change is list else images.view(change)
+    if change is list:
+        assert (layer(np.array(other, "f4").tolist()) == expected).all()
+    else:
+        out = np.zeros_like(images)
+        assert (layer(other, out.view(change)) == expected).all() and (out == expected).all()
+    assert len(python_checks) > 2
 
 
 DOORS = {
@@ -223,7 +258,7 @@ def test_a_call_that_differs_anyhow_from_a_known_one_gives_what_it_gives_in_a_ne
             choices = ARGUMENTS[name]
         changed[name] = choices[which % len(choices)]
     found = outcome(changed)
-    forgotten()
+    forget()
     assert found == outcome(changed)
 
 
@@ -282,10 +317,10 @@ def test_what_use_says_holds_for_known_calls():
     for name in names * TIMES:
         with aotconv.use(name):
             assert (layer(KNOWN["images"]) == expected).all()
-            last = layer._operator._last.get(ladder.forced())
-            computed.append(last is not None and last.known is not None)
+            _, known = layer._operator._last.get((ladder.forced(), None), (None, None))
+            computed.append(known is not None)
             assert (aotconv.conv2d(KNOWN["images"], KNOWN["filters"]) == expected).all()
-    assert computed[-1] is False and all(computed[-len(names) : -1])
+    assert all(computed[-len(names) :])
 
 
 def test_a_pickled_layer_knows_nothing_and_computes():

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kept import forget
 from processes import output_of
 from strategies import lay_out, layouts, seeds
 
 from aotconv import signal
-from aotconv._core import direct, one_channel, signals
+from aotconv._core import direct, signals
 
 MODES = ("full", "same", "valid")
 DTYPES = (
@@ -158,8 +159,7 @@ def test_weights_that_change_or_come_again_give_the_same_bits(dtype):
     every = [(9 * rng.standard_normal(7)).astype(dtype) for _ in range(3)]
     want = []
     for taps in every:
-        one_channel._layers.clear()
-        one_channel._last.clear()
+        forget()
         want.append(signal.convolve(x, taps, method="direct"))
         np.testing.assert_allclose(want[-1], np.convolve(x, taps), rtol=1e-4, atol=1e-3)
     for i in (0, 1, 0, 0, 0, 1, 1, 2, 0, 2, 2, 2, 1):

@@ -69,9 +69,10 @@ class Filter:
         if mask is None and not spoils:
             correlation = self._correlation(array.dtype, dtype)
             if correlation is not None:
-                result = correlation.repeated(array, given)
+                n_threads = self._asked.threads
+                result = correlation.repeated(array, given, n_threads)
                 if result is None:
-                    result = correlation.apply(array, given, None, self._asked.threads)
+                    result = correlation.apply(array, given, None, n_threads)
                 return result
         result = np.empty(array.shape, dtype) if given is None else given
         missing = Missing(array, self._asked.omits, mask, self._asked.cval)
@@ -90,7 +91,9 @@ class Filter:
     ) -> Known | None:
         """The last call on arrays and results of some dtypes, as `Operator.last_known`."""
         correlation = self._correlation(array, out)
-        call = None if correlation is None else correlation.last_known(others)
+        if correlation is None:
+            return None
+        call = correlation.last_known(others, self._asked.threads)
         return call if call is not None and call.images == array else None
 
     def _as_correlation(self, array: np.dtype, out: np.dtype) -> Correlation | None:

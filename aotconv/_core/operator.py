@@ -8,6 +8,7 @@ function that computes it.
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -24,6 +25,8 @@ from .repeat import Known, know
 from .run import Compute, Whole
 
 KEPT_LAYOUTS = 64  # an operator meets few layouts; one that meets many forgets them
+KNOWN_THREADS = (None, 1)  # numbers of them with which compiled code knows calls
+UNKNOWN = None, None
 
 
 class Decision:
@@ -35,40 +38,65 @@ class Decision:
         Of the arrays as users have them; of a result that is to be allocated, too.
     microseconds : float
         On one thread, roughly.
-    out_overlaps_itself : bool
     compute : callable
-    known : Known or None
-        The call of a layer, once it was made twice.
-    known_function : Known or None
-        The same call of a function, with all that this was given; once it was made twice.
+    out_overlaps_itself : bool
     """
 
     def __init__(self, layouts: Layouts, microseconds: float, compute: Compute) -> None:
         self.layouts, self.microseconds, self.compute = layouts, microseconds, compute
         self.out_overlaps_itself = fitting.may_overlap_itself(layouts.out)
-        self.known: Known | None = None
-        self.known_function: Known | None = None
-        self._times, self._was_of_function = 0, False
+        # By the number of threads: how often the call was made; the call of a layer, and of a
+        # function, with all that this was given, once it was made twice.
+        self._times: dict[int | None, int] = {}
+        self._known: dict[int | None, Known | None] = {}
+        self._of_function: dict[int | None, Known | None] = {}
 
-    def was_made(self) -> None:
-        """Make the call known at its second time: most calls are made once."""
-        self._times += 1
-        if self._times != 2:
-            return
-        jobs = self.compute.jobs if isinstance(self.compute, Whole) else None
-        images, out, beside = self.layouts
-        if jobs and beside is None and not self.out_overlaps_itself:
-            self.known = know(jobs, images, out)
+    def made(self, n_threads: int | None) -> Known | None:
+        """The call with so many threads, which was made now, if compiled code is to know it: that
+        begins at its second time, for most calls are made once."""
+        times = self._times[n_threads] = self._times.get(n_threads, 0) + 1
+        if times == 2:
+            self._known[n_threads] = self._know(n_threads)
+        return self._known.get(n_threads)
 
-    def was_of_function(self, others: Callable[[], Sequence[Any] | None]) -> None:
-        """Make the call known as a function's, of `others` beside images and out; only of the first
-        ones, where several mean the same."""
-        if self.known is None or self._was_of_function:
-            return
-        self._was_of_function, given = True, others()
-        if given is not None and isinstance(self.compute, Whole) and self.compute.jobs:
-            images, out, _ = self.layouts
-            self.known_function = know(self.compute.jobs, images, out, given)
+    def of_function(
+        self, n_threads: int | None, others: Callable[[], Sequence[Any] | None]
+    ) -> Known | None:
+        """The same of a function with `others` beside images and out; only with the first ones,
+        where several mean the same."""
+        if self._known.get(n_threads) is None:
+            return None
+        if n_threads not in self._of_function:
+            given = others()
+            self._of_function[n_threads] = None if given is None else self._know(n_threads, given)
+        return self._of_function[n_threads]
+
+    def _know(self, n_threads: int | None, others: Sequence[Any] = ()) -> Known | None:
+        images, out, third = self.layouts
+        if third is not None or self.out_overlaps_itself:
+            return None
+        is_whole = _is_alone(n_threads, self.microseconds) and isinstance(self.compute, Whole)
+        jobs = self.compute.jobs if is_whole else None  # type: ignore[attr-defined]
+        compute = functools.partial(_compute, self.compute, self.microseconds, n_threads)
+        return know(jobs, compute, images, out, others)
+
+
+def _compute(
+    compute: Compute, microseconds: float, n_threads: int | None, images, out, third
+) -> None:
+    """Compute on at most so many threads; None: on as many as it is worth."""
+    # Here, not in `share`: a tiny call takes 3 microseconds, another function's 0.1.
+    if _is_alone(n_threads, microseconds):
+        compute(images, out, third, 1)
+    elif n_threads is None:
+        threads.share(compute, microseconds, images, out, third)
+    else:
+        compute(images, out, third, threads.at_most(n_threads))
+
+
+def _is_alone(n_threads: int | None, microseconds: float) -> bool:
+    """Whether the calling thread computes alone."""
+    return n_threads == 1 or (n_threads is None and microseconds < threads.WORTH_SHARING)
 
 
 def _layout(array: np.ndarray) -> tuple:
@@ -85,22 +113,21 @@ class Operator(ABC):
 
     def __init__(self) -> None:
         self._decisions: dict[tuple, Decision] = {}
-        # By what `use` says: what was decided for the last tiny call.
-        self._last: dict[ladder.Implementation | None, Decision] = {}
+        # By what `use` says, and the number of threads: what was decided for the last call, and
+        # that call if it is known.
+        self._last: dict[
+            tuple[ladder.Implementation | None, int | None], tuple[Decision, Known | None]
+        ] = {}
 
     @abstractmethod
     def _decide(self, images: Layout, out: Layout | None, third: Layout | None) -> Decision:
         """Check all that depends on layouts, and decide what computes."""
 
-    def repeated(self, images, out) -> np.ndarray | None:
+    def repeated(self, images, out, n_threads: int | None = None) -> np.ndarray | None:
         """The result of a call like the last one, if it is one: compiled code looks at all that
         the result depends on."""
-        last = self._last.get(ladder.forced())
-        if last is None or last.known is None:
-            return None
-        repeat, call, shape, dtype, *_ = last.known
-        result = np.empty(shape, dtype) if out is None else out
-        return result if repeat(call, images, result) else None
+        _, known = self._last.get((ladder.forced(), n_threads), UNKNOWN)
+        return None if known is None else known.result(images, out)
 
     def apply(self, images, out, third, n_threads) -> np.ndarray:
         """The result of arguments as the user gave them."""
@@ -128,16 +155,9 @@ class Operator(ABC):
         ):
             convert(self.apply(images, None, third, n_threads), result)
             return out
-        compute, microseconds = decision.compute, decision.microseconds
-        # Here, not in `share`: a tiny call takes 3 microseconds, another function's 0.1.
-        if microseconds < threads.WORTH_SHARING and n_threads in (None, 1):
-            compute(images, result, third, 1)
-            decision.was_made()
-            self._last[ladder.forced()] = decision
-        elif n_threads is not None:
-            compute(images, result, third, threads.at_most(n_threads))
-        else:
-            threads.share(compute, microseconds, images, result, third)
+        _compute(decision.compute, decision.microseconds, n_threads, images, result, third)
+        if n_threads in KNOWN_THREADS:
+            self._last[ladder.forced(), n_threads] = decision, decision.made(n_threads)
         return out
 
     def _decided(self, key: tuple) -> Decision:
@@ -150,14 +170,13 @@ class Operator(ABC):
         self._decisions[key] = decision
         return decision
 
-    def last_known(self, others: Callable[[], Sequence[Any] | None]) -> Known | None:
-        """The last call, of a function that was given `others` beside images and out, once compiled
-        code knows it."""
-        last = self._last.get(ladder.forced())
-        if last is None:
-            return None
-        last.was_of_function(others)
-        return last.known_function
+    def last_known(
+        self, others: Callable[[], Sequence[Any] | None], n_threads: int | None = None
+    ) -> Known | None:
+        """The last call with so many threads, of a function that was given `others` beside images
+        and out, once compiled code knows it."""
+        decision, _ = self._last.get((ladder.forced(), n_threads), UNKNOWN)
+        return None if decision is None else decision.of_function(n_threads, others)
 
 
 class Spatial(Operator):

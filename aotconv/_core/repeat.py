@@ -1,8 +1,9 @@
 """Calls that are made again: compiled code finds out whether their arguments are what they were.
 
-Python's own checks of a tiny call take several times what its kernel does.  What they found for a
-call is kept in words that compiled code compares with the objects of the next.  Where anything
-differs it has done nothing, and Python checks as at first.
+Python's own checks of a tiny call take several times what its kernel does, and those of a filter as
+long as half a megapixel.  What they found for a call is kept in words that compiled code compares
+with the objects of the next.  Where anything differs it has done nothing, and Python checks as at
+first.
 """
 
 import ctypes
@@ -10,7 +11,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -20,7 +21,10 @@ from .baseline import exported
 from .jobs import Jobs
 from .layout import ALIGNED, WRITEABLE, Layout
 
-MOST_STAGING = 1 << 18  # bytes that such a call may want
+MOST_STAGING = 1 << 18  # bytes that a call may want that compiled code computes
+
+# Computes ``(images, out, third)``.
+Computing: TypeAlias = Callable[[np.ndarray, np.ndarray, np.ndarray | None], None]
 
 
 class Expected(NamedTuple):
@@ -36,31 +40,70 @@ class Expected(NamedTuple):
         return cls(Layout.new(contents.shape, contents.dtype), contents=contents)
 
 
-class Known(NamedTuple):
-    """A call that is known: ``repeat(address, images, out, *others)`` computes it, or says no."""
+class Known:
+    """A call that compiled code knows.
 
-    repeat: Callable[..., int]
-    address: int
-    shape: tuple[int, ...]  # of the result
-    dtype: np.dtype
-    images: np.dtype
-    memory: Any  # known by addresses alone
+    Attributes
+    ----------
+    images : dtype
+        Of what it is of.
+    """
+
+    def __init__(
+        self,
+        repeat: Callable[..., int],
+        words: np.ndarray,
+        images: Layout,
+        out: Layout,
+        compute: Computing | None,
+        memory: Any,
+    ) -> None:
+        self.images = images.dtype
+        self._repeat, self._address, self._compute = repeat, words.ctypes.data, compute
+        self._shape, self._dtype = out.shape, out.dtype
+        self._memory = words, memory  # known by addresses alone
+
+    def result(self, images, out, others: Sequence[Any] = ()) -> np.ndarray | None:
+        """The result of the call with such arguments, in `out` or in a new array; None where they
+        are not as they were."""
+        result = np.empty(self._shape, self._dtype) if out is None else out
+        if self._compute is None:
+            return result if self._repeat(self._address, images, result, *others) else None
+        if type(images) is not np.ndarray or type(result) is not np.ndarray:
+            return None
+        # Nobody else can change the shapes of these once they are known.
+        images, seen = images.view(), result.view()
+        if not self._repeat(self._address, images, seen, *others):
+            return None
+        self._compute(images, seen, None)
+        return result
 
 
-def know(jobs: Jobs, images: Layout, out: Layout, others: Sequence[Any] = ()) -> Known | None:
-    """The call of jobs on arrays of such layouts, if compiled code can know it.
+def know(
+    jobs: Jobs | None,
+    compute: Computing,
+    images: Layout,
+    out: Layout,
+    others: Sequence[Any] = (),
+) -> Known | None:
+    """The call on arrays of such layouts, if compiled code can know it.
 
     It cannot where there is no GIL to keep other threads from changing an array that is looked at.
 
     Parameters
     ----------
+    jobs : Jobs or None
+        What the call computes on this thread, where compiled code may do so itself.
+    compute : callable
+        What computes it else, of ``(images, out, None)``.
     others : sequence
         What it depends on beside them: `Expected` arrays, and other objects, which must be the very
         same.
     """
     repeat = exported("repeat") if _has_gil() else None
-    if repeat is None or jobs.staging > MOST_STAGING or not _are_arrays_as_expected():
+    if repeat is None or not _are_arrays_as_expected():
         return None
+    by_compiled = jobs is not None and jobs.staging <= MOST_STAGING
     given = [Expected(images), Expected(out, ALIGNED | WRITEABLE), *others]
     scratch = _scratch()
     arguments, memory = [], [jobs, scratch, *given]
@@ -74,12 +117,11 @@ def know(jobs: Jobs, images: Layout, out: Layout, others: Sequence[Any] = ()) ->
         "count": len(given),
         "head": object.__basicsize__,
         "array": id(np.ndarray),
-        "jobs": jobs.address,
+        "jobs": jobs.address if jobs is not None and by_compiled else 0,
         "scratch": scratch.ctypes.data,
     }
     words = np.array([*(values[name] for name in CALL_FIELDS), *arguments], np.int64)
-    memory.append(words)
-    return Known(repeat, words.ctypes.data, out.shape, out.dtype, images.dtype, memory)
+    return Known(repeat, words, images, out, None if by_compiled else compute, memory)
 
 
 def _has_gil() -> bool:

@@ -93,7 +93,8 @@ def _may_overlap(first, its, second, layout, head):
 
 
 def _repeat(call, arguments, count):
-    """Compute what an earlier call did, if this is one with such arguments; whether it is.
+    """Compute what an earlier call did, if this is one with such arguments; whether it is.  Without
+    jobs nothing is computed.
 
     Parameters
     ----------
@@ -123,6 +124,8 @@ def _repeat(call, arguments, count):
     its, layout = word(call, CALL_WORDS + LAYOUT), word(call, CALL_WORDS + ARGUMENT_WORDS + LAYOUT)
     if _may_overlap(images, its, out, layout, head):
         return 0
+    if word(call, JOBS) == 0:
+        return 1
     scratch = word(call, SCRATCH)
     if not compare_exchange(scratch, TAKEN, 0, 1):
         return 0

@@ -7,7 +7,7 @@ CALL_FIELDS = (
     "count",  # of arguments
     "head",  # bytes of the head of a Python object
     "array",  # address of NumPy's type of arrays
-    "jobs",  # address of what `run` is given
+    "jobs",  # address of what `run` is given; 0: Python computes
     "scratch",  # address of SCRATCH_FIELDS
 )
 # Of each argument, behind them: one of the two.

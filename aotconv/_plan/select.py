@@ -65,7 +65,7 @@ _separable_rows = {
 # A function of this name, and of no other, is in every module whose plans and weights look as
 # here.  PACKING is to be counted up when a family packs its weights in another way, or kernels
 # take other arguments.
-PACKING = 14
+PACKING = 15
 PLAIN = (int, float, str, tuple)
 
 

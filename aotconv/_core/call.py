@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,19 +25,22 @@ class KnownCalls:
 
     def __init__(self) -> None:
         # Beside a call, what `use` said.
-        self._calls: dict[tuple[int, bool], tuple[ladder.Implementation | None, Known]] = {}
+        self._calls: dict[
+            tuple[int, bool],
+            tuple[ladder.Implementation | None, Callable[..., np.ndarray | None]],
+        ] = {}
 
     def repeated(self, images, out, arguments: tuple) -> np.ndarray | None:
         """The result of such arguments, if the call is known."""
         found = self._calls.get((id(arguments[0]), out is None))
         if found is None or found[0] is not ladder.forced():
             return None
-        return found[1].result(images, out, arguments)
+        return found[1](images, out, arguments)
 
     def add(self, out, arguments: tuple, call: Known | None) -> None:
         """Keep a call with such arguments, if it is known."""
         if call is not None:
-            keep(self._calls, (id(arguments[0]), out is None), (ladder.forced(), call))
+            keep(self._calls, (id(arguments[0]), out is None), (ladder.forced(), call.repeat))
 
     def clear(self) -> None:
         self._calls.clear()

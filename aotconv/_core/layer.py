@@ -122,7 +122,7 @@ class Convolution(Spatial):
 
     def __getstate__(self) -> dict[str, Any]:
         kernels = copy.copy(self._kernels)  # with weights of its own
-        mine = {"_kernels": kernels, "_copies": {}, "_decisions": {}, "_last": {}}
+        mine = {"_kernels": kernels, "_copies": {}, "_decisions": {}, "_last": {}, "_repeat": {}}
         return {**self.__dict__, **mine, "_transforms": None}
 
     @property

@@ -26,7 +26,6 @@ from .run import Compute, Whole
 
 KEPT_LAYOUTS = 64  # an operator meets few layouts; one that meets many forgets them
 KNOWN_THREADS = (None, 1)  # numbers of them with which compiled code knows calls
-UNKNOWN = None, None
 
 
 class Decision:
@@ -99,6 +98,11 @@ def _is_alone(n_threads: int | None, microseconds: float) -> bool:
     return n_threads == 1 or (n_threads is None and microseconds < threads.WORTH_SHARING)
 
 
+def _way(n_threads: int | None) -> Any:
+    """How a call computes: what `use` says, and the number of threads."""
+    return ladder.forced() if n_threads is None else (ladder.forced(), n_threads)
+
+
 def _layout(array: np.ndarray) -> tuple:
     """What a `Layout` is made of; a plain tuple is made in half the time."""
     return array.shape, array.strides, array.dtype, array.flags.num
@@ -113,11 +117,9 @@ class Operator(ABC):
 
     def __init__(self) -> None:
         self._decisions: dict[tuple, Decision] = {}
-        # By what `use` says, and the number of threads: what was decided for the last call, and
-        # that call if it is known.
-        self._last: dict[
-            tuple[ladder.Implementation | None, int | None], tuple[Decision, Known | None]
-        ] = {}
+        # By `_way`: what was decided for the last call, and what repeats that if it is known.
+        self._last: dict[Any, Decision] = {}
+        self._repeat: dict[Any, Callable[..., np.ndarray | None]] = {}
 
     @abstractmethod
     def _decide(self, images: Layout, out: Layout | None, third: Layout | None) -> Decision:
@@ -126,8 +128,9 @@ class Operator(ABC):
     def repeated(self, images, out, n_threads: int | None = None) -> np.ndarray | None:
         """The result of a call like the last one, if it is one: compiled code looks at all that
         the result depends on."""
-        _, known = self._last.get((ladder.forced(), n_threads), UNKNOWN)
-        return None if known is None else known.result(images, out)
+        way = ladder.forced() if n_threads is None else _way(n_threads)
+        repeat = self._repeat.get(way)
+        return None if repeat is None else repeat(images, out)
 
     def apply(self, images, out, third, n_threads) -> np.ndarray:
         """The result of arguments as the user gave them."""
@@ -157,7 +160,10 @@ class Operator(ABC):
             return out
         _compute(decision.compute, decision.microseconds, n_threads, images, result, third)
         if n_threads in KNOWN_THREADS:
-            self._last[ladder.forced(), n_threads] = decision, decision.made(n_threads)
+            way, known = _way(n_threads), decision.made(n_threads)
+            self._last[way] = decision
+            if known is not None:
+                self._repeat[way] = known.repeat
         return out
 
     def _decided(self, key: tuple) -> Decision:
@@ -175,7 +181,7 @@ class Operator(ABC):
     ) -> Known | None:
         """The last call with so many threads, of a function that was given `others` beside images
         and out, once compiled code knows it."""
-        decision, _ = self._last.get((ladder.forced(), n_threads), UNKNOWN)
+        decision = self._last.get(_way(n_threads))
         return None if decision is None else decision.of_function(n_threads, others)
 
 

@@ -40,43 +40,20 @@ class Expected(NamedTuple):
         return cls(Layout.new(contents.shape, contents.dtype), contents=contents)
 
 
-class Known:
+class Known(NamedTuple):
     """A call that compiled code knows.
 
     Attributes
     ----------
+    repeat : callable
+        Gives the result of ``(images, out)``, or of ``(images, out, others)``, in `out` or in a new
+        array; None where these are not as they were.
     images : dtype
-        Of what it is of.
+        Of what the call was of.
     """
 
-    def __init__(
-        self,
-        repeat: Callable[..., int],
-        words: np.ndarray,
-        images: Layout,
-        out: Layout,
-        compute: Computing | None,
-        memory: Any,
-    ) -> None:
-        self.images = images.dtype
-        self._repeat, self._address, self._compute = repeat, words.ctypes.data, compute
-        self._shape, self._dtype = out.shape, out.dtype
-        self._memory = words, memory  # known by addresses alone
-
-    def result(self, images, out, others: Sequence[Any] = ()) -> np.ndarray | None:
-        """The result of the call with such arguments, in `out` or in a new array; None where they
-        are not as they were."""
-        result = np.empty(self._shape, self._dtype) if out is None else out
-        if self._compute is None:
-            return result if self._repeat(self._address, images, result, *others) else None
-        if type(images) is not np.ndarray or type(result) is not np.ndarray:
-            return None
-        # Nobody else can change the shapes of these once they are known.
-        images, seen = images.view(), result.view()
-        if not self._repeat(self._address, images, seen, *others):
-            return None
-        self._compute(images, seen, None)
-        return result
+    repeat: Callable[..., np.ndarray | None]
+    images: np.dtype
 
 
 def know(
@@ -121,7 +98,47 @@ def know(
         "scratch": scratch.ctypes.data,
     }
     words = np.array([*(values[name] for name in CALL_FIELDS), *arguments], np.int64)
-    return Known(repeat, words, images, out, None if by_compiled else compute, memory)
+    about = repeat, words, out, memory
+    if by_compiled:
+        return Known(_alone(*about, bool(others)), images.dtype)
+    return Known(_shared(*about, compute), images.dtype)
+
+
+def _alone(
+    repeat: Callable[..., int], words: np.ndarray, out: Layout, memory: Any, has_others: bool
+) -> Callable[..., np.ndarray | None]:
+    """What repeats a call that compiled code computes; that knows words and memory by address."""
+    address, shape, dtype, empty = words.ctypes.data, out.shape, out.dtype, np.empty
+
+    def alone(images, out, _memory=(words, memory)) -> np.ndarray | None:
+        result = empty(shape, dtype) if out is None else out
+        return result if repeat(address, images, result) else None
+
+    def with_others(images, out, others, _memory=(words, memory)) -> np.ndarray | None:
+        result = empty(shape, dtype) if out is None else out
+        return result if repeat(address, images, result, *others) else None
+
+    return with_others if has_others else alone  # to unpack nothing takes a tenth of a call
+
+
+def _shared(
+    repeat: Callable[..., int], words: np.ndarray, out: Layout, memory: Any, compute: Computing
+) -> Callable[..., np.ndarray | None]:
+    """The same where Python computes, once compiled code has compared."""
+    address, shape, dtype = words.ctypes.data, out.shape, out.dtype
+
+    def repeated(images, out, others=(), _memory=(words, memory)) -> np.ndarray | None:
+        result = np.empty(shape, dtype) if out is None else out
+        if type(images) is not np.ndarray or type(result) is not np.ndarray:
+            return None
+        # Nobody else can change the shapes of these once they are known.
+        images, seen = images.view(), result.view()
+        if not repeat(address, images, seen, *others):
+            return None
+        compute(images, seen, None)
+        return result
+
+    return repeated
 
 
 def _has_gil() -> bool:

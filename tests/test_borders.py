@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import AVAILABLE
+from conftest import AOT_LEVELS, AVAILABLE
 from hypothesis import given
 from hypothesis import strategies as st
 from oracle import assert_same_bits
@@ -28,6 +28,7 @@ from aotconv import conv1d, conv2d, conv3d, gradients
 from aotconv._core import jobs, run
 from aotconv._plan import borders
 from aotconv._plan.borders import BORDERS, CONSTANT, ZEROS, index
+from aotconv._plan.geometry import Geometry
 from aotconv._tools.problem import FUNCTIONS
 
 ONE = np.ones((1, 1, 1), np.float32)
@@ -260,12 +261,46 @@ def test_winograd_gives_the_bits_of_padded_images(name, mode, monkeypatch):
             assert_same_bits(layer(images), expected)
 
 
-def test_what_is_inside_is_computed_in_place_and_the_edges_are_staged(monkeypatch):
-    staged = []
+@pytest.fixture
+def staged(monkeypatch) -> list[Geometry]:
+    """What is staged."""
+    met: list[Geometry] = []
     inner = jobs._staged_job
     monkeypatch.setattr(
-        jobs, "_staged_job", lambda kernel, g, *more: staged.append(g) or inner(kernel, g, *more)
+        jobs, "_staged_job", lambda kernel, g, *more: met.append(g) or inner(kernel, g, *more)
     )
+    return met
+
+
+@pytest.mark.skipif(not AOT_LEVELS, reason="kernels stage images")
+@pytest.mark.parametrize("sizes", [(64, 64), (63, 511), (8, 300), (100, 512)])
+def test_flat_images_of_some_rows_are_staged_at_their_edges_alone(staged, sizes):
+    height, width = sizes
+    images = np.ones((1, *sizes, 1), np.float32)
+    conv2d(images, np.ones((3, 3, 1, 1), np.float32), padding="same", padding_mode="reflect")
+    outs = {(each.y.out, each.x.out) for each in staged}
+    if height < 64 and width < 512:
+        assert outs == {sizes}
+    else:
+        assert (height, width) not in outs and (1, width) in outs and len(outs) > 1
+
+
+@pytest.mark.skipif(not AOT_LEVELS, reason="kernels stage images")
+@pytest.mark.parametrize("mode", ["edge", "wrap", "constant"])
+@pytest.mark.parametrize("width", [5, 700])
+def test_images_of_one_row_each_are_rows_of_one_image(staged, mode, width):
+    signals = real_values(RNG, (50, width, 1), "float32")
+    filters, bias = real_values(RNG, (5, 1, 3), "float32"), real_values(RNG, (3,), "float32")
+    options = {"padding": "same", "padding_mode": mode, "padding_value": 1.5 * (mode == "constant")}
+    for each in (signals, signals[::2], np.moveaxis(np.moveaxis(signals, 0, 2).copy(), 2, 0)):
+        result = aotconv.conv1d(each, filters, bias, **options)
+        assert {(g.n, g.y.out) for g in staged} == {(1, len(each))}
+        alone = [aotconv.conv1d(row[np.newaxis], filters, bias, **options)[0] for row in each]
+        assert_same_bits(result, np.stack(alone))
+        staged.clear()
+
+
+def test_what_is_inside_is_computed_in_place_and_the_edges_are_staged(staged):
     images = np.ones((1, 100, 1000, 1), np.float32)
     for mode, outs in {
         "reflect": {(1, 1000), (98, 1)},

@@ -27,7 +27,7 @@ from .._plan.family import (
     wanted_tasks,
     words,
 )
-from .._plan.geometry import FLAT, Geometry
+from .._plan.geometry import FLAT, Axis, Geometry
 from .._plan.jobs import JOB_FIELDS, JOBS_FIELDS
 from .._plan.lower import joined, plane
 from .._plan.parts import Part, around, part
@@ -54,8 +54,8 @@ from .pack import Packed
 from .team import team_of
 
 # With a border of pixels: products of an image's element from which on all is staged; elements of a
-# row from which on its two ends are jobs of their own.
-MANY_PRODUCTS, WIDE = 64, 512
+# row, or pixels of a row and rows of a flat image, from which on its ends are jobs of their own.
+MANY_PRODUCTS, WIDE, LONG = 64, 512, 64
 _TASKS, _STAGING = FIELDS.index("tasks"), FIELDS.index("staging")
 
 
@@ -175,13 +175,24 @@ class Piece(NamedTuple):
         places = Places(*map(sum, zip(self.places, further, strict=True)))
         return Piece(self.kernel, part.geometry, layouts, places)
 
+    def of_rows(self) -> Piece:
+        """The same, in which images that are one row each are the rows of one image: kernels begin
+        a row sooner than an image."""
+        g = self.geometry
+        if g.n == 1 or g.z != FLAT or g.y != FLAT:
+            return self
+        images, out, residual = self.layouts
+        beside = None if residual is None else residual.swapped(0, 2)
+        layouts = Layouts(images.swapped(0, 2), out.swapped(0, 2), beside)
+        geometry = g._replace(n=1, y=Axis.flat(g.n))
+        return self._replace(geometry=geometry, layouts=layouts)
+
 
 def plan_call(pieces: Sequence[Piece], threads: int) -> Call:
     """The call for arrays of such layouts: all that compiled code is told is ready, but where the
     arrays are."""
-    jobs = [
-        job for piece in pieces for each in _cut_at_borders(piece) for job in _jobs(each, threads)
-    ]
+    parts = [part for piece in pieces for part in _cut_at_borders(piece.of_rows())]
+    jobs = [job for part in parts for job in _jobs(part, threads)]
     kernel, out = pieces[0].kernel, pieces[0].layouts.out  # of one dtype and activation, as all are
     call = call_of(kernel.rung, jobs, threads)
     if kernel.activation is None or _activates(out):
@@ -247,7 +258,9 @@ def _is_worth_cutting(geometry: Geometry) -> bool:
     g = geometry
     reads = g.n * g.c * prod(axis.under(axis.out) for axis in g.axes)
     is_wide = g.x.border == ZEROS or g.x.out * g.c >= WIDE
-    return is_wide and g.multiply_adds < MANY_PRODUCTS * reads
+    # Volumes would be many jobs, and along rows alone what is staged is read once.
+    is_flat = g.z == FLAT and g.y.kernel > 1 and min(g.x.out, g.y.out) >= LONG
+    return (is_wide or is_flat) and g.multiply_adds < MANY_PRODUCTS * reads
 
 
 def _jobs(piece: Piece, threads: int) -> Iterator[Job]:

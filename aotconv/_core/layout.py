@@ -40,6 +40,14 @@ class Layout(NamedTuple):
         flags = self.flags & ~C_CONTIGUOUS
         return Layout(tuple(shape), tuple(strides), self.dtype, flags), offset
 
+    def swapped(self, one: int, other: int) -> "Layout":
+        """The layout of the array with two axes in each other's place."""
+        shape, strides = list(self.shape), list(self.strides)
+        shape[one], shape[other] = shape[other], shape[one]
+        strides[one], strides[other] = strides[other], strides[one]
+        flags = self.flags & ~C_CONTIGUOUS
+        return self._replace(shape=tuple(shape), strides=tuple(strides), flags=flags)
+
     @property
     def c_contiguous(self) -> bool:
         return bool(self.flags & C_CONTIGUOUS)

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from .._plan.halos import WHOLE, Beyond, Halo, halos
+from .._plan.halos import WHOLE, Beyond, Halo, halos, is_one_block
 from . import check_ndimage, elementwise, fitting
 from .copies import convert, copied
 from .correlation import Correlation, correlation
@@ -124,10 +124,10 @@ class Filter:
         by_transforms = [is_transformed(array, steps, of_term, asked) for steps in terms]
         is_whole = (is_one and not missing.is_any and not spoils) or any(by_transforms)
         blocks = [WHOLE]
+        itemsize = max(array.itemsize, dtype.itemsize, asked.sums_of(array.dtype, dtype).itemsize)
+        is_whole = is_whole or is_one_block(array.shape, itemsize)
         # A block is stored when the next one is computed, as if each element were in its turn.
         if not is_whole and not elementwise.may_spoil(array, result):
-            sums = asked.sums_of(array.dtype, dtype)
-            itemsize = max(array.itemsize, dtype.itemsize, sums.itemsize)
             blocks = halos(array.shape, _reaches(terms, array.ndim), itemsize, spoils)
         compute: Callable[[Place, np.ndarray], None]
         if missing.is_any:

@@ -21,10 +21,8 @@ from .steps import Step
 def is_chosen(
     algorithm: str, array: np.ndarray, steps: Sequence[Step], out: np.dtype, sums: np.dtype, cval
 ) -> bool:
-    """Whether steps are by transforms, of an array of real or complex numbers; "fft" is refused
-    where they cannot be."""
-    if algorithm == "auto":
-        return False
+    """Whether steps of an array of real or complex numbers are by transforms, where these are asked
+    for, or may be; "fft" is refused where they cannot be."""
     reason = _hindrance(array, steps, out, sums, cval)
     if algorithm == "fft" and reason:
         raise ValueError(f"algorithm 'fft' {reason}: use 'auto' or 'fastest'")

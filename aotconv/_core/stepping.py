@@ -4,6 +4,7 @@ and imaginary parts, or is computed by transforms."""
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from .sums import Sums
 from .window import Window
 
 NARROW = (*HALVES, "float32", "complex64")  # dtypes that are summed in float32
+KEPT_PAIRS = 64  # of dtypes
 
 
 class Asked(NamedTuple):
@@ -60,8 +62,14 @@ class Asked(NamedTuple):
 
     def sums_of(self, array: np.dtype, out: np.dtype) -> np.dtype:
         """What products are summed in."""
-        is_narrow = all(name_of(each.newbyteorder("=")) in NARROW for each in (array, out))
-        return self.sums or np.dtype(np.float32 if is_narrow else np.float64)
+        return self.sums or _own_sums(array, out)
+
+
+@functools.lru_cache(maxsize=KEPT_PAIRS)
+def _own_sums(array: np.dtype, out: np.dtype) -> np.dtype:
+    """What products are summed in where nobody says."""
+    is_narrow = all(name_of(each.newbyteorder("=")) in NARROW for each in (array, out))
+    return np.dtype(np.float32 if is_narrow else np.float64)
 
 
 def sums_of(steps: Sequence[Step], array: np.dtype, out: np.dtype, asked: Asked) -> Sums:
@@ -75,6 +83,8 @@ def sums_of(steps: Sequence[Step], array: np.dtype, out: np.dtype, asked: Asked)
 
 def is_transformed(array: np.ndarray, steps: Sequence[Step], out: np.dtype, asked: Asked) -> bool:
     """Whether transforms compute the steps, of a whole array."""
+    if asked.algorithm == "auto":
+        return False
     sums = asked.sums_of(array.dtype, out)
     return fourier.is_chosen(asked.algorithm, array, steps, out, sums, asked.cval)
 

@@ -53,6 +53,11 @@ class Halo(NamedTuple):
 WHOLE = Halo((...,), (...,), (...,))
 
 
+def is_one_block(sizes: Sequence[int], itemsize: int) -> bool:
+    """Whether an array of such elements is small enough, however far windows reach."""
+    return prod(sizes) * itemsize <= BLOCK_BYTES
+
+
 def halos(
     sizes: Sequence[int], reaches: Sequence[Beyond], itemsize: int, is_in_place: bool
 ) -> list[Halo]:

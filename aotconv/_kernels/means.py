@@ -184,12 +184,12 @@ def compute(row, plan, taps, is_down, move, block, divisor, staging):
     divisor : as in `sums`.
     """
     source, step, apart, place = block.source, block.step, move, staging
-    sums_step = ceil_div(block.count * row.itemsize, ALIGNMENT) * ALIGNMENT
     n, left = taps, 0
     while n > (BEGUN if is_down else BEGUN_ALONG):
         n >>= 1
         left += 1
     rows, count = extent(row, taps - n, is_down, move, block)
+    sums_step = ceil_div(count * row.itemsize, ALIGNMENT) * ALIGNMENT
     target, target_step = place, sums_step
     if left == 0:
         target, target_step = block.target, block.target_step
@@ -234,21 +234,25 @@ def compute(row, plan, taps, is_down, move, block, divisor, staging):
 
 @chapter
 def along(row, plan, image, target, divisor, staging, index):
-    """Compute `task_rows` rows of outputs, of any planes, by windows along them."""
+    """Compute `task_rows` rows of outputs, of any planes, by windows along them; some of a plane at
+    a time."""
     length = plan.ow * plan.groups
     chunks = max(1, length // plan.chunk)
-    last = min((index + 1) * plan.task_rows, plan.pixels // plan.ow)
-    for line in range(index * plan.task_rows, last):
+    line = index * plan.task_rows
+    last = min(line + plan.task_rows, plan.pixels // plan.ow)
+    while line < last:
         y, z = line % plan.oh, line // plan.oh
         n = z // plan.od
         z -= n * plan.od
+        rows = min(min(plan.together, plan.oh - y), last - line)
+        line += rows
         source = image + n * plan.image_n + z * plan.image_z + y * plan.image_y
         to = target + n * plan.out_n + z * plan.out_z + y * plan.out_y
         for i in range(chunks):
             first = i * plan.chunk
             count = plan.chunk if i < chunks - 1 else length - first
             at = first * row.itemsize
-            block = Block(source + at, 0, to + at, 0, 1, count)
+            block = Block(source + at, plan.image_y, to + at, plan.out_y, rows, count)
             compute(row, plan, plan.kw, False, plan.dw * plan.image_x, block, divisor, staging)
 
 

@@ -300,18 +300,20 @@ def gather_outside(row, array, source, x, first, last, fill, target, scratch):
 
 
 @subroutine
-def gather_row(row, array, source, x, fill, target, scratch):
-    """Gather a row of a box; `source` is the address of the row's first pixel."""
+def gather_row(row, array, source, x, with_ends, fill, target, scratch):
+    """Gather a row of a box, or what of it is inside; `source` is the address of the row's first
+    pixel."""
     left, right = inside(x)
-    gather_outside(row, array, source, x, 0, left, fill, target, scratch)
+    if with_ends:
+        gather_outside(row, array, source, x, 0, left, fill, target, scratch)
+        gather_outside(row, array, source, x, right, x.count, fill, target, scratch)
     at = source + (x.first + left * x.step) * array.x
     to = target + left * array.channels * array.parts * row.itemsize
     gather_pixels(row, array, at, x.step * array.x, to, right - left, scratch)
-    gather_outside(row, array, source, x, right, x.count, fill, target, scratch)
 
 
 @subroutine
-def gather_rows_outside(row, array, source, y, x, first, last, fill, target, scratch):
+def gather_rows_outside(row, array, source, y, x, with_ends, first, last, fill, target, scratch):
     """Gather those of a plane's rows, from `first` to `last`, excluded, that are outside.
 
     source, target : addresses of the first pixel of the plane, and of the box's plane.
@@ -322,7 +324,7 @@ def gather_rows_outside(row, array, source, y, x, first, last, fill, target, scr
     else:
         for k in range(first, last):
             at = source + index(y.first + k * y.step, y.size, y.border) * array.y
-            gather_row(row, array, at, x, fill, target + k * row_bytes, scratch)
+            gather_row(row, array, at, x, with_ends, fill, target + k * row_bytes, scratch)
 
 
 @subroutine
@@ -353,47 +355,13 @@ def gather_columns(row, array, source, step, rows, x, fill, target):
 
 
 @subroutine
-def gather(row, array, n, images, z, y, x, fill, target, scratch):
-    """Gather a box: images from `n` on, and of planes, rows and pixels those of the spans."""
-    row_bytes = x.count * array.channels * array.parts * row.itemsize
-    (top, bottom), (left, right) = inside(y), inside(x)
-    # Whether rows follow each other, without anything between them.
-    follow = right - left == x.count and y.step * array.y == x.count * x.step * array.x
-    for i in range(images):
-        for j in range(z.count):
-            plane = index(z.first + j * z.step, z.size, z.border)
-            source = array.address + (n + i) * array.n + plane * array.z
-            if plane < 0:
-                fill_pixels(row, array, fill, target, y.count * x.count)
-            else:
-                gather_rows_outside(row, array, source, y, x, 0, top, fill, target, scratch)
-                at, place = source + (y.first + top * y.step) * array.y, target + top * row_bytes
-                if follow:
-                    pixels = (bottom - top) * x.count
-                    at += x.first * array.x
-                    gather_pixels(row, array, at, x.step * array.x, place, pixels, scratch)
-                elif is_narrow(row, array, x):
-                    step = y.step * array.y
-                    gather_columns(row, array, at, step, bottom - top, x, fill, place)
-                else:
-                    for _ in range(top, bottom):
-                        gather_row(row, array, at, x, fill, place, scratch)
-                        at += y.step * array.y
-                        place += row_bytes
-                gather_rows_outside(
-                    row, array, source, y, x, bottom, y.count, fill, target, scratch
-                )
-            target += y.count * row_bytes
-
-
-@chapter
 def put_beside(row, array, x, rows, target):
     """Put pixels beside rows where they have come from places inside: rows of a box of all places
     of the span `x`, which lie behind each other.
 
     target : address of the first row.
     """
-    itemsize, channels = row.itemsize, array.channels
+    itemsize, channels = row.itemsize, array.channels * array.parts
     row_bytes = x.count * channels * itemsize
     left, right = inside(x)
     for p in range(x.count - (right - left)):
@@ -406,6 +374,55 @@ def put_beside(row, array, x, rows, target):
             )
             for k in range(rows):
                 set_bits(row, beside + k * row_bytes, bits_at(row, at + k * row_bytes))
+
+
+@subroutine
+def ends_are_in_box(array, x):
+    """Whether all pixels that stand at the ends of a box's rows are pixels of the same row, to be
+    put there column by column."""
+    left, right = inside(x)
+    is_whole = x.step == 1 and right - left == x.size < x.count
+    few = array.channels * array.parts < FEW_CHANNELS
+    return is_whole and few and x.border > CONSTANT
+
+
+@subroutine
+def gather(row, array, n, images, z, y, x, fill, target, scratch):
+    """Gather a box: images from `n` on, and of planes, rows and pixels those of the spans."""
+    row_bytes = x.count * array.channels * array.parts * row.itemsize
+    (top, bottom), (left, right) = inside(y), inside(x)
+    # Whether rows follow each other, without anything between them.
+    follow = right - left == x.count and y.step * array.y == x.count * x.step * array.x
+    with_ends = not ends_are_in_box(array, x)
+    for i in range(images):
+        for j in range(z.count):
+            plane = index(z.first + j * z.step, z.size, z.border)
+            source = array.address + (n + i) * array.n + plane * array.z
+            if plane < 0:
+                fill_pixels(row, array, fill, target, y.count * x.count)
+            else:
+                gather_rows_outside(
+                    row, array, source, y, x, with_ends, 0, top, fill, target, scratch
+                )
+                at, place = source + (y.first + top * y.step) * array.y, target + top * row_bytes
+                if follow:
+                    pixels = (bottom - top) * x.count
+                    at += x.first * array.x
+                    gather_pixels(row, array, at, x.step * array.x, place, pixels, scratch)
+                elif is_narrow(row, array, x):
+                    step = y.step * array.y
+                    gather_columns(row, array, at, step, bottom - top, x, fill, place)
+                else:
+                    for _ in range(top, bottom):
+                        gather_row(row, array, at, x, with_ends, fill, place, scratch)
+                        at += y.step * array.y
+                        place += row_bytes
+                gather_rows_outside(
+                    row, array, source, y, x, with_ends, bottom, y.count, fill, target, scratch
+                )
+                if not with_ends:
+                    put_beside(row, array, x, y.count, target)
+            target += y.count * row_bytes
 
 
 @chapter

@@ -12,7 +12,7 @@ from .geometry import Geometry
 from .registry import Row
 
 NEAR_BYTES = 96 << 10  # of sums that wait for others
-ROW_BYTES = 4 << 10  # of outputs of a row at a time, where windows go along it
+ROW_BYTES = 4 << 10  # of outputs of a row at a time, or of several, where windows go along rows
 LEAST_ROWS = 32  # at a time, where windows go from row to row, or as many as two windows have
 
 
@@ -23,14 +23,17 @@ def steps(taps: int) -> int:
 
 def blocking(work: Work) -> dict[str, int]:
     """Tasks of rows; where windows go from row to row, or from plane to plane, of so many at a time
-    that few sums are formed twice.  Rows are cut into chunks whose sums are near."""
+    that few sums are formed twice.  Rows are cut into chunks whose sums are near; short ones are
+    computed together, for a tile begins in the time of some vectors."""
     row, g = work.row, work.geometry
-    tile, planes = row.channels, g.n * g.z.out
+    tile, planes, together = row.channels, g.n * g.z.out, 1
     if g.x.kernel > 1:
         beside = (g.x.kernel - 2) * g.x.dilation * g.c
         chunk = max(tile, ROW_BYTES // row.itemsize, 2 * beside // tile * tile)
         rows = max(1, planes * g.y.out // work.wanted_tasks)
-        tasks, held = ceil_div(planes * g.y.out, rows), 2 * chunk + beside
+        together = max(1, chunk // (g.x.out * g.c + beside))
+        held = 2 * chunk + beside + together * (ALIGNMENT // row.itemsize)
+        tasks = ceil_div(planes * g.y.out, rows)
     else:
         axis, others = (g.y, planes) if g.y.kernel > 1 else (g.z, g.n * g.y.out)
         rows = evenly(axis.out, min(axis.out, max(LEAST_ROWS, 2 * axis.kernel)))
@@ -38,7 +41,8 @@ def blocking(work: Work) -> dict[str, int]:
         chunk = max(tile, NEAR_BYTES // (2 * lines * row.itemsize) // tile * tile)
         tasks, held = others * ceil_div(axis.out, rows), lines * 2 * chunk
     room = round_up(held * row.itemsize, ALIGNMENT)
-    return {"tasks": tasks, "staging": 2 * room, "task_rows": rows, "chunk": chunk, "room": room}
+    own = {"task_rows": rows, "together": together, "chunk": chunk, "room": room}
+    return {"tasks": tasks, "staging": 2 * room, **own}
 
 
 def cost(row: Row, g: Geometry) -> float:
@@ -51,6 +55,7 @@ MEANS = of_no_layer(
     "means",
     (
         "task_rows",  # of outputs, or where windows go from plane to plane, planes at one place
+        "together",  # rows at a time, where windows go along them
         "chunk",  # elements of a row at a time, or up to twice as many
         "room",  # bytes of the sums of one step
     ),

@@ -120,6 +120,13 @@ def test_nothing_is_kept_for_what_may_change_or_is_large(argument):
     assert frozen.arguments((1, argument)) is None
 
 
+def test_only_what_never_changes_is_known_by_being_the_same_object():
+    for argument in (1, -0.0, "wrap", None, 1j, np.float64(2), float, np.dtype("f4"), ((1, 2), 3)):
+        assert frozen.never_changes(argument)
+    for argument in (*CHANGING, np.ones(3), [1], ([1],), (Changing(1),), ((((1,),),),)):
+        assert not frozen.never_changes(argument)
+
+
 def test_lists_that_hold_themselves_are_refused_as_ever():
     held: list = []
     held.append(held)

@@ -54,6 +54,7 @@ class Function:
         hidden = check_ndimage.mask(mask, array.shape)
         given, dtype = result_of(output, array, filter.is_complex(array.dtype))
         result = filter.apply(array, given, dtype, hidden)
+        # Compiled code takes `output` as an array or None, not as a dtype.
         if said is not None and mask is None and (output is None or given is not None):
             call = filter.last_known(array.dtype, dtype, lambda: self._others(every, said))
             self._known.add(output, every, call)

@@ -18,7 +18,7 @@ _CLASSES = frozenset((float, np.float32, np.float64))
 
 
 def array(array: np.ndarray) -> tuple[tuple[int, ...], np.dtype, bytes]:
-    """What ``np.ndarray`` makes the array from again."""
+    """What ``np.ndarray`` makes the array from again; hashable."""
     return array.shape, array.dtype, array.tobytes()
 
 

@@ -15,7 +15,7 @@ from aotconv._core import (
 )
 
 KEPT = call._small, call._large, one_channel._layers, one_channel._last, filter_call._filters
-MADE = pool.pools_of, gradient._operator, elementwise._call, correlation.correlation
+MADE = pool.pools_of, gradient._operator, elementwise._call, correlation.correlation_of
 DOORS = conv, gradients, transposed, ndimage, savitzky_golay
 
 

@@ -263,7 +263,7 @@ def test_winograd_gives_the_bits_of_padded_images(name, mode, monkeypatch):
 
 @pytest.fixture
 def staged(monkeypatch) -> list[Geometry]:
-    """What is staged."""
+    """The geometries of what is staged."""
     met: list[Geometry] = []
     inner = jobs._staged_job
     monkeypatch.setattr(
@@ -274,7 +274,9 @@ def staged(monkeypatch) -> list[Geometry]:
 
 @pytest.mark.skipif(not AOT_LEVELS, reason="kernels stage images")
 @pytest.mark.parametrize("sizes", [(64, 64), (63, 511), (8, 300), (100, 512)])
-def test_flat_images_of_some_rows_are_staged_at_their_edges_alone(staged, sizes):
+def test_wide_images_and_flat_ones_of_64_rows_and_pixels_are_staged_at_their_edges_alone(
+    staged, sizes
+):
     height, width = sizes
     images = np.ones((1, *sizes, 1), np.float32)
     conv2d(images, np.ones((3, 3, 1, 1), np.float32), padding="same", padding_mode="reflect")

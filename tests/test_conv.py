@@ -440,9 +440,9 @@ def test_conv2d_keeps_a_bounded_number_of_small_layers():
     from aotconv._core import call
 
     images = np.ones((1, 1, 1, 1), "f4")
-    for value in range(3 * call.KEPT_LAYERS):
+    for value in range(3 * call.KEPT):
         assert conv2d(images, np.full((1, 1, 1, 1), value, "f4")).item() == value
-        assert len(call._small) <= call.KEPT_LAYERS
+        assert len(call._small) <= call.KEPT
     kept = dict(call._small)
     large = np.ones((1, 1, 1, call.SMALL_BYTES // 4 + 1), "f4")
     assert (conv2d(images, large) == 1).all()

@@ -183,7 +183,7 @@ def test_functions_keep_no_spectra_and_no_layer_is_lost_for_them(monkeypatch):
     other = drawn(3, 3, 1, 1)
     conv2d(drawn(1, 9, 9, 1), other)
     kept = len(call._small)
-    monkeypatch.setattr(call, "KEPT_LAYERS", kept)  # one more would have them all forgotten
+    monkeypatch.setattr(call, "KEPT", kept)  # one more would have them all forgotten
     for _ in range(2):
         conv1d(drawn(1, 9000, 2), drawn(90, 2, 2), algorithm="fft")
         conv1d(drawn(1, 9000, 8), drawn(900, 8, 2), algorithm="fft")

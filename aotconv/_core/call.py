@@ -11,7 +11,7 @@ from . import frozen, ladder
 from .layer import Arguments, Convolution
 from .repeat import Known
 
-KEPT_LAYERS = 64  # of each kind at most; what meets more forgets them
+KEPT = 64  # layers, filters or calls, of each kind at most; what meets more forgets them
 SMALL_BYTES = 4096  # of weights that are kept themselves, and compared
 KEPT_BYTES = 64 << 20  # that the packed weights of large layers take at most, which are kept
 
@@ -82,11 +82,11 @@ class Function:
         return result
 
 
-def keep(layers: dict, key: Any, value: Any) -> None:
+def keep(kept: dict, key: Any, value: Any) -> None:
     """Add to what is kept; what is full forgets all."""
-    if len(layers) >= KEPT_LAYERS:
-        layers.clear()
-    layers[key] = value
+    if len(kept) >= KEPT:
+        kept.clear()
+    kept[key] = value
 
 
 def _small_layer(key: tuple) -> Convolution:

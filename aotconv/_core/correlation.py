@@ -41,7 +41,7 @@ def correlate(array: np.ndarray, out: np.ndarray, sums: Sums, threads: int | Non
     threads : int or None
         At most so many; None: as many as it is worth.  NumPy takes one.
     """
-    correlation(sums).apply(array, out, None, threads)
+    correlation_of(sums).apply(array, out, None, threads)
 
 
 class Cut(NamedTuple):
@@ -219,7 +219,7 @@ class Correlation(Operator):
 
 
 @functools.lru_cache(maxsize=KEPT_CORRELATIONS)
-def correlation(sums: Sums) -> Correlation:
+def correlation_of(sums: Sums) -> Correlation:
     """The correlation with windows, one for all that are equal."""
     return Correlation(sums)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import check, check_ndimage, frozen
+from . import check_ndimage, frozen
 from .call import KnownCalls, keep
 from .filters import Filter, result_of
 from .repeat import Expected
@@ -54,12 +54,14 @@ class Function:
         hidden = check_ndimage.mask(mask, array.shape)
         given, dtype = result_of(output, array, filter.is_complex(array.dtype))
         result = filter.apply(array, given, dtype, hidden)
+        # Compiled code takes `output` as an array or None, not as a dtype.
         if said is not None and mask is None and (output is None or given is not None):
             call = filter.last_known(array.dtype, dtype, lambda: self._others(every, said))
             self._known.add(output, every, call)
         return result if given is None else output
 
     def _new(self, array: np.ndarray, may_keep: bool, arguments: tuple, asked: tuple) -> Filter:
+        """A new filter for arrays like this one; kept if it may be."""
         if may_keep:
             arguments = copy.deepcopy(arguments)  # the user's may be changed meanwhile
         options = Asked.of(array.dtype.kind == "c", *asked)
@@ -76,8 +78,10 @@ class Function:
         this function; None where others may change one."""
         others: list[Any] = []
         for argument, kind, part in zip(arguments, *said, strict=True):
-            is_plain = kind is not tuple or all(type(each) in check.CONSTANTS for each in argument)
-            if kind is list or not is_plain:
+            if kind is np.ndarray:
+                others.append(Expected.holding(np.ndarray(*part)))
+            elif frozen.never_changes(argument):
+                others.append(argument)
+            else:
                 return None
-            others.append(Expected.holding(np.ndarray(*part)) if kind is np.ndarray else argument)
         return [*others, self]

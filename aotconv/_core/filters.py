@@ -16,7 +16,7 @@ import numpy as np
 from .._plan.halos import WHOLE, Beyond, Halo, halos, is_one_block
 from . import check_ndimage, elementwise, fitting
 from .copies import convert, copied
-from .correlation import Correlation, correlation
+from .correlation import Correlation, correlation_of
 from .layout import Layout
 from .missing import Missing
 from .repeat import Known
@@ -102,7 +102,7 @@ class Filter:
         is_real = not {array.kind, out.kind} & {"b", "c"} and not self._has_complex
         if not is_one or not is_real or asked.omits or asked.algorithm != "auto":
             return None
-        return correlation(sums_of(terms[0], array, out, asked))
+        return correlation_of(sums_of(terms[0], array, out, asked))
 
     def _terms_for(self, array: np.dtype, out: np.dtype) -> Terms:
         return self._joined if may_add(array, out, self._asked) else self._terms
@@ -258,7 +258,7 @@ def may_spoil(array: np.ndarray, out: np.ndarray) -> bool:
     return np.may_share_memory(array, out) or fitting.may_overlap_itself(Layout.of(out))
 
 
-def _reaches(terms: Sequence[Sequence[Step]], ndim: int) -> list[Beyond]:
+def _reaches(terms: Terms, ndim: int) -> list[Beyond]:
     """How far terms look along each axis of an array."""
     reaches = [Beyond()] * ndim
     for steps in terms:

@@ -18,7 +18,7 @@ _CLASSES = frozenset((float, np.float32, np.float64))
 
 
 def array(array: np.ndarray) -> tuple[tuple[int, ...], np.dtype, bytes]:
-    """What ``np.ndarray`` makes the array from again."""
+    """What ``np.ndarray`` makes the array from again; hashable."""
     return array.shape, array.dtype, array.tobytes()
 
 
@@ -26,6 +26,7 @@ def arguments(arguments: tuple) -> tuple | None:
     """What is equal for arguments that say the same alone; None where others may change them, or
     where they are many."""
     kinds = tuple(map(type, arguments))
+    # Of these alone a zero's sign says nothing; that of a weight, which is in a sequence, does.
     return (kinds, arguments) if _CONSTANTS.issuperset(kinds) else _each(arguments, kinds, DEEPEST)
 
 
@@ -35,7 +36,7 @@ def _each(items: tuple, kinds: tuple[type, ...], deepest: int) -> tuple | None:
     for item, kind in zip(items, kinds, strict=True):
         part = None
         if kind in _CONSTANTS:
-            part = repr(item) if item == 0 else item  # zeros are equal, whatever their sign
+            part = repr(item) if item == 0 else item  # 0.0 == -0.0
         elif kind is np.ndarray:
             if item.nbytes <= MOST_BYTES and not item.dtype.hasobject:
                 part = array(item)
@@ -43,9 +44,21 @@ def _each(items: tuple, kinds: tuple[type, ...], deepest: int) -> tuple | None:
             if deepest and len(item) <= MOST_ITEMS:
                 inner = tuple(item)
                 part = _each(inner, tuple(map(type, inner)), deepest - 1)
-        elif issubclass(kind, np.dtype) or (kind is type and item in _CLASSES):
+        elif _is_dtype(item):
             part = item
         if part is None and item is not None:
             return None
         parts.append(part)
     return kinds, tuple(parts)
+
+
+def never_changes(argument: Any, deepest: int = DEEPEST) -> bool:
+    """Whether an argument says the same as long as it is the very same object."""
+    if type(argument) is tuple:
+        return deepest > 0 and all(never_changes(each, deepest - 1) for each in argument)
+    return type(argument) in _CONSTANTS or _is_dtype(argument)
+
+
+def _is_dtype(item: Any) -> bool:
+    """Whether it is a dtype that nobody can change, or a class that stands for one."""
+    return issubclass(type(item), np.dtype) or (type(item) is type and item in _CLASSES)

@@ -11,7 +11,7 @@ from .._plan.activations import Activation
 from .._plan.borders import border_of
 from .._plan.geometry import Geometry
 from .._plan.parts import Part
-from . import check, fallback, fitting, ladder
+from . import check, fallback, fitting, frozen, ladder
 from .copies import copied
 from .dtypes import Reach, clipped_in, computed_in, native_name
 from .jobs import Layouts
@@ -160,9 +160,7 @@ class Convolution(Spatial):
     def _others(self, arguments: Arguments) -> Sequence[Any] | None:
         """Arguments of a function as `know` wants them; None where one may change its meaning."""
         options = arguments[self._n_weights :]
-        parts = [part for each in options for part in (each if type(each) is tuple else (each,))]
-        parts = [part for each in parts for part in (each if type(each) is tuple else (each,))]
-        if not all(type(part) in check.CONSTANTS for part in parts):
+        if not all(map(frozen.never_changes, options)):
             return None
         filters = self.given_filters
         if not check.filter_format(arguments[self._filter_format], self._rank).endswith("IO"):

@@ -74,8 +74,8 @@ class Decision:
         images, out, third = self.layouts
         if third is not None or self.out_overlaps_itself:
             return None
-        is_whole = _is_alone(n_threads, self.microseconds) and isinstance(self.compute, Whole)
-        jobs = self.compute.jobs if is_whole else None  # type: ignore[attr-defined]
+        is_alone = _is_alone(n_threads, self.microseconds)
+        jobs = self.compute.jobs if is_alone and isinstance(self.compute, Whole) else None
         compute = functools.partial(_compute, self.compute, self.microseconds, n_threads)
         return know(jobs, compute, images, out, others)
 
@@ -128,6 +128,7 @@ class Operator(ABC):
     def repeated(self, images, out, n_threads: int | None = None) -> np.ndarray | None:
         """The result of a call like the last one, if it is one: compiled code looks at all that
         the result depends on."""
+        # For most `_way` is not called: that takes a fiftieth of a tiny call.
         way = ladder.forced() if n_threads is None else _way(n_threads)
         repeat = self._repeat.get(way)
         return None if repeat is None else repeat(images, out)

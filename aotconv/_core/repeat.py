@@ -80,7 +80,8 @@ def know(
     repeat = exported("repeat") if _has_gil() else None
     if repeat is None or not _are_arrays_as_expected():
         return None
-    by_compiled = jobs is not None and jobs.staging <= MOST_STAGING
+    if jobs is not None and jobs.staging > MOST_STAGING:
+        jobs = None
     given = [Expected(images), Expected(out, ALIGNED | WRITEABLE), *others]
     scratch = _scratch()
     arguments, memory = [], [jobs, scratch, *given]
@@ -94,14 +95,13 @@ def know(
         "count": len(given),
         "head": object.__basicsize__,
         "array": id(np.ndarray),
-        "jobs": jobs.address if jobs is not None and by_compiled else 0,
+        "jobs": 0 if jobs is None else jobs.address,
         "scratch": scratch.ctypes.data,
     }
     words = np.array([*(values[name] for name in CALL_FIELDS), *arguments], np.int64)
     about = repeat, words, out, memory
-    if by_compiled:
-        return Known(_alone(*about, bool(others)), images.dtype)
-    return Known(_shared(*about, compute), images.dtype)
+    call = _shared(*about, compute) if jobs is None else _alone(*about, bool(others))
+    return Known(call, images.dtype)
 
 
 def _alone(

@@ -16,8 +16,8 @@ from oracle import assert_same_bits
 import aotconv
 from aotconv import ndimage
 from aotconv._core import filter_call, frozen
+from aotconv._core.asked import Asked
 from aotconv._core.repeat import _has_gil
-from aotconv._core.stepping import Asked
 
 IMAGE = np.random.default_rng(1).standard_normal((9, 7)).astype(np.float32)
 # Calls of each way in which arguments are given.

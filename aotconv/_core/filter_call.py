@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from . import check_ndimage, frozen
+from .asked import Asked
 from .call import KnownCalls, keep
 from .filters import Filter, result_of
 from .repeat import Expected
-from .stepping import Asked
 from .steps import Terms
 
 _filters: dict[tuple, Filter] = {}  # by function, rank and dtype of arrays, and frozen arguments

@@ -15,13 +15,14 @@ import numpy as np
 
 from .._plan.halos import WHOLE, Beyond, Halo, halos, is_one_block
 from . import check_ndimage, elementwise, fitting
+from .asked import Asked
 from .copies import convert, copied
 from .correlation import Correlation, correlation_of
 from .layout import Layout
 from .missing import Missing
 from .repeat import Known
 from .rounding import put
-from .stepping import Asked, bytes_of, is_transformed, run, sums_of
+from .stepping import bytes_of, is_transformed, run, sums_of
 from .steps import Step, Terms
 
 SMALL = 1 << 15  # a constant border, whose sums with integers of 16 bits are exact
@@ -94,6 +95,7 @@ class Filter:
         if correlation is None:
             return None
         call = correlation.last_known(others, self._asked.threads)
+        # Another thread's may have been of a dtype of which a new result is another.
         return call if call is not None and call.images == array else None
 
     def _as_correlation(self, array: np.dtype, out: np.dtype) -> Correlation | None:

@@ -53,9 +53,11 @@ from .layout import Layout
 from .pack import Packed
 from .team import team_of
 
-# With a border of pixels: products of an image's element from which on all is staged; elements of a
-# row, or pixels of a row and rows of a flat image, from which on its ends are jobs of their own.
-MANY_PRODUCTS, WIDE, LONG = 64, 512, 64
+# With a border of pixels all is staged, or what is inside is computed in place and its edges are
+# jobs of their own.
+MANY_PRODUCTS = 64  # of an image's element, from which on all is staged
+WIDE = 512  # elements of a row that has edges of its own
+LONG = 64  # pixels of a row, and rows, of a flat image that has
 _TASKS, _STAGING = FIELDS.index("tasks"), FIELDS.index("staging")
 
 

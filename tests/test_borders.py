@@ -447,3 +447,13 @@ def test_volumes_have_borders_along_each_axis():
                 groups=groups,
             )
             assert_same_bits(result, conv3d(padded, filters, groups=groups))
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_images_of_one_pixel_each_are_where_their_first_stride_says(channels):
+    flat = np.arange(40, dtype=np.float32)
+    images = np.lib.stride_tricks.as_strided(flat, (5, 1, channels), (12, 12, 4))
+    filters = np.ones((1, channels, 2), np.float32)
+    expected = conv1d(np.ascontiguousarray(images), filters)
+    assert_same_bits(conv1d(images, filters), expected)
+    assert expected[:, 0, 0].tolist() == images.sum((1, 2)).tolist()

@@ -3,7 +3,9 @@ that they take."""
 
 from __future__ import annotations
 
+import copy
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -78,6 +80,25 @@ def test_what_the_user_changes_in_weights_is_seen(kind):
     assert_same_bits(changed, ndimage.correlate(IMAGE, np.array([[1, 2], [3, 5.0]])))
     assert (changed != first).any()
     assert_same_bits(ndimage.correlate(IMAGE, kind([kind(row) for row in rows])), first)
+
+
+def test_weights_that_another_thread_changes_meanwhile_are_known_as_those_that_were_used(
+    monkeypatch,
+):
+    weights, others = np.array([1.0, 2, 4]), [9.0, 8, 7]
+    ndimage.correlate1d(IMAGE, others)
+    with monkeypatch.context() as patch:
+
+        def changed(told):
+            weights[:] = others
+            return copied(told)
+
+        copied = copy.deepcopy
+        patch.setattr(copy, "deepcopy", changed)  # between a look at weights and their copy
+        ndimage.correlate1d(IMAGE, weights)
+    weights[:] = [1, 2, 4]
+    there = ndimage.correlate1d(IMAGE, weights)
+    assert_same_bits(there, ndimage.correlate1d(IMAGE, [1, 2, 4]))
 
 
 ALIKE = [
@@ -198,6 +219,33 @@ def test_a_new_result_has_the_dtype_that_follows_from_the_array_whatever_was_giv
         assert ndimage.sobel(wide).dtype == np.float64
         assert ndimage.sobel(narrow).dtype == np.float32
         assert ndimage.sobel(narrow, output=np.int16).dtype == np.int16
+
+
+def test_equal_dtypes_are_told_apart_in_results():
+    with_metadata = np.dtype(np.float32, metadata={"unit": "m"})
+    for letter in "qlql":
+        given = ndimage.sobel(IMAGE.astype(np.int64), output=np.dtype(letter))
+        assert given.dtype.char == np.dtype(letter).char
+        made = ndimage.sobel(IMAGE.astype(letter))
+        assert made.dtype.char == np.dtype(letter).char
+    for _ in range(3):
+        assert ndimage.sobel(IMAGE.astype(with_metadata)).dtype.metadata == {"unit": "m"}
+        assert ndimage.sobel(IMAGE, output=with_metadata).dtype.metadata == {"unit": "m"}
+        assert ndimage.sobel(IMAGE).dtype.metadata is None
+
+
+def test_a_known_call_of_a_large_image_takes_no_memory_of_a_small_one():
+    large, small = np.ones((1500, 1500), np.float32), np.ones((3, 3), np.float32)
+    for _ in range(3):
+        ndimage.uniform_filter(large, 3, threads=1)
+    ndimage.uniform_filter(small, 3, threads=1)
+    tracemalloc.start()
+    try:
+        ndimage.uniform_filter(small, 3, threads=1)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < large.nbytes // 8
 
 
 def test_a_known_filter_is_computed_by_what_use_says():

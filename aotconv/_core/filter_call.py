@@ -50,7 +50,7 @@ class Function:
         said = frozen.arguments(every)
         filter = None if said is None else _filters.get((self, array.ndim, array.dtype, said))
         if filter is None:
-            filter = self._new(array, said is not None, arguments, asked)
+            filter, said = self._new(array, said is not None, arguments, asked)
         hidden = check_ndimage.mask(mask, array.shape)
         given, dtype = result_of(output, array, filter.is_complex(array.dtype))
         result = filter.apply(array, given, dtype, hidden)
@@ -60,10 +60,14 @@ class Function:
             self._known.add(output, every, call)
         return result if given is None else output
 
-    def _new(self, array: np.ndarray, may_keep: bool, arguments: tuple, asked: tuple) -> Filter:
-        """A new filter for arrays like this one; kept if it may be."""
+    def _new(
+        self, array: np.ndarray, may_keep: bool, arguments: tuple, asked: tuple
+    ) -> tuple[Filter, tuple | None]:
+        """A new filter for arrays like this one, and what the arguments that it was made of say;
+        None: it is not kept."""
         if may_keep:
-            arguments = copy.deepcopy(arguments)  # the user's may be changed meanwhile
+            # The user's may be changed meanwhile, and may have been since they were looked at.
+            arguments, asked = copy.deepcopy((arguments, asked))
         options = Asked.of(array.dtype.kind == "c", *asked)
         terms = self._terms(array.ndim, *arguments)
         joined = None if self._joined is None else self._joined(array.ndim, *arguments)
@@ -71,7 +75,7 @@ class Function:
         said: Any = frozen.arguments((*arguments, *asked)) if may_keep else None
         if said is not None:
             keep(_filters, (self, array.ndim, array.dtype, said), filter)
-        return filter
+        return filter, said
 
     def _others(self, arguments: tuple, said: tuple) -> list[Any] | None:
         """What a call depends on beside arrays, as `know` wants it: arguments, and that it is of

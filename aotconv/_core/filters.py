@@ -67,15 +67,15 @@ class Filter:
         """The result for an array, in one that is given or in a new one of a dtype; without the
         elements where a mask is True."""
         spoils = given is not None and may_spoil(array, given)
+        # Made here: a correlation is kept for dtypes that are no more than equal.
+        result = np.empty(array.shape, dtype) if given is None else given
         if mask is None and not spoils:
             correlation = self._correlation(array.dtype, dtype)
             if correlation is not None:
                 n_threads = self._asked.threads
-                result = correlation.repeated(array, given, n_threads)
-                if result is None:
-                    result = correlation.apply(array, given, None, n_threads)
+                if correlation.repeated(array, result, n_threads) is None:
+                    correlation.apply(array, result, None, n_threads)
                 return result
-        result = np.empty(array.shape, dtype) if given is None else given
         missing = Missing(array, self._asked.omits, mask, self._asked.cval)
         self._compute(array, missing, result, spoils)
         return result
@@ -96,7 +96,9 @@ class Filter:
             return None
         call = correlation.last_known(others, self._asked.threads)
         # Another thread's may have been of a dtype of which a new result is another.
-        return call if call is not None and call.images == array else None
+        if call is None or not (_are_one(call.images, array) and _are_one(call.out, out)):
+            return None
+        return call
 
     def _as_correlation(self, array: np.dtype, out: np.dtype) -> Correlation | None:
         terms, asked = self._terms_for(array, out), self._asked
@@ -253,6 +255,12 @@ def result_of(output, array: np.ndarray, is_complex: bool) -> tuple[np.ndarray |
         warnings.warn("promoting specified output dtype to complex", stacklevel=4)
         given = np.promote_types(given, np.complex64)
     return None, given
+
+
+def _are_one(dtype: np.dtype, other: np.dtype) -> bool:
+    """Whether two dtypes are the same in all that users see; equal ones may have other letters, or
+    metadata."""
+    return dtype == other and dtype.char == other.char and dtype.metadata is other.metadata
 
 
 def may_spoil(array: np.ndarray, out: np.ndarray) -> bool:

@@ -179,9 +179,10 @@ class Piece(NamedTuple):
 
     def of_rows(self) -> Piece:
         """The same, in which images that are one row each are the rows of one image: kernels begin
-        a row sooner than an image."""
+        a row sooner than an image.  The stride from a row's only pixel to the next says nothing,
+        so rows of one pixel stay images: `joined` would look at it."""
         g = self.geometry
-        if g.n == 1 or g.z != FLAT or g.y != FLAT:
+        if g.n == 1 or g.z != FLAT or g.y != FLAT or g.x.size == 1:
             return self
         images, out, residual = self.layouts
         beside = None if residual is None else residual.swapped(0, 2)

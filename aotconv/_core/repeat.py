@@ -48,12 +48,13 @@ class Known(NamedTuple):
     repeat : callable
         Gives the result of ``(images, out)``, or of ``(images, out, others)``, in `out` or in a new
         array; None where these are not as they were.
-    images : dtype
-        Of what the call was of.
+    images, out : dtype
+        Of what the call was of, and of its results.
     """
 
     repeat: Callable[..., np.ndarray | None]
     images: np.dtype
+    out: np.dtype
 
 
 def know(
@@ -100,8 +101,11 @@ def know(
     }
     words = np.array([*(values[name] for name in CALL_FIELDS), *arguments], np.int64)
     about = repeat, words, out, memory
-    call = _shared(*about, compute) if jobs is None else _alone(*about, bool(others))
-    return Known(call, images.dtype)
+    if jobs is None:
+        call = _shared(*about, images.shape, compute)
+    else:
+        call = _alone(*about, bool(others))
+    return Known(call, images.dtype, out.dtype)
 
 
 def _alone(
@@ -122,14 +126,22 @@ def _alone(
 
 
 def _shared(
-    repeat: Callable[..., int], words: np.ndarray, out: Layout, memory: Any, compute: Computing
+    repeat: Callable[..., int],
+    words: np.ndarray,
+    out: Layout,
+    memory: Any,
+    images_shape: tuple[int, ...],
+    compute: Computing,
 ) -> Callable[..., np.ndarray | None]:
     """The same where Python computes, once compiled code has compared."""
     address, shape, dtype = words.ctypes.data, out.shape, out.dtype
 
     def repeated(images, out, others=(), _memory=(words, memory)) -> np.ndarray | None:
+        # A result may be large: none is made for images of another shape.
+        if type(images) is not np.ndarray or images.shape != images_shape:
+            return None
         result = np.empty(shape, dtype) if out is None else out
-        if type(images) is not np.ndarray or type(result) is not np.ndarray:
+        if type(result) is not np.ndarray:
             return None
         # Nobody else can change the shapes of these once they are known.
         images, seen = images.view(), result.view()

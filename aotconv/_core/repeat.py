@@ -101,10 +101,8 @@ def know(
     }
     words = np.array([*(values[name] for name in CALL_FIELDS), *arguments], np.int64)
     about = repeat, words, out, memory
-    if jobs is None:
-        call = _shared(*about, images.shape, compute)
-    else:
-        call = _alone(*about, bool(others))
+    shared = jobs is None
+    call = _shared(*about, images.shape, compute) if shared else _alone(*about, bool(others))
     return Known(call, images.dtype, out.dtype)
 
 

@@ -47,7 +47,7 @@ from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, SupportsIndex, Ty
 import numpy as np
 
 from ._core import steps
-from ._core.filter_call import Function
+from ._core.filter_call import FilterFunction
 from ._core.filters import combined
 
 if TYPE_CHECKING or np.__version__.startswith("1."):
@@ -83,20 +83,22 @@ NanPolicy: TypeAlias = Literal["propagate", "omit"]
 Algorithm: TypeAlias = Literal["auto", "fft", "fastest"]
 Sums: TypeAlias = "np.typing.DTypeLike | None"
 
-_CORRELATE = Function(steps.window)
-_CONVOLVE = Function(partial(steps.window, flipped=True))
-_CORRELATE1D = Function(steps.line)
-_CONVOLVE1D = Function(partial(steps.line, flipped=True))
-_CORRELATE_SEPARABLE = Function(steps.lines)
-_UNIFORM_FILTER = Function(steps.means)
-_UNIFORM_FILTER1D = Function(steps.mean)
-_GAUSSIAN_FILTER = Function(steps.gaussians)
-_GAUSSIAN_FILTER1D = Function(steps.gaussian)
-_SOBEL = Function(partial(steps.difference, (1, 2, 1)))
-_PREWITT = Function(partial(steps.difference, (1, 1, 1)))
-_LAPLACE = Function(steps.second_differences, joined=steps.laplacian)
-_GAUSSIAN_LAPLACE = Function(partial(steps.gaussian_derivatives, 2))
-_GAUSSIAN_GRADIENT_MAGNITUDE = Function(partial(steps.gaussian_derivatives, 1), is_magnitude=True)
+_CORRELATE = FilterFunction(steps.window)
+_CONVOLVE = FilterFunction(partial(steps.window, flipped=True))
+_CORRELATE1D = FilterFunction(steps.line)
+_CONVOLVE1D = FilterFunction(partial(steps.line, flipped=True))
+_CORRELATE_SEPARABLE = FilterFunction(steps.lines)
+_UNIFORM_FILTER = FilterFunction(steps.means)
+_UNIFORM_FILTER1D = FilterFunction(steps.mean)
+_GAUSSIAN_FILTER = FilterFunction(steps.gaussians)
+_GAUSSIAN_FILTER1D = FilterFunction(steps.gaussian)
+_SOBEL = FilterFunction(partial(steps.difference, (1, 2, 1)))
+_PREWITT = FilterFunction(partial(steps.difference, (1, 1, 1)))
+_LAPLACE = FilterFunction(steps.second_differences, joined=steps.laplacian)
+_GAUSSIAN_LAPLACE = FilterFunction(partial(steps.gaussian_derivatives, 2))
+_GAUSSIAN_GRADIENT_MAGNITUDE = FilterFunction(
+    partial(steps.gaussian_derivatives, 1), is_magnitude=True
+)
 
 
 def correlate(

@@ -27,5 +27,5 @@ def forget() -> None:
         made.cache_clear()
     for door in DOORS:
         for function in vars(door).values():
-            if isinstance(function, call.Function | filter_call.Function):
+            if isinstance(function, call.Function | filter_call.FilterFunction):
                 function._known.clear()

@@ -438,11 +438,12 @@ def test_conv2d_refuses_what_equals_an_option_of_an_earlier_call(option):
 
 def test_conv2d_keeps_a_bounded_number_of_small_layers():
     from aotconv._core import call
+    from aotconv._core.kept import KEPT
 
     images = np.ones((1, 1, 1, 1), "f4")
-    for value in range(3 * call.KEPT):
+    for value in range(3 * KEPT):
         assert conv2d(images, np.full((1, 1, 1, 1), value, "f4")).item() == value
-        assert len(call._small) <= call.KEPT
+        assert len(call._small) <= KEPT
     kept = dict(call._small)
     large = np.ones((1, 1, 1, call.SMALL_BYTES // 4 + 1), "f4")
     assert (conv2d(images, large) == 1).all()

@@ -20,7 +20,7 @@ from strategies import COMPLEX, FLOATS, INTEGERS, problems, real_values, seeds
 
 import aotconv
 from aotconv import Conv1D, Conv2D, Conv3D, conv1d, conv2d
-from aotconv._core import call, spectral, transforms
+from aotconv._core import call, kept, spectral, transforms
 from aotconv._core.layer import Convolution
 from aotconv._plan import spectral as plan
 from aotconv.reference import conv_reference
@@ -182,12 +182,12 @@ def test_a_layer_transforms_its_filters_once_for_each_size_of_sections(monkeypat
 def test_functions_keep_no_spectra_and_no_layer_is_lost_for_them(monkeypatch):
     other = drawn(3, 3, 1, 1)
     conv2d(drawn(1, 9, 9, 1), other)
-    kept = len(call._small)
-    monkeypatch.setattr(call, "KEPT", kept)  # one more would have them all forgotten
+    count = len(call._small)
+    monkeypatch.setattr(kept, "KEPT", count)  # one more would have them all forgotten
     for _ in range(2):
         conv1d(drawn(1, 9000, 2), drawn(90, 2, 2), algorithm="fft")
         conv1d(drawn(1, 9000, 8), drawn(900, 8, 2), algorithm="fft")
-    assert len(call._small) == kept
+    assert len(call._small) == count
     assert not any(layer.has_spectra for layer in (*call._small.values(), *call._large.values()))
 
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from .._plan.elements import HALVES, name_of
 from . import check, check_ndimage
+from .kept import KEPT
 
 NARROW = (*HALVES, "float32", "complex64")  # dtypes that are summed in float32
-KEPT_PAIRS = 64  # of dtypes
 
 
 class Asked(NamedTuple):
@@ -57,7 +57,7 @@ class Asked(NamedTuple):
         return self.sums or _own_sums(array, out)
 
 
-@functools.lru_cache(maxsize=KEPT_PAIRS)
+@functools.lru_cache(maxsize=KEPT)  # of pairs of dtypes
 def _own_sums(array: np.dtype, out: np.dtype) -> np.dtype:
     """What products are summed in where nobody says."""
     is_narrow = all(name_of(each.newbyteorder("=")) in NARROW for each in (array, out))

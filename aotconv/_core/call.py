@@ -2,48 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from . import frozen, ladder
+from . import frozen
+from .kept import keep
 from .layer import Arguments, Convolution
-from .repeat import Known
+from .repeat import KnownCalls
 
-KEPT = 64  # layers, filters or calls, of each kind at most; what meets more forgets them
 SMALL_BYTES = 4096  # of weights that are kept themselves, and compared
 KEPT_BYTES = 64 << 20  # that the packed weights of large layers take at most, which are kept
 
 _small: dict[tuple, Convolution] = {}  # by operator, options and weights
 _large: dict[tuple, Convolution] = {}  # by those and what weights look like; those not in use
-
-
-class KnownCalls:
-    """Calls of a function that are known, one for each first argument and for results that are
-    given, or new."""
-
-    def __init__(self) -> None:
-        # Beside a call, what `use` said.
-        self._calls: dict[
-            tuple[int, bool],
-            tuple[ladder.Implementation | None, Callable[..., np.ndarray | None]],
-        ] = {}
-
-    def repeated(self, images, out, arguments: tuple) -> np.ndarray | None:
-        """The result of such arguments, if the call is known."""
-        found = self._calls.get((id(arguments[0]), out is None))
-        if found is None or found[0] is not ladder.forced():
-            return None
-        return found[1](images, out, arguments)
-
-    def add(self, out, arguments: tuple, call: Known | None) -> None:
-        """Keep a call with such arguments, if it is known."""
-        if call is not None:
-            keep(self._calls, (id(arguments[0]), out is None), (ladder.forced(), call.repeat))
-
-    def clear(self) -> None:
-        self._calls.clear()
 
 
 class Function:
@@ -80,13 +52,6 @@ class Function:
         if n_threads is None:
             self._known.add(out, arguments, layer.known_with(arguments))
         return result
-
-
-def keep(kept: dict, key: Any, value: Any) -> None:
-    """Add to what is kept; what is full forgets all."""
-    if len(kept) >= KEPT:
-        kept.clear()
-    kept[key] = value
 
 
 def _small_layer(key: tuple) -> Convolution:

@@ -19,6 +19,7 @@ from .._plan.taps import TAPS, WINDOW
 from . import fallback_correlation, ladder
 from .axes import Axes
 from .jobs import Layouts, Piece, Places
+from .kept import KEPT, keep
 from .layout import Layout, View
 from .operator import Decision, Operator
 from .passes import kernel_of
@@ -26,9 +27,6 @@ from .rounding import store
 from .run import Compute, Share, Whole, decide, for_each
 from .sums import Sums
 from .window import Window
-
-KEPT_CORRELATIONS = 64  # what meets more forgets them
-KEPT_SLABS = 64  # most are alike, but those near the ends
 
 
 def correlate(array: np.ndarray, out: np.ndarray, sums: Sums, threads: int | None) -> None:
@@ -164,11 +162,9 @@ class Correlation(Operator):
                 seen = Layouts(Layout.of(source), Layout.of(target), None)
                 compute = kept.get((slab.axis, seen))
                 if compute is None:
-                    if len(kept) >= KEPT_SLABS:
-                        kept.clear()
                     with np.errstate(all="ignore"):
                         _, compute = self._in_turn(seen, Cut(number, slab.axis))
-                    kept[slab.axis, seen] = compute
+                    keep(kept, (slab.axis, seen), compute)
                 compute(source, target, None, threads)
 
         return microseconds, in_slabs
@@ -218,7 +214,7 @@ class Correlation(Operator):
         return axes
 
 
-@functools.lru_cache(maxsize=KEPT_CORRELATIONS)
+@functools.lru_cache(maxsize=KEPT)
 def correlation_of(sums: Sums) -> Correlation:
     """The correlation with windows, one for all that are equal."""
     return Correlation(sums)

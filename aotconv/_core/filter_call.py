@@ -11,15 +11,15 @@ import numpy as np
 
 from . import check_ndimage, frozen
 from .asked import Asked
-from .call import KnownCalls, keep
 from .filters import Filter, result_of
-from .repeat import Expected
+from .kept import keep
+from .repeat import Expected, KnownCalls
 from .steps import Terms
 
 _filters: dict[tuple, Filter] = {}  # by function, rank and dtype of arrays, and frozen arguments
 
 
-class Function:
+class FilterFunction:
     """A function of `ndimage`.
 
     Parameters

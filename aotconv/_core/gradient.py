@@ -22,13 +22,12 @@ from . import check, fallback, fitting, ladder
 from .copies import convert, copied
 from .dtypes import native_name, products_in
 from .jobs import Call, Layouts, call_of, job_of, order_for
+from .kept import KEPT, keep
 from .ladder import Rung
 from .layout import Layout, View
 from .operator import Decision, Spatial
 from .pad import Around
-from .run import KEPT_CALLS, LONGEST_MICROSECONDS, Compute
-
-KEPT = 64  # gradients that functions keep; what meets more forgets them
+from .run import LONGEST_MICROSECONDS, Compute
 
 Pairs: TypeAlias = tuple[bool, bool]
 # Adds to a gradient (KD, KH, KW, C / groups, O) what a part of its pixels is:
@@ -316,9 +315,7 @@ class Compiled:
         key = geometry, images.strides, output_gradient.strides, threads
         planned = self._calls.get(key)
         if planned is None:
-            if len(self._calls) >= KEPT_CALLS:
-                self._calls.clear()
-            planned = self._calls[key] = list(self.planned(*key))
+            planned = keep(self._calls, key, list(self.planned(*key)))
         for call in planned:
             call(images, sums, output_gradient)
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from .._plan.geometry import RANK, Pair
 from . import check
-from .call import Function, keep
+from .call import Function
+from .kept import keep
 from .layer import Convolution
 
 KEPT_BYTES = 1 << 14  # of the weights of layers that are kept

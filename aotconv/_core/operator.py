@@ -19,12 +19,12 @@ from .._plan.geometry import RANK, Geometry
 from . import check, fitting, ladder, threads
 from .copies import convert
 from .jobs import Layouts
+from .kept import keep
 from .layout import Layout
 from .pad import Around
 from .repeat import Known, know
 from .run import Compute, Whole
 
-KEPT_LAYOUTS = 64  # an operator meets few layouts; one that meets many forgets them
 KNOWN_THREADS = (None, 1)  # numbers of them with which compiled code knows calls
 
 
@@ -171,11 +171,7 @@ class Operator(ABC):
         """What is decided for a key; kept."""
         images, out, third = (None if each is None else Layout(*each) for each in key[1:])
         assert images is not None
-        decision = self._decide(images, out, third)
-        if len(self._decisions) >= KEPT_LAYOUTS:
-            self._decisions.clear()
-        self._decisions[key] = decision
-        return decision
+        return keep(self._decisions, key, self._decide(images, out, third))
 
     def last_known(
         self, others: Callable[[], Sequence[Any] | None], n_threads: int | None = None

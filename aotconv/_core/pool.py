@@ -29,11 +29,10 @@ from . import check, fallback_pool, fitting, ladder
 from .copies import convert, copied
 from .dtypes import floats_in
 from .jobs import Call, Job, Layouts, Places, call_of, job_of
+from .kept import KEPT
 from .layout import Layout, View
 from .operator import Decision, Spatial
 from .run import LONGEST_MICROSECONDS, Compute, Whole
-
-KEPT_POOLS = 64  # what meets more forgets them
 
 
 class Options(NamedTuple):
@@ -87,13 +86,13 @@ def checked(
     )
 
 
-@functools.lru_cache(maxsize=KEPT_POOLS)
+@functools.lru_cache(maxsize=KEPT)
 def pools_of(options: Options) -> Pools:
     """The pools of these options; kept."""
     return Pools(options)
 
 
-@functools.lru_cache(maxsize=KEPT_POOLS, typed=True)
+@functools.lru_cache(maxsize=KEPT, typed=True)
 def _pools_of_constants(*arguments) -> Pools:
     """The pools of arguments of `checked` that say the same for ever; kept."""
     return pools_of(checked(*arguments))

@@ -19,9 +19,10 @@ from . import check, fallback_pool, fitting, ladder
 from .copies import convert, copied, pieces
 from .dtypes import floats_in
 from .jobs import Call, Layouts, Places, call_of, job_of
+from .kept import KEPT
 from .layout import Layout
 from .operator import Decision, Spatial
-from .pool import KEPT_POOLS, Options, checked, counted_of, geometry_of, result_dtype
+from .pool import Options, checked, counted_of, geometry_of, result_dtype
 from .run import LONGEST_MICROSECONDS, Compute, Whole
 from .transposed import GradientOptions, ImageGradient
 
@@ -49,13 +50,13 @@ def maximum_gradient(
     return operator.apply(output_gradient, out, indices, n_threads)
 
 
-@functools.lru_cache(maxsize=KEPT_POOLS)
+@functools.lru_cache(maxsize=KEPT)
 def _averages(options: Options, images_shape: tuple[int, ...]) -> AverageGradient:
     """The operator of what was checked; kept."""
     return AverageGradient(options, images_shape)
 
 
-@functools.lru_cache(maxsize=KEPT_POOLS)
+@functools.lru_cache(maxsize=KEPT)
 def _maxima(data_format: str, images_shape: tuple[int, ...], rank: int) -> MaximumGradient:
     """The same of maxima."""
     one = (1,) * rank  # the places say all of the windows

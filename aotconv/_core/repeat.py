@@ -17,8 +17,10 @@ import numpy as np
 
 from .._plan.family import ALIGNMENT, SCRATCH_BYTES
 from .._plan.repeat import CALL_FIELDS, LAYOUT_FIELDS, SCRATCH_FIELDS
+from . import ladder
 from .baseline import exported
 from .jobs import Jobs
+from .kept import keep
 from .layout import ALIGNED, WRITEABLE, Layout
 
 MOST_STAGING = 1 << 18  # bytes that a call may want that compiled code computes
@@ -149,6 +151,33 @@ def _shared(
         return result
 
     return repeated
+
+
+class KnownCalls:
+    """Calls of a function that are known, one for each first argument and for results that are
+    given, or new."""
+
+    def __init__(self) -> None:
+        # Beside a call, what `use` said.
+        self._calls: dict[
+            tuple[int, bool],
+            tuple[ladder.Implementation | None, Callable[..., np.ndarray | None]],
+        ] = {}
+
+    def repeated(self, images, out, arguments: tuple) -> np.ndarray | None:
+        """The result of such arguments, if the call is known."""
+        found = self._calls.get((id(arguments[0]), out is None))
+        if found is None or found[0] is not ladder.forced():
+            return None
+        return found[1](images, out, arguments)
+
+    def add(self, out, arguments: tuple, call: Known | None) -> None:
+        """Keep a call with such arguments, if it is known."""
+        if call is not None:
+            keep(self._calls, (id(arguments[0]), out is None), (ladder.forced(), call.repeat))
+
+    def clear(self) -> None:
+        self._calls.clear()
 
 
 def _has_gil() -> bool:

@@ -29,10 +29,10 @@ from .jobs import (
     can_be_staged,
     plan_call,
 )
+from .kept import keep
 from .layout import Layout, View
 
 LONGEST_MICROSECONDS = 20_000  # of a kernel's call, roughly, on one thread: signals wait for it
-KEPT_CALLS = 64  # parts have few sizes; what meets many forgets them
 
 # Computes ``(images, out, residual, threads)``; `out` shares no memory with the others.
 Compute: TypeAlias = Callable[[np.ndarray, np.ndarray, np.ndarray | None, int], None]
@@ -171,8 +171,4 @@ class Parts:
         kernel, geometry, layouts, _ = piece
         key = kernel.packed.address, geometry, layouts, threads
         call = self._calls.get(key)
-        if call is None:
-            if len(self._calls) >= KEPT_CALLS:
-                self._calls.clear()
-            call = self._calls[key] = plan_call([piece], threads)
-        return call
+        return call or keep(self._calls, key, plan_call([piece], threads))

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from . import steps
-from .filter_call import Function
+from .filter_call import FilterFunction
 
 LONGEST_KEPT = 256  # windows, of which fits are kept
 
-_CONVOLVE1D = Function(functools.partial(steps.line, flipped=True))
+_CONVOLVE1D = FilterFunction(functools.partial(steps.line, flipped=True))
 
 
 def smooth(

@@ -17,6 +17,7 @@ from .._plan.registry import FLOAT_DTYPES
 from . import fallback, fitting, ladder, spectral
 from .dtypes import floats_in, largest, native_name
 from .jobs import Layouts
+from .kept import keep
 from .kernels import Kernels
 from .layout import View
 from .operator import Spatial
@@ -52,9 +53,8 @@ class Filters(spectral.Windows):
     ) -> np.ndarray | Spatial:
         kept = self._kept.get(transform.sizes)
         if kept is None:
-            if len(self._kept) >= KEPT_SECTIONS:
-                self._kept.clear()
-            kept = self._kept[transform.sizes] = self._factors(transform, axes)
+            made = self._factors(transform, axes)
+            kept = keep(self._kept, transform.sizes, made, KEPT_SECTIONS)
         return kept
 
     def _factors(self, transform: spectral.Transform, axes: Sequence[Axis]) -> np.ndarray | Spatial:

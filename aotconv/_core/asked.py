@@ -1,4 +1,4 @@
-"""What is asked of a filter beside its steps."""
+"""What is asked of a filter, and in which dtype its products are summed for it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NARROW = (*HALVES, "float32", "complex64")  # dtypes that are summed in float32
 
 
 class Asked(NamedTuple):
-    """That, checked.
+    """What is asked of a filter beside its steps, checked.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Asked(NamedTuple):
             check_ndimage.nan_policy(nan_policy) == "omit",
         )
 
-    def sums_of(self, array: np.dtype, out: np.dtype) -> np.dtype:
+    def dtype_of_sums(self, array: np.dtype, out: np.dtype) -> np.dtype:
         """What products are summed in."""
         return self.sums or _own_sums(array, out)
 

@@ -36,11 +36,8 @@ class Function:
         if filters.nbytes + (0 if bias is None else bias.nbytes) > SMALL_BYTES:
             arrays = images, out, residual, n_threads
             return _apply_large(operator, filters, bias, options, arrays)
-        key = (
-            operator,
-            options,
-            (frozen.array(filters), None if bias is None else frozen.array(bias)),
-        )
+        weights = frozen.array(filters), None if bias is None else frozen.array(bias)
+        key = operator, options, weights
         kept = _small.get(key)
         layer = kept or _small_layer(key)
         result = layer.apply(images, out, residual, n_threads)

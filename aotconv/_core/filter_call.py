@@ -72,7 +72,7 @@ class FilterFunction:
         terms = self._terms(array.ndim, *arguments)
         joined = None if self._joined is None else self._joined(array.ndim, *arguments)
         filter = Filter(terms, options, self._is_magnitude, joined)
-        said: Any = frozen.arguments((*arguments, *asked)) if may_keep else None
+        said = frozen.arguments((*arguments, *asked)) if may_keep else None
         if said is not None:
             keep(_filters, (self, array.ndim, array.dtype, said), filter)
         return filter, said

@@ -128,7 +128,9 @@ class Filter:
         by_transforms = [is_transformed(array, steps, of_term, asked) for steps in terms]
         is_whole = (is_one and not missing.is_any and not spoils) or any(by_transforms)
         blocks = [WHOLE]
-        itemsize = max(array.itemsize, dtype.itemsize, asked.sums_of(array.dtype, dtype).itemsize)
+        itemsize = max(
+            array.itemsize, dtype.itemsize, asked.dtype_of_sums(array.dtype, dtype).itemsize
+        )
         is_whole = is_whole or is_one_block(array.shape, itemsize)
         # A block is stored when the next one is computed, as if each element were in its turn.
         if not is_whole and not elementwise.may_spoil(array, result):
@@ -198,7 +200,7 @@ def _normalised(
 ) -> Callable[[Place, np.ndarray], None]:
     """What puts into an array of a dtype what steps make of a part of an array whose missing
     elements have no weight: sums are divided by the share of the weights that is left."""
-    sums = asked.sums_of(array.dtype, result)
+    sums = asked.dtype_of_sums(array.dtype, result)
     dtype = np.result_type(sums, np.complex64) if result.kind == "c" else sums
     parts = [each.normalised() for each in steps]
     # A single window stays as it is: which weights are next to nothing depends on the scale.

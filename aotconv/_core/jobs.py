@@ -194,8 +194,8 @@ class Piece(NamedTuple):
 def plan_call(pieces: Sequence[Piece], threads: int) -> Call:
     """The call for arrays of such layouts: all that compiled code is told is ready, but where the
     arrays are."""
-    parts = [part for piece in pieces for part in _cut_at_borders(piece.of_rows())]
-    jobs = [job for part in parts for job in _jobs(part, threads)]
+    cut = [each for piece in pieces for each in _cut_at_borders(piece.of_rows())]
+    jobs = [job for each in cut for job in _jobs(each, threads)]
     kernel, out = pieces[0].kernel, pieces[0].layouts.out  # of one dtype and activation, as all are
     call = call_of(kernel.rung, jobs, threads)
     if kernel.activation is None or _activates(out):

@@ -22,7 +22,7 @@ def sums_of(steps: Sequence[Step], array: np.dtype, out: np.dtype, asked: Asked)
     cval = asked.cval.real
     windows = (Window.of(each.weights, each.before, each.modes, cval) for each in steps)
     as_listed = asked.sums == np.float64
-    dtype = asked.sums_of(array, out)
+    dtype = asked.dtype_of_sums(array, out)
     return Sums(tuple(windows), steps[0].order, dtype, as_listed, asked.saturate, out)
 
 
@@ -30,7 +30,7 @@ def is_transformed(array: np.ndarray, steps: Sequence[Step], out: np.dtype, aske
     """Whether transforms compute the steps, of a whole array."""
     if asked.algorithm == "auto":
         return False
-    sums = asked.sums_of(array.dtype, out)
+    sums = asked.dtype_of_sums(array.dtype, out)
     return fourier.is_chosen(asked.algorithm, array, steps, out, sums, asked.cval)
 
 
@@ -54,7 +54,8 @@ def run(array: np.ndarray, steps: Sequence[Step], out: np.ndarray, asked: Asked)
     else:
         if out.dtype.kind == "c" and array.dtype.kind != "c":
             out.imag[...] = 0
-        for (part, of_part), target in zip(_parts_of(array, asked), _parts(out), strict=False):
+        parts = _parts_of(array, asked)
+        for (part, of_part), target in zip(parts, _parts(out)[: len(parts)], strict=True):
             _real(part, steps, target, of_part)
 
 
@@ -71,7 +72,7 @@ def bytes_of(out: np.ndarray) -> Iterator[np.ndarray]:
 def _real(array: np.ndarray, steps: Sequence[Step], out: np.ndarray, asked: Asked) -> None:
     """Steps of real weights, of a real array."""
     if is_transformed(array, steps, out.dtype, asked):
-        sums = asked.sums_of(array.dtype, out.dtype)
+        sums = asked.dtype_of_sums(array.dtype, out.dtype)
         fourier.correlate(array, steps[0], out, sums, asked.cval.real, asked.saturate)
     else:
         correlate(array, out, sums_of(steps, array.dtype, out.dtype, asked), asked.threads)
@@ -95,8 +96,7 @@ def _parts(array: np.ndarray) -> list[np.ndarray]:
 
 def _parts_of(array: np.ndarray, asked: Asked) -> list[tuple[np.ndarray, Asked]]:
     """The parts of an array, each with what is asked of it."""
-    values = asked.cval.real, asked.cval.imag
-    return [
-        (part, asked._replace(cval=value))
-        for part, value in zip(_parts(array), values, strict=False)
-    ]
+    parts = _parts(array)
+    values = (asked.cval.real, asked.cval.imag)[: len(parts)]
+    each = zip(parts, values, strict=True)
+    return [(part, asked._replace(cval=value)) for part, value in each]

@@ -24,12 +24,14 @@ class Operator(OpRun):
     """
 
     op_domain = ""
+    extends: str | None = None  # the operator whose attributes this one has, too, if it is ours
 
     def __init__(self, node: NodeProto, run_params: dict[str, Any], schema: Any = None) -> None:
-        self.version = run_params["opsets"].get(self.op_domain, defs.onnx_opset_version())
-        if schema is None and self.op_domain == "":
-            schema = defs.get_schema(node.op_type, self.version, "")
+        self.version = run_params["opsets"].get("", defs.onnx_opset_version())
+        if schema is None:
+            schema = defs.get_schema(self.extends or node.op_type, self.version, "")
         super().__init__(node, run_params, schema)
+        self.name = f"{node.op_type} {node.name or '-> ' + ', '.join(node.output)}"
         self._attributes = {name: getattr(self, name) for name in self.attributes_names_}
 
     def run(self, *inputs: Any, linked_attributes: Any = None, **context: Any) -> tuple[Any, ...]:

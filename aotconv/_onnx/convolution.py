@@ -1,0 +1,157 @@
+"""Convolutions of ONNX, as layers that are kept with their packed weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .. import (
+    Conv1D,
+    Conv1DTranspose,
+    Conv2D,
+    Conv2DTranspose,
+    Conv3D,
+    Conv3DTranspose,
+)
+from .operator import Operator, channels_first, channels_last, window_padding
+
+FILTER_FORMATS = {1: "OIW", 2: "OIHW", 3: "OIDHW"}
+
+
+class _Layered(Operator):
+    """A convolution whose layer is kept, known by the identity of its weights."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._kept: tuple[Any, ...] = (None, None, None, None)
+
+    def _run(self, x: Any, w: Any, b: Any = None, **attributes: Any) -> tuple[np.ndarray, ...]:
+        layer = self.layer(x, w, b, attributes)
+        return (channels_first(layer(channels_last(x))),)
+
+    def layer(self, x: Any, w: Any, b: Any, attributes: dict[str, Any]) -> Any:
+        """The layer of these weights."""
+        kept_w, kept_b, kept_attributes, layer = self._kept
+        if w is not kept_w or b is not kept_b or attributes != kept_attributes or layer is None:
+            self.check(x, w, attributes)
+            layer = self.make(w, b, **attributes)
+            self._kept = w, b, attributes, layer
+        elif x.ndim != w.ndim:
+            self.check(x, w, attributes)
+        return layer
+
+    def check(self, x: Any, w: Any, attributes: dict[str, Any]) -> None:
+        """Refuse what is no convolution, or has more axes than three."""
+        if x.ndim != w.ndim:
+            raise ValueError(f"{self.name}: W has {w.ndim} axes, X has {x.ndim}: {x.shape}")
+        if w.ndim - 2 not in FILTER_FORMATS:
+            raise ValueError(f"{self.name}: of one to three spatial axes; W has shape {w.shape}")
+        window = attributes["kernel_shape"]
+        if window is not None and tuple(window) != w.shape[2:]:
+            raise ValueError(f"{self.name}: kernel_shape is {window}, W has shape {w.shape}")
+
+    make: Callable[..., Any]  # the layer of weights, a bias and attributes
+
+
+class Conv(_Layered):
+    LAYERS: ClassVar = {1: Conv1D, 2: Conv2D, 3: Conv3D}
+
+    def make(
+        self,
+        w: np.ndarray,
+        b: np.ndarray | None,
+        *,
+        auto_pad: str,
+        dilations: list[int] | None,
+        group: int,
+        kernel_shape: list[int] | None,
+        pads: list[int] | None,
+        strides: list[int] | None,
+        activation: Any = None,
+        algorithm: Any = "auto",
+    ) -> Any:
+        rank = w.ndim - 2
+        return self.LAYERS[rank](
+            w,
+            b,
+            strides or 1,
+            window_padding(auto_pad, pads, rank),
+            dilations=dilations or 1,
+            groups=group,
+            filter_format=FILTER_FORMATS[rank],
+            activation=activation,
+            algorithm=algorithm,
+        )
+
+
+class ConvTranspose(_Layered):
+    LAYERS: ClassVar = {1: Conv1DTranspose, 2: Conv2DTranspose, 3: Conv3DTranspose}
+
+    def _run(self, x: Any, w: Any, b: Any = None, **attributes: Any) -> tuple[np.ndarray, ...]:
+        wanted = attributes.pop("output_shape")
+        if wanted is None and attributes["auto_pad"].startswith("SAME"):
+            strides = attributes["strides"] or [1] * (w.ndim - 2)
+            wanted = [size * stride for size, stride in zip(x.shape[2:], strides, strict=True)]
+        if wanted is not None:
+            attributes["pads"] = self.pads_to(wanted, x.shape[2:], w.shape[2:], **attributes)
+            attributes["auto_pad"] = "NOTSET"
+        return super()._run(x, w, b, **attributes)
+
+    def pads_to(
+        self,
+        output_shape: list[int],
+        sizes: tuple[int, ...],
+        window: tuple[int, ...],
+        *,
+        auto_pad: str,
+        dilations: list[int] | None,
+        output_padding: list[int] | None,
+        strides: list[int] | None,
+        **_: Any,
+    ) -> list[int]:
+        """What is cut in front and behind, so that the result has a size: ONNX' rule."""
+        rank = len(sizes)
+        ones, zeros = [1] * rank, [0] * rank
+        begins, ends = [], []
+        for size, k, s, d, more, wanted in zip(
+            sizes,
+            window,
+            strides or ones,
+            dilations or ones,
+            output_padding or zeros,
+            output_shape[-rank:],
+            strict=True,
+        ):
+            cut = (size - 1) * s + (k - 1) * d + 1 + more - wanted
+            begins.append(cut // 2 if auto_pad == "SAME_UPPER" else cut - cut // 2)
+            ends.append(cut - begins[-1])
+        return begins + ends
+
+    def make(
+        self,
+        w: np.ndarray,
+        b: np.ndarray | None,
+        *,
+        auto_pad: str,
+        dilations: list[int] | None,
+        group: int,
+        kernel_shape: list[int] | None,
+        output_padding: list[int] | None,
+        pads: list[int] | None,
+        strides: list[int] | None,
+        activation: Any = None,
+    ) -> Any:
+        rank = w.ndim - 2
+        return self.LAYERS[rank](
+            w,
+            b,
+            strides or 1,
+            window_padding(auto_pad, pads, rank),
+            output_padding=output_padding,
+            dilations=dilations or 1,
+            groups=group,
+            filter_format=FILTER_FORMATS[rank],
+            activation=activation,
+        )

@@ -1,0 +1,238 @@
+"""A model as rewriting sees it: nodes in order, constants, and who reads what."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+OUR_DOMAIN = "aotconv"
+SMALL = 1024  # bytes of constants that may be shapes
+CHANGING = {"Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike"} | {
+    "RandomUniform",
+    "RandomUniformLike",
+}
+
+
+@dataclass(eq=False)
+class Node:
+    """A node, known by its identity.  Names of inputs that are left out are empty."""
+
+    operator: str
+    inputs: list[str]
+    outputs: list[str]
+    attributes: dict[str, Any] = field(default_factory=dict)  # onnx.AttributeProto, by name
+    domain: str = ""
+    name: str = ""
+
+    @classmethod
+    def of(cls, proto: onnx.NodeProto) -> Node:
+        attributes = {each.name: each for each in proto.attribute}
+        names = list(proto.input), list(proto.output)
+        return cls(proto.op_type, *names, attributes, proto.domain, proto.name)
+
+    def proto(self) -> onnx.NodeProto:
+        node = helper.make_node(
+            self.operator, self.inputs, self.outputs, self.name, domain=self.domain
+        )
+        node.attribute.extend(self.attributes.values())
+        return node
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of an attribute."""
+        found = self.attributes.get(name)
+        value = default if found is None else helper.get_attribute_value(found)
+        return value.decode() if isinstance(value, bytes) else value
+
+    def is_(self, *operators: str) -> bool:
+        """Whether it is one of these operators of ONNX."""
+        return self.operator in operators and self.domain in ("", "ai.onnx")
+
+    def other(self, name: str) -> str | None:
+        """The input of a node of two that is not the one of a name."""
+        if len(self.inputs) != 2 or self.inputs.count(name) != 1:
+            return None
+        return self.inputs[1 - self.inputs.index(name)]
+
+    def changed(self, **changes: Any) -> Node:
+        """A new node that differs from this one in some fields."""
+        return replace(self, **changes)
+
+    def is_certain(self) -> bool:
+        """Whether it gives the same for the same inputs, as far as ONNX says."""
+        ours = self.domain in ("", "ai.onnx")
+        return ours and self.operator not in CHANGING and not any(self.graphs())
+
+    def graphs(self) -> Iterable[onnx.GraphProto]:
+        """The bodies of a loop or a branch."""
+        for each in self.attributes.values():
+            if each.type == onnx.AttributeProto.GRAPH:
+                yield each.g
+            yield from each.graphs
+
+    def reads(self) -> set[str]:
+        """Names of what it reads, in bodies, too."""
+        inner = (Node.of(each).reads() for graph in self.graphs() for each in graph.node)
+        return set().union(self.inputs, *inner) - {""}
+
+
+class Graph:
+    """A model's graph, to be changed.
+
+    Attributes
+    ----------
+    nodes : list of Node
+        Each behind those whose results it reads.
+    constants : dict of ndarray, by name
+        Initializers, and what was computed of them.
+    results : list of str
+        What the model gives.
+    ranks : dict of int, by name
+        How many axes values have, as far as ONNX can infer it.
+    """
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.model = model
+        self.nodes = [Node.of(each) for each in model.graph.node]
+        self.constants = {each.name: array_of(each) for each in model.graph.initializer}
+        self.results = [each.name for each in model.graph.output]
+        self.ranks = inferred_ranks(model)
+        self._names = {*self.constants, *(each.name for each in model.graph.input)}
+        self._names.update(name for node in self.nodes for name in node.outputs)
+        self._makers: dict[str, Node] = {}
+        self._readers: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            self._note(node)
+
+    def _note(self, node: Node) -> None:
+        for name in node.outputs:
+            self._makers[name] = node
+        for name in node.reads():
+            self._readers.setdefault(name, []).append(node)
+
+    def maker(self, name: str) -> Node | None:
+        """The node that gives a value, if one does."""
+        return self._makers.get(name)
+
+    def readers(self, name: str) -> list[Node]:
+        """Nodes that read a value; of one that the model gives, or a body reads, none are told."""
+        readers = self._readers.get(name, [])
+        inside = any(name not in each.inputs for each in readers)
+        return [] if name in self.results or inside else list(readers)
+
+    def only_reader(self, name: str) -> Node | None:
+        """The node that alone reads a value."""
+        readers = self.readers(name)
+        once = len(readers) == 1 and readers[0].inputs.count(name) == 1
+        return readers[0] if once else None
+
+    def scalar(self, name: str) -> float | None:
+        """The value of a constant of one element."""
+        found = self.constants.get(name)
+        return None if found is None or found.size != 1 else found.reshape(()).item()
+
+    def add_constant(self, like: str, value: np.ndarray) -> str:
+        """Add a constant, and return its name."""
+        name = self.new_name(like)
+        self.constants[name] = value
+        return name
+
+    def new_name(self, like: str, rank_of: str = "") -> str:
+        """A name of no value yet, for one of a rank."""
+        name = next(
+            each for each in (f"{like}:{i}" for i in itertools.count()) if each not in self._names
+        )
+        self._names.add(name)
+        if rank_of in self.ranks:
+            self.ranks[name] = self.ranks[rank_of]
+        return name
+
+    def has(self, node: Node) -> bool:
+        """Whether a node has not gone."""
+        return self._makers.get(node.outputs[0]) is node
+
+    def replace(self, old: list[Node], new: Node | None) -> None:
+        """Put a node where the last one of some was, which go; what only they gave is not read."""
+        place = max(self.nodes.index(each) for each in old)
+        if new is not None:
+            self.nodes.insert(place + 1, new)
+        for node in old:
+            self.nodes.remove(node)
+            for name in node.reads():
+                self._readers[name].remove(node)
+            for name in node.outputs:
+                del self._makers[name]
+        if new is not None:
+            self._note(new)
+
+    def drop(self, node: Node, name: str) -> None:
+        """Take out a node whose only result is a value that there is already."""
+        (result,) = node.outputs
+        for reader in list(self._readers.get(result, [])):
+            inputs = [name if each == result else each for each in reader.inputs]
+            self.replace([reader], reader.changed(inputs=inputs))
+        self.replace([node], None)
+
+    def evaluate(self, nodes: list[Node], operators: Iterable[type]) -> dict[str, np.ndarray]:
+        """What nodes give that read constants and each other alone."""
+        made = {name for each in nodes for name in each.outputs if name}
+        read = {name for each in nodes for name in each.inputs if name} - made
+        names = sorted(read), sorted(made)
+        evaluator = ReferenceEvaluator(
+            self._proto(nodes, *map(untyped, names)), new_ops=list(operators)
+        )
+        values = evaluator.run(names[1], {name: self.constants[name] for name in names[0]})
+        return dict(zip(names[1], values, strict=True))
+
+    def proto(self, weights: bool = True) -> onnx.ModelProto:
+        """The graph as a model, with its constants or with inputs for them."""
+        declared = list(self.model.graph.input)
+        if weights:
+            model = self._proto(self.nodes, declared, self.model.graph.output)
+            model.graph.initializer.extend(
+                numpy_helper.from_array(each, name) for name, each in self.constants.items()
+            )
+            return model
+        given = {each.name for each in declared}
+        more = untyped(name for name in self.constants if name not in given)
+        return self._proto(self.nodes, [*declared, *more], self.model.graph.output)
+
+    def _proto(self, nodes: list[Node], inputs: Any, outputs: Any) -> onnx.ModelProto:
+        graph = helper.make_graph([each.proto() for each in nodes], "graph", inputs, outputs)
+        opsets = [*self.model.opset_import, helper.make_opsetid(OUR_DOMAIN, 1)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=self.model.ir_version)
+
+
+def array_of(initializer: onnx.TensorProto) -> np.ndarray:
+    try:
+        return numpy_helper.to_array(initializer)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"model: initializer {initializer.name!r}: {error}") from error
+
+
+def untyped(names: Iterable[str]) -> list[onnx.ValueInfoProto]:
+    return [helper.make_empty_tensor_value_info(each) for each in names]
+
+
+def inferred_ranks(model: onnx.ModelProto) -> dict[str, int]:
+    """How many axes each value has, where ONNX' inference finds out."""
+    skeleton = onnx.ModelProto()
+    skeleton.CopyFrom(model)
+    graph = skeleton.graph
+    large = [each for each in graph.initializer if len(each.raw_data) > SMALL]
+    declared = {each.name for each in graph.input}
+    for each in large:
+        if each.name not in declared:
+            info = helper.make_tensor_value_info(each.name, each.data_type, each.dims)
+            graph.input.append(info)
+        graph.initializer.remove(each)
+    inferred = onnx.shape_inference.infer_shapes(skeleton).graph
+    values = [*inferred.value_info, *inferred.input, *inferred.output]
+    typed = [(each.name, each.type.tensor_type) for each in values]
+    return {name: len(each.shape.dim) for name, each in typed if each.HasField("shape")}

@@ -1,0 +1,95 @@
+"""Rewriting of graphs: constants are computed, and what a layer computes at once is one node.
+
+A rule looks at a node, and says whether it changed the graph.  Those of a phase are tried on every
+node until none changes anything, which comes to an end: they take nodes away, or put a scale behind
+a shift.  Activations are known before sums that they begin with go into convolutions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
+
+from onnx import helper
+
+from .activation_rules import name_clamp, name_gelu, name_hard_sigmoid, name_product
+from .convolution_rules import (
+    activate_at_once,
+    add_residual,
+    fused,
+    scale_and_shift,
+    scale_first,
+    shift_first,
+)
+from .graph import Graph, Node
+
+Rule: TypeAlias = Callable[[Graph, Node], bool]
+NEUTRAL = {"Add": 0, "Sub": 0, "Mul": 1, "Div": 1}
+
+
+def rewrite(graph: Graph, operators: Iterable[type], algorithm: str) -> None:
+    """Change a graph into one that computes the same with fewer nodes.
+
+    Convolutions get an attribute `algorithm` where it is not "auto".
+    """
+    fold_constants(graph, operators)
+    for rules in PHASES:
+        while any([try_rules(graph, node, rules) for node in list(graph.nodes)]):
+            pass
+    if algorithm != "auto":
+        for conv in [each for each in graph.nodes if each.operator in ("Conv", "FusedConv")]:
+            attributes = {
+                **conv.attributes,
+                "algorithm": helper.make_attribute("algorithm", algorithm),
+            }
+            graph.replace([conv], fused(conv, attributes=attributes))
+
+
+def try_rules(graph: Graph, node: Node, rules: tuple[Rule, ...]) -> bool:
+    """Whether one of the rules changed the graph at a node, if it has not gone."""
+    return graph.has(node) and any(rule(graph, node) for rule in rules)
+
+
+def fold_constants(graph: Graph, operators: Iterable[type]) -> None:
+    """Compute what follows from constants alone."""
+    known, nodes = {*graph.constants}, []
+    for node in graph.nodes:
+        if node.is_certain() and node.reads() <= known:
+            nodes.append(node)
+            known.update(node.outputs)
+    if nodes:
+        graph.constants.update(graph.evaluate(nodes, operators))
+        for node in nodes:
+            graph.replace([node], None)
+
+
+def leave_out(graph: Graph, node: Node) -> bool:
+    """x + 0, x - 0, x * 1, x / 1, an identity, a dropout of inference: x."""
+    x = unchanged(graph, node)
+    if x is None or any(node.outputs[1:]) or not graph.readers(node.outputs[0]):
+        return False
+    graph.drop(node, x)
+    return True
+
+
+def unchanged(graph: Graph, node: Node) -> str | None:
+    """The input that a node gives as it is."""
+    if node.is_("Identity"):
+        return node.inputs[0]
+    if node.is_("Dropout"):
+        trains = any(node.inputs[2:]) or not node.get("is_test", 1)
+        return None if trains else node.inputs[0]
+    if node.is_(*NEUTRAL):
+        places = (1, 0) if node.is_("Add", "Mul") else (1,)
+        for place in places:
+            constant, x = node.inputs[place], node.inputs[1 - place]
+            neutral = graph.scalar(constant) == NEUTRAL[node.operator]
+            if neutral and graph.constants[constant].ndim <= graph.ranks.get(x, 0):
+                return x
+    return None
+
+
+PHASES: tuple[tuple[Rule, ...], ...] = (
+    (leave_out, name_clamp, name_hard_sigmoid, name_product, name_gelu),
+    (scale_and_shift, scale_first, shift_first, add_residual, activate_at_once),
+)

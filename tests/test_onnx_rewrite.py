@@ -1,0 +1,160 @@
+"""Rewritten graphs compute what their models say, with fewer nodes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import FEW
+
+pytest.importorskip("onnx")
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx_graphs import WORDS, Network, networks
+
+import aotconv.onnx
+
+
+def computed(model, images, **options):
+    return aotconv.onnx.load(model, **options).run(None, {"x": images})
+
+
+def operators(model):
+    return [node.op_type for node in aotconv.onnx.load(model).proto.graph.node]
+
+
+@settings(max_examples=FEW * 2)
+@given(networks(), st.integers(0, 2**32 - 1))
+def test_a_rewritten_network_gives_what_its_nodes_give(model, seed):
+    channels = model.graph.input[0].type.tensor_type.shape.dim[1].dim_value
+    images = np.random.default_rng(seed).standard_normal((2, channels, 6, 7))
+    plain = computed(model, images, optimize=False)
+    for got, wanted in zip(computed(model, images), plain, strict=True):
+        assert got.shape == wanted.shape and got.dtype == wanted.dtype
+        scale = max(1.0, float(np.abs(wanted).max()))
+        np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-9 * scale)
+
+
+def small(channels=3, dtype=np.float32):
+    return Network(channels, 7, dtype)
+
+
+@pytest.mark.parametrize("word", [each for each in WORDS if each not in ("Neg", "Identity")])
+def test_a_convolution_and_what_follows_are_one_node(word):
+    network = small()
+    x, c = network.conv("x", 3, 3, True, 1, 4, 1)
+    x, c = network.normalization(x, c)
+    x, c = network.arithmetic(x, c, "Mul", "channels", True)
+    x, c = network.arithmetic(x, c, "Add", "scalar", False)
+    x, c = network.activation(x, c, word)
+    model = network.model([x])
+    assert operators(model) == ["FusedConv"]
+    images = np.random.default_rng(0).standard_normal((1, 3, 8, 9)).astype(np.float32)
+    (got,), (wanted,) = computed(model, images), computed(model, images, optimize=False)
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_an_activation_in_several_nodes_is_one(word):
+    network = small()
+    x, _ = network.activation("x", 3, word)
+    assert len(operators(network.model([x]))) <= (2 if word == "relu6" else 1)
+
+
+def test_a_residual_is_added_before_the_activation():
+    network = small(4)
+    x, _c = network.conv("x", 4, 3, True, 1, 4, 1)
+    x = network.node("Relu", [network.node("Add", ["x", x])])
+    model = network.model([x])
+    assert operators(model) == ["FusedConv"]
+    images = np.random.default_rng(0).standard_normal((2, 4, 6, 5)).astype(np.float32)
+    (got,), (wanted,) = computed(model, images), computed(model, images, optimize=False)
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_a_residual_that_is_broadcast_is_added_by_numpy():
+    network = small(4)
+    x, _c = network.conv("x", 4, 3, True, 1, 4, 1)
+    pooled = network.node("GlobalAveragePool", ["x"])
+    x = network.node("Relu", [network.node("Add", [pooled, x])])
+    model = network.model([x])
+    assert operators(model).count("FusedConv") == 1
+    images = np.random.default_rng(0).standard_normal((2, 4, 6, 5)).astype(np.float32)
+    (got,), (wanted,) = computed(model, images), computed(model, images, optimize=False)
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_scale_and_shift_between_convolutions_go_into_weights():
+    """The scale into all readers, the shift where none pads."""
+    network = small(3)
+    x, c = network.activation("x", 3, "HardSwish")
+    x, c = network.arithmetic(x, c, "Mul", "scalar", True)
+    x, c = network.arithmetic(x, c, "Add", "one", False)
+    one, _ = network.conv(x, c, 1, False, 1, 4, 1)
+    other, _ = network.conv(x, c, 1, False, 1, 5, 1)
+    model = network.model([one, other])
+    assert operators(model) == ["HardSwish", "Conv", "Conv"]
+    padded, _ = network.conv(x, c, 3, True, 1, 5, 1)
+    model = network.model([one, other, padded])
+    assert operators(model) == ["HardSwish", "Add", "Conv", "Conv", "Conv"]
+    images = np.random.default_rng(0).standard_normal((2, 3, 6, 5)).astype(np.float32)
+    for got, wanted in zip(
+        computed(model, images), computed(model, images, optimize=False), strict=True
+    ):
+        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_a_value_that_the_model_gives_stays():
+    network = small()
+    sums, c = network.conv("x", 3, 3, True, 1, 4, 1)
+    x, c = network.activation(sums, c, "Relu")
+    assert operators(network.model([sums, x])) == ["Conv", "Relu"]
+
+
+def test_what_constants_alone_give_is_computed_once():
+    network = small()
+    a, b = network.constant([[1.0, 2.0]]), network.constant([[3.0], [4.0]])
+    product = network.node("MatMul", [a, b])
+    x = network.node("Add", ["x", network.node("Sqrt", [product])])
+    assert operators(network.model([x])) == ["Add"]
+
+
+def test_random_numbers_are_not_constants():
+    network = small()
+    noise = network.node("RandomUniform", [], shape=[1, 1, 4, 4], dtype=1)
+    x = network.node("Add", ["x", noise])
+    assert operators(network.model([x])) == ["RandomUniform", "Add"]
+
+
+def test_optimize_false_leaves_the_graph():
+    network = small()
+    x, c = network.conv("x", 3, 3, True, 1, 4, 1)
+    x, c = network.activation(x, c, "Relu")
+    model = network.model([x])
+    plain = aotconv.onnx.load(model, optimize=False)
+    assert [node.op_type for node in plain.proto.graph.node] == ["Conv", "Relu"]
+
+
+def test_algorithm_fastest_reaches_layers():
+    network = small(64)
+    x, _c = network.conv("x", 64, 3, True, 1, 64, 1)
+    model = network.model([x])
+    images = np.random.default_rng(0).standard_normal((1, 64, 32, 32)).astype(np.float32)
+    weights = network.weights["c0"].transpose(2, 3, 1, 0)
+    layer = aotconv.Conv2D(weights, network.weights.get("c1"), padding=1, algorithm="fastest")
+    (got,) = computed(model, images, algorithm="fastest")
+    np.testing.assert_array_equal(got, layer(images.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize(
+    "options, told",
+    [
+        ({"algorithm": "best"}, "algorithm: 'auto' or 'fastest' expected, not 'best'"),
+        ({"algorithm": "fastest", "optimize": False}, "algorithm: 'fastest' is of optimize=True"),
+    ],
+)
+def test_an_algorithm_that_does_not_apply_is_refused(options, told):
+    network = small()
+    x, _ = network.conv("x", 3, 3, True, 1, 4, 1)
+    with pytest.raises(ValueError, match=told):
+        aotconv.onnx.load(network.model([x]), **options)

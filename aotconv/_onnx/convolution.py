@@ -45,12 +45,12 @@ class _Layered(Operator):
     def check(self, x: Any, w: Any, attributes: dict[str, Any]) -> None:
         """Refuse what is no convolution, or has more axes than three."""
         if x.ndim != w.ndim:
-            raise ValueError(f"{self.name}: W has {w.ndim} axes, X has {x.ndim}: {x.shape}")
+            raise ValueError(f"W has {w.ndim} axes, X has {x.ndim}: {x.shape}")
         if w.ndim - 2 not in FILTER_FORMATS:
-            raise ValueError(f"{self.name}: of one to three spatial axes; W has shape {w.shape}")
+            raise ValueError(f"of one to three spatial axes; W has shape {w.shape}")
         window = attributes["kernel_shape"]
         if window is not None and tuple(window) != w.shape[2:]:
-            raise ValueError(f"{self.name}: kernel_shape is {window}, W has shape {w.shape}")
+            raise ValueError(f"kernel_shape is {window}, W has shape {w.shape}")
 
     make: Callable[..., Any]  # the layer of weights, a bias and attributes
 

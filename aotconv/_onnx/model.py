@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
 
 from . import feeds as _feeds
 from .fused import FUSED
 from .graph import Graph
+from .operator import Operator
 from .reading import first_line, read, refuse_unknown
 from .rewrite import rewrite
 from .shapes import follows_from_shapes
@@ -193,7 +195,7 @@ def _steps(graph: Graph, operators: Iterable[type]) -> list[_Step]:
         dead.setdefault(i, []).append(name)
     return [
         _Step(
-            each.run,
+            runner(each),
             tuple(node.inputs),
             tuple(node.outputs),
             tuple(dead.get(i, ())),
@@ -203,6 +205,12 @@ def _steps(graph: Graph, operators: Iterable[type]) -> list[_Step]:
         )
         for i, (node, each) in enumerate(zip(graph.nodes, nodes, strict=True))
     ]
+
+
+def runner(node: OpRun) -> Callable[..., tuple[Any, ...]]:
+    """What runs a node; errors are named here, in words of the model."""
+    ours = isinstance(node, Operator) and not node.has_linked_attribute
+    return node.compute if ours else node.run
 
 
 def _compute(step: _Step, values: dict[str, Any]) -> tuple[Any, ...]:

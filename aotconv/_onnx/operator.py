@@ -31,14 +31,38 @@ class Operator(OpRun):
         if schema is None:
             schema = defs.get_schema(self.extends or node.op_type, self.version, "")
         super().__init__(node, run_params, schema)
-        self.name = f"{node.op_type} {node.name or '-> ' + ', '.join(node.output)}"
         self._attributes = {name: getattr(self, name) for name in self.attributes_names_}
+        self._prepared: Any = None
 
     def run(self, *inputs: Any, linked_attributes: Any = None, **context: Any) -> tuple[Any, ...]:
         """Compute outputs; attributes of a function's body come with the call."""
         if self.has_linked_attribute:
             return super().run(*inputs, linked_attributes=linked_attributes, **context)
+        try:
+            return self.compute(*inputs)
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            node = f"{self.onnx_node.op_type} {self.onnx_node.name!r}"
+            raise kind(f"{node}: {error}") from error
+
+    def compute(self, *inputs: Any) -> tuple[Any, ...]:
+        """The outputs of inputs, where all attributes are known; errors do not name the node."""
         return self._run(*inputs, **self._attributes)
+
+    def prepare(self, **attributes: Any) -> Any:
+        """What follows from the attributes alone."""
+        raise NotImplementedError
+
+    def prepared(self, attributes: dict[str, Any]) -> Any:
+        """The same, made once, unless attributes come with each call."""
+        if self._prepared is None or self.has_linked_attribute:
+            self._prepared = self.prepare(**attributes)
+        return self._prepared
+
+    @property
+    def n_outputs(self) -> int:
+        """How many outputs are asked for, those in front of the last one counted."""
+        return max(place for place, name in enumerate(self.onnx_node.output, 1) if name)
 
 
 def channels_last(array: np.ndarray) -> np.ndarray:
@@ -51,11 +75,29 @@ def channels_first(array: np.ndarray) -> np.ndarray:
     return array.transpose(0, array.ndim - 1, *range(1, array.ndim - 1))
 
 
+def memory_order(array: np.ndarray) -> tuple[int, ...]:
+    """The axes of an array as they lie in memory, the one whose elements are farthest apart first:
+    NumPy makes arrays of such a view in the same order."""
+    if array.flags.c_contiguous:
+        return tuple(range(array.ndim))
+    return tuple(sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis])))
+
+
+def in_order(array: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
+    """The view whose axes `order` of another array became, as they were there."""
+    return array.transpose(sorted(order, key=order.__getitem__))
+
+
+def computed_in(dtype: np.dtype) -> np.dtype:
+    """What NumPy computes numbers of a dtype in: float32 for halves."""
+    return np.dtype(np.float32 if dtype.itemsize < 4 else dtype)
+
+
 def window_padding(
-    auto_pad: str, pads: Sequence[int] | None, rank: int
+    auto_pad: str | None, pads: Sequence[int] | None, rank: int
 ) -> str | list[tuple[int, int]]:
     """What pads windows, in the words of `aotconv`; ONNX has (begins.., ends..) or a rule."""
-    if auto_pad in ("", "NOTSET"):
+    if auto_pad in (None, "", "NOTSET"):
         sides = [0] * 2 * rank if pads is None else [int(each) for each in pads]
         return list(zip(sides[:rank], sides[rank:], strict=True))
     return {"VALID": "valid", "SAME_UPPER": "same", "SAME_LOWER": "same_lower"}[auto_pad]

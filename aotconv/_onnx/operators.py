@@ -3,6 +3,56 @@
 from __future__ import annotations
 
 from .convolution import Conv, ConvTranspose
+from .elementwise import (
+    Clip,
+    Erf,
+    Gelu,
+    HardSigmoid,
+    HardSwish,
+    LeakyRelu,
+    PRelu,
+    Relu,
+    Sigmoid,
+    Tanh,
+)
+from .normalization import BatchNormalization, Softmax
 from .operator import Operator
+from .padding import Pad
+from .pooling import (
+    AveragePool,
+    GlobalAveragePool,
+    GlobalLpPool,
+    GlobalMaxPool,
+    LpPool,
+    MaxPool,
+)
+from .quantized import ConvInteger, QLinearConv
+from .resize import Resize, Upsample
 
-OPS: tuple[type[Operator], ...] = (Conv, ConvTranspose)
+OPS: tuple[type[Operator], ...] = (
+    AveragePool,
+    BatchNormalization,
+    Clip,
+    Conv,
+    ConvInteger,
+    ConvTranspose,
+    Erf,
+    Gelu,
+    GlobalAveragePool,
+    GlobalLpPool,
+    GlobalMaxPool,
+    HardSigmoid,
+    HardSwish,
+    LeakyRelu,
+    LpPool,
+    MaxPool,
+    PRelu,
+    Pad,
+    QLinearConv,
+    Relu,
+    Resize,
+    Sigmoid,
+    Softmax,
+    Tanh,
+    Upsample,
+)

@@ -1,0 +1,146 @@
+"""Convolution of quantized images: ConvInteger and QLinearConv.
+
+Sums of ``(x - x_zero) * (w - w_zero)`` are those of ``x * (w - w_zero)``, images padded with
+x_zero, less x_zero times the sum of a filter: so images are read as they are, 8 bits each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import Conv1D, Conv2D, Conv3D
+from .operator import Operator, channels_first, channels_last, window_padding
+
+LAYERS: dict[int, Any] = {1: Conv1D, 2: Conv2D, 3: Conv3D}
+FORMATS = {1: "OIW", 2: "OIHW", 3: "OIDHW"}
+BYTES = (np.dtype(np.int8), np.dtype(np.uint8))
+
+
+class Weights(NamedTuple):
+    """What a layer is made of."""
+
+    filters: np.ndarray  # (O, C / groups, spatial axes)
+    image_zero: np.ndarray
+    filter_zero: np.ndarray | None
+    bias: np.ndarray | None
+
+    def same(self, others: Weights) -> bool:
+        """Whether these are the same numbers; they may have been changed in place."""
+        return all(
+            one is other is None or (one is not None and other is not None and _equal(one, other))
+            for one, other in zip(self, others, strict=True)
+        )
+
+    def copies(self) -> Weights:
+        return Weights(*[None if each is None else each.copy() for each in self])  # type: ignore[arg-type]
+
+
+def _equal(one: np.ndarray, other: np.ndarray) -> bool:
+    return one.dtype == other.dtype and np.array_equal(one, other)
+
+
+class QuantizedConvolution(Operator):
+    """What both have in common: exact sums of integers."""
+
+    _kept: tuple[Weights, Any] | None = None
+
+    def sums(self, x: np.ndarray, weights: Weights, attributes: dict[str, Any]) -> np.ndarray:
+        """Sums of int32, which wrap, (N, spatial axes, O)."""
+        if x.dtype not in BYTES or weights.filters.dtype not in BYTES:
+            raise TypeError(
+                f"x of {x.dtype} and w of {weights.filters.dtype}; int8 or uint8 are expected"
+            )
+        if x.ndim != weights.filters.ndim:
+            raise ValueError(f"x of shape {x.shape} and w of shape {weights.filters.shape}")
+        kept = self._kept
+        if kept is None or self.has_linked_attribute or not kept[0].same(weights):
+            kept = self._kept = weights.copies(), _layer(weights, **attributes)
+        return kept[1](channels_last(x))
+
+
+def _layer(
+    weights: Weights,
+    auto_pad: str = "NOTSET",
+    dilations: Sequence[int] | None = None,
+    group: int = 1,
+    kernel_shape: Sequence[int] | None = None,
+    pads: Sequence[int] | None = None,
+    strides: Sequence[int] | None = None,
+) -> Any:
+    """The layer whose results are the sums."""
+    filters, image_zero, filter_zero, bias = weights
+    rank = filters.ndim - 2
+    if rank not in LAYERS:
+        raise ValueError(f"w of shape {filters.shape}, where 1 to 3 spatial axes are expected")
+    if kernel_shape and tuple(kernel_shape) != filters.shape[2:]:
+        raise ValueError(f"kernel_shape {list(kernel_shape)} and w of shape {filters.shape}")
+    if image_zero.size != 1:
+        raise ValueError(f"x_zero_point of shape {image_zero.shape}, where a scalar is expected")
+    if filter_zero is not None and filter_zero.any():
+        zeros = _per_filter("w_zero_point", filter_zero, len(filters))
+        filters = np.subtract(filters, zeros.reshape(-1, *[1] * (rank + 1)), dtype=np.int16)
+    zero = int(image_zero.item())
+    sums = filters.sum(axis=tuple(range(1, rank + 2)), dtype=np.int64)
+    shift = -zero * sums if bias is None else bias - zero * sums
+    return LAYERS[rank](
+        filters,
+        shift.astype(np.int32),
+        tuple(strides or [1] * rank),
+        window_padding(auto_pad, pads, rank),
+        padding_value=zero,
+        dilations=tuple(dilations or [1] * rank),
+        groups=group,
+        filter_format=FORMATS[rank],
+        dtype=np.int32,
+    )
+
+
+def _per_filter(name: str, values: np.ndarray, filters: int) -> np.ndarray:
+    """One value for all filters, or one for each."""
+    if values.size not in (1, filters):
+        raise ValueError(f"{name} of shape {values.shape}, where () or ({filters},) is expected")
+    return values.reshape(-1)
+
+
+class ConvInteger(QuantizedConvolution):
+    def _run(
+        self,
+        x: np.ndarray,
+        w: np.ndarray,
+        x_zero_point: np.ndarray | None = None,
+        w_zero_point: np.ndarray | None = None,
+        **attributes: Any,
+    ) -> tuple[np.ndarray]:
+        image_zero = np.zeros((), np.int8) if x_zero_point is None else x_zero_point
+        weights = Weights(w, image_zero, w_zero_point, None)
+        return (channels_first(self.sums(x, weights, attributes)),)
+
+
+class QLinearConv(QuantizedConvolution):
+    """Sums times ``x_scale * w_scale / y_scale``, in float32, rounded half to even, and then
+    shifted by y's zero point and clipped."""
+
+    def _run(
+        self,
+        x: np.ndarray,
+        x_scale: np.ndarray,
+        x_zero_point: np.ndarray,
+        w: np.ndarray,
+        w_scale: np.ndarray,
+        w_zero_point: np.ndarray,
+        y_scale: np.ndarray,
+        y_zero_point: np.ndarray,
+        bias: np.ndarray | None = None,
+        **attributes: Any,
+    ) -> tuple[np.ndarray]:
+        sums = self.sums(x, Weights(w, x_zero_point, w_zero_point, bias), attributes)
+        factors = x_scale * _per_filter("w_scale", w_scale, len(w)) / y_scale
+        values = np.multiply(sums, factors, dtype=np.float32)
+        np.rint(values, out=values)
+        values += y_zero_point
+        limits = np.iinfo(y_zero_point.dtype)
+        np.clip(values, limits.min, limits.max, out=values)
+        return (channels_first(values.astype(y_zero_point.dtype)),)

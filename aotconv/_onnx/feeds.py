@@ -24,12 +24,17 @@ class Input(NamedTuple):
         if not proto.type.HasField("tensor_type") or not tensor.elem_type:
             return cls(proto.name, None, None, has_default)
         dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
-        sizes = (
-            each.dim_value if each.HasField("dim_value") else each.dim_param or None
-            for each in tensor.shape.dim
-        )
+        sizes = map(declared_size, tensor.shape.dim)
         shape = tuple(sizes) if tensor.HasField("shape") else None
         return cls(proto.name, dtype, shape, has_default)
+
+
+def declared_size(dim: onnx.TensorShapeProto.Dimension) -> int | str | None:
+    """A size, or its name; what exporters write where they know none is neither."""
+    if dim.HasField("dim_value"):
+        return dim.dim_value if dim.dim_value >= 0 else None
+    name = dim.dim_param
+    return name if name.replace(".", "_").isidentifier() and name != "None" else None
 
 
 def checked(inputs: Sequence[Input], feeds: Mapping[str, Any]) -> dict[str, Any]:

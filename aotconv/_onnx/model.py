@@ -11,7 +11,6 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
 from . import feeds as _feeds
-from .fused import FUSED
 from .graph import Graph
 from .operator import Operator
 from .reading import first_line, read, refuse_unknown
@@ -83,7 +82,7 @@ class Model:
         for array in graph.constants.values():
             array.flags.writeable = False  # they are given to whoever asks, as results
         self.proto = graph.proto()
-        self._steps = _steps(graph, [*operators, *FUSED])
+        self._steps = _steps(graph, operators)
         self._by_shapes = follows_from_shapes(graph) if optimize else set()
         self._kept: dict[tuple[Any, ...], tuple[dict[str, Any], list[_Step]]] = {}
 

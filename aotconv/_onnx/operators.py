@@ -15,6 +15,7 @@ from .elementwise import (
     Sigmoid,
     Tanh,
 )
+from .fused import FUSED
 from .normalization import BatchNormalization, Softmax
 from .operator import Operator
 from .padding import Pad
@@ -55,4 +56,5 @@ OPS: tuple[type[Operator], ...] = (
     Softmax,
     Tanh,
     Upsample,
+    *FUSED,
 )

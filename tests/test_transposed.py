@@ -79,6 +79,8 @@ def problems(draw, dtypes=FLOATS, values=integer_values):
     rank = draw(ranks)
     some = {name: [draw(st.integers(1, most)) for _ in range(rank)] for name, most in MOST.items()}
     kernel, strides, dilations, sizes = some.values()
+    if draw(st.booleans()):  # windows lie side by side along rows
+        strides[-1], dilations[-1] = kernel[-1], 1
     windows = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
     options: dict[str, Any] = {"strides": tuple(strides), "dilations": tuple(dilations)}
     padding = draw(st.sampled_from(["valid", "same", "same_lower", "pairs"]))

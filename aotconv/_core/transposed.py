@@ -11,14 +11,15 @@ from .._plan.borders import ZEROS, border_of, maps
 from .._plan.elements import HALVES
 from .._plan.geometry import RANK, Geometry
 from .._plan.parts import Part
-from .._plan.transposed import phases
+from .._plan.transposed import abutted, are_few_abutting, phases
 from . import check, fitting
-from .copies import convert
+from .copies import convert, copied
 from .dtypes import native_name
 from .jobs import Layouts
 from .layer import Convolution
 from .layout import Layout
 from .operator import Decision, Spatial
+from .run import Compute
 
 
 class TransposedOptions(NamedTuple):
@@ -50,6 +51,7 @@ class Transposed(Convolution):
     options; C are the channels of the images, O those of the result."""
 
     _sized_by = "output_size"  # the argument that may say the result's size
+    _of_rows: Transposed | None = None  # what computes it where windows lie side by side
 
     @classmethod
     def checked(
@@ -115,6 +117,94 @@ class Transposed(Convolution):
 
     def _parts(self, geometry: Geometry) -> list[Part]:
         return phases(geometry)
+
+    def _computing(
+        self, geometry: Geometry, dtype: np.dtype, arrays: Layouts
+    ) -> tuple[float, Compute]:
+        if not are_few_abutting(geometry) or 0 in arrays.out.shape:
+            return super()._computing(geometry, dtype, arrays)
+        self._kernels_alone = False
+        if self._of_rows is None:
+            self._of_rows = self._with_pixels_as_channels()
+        rows = _Rows(self._rank, self._channels_first(), geometry.x.kernel)
+        merged, residual = rows.layout(arrays.out), arrays.residual
+        if residual is not None:
+            residual = Layout.new(rows.shape(residual.shape), residual.dtype)
+        out = merged or Layout.new(rows.shape(arrays.out.shape), arrays.out.dtype)
+        layouts = Layouts(arrays.images, out, residual)
+        microseconds, compute = self._of_rows._computing(abutted(geometry), dtype, layouts)
+
+        def compute_rows(images, out, residual, threads: int) -> None:
+            sums = np.empty(layouts.out.shape, dtype) if merged is None else rows.joined(out)
+            more = None if residual is None else copied(rows.joined(residual))
+            compute(images, sums, more, threads)
+            if merged is None:
+                convert(rows.parted(sums), rows.split(out))
+
+        return microseconds, compute_rows
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_of_rows": None}
+
+    @property
+    def packed_bytes(self) -> int:
+        return super().packed_bytes + (0 if self._of_rows is None else self._of_rows.packed_bytes)
+
+    def _with_pixels_as_channels(self) -> Transposed:
+        """The layer whose filters make all pixels of a row's window, as channels."""
+        *kernel, x, channels, n_filters = self._filters.shape
+        filters = self._filters.swapaxes(-3, -2).reshape(*kernel, 1, channels, x * n_filters)
+        bias = None if self._bias is None else np.tile(self._bias, x)
+        return Transposed(filters, bias, self._options)
+
+
+class _Rows(NamedTuple):
+    """Arrays (.., W, C) or (.., C, .., W), of whose rows so many pixels are channels of one."""
+
+    rank: int
+    channels_first: bool
+    pixels: int
+
+    def split(self, array: np.ndarray) -> np.ndarray:
+        """The view with an axis of its own for these pixels, behind that of the row."""
+        x = array.ndim - 1 - (not self.channels_first)
+        sizes = array.shape[x] // self.pixels, self.pixels
+        return array.reshape(*array.shape[:x], *sizes, *array.shape[x + 1 :])
+
+    def joined(self, array: np.ndarray) -> np.ndarray:
+        """The array with these pixels as channels: a view where `layout` says so."""
+        apart = self.split(array)
+        if self.channels_first:
+            apart = np.moveaxis(apart, -1, -self.rank - 2)
+        return apart.reshape(self.shape(array.shape))
+
+    def parted(self, joined: np.ndarray) -> np.ndarray:
+        """What was joined as `split` has it."""
+        if not self.channels_first:
+            return joined.reshape(*joined.shape[:-1], self.pixels, -1)
+        channels = joined.ndim - self.rank - 1
+        sizes = self.pixels, joined.shape[channels] // self.pixels
+        apart = joined.reshape(*joined.shape[:channels], *sizes, *joined.shape[channels + 1 :])
+        return np.moveaxis(apart, channels, -1)
+
+    def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """That of the joined array."""
+        sizes = list(shape)
+        channels = len(sizes) - 1 - (self.rank if self.channels_first else 0)
+        sizes[channels] *= self.pixels
+        sizes[-1 if self.channels_first else -2] //= self.pixels
+        return tuple(sizes)
+
+    def layout(self, layout: Layout) -> Layout | None:
+        """The layout of the joined array, if it is a view."""
+        if self.channels_first:
+            return None
+        *outer, x, c = layout.strides
+        channels = layout.shape[-1]
+        if channels > 1 and x != c * channels:
+            return None
+        strides = *outer, x * self.pixels, c if channels > 1 else x
+        return layout._replace(shape=self.shape(layout.shape), strides=strides)
 
 
 class GradientOptions(NamedTuple):

@@ -4,6 +4,9 @@ An output j of an axis gets ``g[i] * w[k]`` from each input i and tap k of the f
 with ``i * stride - before + k * dilation == j``.  Outputs that lie a stride apart have the same
 taps: they are a convolution of the inputs, of stride 1, with some of the taps, the last one first.
 No zeros are inserted, and each phase is written to its own outputs.
+
+Where windows lie side by side along rows, phases of a row have the same taps.  Of few channels they
+are more filters of one convolution: the pixels of a window in a row are channels of one pixel.
 """
 
 from __future__ import annotations
@@ -15,6 +18,9 @@ from typing import NamedTuple
 from .arithmetic import ceil_div
 from .geometry import Axis, Geometry, Pair, extent
 from .parts import Part
+
+# Of a result; with more of them the convolutions of phases are as fast, and write any layout.
+FEW_CHANNELS = 4
 
 
 class _Phase(NamedTuple):
@@ -48,6 +54,21 @@ def phases(forward: Geometry) -> list[Part]:
         )
         for phase in product(*(list(_phases(axis)) for axis in f.axes))
     ]
+
+
+def are_few_abutting(forward: Geometry) -> bool:
+    """Whether the result has few channels, and windows lie side by side along its rows and fill
+    them."""
+    x = forward.x
+    side_by_side = x.kernel == x.stride > 1 and x.dilation == 1 and x.before == 0
+    fill = side_by_side and x.size == x.out * x.stride
+    return fill and forward.groups == 1 and forward.c <= FEW_CHANNELS
+
+
+def abutted(forward: Geometry) -> Geometry:
+    """The same where the pixels of a row's windows are channels: of rows without windows."""
+    x = forward.x
+    return forward._replace(c=forward.c * x.kernel, x=Axis.flat(x.out))
 
 
 def _phases(forward: Axis) -> Iterator[_Phase]:

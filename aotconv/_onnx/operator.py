@@ -50,9 +50,10 @@ class Operator(OpRun):
 
     def prepared(self, attributes: dict[str, Any]) -> Any:
         """The same, made once, unless attributes come with each call."""
-        if self._prepared is None or self.has_linked_attribute:
-            self._prepared = self.prepare(**attributes)
-        return self._prepared
+        prepared = self._prepared  # another thread may be here, too
+        if prepared is None or self.has_linked_attribute:
+            prepared = self._prepared = self.prepare(**attributes)
+        return prepared
 
     @property
     def n_outputs(self) -> int:

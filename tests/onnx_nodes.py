@@ -46,11 +46,16 @@ class Node(NamedTuple):
 
     def run(self) -> list[np.ndarray]:
         """What our operators give."""
-        return ReferenceEvaluator(self.model(), new_ops=aotconv.onnx.OPS).run(None, self.feeds)
+        return evaluator(self.model()).run(None, self.feeds)
 
     def with_channels_last(self) -> Node:
         """The same, the first input in memory with channels last."""
         return self._replace(inputs=(channels_last(self.inputs[0]), *self.inputs[1:]))
+
+
+def evaluator(model) -> ReferenceEvaluator:
+    """onnx', with our operators."""
+    return ReferenceEvaluator(model, new_ops=aotconv.onnx.OPS)
 
 
 def channels_last(x: np.ndarray) -> np.ndarray:
@@ -413,7 +418,7 @@ def normalized(node: Node) -> list[np.ndarray]:
     own = x.mean(axis=axes), x.var(axis=axes)
     if node.n_outputs > 1:
         mean, var = (each.reshape(inner) for each in own)
-    y = (x - mean) / np.sqrt(var + attributes["epsilon"]) * scale + bias
+    y = (x - mean) / np.sqrt(var + float(np.float32(attributes["epsilon"]))) * scale + bias
     momentum = attributes["momentum"]
     running = [
         old * momentum + new * (1 - momentum) for old, new in zip(others[2:], own, strict=True)

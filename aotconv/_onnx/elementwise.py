@@ -69,7 +69,9 @@ class HardSigmoid(Operator):
 
 class Erf(Operator):
     def _run(self, x: np.ndarray) -> tuple[np.ndarray]:
-        return (erf(x).astype(x.dtype, copy=False),)  # of integers, too, before opset 13
+        if x.dtype.kind in "iu":  # before opset 13; as onnx rounds it
+            return (erf(x.astype(np.float32)).astype(x.dtype),)
+        return (erf(_floats(x)),)
 
 
 class Relu(Operator):

@@ -308,6 +308,49 @@ def test_attributes_of_functions_come_with_calls():
     assert threes.tolist() == [[[2, 5]]]
 
 
+POOLED = {"kernel_shape": [2, 3], "strides": [1, 2]}
+SCALES = np.array([1, 1, 2, 2], np.float32)
+HALVES = [
+    ("MaxPool", 22, POOLED, ()),
+    ("AveragePool", 22, POOLED, ()),
+    ("LpPool", 22, POOLED, ()),
+    ("GlobalAveragePool", 22, {}, ()),
+    ("GlobalMaxPool", 22, {}, ()),
+    ("GlobalLpPool", 22, {}, ()),
+    ("BatchNormalization", 15, {}, (3, 3, 3, 3)),
+    ("Softmax", 13, {}, ()),
+    ("Resize", 19, {"mode": "linear"}, (None, SCALES)),
+    ("Resize", 19, {"mode": "nearest"}, (None, SCALES)),
+    ("Pad", 19, {}, (np.array([0, 0, 1, 1, 0, 0, 1, 1]),)),
+    ("Clip", 13, {}, (np.array(-0.5, np.float32), np.array(1, np.float32))),
+    ("PRelu", 16, {}, (1,)),
+    *[(op, 22, attributes, ()) for op, attributes, _ in CURVES],
+]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize(("op", "opset", "attributes", "others"), HALVES)
+def test_halves_are_rounded_once(op, opset, attributes, others, dtype):
+    """What float64 gives, within a unit of the largest element."""
+    dtype = np.dtype(getattr(pytest.importorskip("ml_dtypes"), dtype, dtype))
+    half = nodes.values(1, (2, 3, 5, 6)).astype(dtype)
+    inputs = [half]
+    for each in others:  # sizes of statistics, numbers, or what is not of this dtype
+        made = np.abs(nodes.values(2, (each,))) + 0.5 if isinstance(each, int) else each
+        is_number = made is not None and made is not SCALES and made.dtype == np.float32
+        inputs.append(made.astype(dtype) if is_number else made)
+    exact = [
+        each.astype(np.float64) if each is not None and each.dtype == dtype else each
+        for each in inputs
+    ]
+    result = run(op, *inputs, opset=opset, **attributes)
+    expected = run(op, *exact, opset=opset, **attributes)
+    assert result.dtype == dtype
+    eps = {"float16": 2.0**-10, "bfloat16": 2.0**-7}[dtype.name]
+    tolerance = eps * np.abs(expected).max()
+    np.testing.assert_allclose(result.astype(np.float64), expected, rtol=0, atol=tolerance)
+
+
 REFUSED = [
     ("MaxPool", (np.ones((1, 1, 4), np.float32),), {"kernel_shape": [2, 2]}, "expects 4 axes"),
     (

@@ -18,7 +18,7 @@ import aotconv.onnx  # noqa: E402
 
 OPERATORS = {each.__name__ for each in aotconv.onnx.OPS}
 KINDS = ("node", "pytorch-converted", "pytorch-operator", "simple")
-# How many tests onnx 1.17 has of the least tested kinds; later ones have more.
+# Fewer tests than these have not been found.
 FEWEST = {"node": 150, "pytorch-converted": 25, "pytorch-operator": 5, "simple": 1}
 UNTESTED = {"GlobalLpPool", "Upsample"}  # by onnx; Upsample in some versions
 # Loop of onnx 1.23, which computes these, stacks scalars as (n, 1): they fail without us, too.

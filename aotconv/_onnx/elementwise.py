@@ -69,7 +69,9 @@ class HardSigmoid(Operator):
 
 class Erf(Operator):
     def _run(self, x: np.ndarray) -> tuple[np.ndarray]:
-        return (erf(x).astype(x.dtype, copy=False),)  # of integers, too, before opset 13
+        if x.dtype.kind in "iu":  # before opset 13; as onnx rounds it
+            return (erf(x.astype(np.float32)).astype(x.dtype),)
+        return (erf(_floats(x)),)
 
 
 class Relu(Operator):
@@ -82,7 +84,8 @@ class Relu(Operator):
 class LeakyRelu(Operator):
     def _run(self, x: np.ndarray, alpha: Any = 0.01, **legacy: Any) -> tuple[np.ndarray]:
         if x.dtype in NATIVE and 0 < alpha <= 1:
-            return (_steeper(x, x.dtype.type(alpha)),)
+            result = np.multiply(x, x.dtype.type(alpha), out=np.empty_like(x))
+            return (np.maximum(x, result, out=result),)  # the larger of both
         return (activate(_floats(x), ("leaky_relu", float(alpha))),)
 
 
@@ -93,22 +96,15 @@ class PRelu(Operator):
         if self.version < 7 and slope.size > 1:
             slope = slope.reshape(-1, *[1] * (x.ndim - 2))
         try:
-            np.broadcast_to(slope, x.shape)
+            result = np.multiply(x, slope, out=np.empty_like(x))
         except ValueError:
             raise ValueError(
                 f"slope of shape {slope.shape}, which must broadcast to that of X, {x.shape}"
             ) from None
         if x.dtype in NATIVE and slope.size and slope.min() > 0 and slope.max() <= 1:
-            return (_steeper(x, slope),)
-        result = np.multiply(x, slope, out=np.empty_like(x), casting="same_kind")
+            return (np.maximum(x, result, out=result),)  # which is the larger of both
         np.copyto(result, x, where=x > 0)
         return (result,)
-
-
-def _steeper(x: np.ndarray, slope: Any) -> np.ndarray:
-    """``x if x > 0 else x * slope`` of slopes in (0, 1]: the larger of both."""
-    result = np.multiply(x, slope, out=np.empty_like(x))
-    return np.maximum(x, result, out=result)
 
 
 class Clip(Operator):

@@ -79,13 +79,15 @@ class BatchNormalization(Operator):
         computed = computed_in(x.dtype)
         if statistics.mean.ndim > 1 or x.ndim < 2 or not x.size:
             factor, shift = (each.astype(computed) for each in statistics.line(epsilon))
-            return (x * factor + shift).astype(x.dtype, copy=False)
+            values = np.multiply(x, factor, out=np.empty_like(x, computed))
+            return np.add(values, shift, out=values).astype(x.dtype, copy=False)
         key = computed, epsilon, [(each.dtype, each.tobytes()) for each in statistics]
-        if self._kept[0] != key:
+        kept = self._kept
+        if kept[0] != key:
             factor, shift = (each.astype(computed) for each in statistics.line(epsilon))
             layer = Conv1D(factor.reshape(1, 1, -1), shift, groups=len(factor))
-            self._kept = key, layer
-        return channels_first(self._kept[1](channels_last(x))).astype(x.dtype, copy=False)
+            kept = self._kept = key, layer
+        return channels_first(kept[1](channels_last(x))).astype(x.dtype, copy=False)
 
 
 class Softmax(Operator):

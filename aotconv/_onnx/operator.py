@@ -33,6 +33,8 @@ class Operator(OpRun):
         super().__init__(node, run_params, schema)
         self._attributes = {name: getattr(self, name) for name in self.attributes_names_}
         self._prepared: Any = None
+        asked = [place for place, name in enumerate(node.output, 1) if name]
+        self.n_outputs = max(asked, default=0)  # those in front of the last one counted
 
     def run(self, *inputs: Any, linked_attributes: Any = None, **context: Any) -> tuple[Any, ...]:
         """Compute outputs; attributes of a function's body come with the call."""
@@ -55,14 +57,10 @@ class Operator(OpRun):
 
     def prepared(self, attributes: dict[str, Any]) -> Any:
         """The same, made once, unless attributes come with each call."""
-        if self._prepared is None or self.has_linked_attribute:
-            self._prepared = self.prepare(**attributes)
-        return self._prepared
-
-    @property
-    def n_outputs(self) -> int:
-        """How many outputs are asked for, those in front of the last one counted."""
-        return max(place for place, name in enumerate(self.onnx_node.output, 1) if name)
+        prepared = self._prepared  # another thread may be here, too
+        if prepared is None or self.has_linked_attribute:
+            prepared = self._prepared = self.prepare(**attributes)
+        return prepared
 
 
 def channels_last(array: np.ndarray) -> np.ndarray:

@@ -34,12 +34,13 @@ class Pad(Operator):
         given = np.asarray(paddings if pads is None else pads)
         order = memory_order(data)
         key = data.shape, order, given.tobytes(), None if axes is None else axes.tobytes()
-        if key != self._planned[0]:
+        planned = self._planned
+        if key != planned[0]:
             sides = _sides(given.tolist(), None if axes is None else axes.tolist(), data.ndim)
             kept = [_kept(*each, size) for each, size in zip(sides, data.shape, strict=True)]
             added = [tuple(max(each, 0) for each in sides[axis]) for axis in order]
-            self._planned = key, (tuple(kept), added)
-        kept, added = self._planned[1]
+            planned = self._planned = key, (tuple(kept), added)
+        kept, added = planned[1]
         view = data[kept].transpose(order)
         if mode != "constant":
             return (in_order(_repeated(view, added, mode), order),)

@@ -17,6 +17,7 @@ from .operator import Operator, channels_first, channels_last, window_padding
 LAYERS: dict[int, Any] = {1: Conv1D, 2: Conv2D, 3: Conv3D}
 FORMATS = {1: "OIW", 2: "OIHW", 3: "OIDHW"}
 BYTES = (np.dtype(np.int8), np.dtype(np.uint8))
+EXACT = 1 << 24  # in float32 all integers up to here are
 
 
 class Weights(NamedTuple):
@@ -27,42 +28,35 @@ class Weights(NamedTuple):
     filter_zero: np.ndarray | None
     bias: np.ndarray | None
 
-    def same(self, others: Weights) -> bool:
-        """Whether these are the same numbers; they may have been changed in place."""
-        return all(
-            one is other is None or (one is not None and other is not None and _equal(one, other))
-            for one, other in zip(self, others, strict=True)
-        )
-
-    def copies(self) -> Weights:
-        return Weights(*[None if each is None else each.copy() for each in self])  # type: ignore[arg-type]
-
-
-def _equal(one: np.ndarray, other: np.ndarray) -> bool:
-    return one.dtype == other.dtype and np.array_equal(one, other)
+    def key(self) -> list[Any]:
+        """What tells these from others; they may have been changed in place."""
+        return [each if each is None else (each.dtype, each.shape, each.tobytes()) for each in self]
 
 
 class QuantizedConvolution(Operator):
     """What both have in common: exact sums of integers."""
 
-    _kept: tuple[Weights, Any] | None = None
+    as_floats = False  # whether sums may be of float32, where none can be inexact
+
+    _kept: tuple[Any, Any] = (None, None)  # what tells weights from others, and a layer of them
 
     def sums(self, x: np.ndarray, weights: Weights, attributes: dict[str, Any]) -> np.ndarray:
-        """Sums of int32, which wrap, (N, spatial axes, O)."""
+        """Sums, (N, spatial axes, O); of int32, which wrap, or of float32."""
         if x.dtype not in BYTES or weights.filters.dtype not in BYTES:
             raise TypeError(
                 f"x of {x.dtype} and w of {weights.filters.dtype}; int8 or uint8 are expected"
             )
         if x.ndim != weights.filters.ndim:
             raise ValueError(f"x of shape {x.shape} and w of shape {weights.filters.shape}")
-        kept = self._kept
-        if kept is None or self.has_linked_attribute or not kept[0].same(weights):
-            kept = self._kept = weights.copies(), _layer(weights, **attributes)
+        key, kept = weights.key(), self._kept
+        if kept[0] != key or self.has_linked_attribute:
+            kept = self._kept = key, _layer(weights, self.as_floats, **attributes)
         return kept[1](channels_last(x))
 
 
 def _layer(
     weights: Weights,
+    as_floats: bool,
     auto_pad: str = "NOTSET",
     dilations: Sequence[int] | None = None,
     group: int = 1,
@@ -83,18 +77,21 @@ def _layer(
         zeros = _per_filter("w_zero_point", filter_zero, len(filters))
         filters = np.subtract(filters, zeros.reshape(-1, *[1] * (rank + 1)), dtype=np.int16)
     zero = int(image_zero.item())
-    sums = filters.sum(axis=tuple(range(1, rank + 2)), dtype=np.int64)
-    shift = -zero * sums if bias is None else bias - zero * sums
+    axes = tuple(range(1, rank + 2))
+    sums = filters.sum(axis=axes, dtype=np.int64)
+    shift = (0 if bias is None else bias) - zero * sums
+    largest = 255 * np.abs(filters, dtype=np.int16).sum(axis=axes, dtype=np.int64) + np.abs(shift)
+    exact = as_floats and bool((largest < EXACT).all())
     return LAYERS[rank](
         filters,
-        shift.astype(np.int32),
+        shift.astype(np.float32 if exact else np.int32),
         tuple(strides or [1] * rank),
         window_padding(auto_pad, pads, rank),
         padding_value=zero,
         dilations=tuple(dilations or [1] * rank),
         groups=group,
         filter_format=FORMATS[rank],
-        dtype=np.int32,
+        dtype=np.float32 if exact else np.int32,
     )
 
 
@@ -123,6 +120,8 @@ class QLinearConv(QuantizedConvolution):
     """Sums times ``x_scale * w_scale / y_scale``, in float32, rounded half to even, and then
     shifted by y's zero point and clipped."""
 
+    as_floats = True
+
     def _run(
         self,
         x: np.ndarray,
@@ -138,7 +137,8 @@ class QLinearConv(QuantizedConvolution):
     ) -> tuple[np.ndarray]:
         sums = self.sums(x, Weights(w, x_zero_point, w_zero_point, bias), attributes)
         factors = x_scale * _per_filter("w_scale", w_scale, len(w)) / y_scale
-        values = np.multiply(sums, factors, dtype=np.float32)
+        values = sums.astype(np.float32, copy=False)
+        values *= factors
         np.rint(values, out=values)
         values += y_zero_point
         limits = np.iinfo(y_zero_point.dtype)

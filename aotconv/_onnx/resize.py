@@ -89,13 +89,14 @@ class Resize(Operator):
         given = roi, scales, sizes
         asked = [None if each is None or not each.size else each for each in given]
         key = x.dtype, x.shape, order, [None if each is None else each.tobytes() for each in asked]
-        if key != self._planned[0] or self.has_linked_attribute:
+        planned = self._planned
+        if key != planned[0] or self.has_linked_attribute:
             axes = _axes_of(
                 x.shape, asked, attributes.get("axes"), attributes.get("keep_aspect_ratio_policy")
             )
-            self._planned = key, _plan(axes, order, x.dtype, attributes)
+            planned = self._planned = key, _plan(axes, order, x.dtype, attributes)
         value = attributes.get("extrapolation_value", 0)
-        return in_order(_resized(x.transpose(order), self._planned[1], value), order)
+        return in_order(_resized(x.transpose(order), planned[1], value), order)
 
 
 class Upsample(Resize):
@@ -189,7 +190,7 @@ def _taps(axis: Axis, way: Way, real: np.dtype) -> Taps:
         total = weights.sum(axis=1, keepdims=True)
         weights /= np.where(total == 0, 1, total)
     places = np.clip(places, 0, last).astype(np.intp)
-    used = np.flatnonzero(weights.any(axis=0))
+    used = [each for each in range(len(offsets)) if weights[:, each].any()] or [0]
     return Taps(
         axis.axis,
         [np.ascontiguousarray(places[:, each]) for each in used],

@@ -16,7 +16,7 @@ from onnx.reference import ReferenceEvaluator  # noqa: E402
 
 import aotconv.onnx  # noqa: E402
 
-OPERATORS = {each.__name__ for each in aotconv.onnx.OPS}
+OPERATORS = {each.__name__ for each in aotconv.onnx.OPS if not each.op_domain}
 KINDS = ("node", "pytorch-converted", "pytorch-operator", "simple")
 # Fewer tests than these have not been found.
 FEWEST = {"node": 150, "pytorch-converted": 25, "pytorch-operator": 5, "simple": 1}
@@ -39,7 +39,19 @@ def evaluated_by_operators(model, feeds):
     return ReferenceEvaluator(model, new_ops=aotconv.onnx.OPS).run(None, feeds)
 
 
-EVALUATORS = {"operators": evaluated_by_operators}
+def evaluated_by_load(model, feeds):
+    return aotconv.onnx.load(model, optimize=False).run(None, feeds)
+
+
+def evaluated_by_load_rewritten(model, feeds):
+    return aotconv.onnx.load(model).run(None, feeds)
+
+
+EVALUATORS = {
+    "operators": evaluated_by_operators,
+    "load": evaluated_by_load,
+    "load, rewritten": evaluated_by_load_rewritten,
+}
 
 
 @functools.cache

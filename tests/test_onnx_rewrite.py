@@ -104,6 +104,19 @@ def test_scale_and_shift_between_convolutions_go_into_weights():
         np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
 
 
+def test_a_normalization_behind_no_convolution_is_one_with_what_follows():
+    network = small(4)
+    x, c = network.normalization("x", 4)
+    x, c = network.arithmetic(x, c, "Mul", "channels", False)
+    x, c = network.arithmetic(x, c, "Add", "channels", False)
+    x, c = network.activation(x, c, "Relu")
+    model = network.model([x])
+    assert operators(model) == ["FusedConv"]
+    images = np.random.default_rng(0).standard_normal((2, 4, 6, 5)).astype(np.float32)
+    (got,), (wanted,) = computed(model, images), computed(model, images, optimize=False)
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+
+
 def test_a_value_that_the_model_gives_stays():
     network = small()
     sums, c = network.conv("x", 3, 3, True, 1, 4, 1)

@@ -14,6 +14,7 @@ from onnx import helper
 from .activation_rules import activation_of
 from .graph import OUR_DOMAIN, Graph, Node
 
+RANKS = range(3, 6)  # of what our convolutions take
 FUSED_NAMES = {"Conv": "FusedConv", "ConvTranspose": "FusedConvTranspose"}
 
 
@@ -209,7 +210,7 @@ def shift_first(graph: Graph, node: Node) -> bool:
 
 def add_residual(graph: Graph, node: Node) -> bool:
     """A convolution, then a sum with another value: its residual."""
-    if not node.is_("Add"):
+    if not node.is_("Add", "Sum"):
         return False
     for x in reversed(node.inputs):
         conv, residual = convolution_of(graph, x), node.other(x)
@@ -233,6 +234,23 @@ def activate_at_once(graph: Graph, node: Node) -> bool:
     added = {name: helper.make_attribute(name, each) for name, each in words.items() if each}
     attributes = {**conv.attributes, **added}
     graph.replace([conv, node], fused(conv, attributes=attributes, outputs=node.outputs))
+    return True
+
+
+def normalize_by_convolution(graph: Graph, node: Node) -> bool:
+    """A batch normalization that no convolution took: one of a tap for each channel."""
+    change = normalization(graph, node) if node.is_("BatchNormalization") else None
+    rank = 0 if change is None else graph.ranks.get(node.inputs[0], 0)
+    if change is None or rank not in RANKS:
+        return False
+    dtype, count = graph.constants[node.inputs[1]].dtype, change.scale.size
+    weights = change.scale.reshape(count, 1, *[1] * (rank - 2))
+    names = [
+        graph.add_constant(node.inputs[1], each.astype(dtype)) for each in (weights, change.shift)
+    ]
+    group = {"group": helper.make_attribute("group", count)}
+    inputs, outputs = [node.inputs[0], *names], node.outputs[:1]
+    graph.replace([node], Node("Conv", inputs, outputs, group, name=node.name))
     return True
 
 

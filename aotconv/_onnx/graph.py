@@ -126,6 +126,10 @@ class Graph:
         inside = any(name not in each.inputs for each in readers)
         return [] if name in self.results or inside else list(readers)
 
+    def is_read(self, name: str) -> bool:
+        """Whether a node reads a value, or the model gives it."""
+        return name in self.results or bool(self._readers.get(name))
+
     def only_reader(self, name: str) -> Node | None:
         """The node that alone reads a value."""
         readers = self.readers(name)
@@ -172,8 +176,8 @@ class Graph:
             self._note(new)
 
     def drop(self, node: Node, name: str) -> None:
-        """Take out a node whose only result is a value that there is already."""
-        (result,) = node.outputs
+        """Take out a node whose first result is a value that there is already."""
+        result = node.outputs[0]
         for reader in list(self._readers.get(result, [])):
             inputs = [name if each == result else each for each in reader.inputs]
             self.replace([reader], reader.changed(inputs=inputs))

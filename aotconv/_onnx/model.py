@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import onnx
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
@@ -56,8 +57,6 @@ class Model:
     ----------
     input_names, output_names : list of str
         What it is fed, and what it gives.
-    proto : onnx.ModelProto
-        What is computed: the model as it was rewritten.
     """
 
     def __init__(
@@ -81,10 +80,18 @@ class Model:
         self._constants: dict[str, Any] = {"": None, **graph.constants}
         for array in graph.constants.values():
             array.flags.writeable = False  # they are given to whoever asks, as results
-        self.proto = graph.proto()
+        self._graph = graph
         self._steps = _steps(graph, operators)
         self._by_shapes = follows_from_shapes(graph) if optimize else set()
         self._kept: dict[tuple[Any, ...], tuple[dict[str, Any], list[_Step]]] = {}
+
+    @property
+    def proto(self) -> onnx.ModelProto:
+        """What is computed: the model as it was rewritten, in a new proto.
+
+        Operators of domain "aotconv" are of `OPS`, so onnx' ReferenceEvaluator runs it, too.
+        """
+        return self._graph.proto()
 
     def run(
         self, output_names: Sequence[str] | None, feeds: Mapping[str, np.typing.ArrayLike]

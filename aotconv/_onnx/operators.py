@@ -28,6 +28,7 @@ from .pooling import (
     MaxPool,
 )
 from .quantized import ConvInteger, QLinearConv
+from .reshaping import Reshape
 from .resize import Resize, Upsample
 
 OPS: tuple[type[Operator], ...] = (
@@ -51,6 +52,7 @@ OPS: tuple[type[Operator], ...] = (
     Pad,
     QLinearConv,
     Relu,
+    Reshape,
     Resize,
     Sigmoid,
     Softmax,

@@ -48,8 +48,8 @@ class Windows(NamedTuple):
         padding: Any = window_padding(auto_pad, pads, rank)
         by_rule = isinstance(padding, str)
         if not by_rule:
-            padding = _one(tuple(padding))
-            padding = _one(padding) if isinstance(padding, tuple) and rank > 1 else padding
+            sides = _one(sum(padding, ()))
+            padding = tuple(padding) if isinstance(sides, tuple) else sides
         return cls(
             rank,
             _one(tuple(kernel_shape)),
@@ -85,9 +85,7 @@ class Windows(NamedTuple):
             fewer, more = whole // 2, whole - whole // 2
             return (fewer, more) if self.padding == "same" else (more, fewer)
         padding = 0 if self.padding == "valid" else self.padding
-        if isinstance(padding, tuple):
-            padding = padding[axis] if isinstance(padding[0], tuple) else padding
-        front, behind = padding if isinstance(padding, tuple) else (padding, padding)
+        front, behind = padding[axis] if isinstance(padding, tuple) else (padding, padding)
         left = size + front + behind - span
         if not self.ceil_mode or left < 0:
             return front, behind

@@ -17,6 +17,7 @@ from .convolution_rules import (
     activate_at_once,
     add_residual,
     fused,
+    normalize_by_convolution,
     scale_and_shift,
     scale_first,
     shift_first,
@@ -66,7 +67,7 @@ def fold_constants(graph: Graph, operators: Iterable[type]) -> None:
 def leave_out(graph: Graph, node: Node) -> bool:
     """x + 0, x - 0, x * 1, x / 1, an identity, a dropout of inference: x."""
     x = unchanged(graph, node)
-    if x is None or any(node.outputs[1:]) or not graph.readers(node.outputs[0]):
+    if x is None or any(map(graph.is_read, node.outputs[1:])) or not graph.readers(node.outputs[0]):
         return False
     graph.drop(node, x)
     return True
@@ -89,7 +90,18 @@ def unchanged(graph: Graph, node: Node) -> str | None:
     return None
 
 
-PHASES: tuple[tuple[Rule, ...], ...] = (
-    (leave_out, name_clamp, name_hard_sigmoid, name_product, name_gelu),
-    (scale_and_shift, scale_first, shift_first, add_residual, activate_at_once),
+ACTIVATIONS: tuple[Rule, ...] = (
+    leave_out,
+    name_clamp,
+    name_hard_sigmoid,
+    name_product,
+    name_gelu,
 )
+CONVOLUTIONS: tuple[Rule, ...] = (
+    scale_and_shift,
+    scale_first,
+    shift_first,
+    add_residual,
+    activate_at_once,
+)
+PHASES = (ACTIVATIONS, CONVOLUTIONS, (normalize_by_convolution, *CONVOLUTIONS))

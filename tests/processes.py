@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import aotconv
+from aotconv._plan.registry import BASELINE_MODULE, LEVELS
 from aotconv._plan.team import HELPER
 
 TESTS = Path(__file__).parent
@@ -50,6 +51,28 @@ def output_of(code: str, **options) -> str:
     result = run_python(code, **options)
     assert result.returncode == 0, f"exit status {result.returncode}\n{result.stderr}"
     return result.stdout.strip()
+
+
+WITHOUT = """
+import importlib.abc, sys
+def is_blocked(name):
+    package, _, module = name.partition(".")
+    return package in {packages} or (package == "aotconv" and module in {compiled})
+class Block(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if is_blocked(name):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Block())
+import importlib.util
+find_spec = importlib.util.find_spec
+importlib.util.find_spec = lambda name: None if is_blocked(name) else find_spec(name)
+"""
+
+
+def without(*packages: str) -> str:
+    """Code behind which neither these packages nor compiled modules can be imported."""
+    compiled = {BASELINE_MODULE, *(level.module for level in LEVELS.values())}
+    return WITHOUT.format(packages=set(packages), compiled=compiled)
 
 
 # Whether all families compute the bits that one thread gets.

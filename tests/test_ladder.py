@@ -9,11 +9,11 @@ import warnings
 import numpy as np
 import pytest
 from conftest import AOT_LEVELS, AVAILABLE
-from processes import PACKAGE, output_of, run_python
+from processes import PACKAGE, output_of, run_python, without
 
 import aotconv
 from aotconv._core import cpu, ladder
-from aotconv._plan.registry import BASELINE_MODULE, IS_X86_64, LEVELS
+from aotconv._plan.registry import IS_X86_64, LEVELS
 
 IMAGES, FILTERS = np.ones((1, 5, 5, 2), np.float32), np.ones((3, 3, 2, 4), np.float32)
 needs_x86_64 = pytest.mark.skipif(not IS_X86_64, reason="cpuid is x86's")
@@ -124,19 +124,8 @@ def test_the_command_line_with_an_unknown_implementation_says_so_in_one_line():
     assert result.stderr.count("\n") == 1
 
 
-BLOCKED = """
-import importlib.abc, sys, warnings
-def is_blocked(name):
-    package, _, module = name.partition(".")
-    return package in {blocked} or (package == "aotconv" and module in {compiled})
-class Block(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if is_blocked(name):
-            raise ModuleNotFoundError(name)
-sys.meta_path.insert(0, Block())
-import importlib.util
-find_spec = importlib.util.find_spec
-importlib.util.find_spec = lambda name: None if is_blocked(name) else find_spec(name)
+THREE_CALLS = """
+import warnings
 import numpy as np, aotconv
 images, filters = np.ones((1, 5, 5, 2), np.float32), np.ones((3, 3, 2, 4), np.float32)
 with warnings.catch_warnings(record=True) as caught:
@@ -147,21 +136,15 @@ print(aotconv.active().name, len(caught), *(w.category.__name__ for w in caught)
 """
 
 
-def blocking(packages):
-    """Three calls where neither these packages nor compiled modules can be imported."""
-    compiled = {BASELINE_MODULE, *(level.module for level in LEVELS.values())}
-    return BLOCKED.format(blocked=packages, compiled=compiled)
-
-
 def test_without_compiled_modules_numba_computes_and_one_warning_names_reason_and_cure():
-    said = output_of(blocking(set()))
+    said = output_of(without() + THREE_CALLS)
     assert said.startswith("jit 1 FallbackWarning ")
     assert "aotconv runs without its compiled kernels" in said
     assert "not installed for this Python" in said and "pip install" in said
 
 
 def test_without_compiled_modules_and_numba_numpy_computes_and_one_warning_says_so():
-    said = output_of(blocking({"numba"}))
+    said = output_of(without("numba") + THREE_CALLS)
     assert said.startswith("numpy 1 FallbackWarning ")
     assert "aotconv runs without its compiled kernels" in said
     assert "NumPy computes instead" in said and "not installed for this Python" in said
@@ -169,7 +152,7 @@ def test_without_compiled_modules_and_numba_numpy_computes_and_one_warning_says_
 
 
 def test_a_fallback_that_was_chosen_does_not_warn():
-    code = blocking({"numba"}).replace("caught[0].message", "'-'")
+    code = (without("numba") + THREE_CALLS).replace("caught[0].message", "'-'")
     assert output_of(code, AOTCONV_IMPLEMENTATION="numpy") == "numpy 0 -"
 
 

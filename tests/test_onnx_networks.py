@@ -6,11 +6,17 @@ wheels unpacks to: nudenet 3.4.2, rapidocr-onnxruntime 1.4.4, basic-pitch 0.4.0.
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import DRAWN
+from processes import output_of, without
 
 pytest.importorskip("onnx")
 
@@ -126,6 +132,75 @@ def in_double(model, images):
     copied.graph.input[0].type.tensor_type.elem_type = TensorProto.DOUBLE
     evaluator = ReferenceEvaluator(copied, new_ops=list(aotconv.onnx.OPS))
     return evaluator.run(None, {"x": images.astype(np.float64)})
+
+
+@pytest.mark.parametrize("rung", DRAWN)
+def test_every_implementation_runs_a_network(rung):
+    model, images = small_network(), noise(2, 3, 48, 40) - 0.5
+    with aotconv.use(rung):
+        results = aotconv.onnx.load(model).run(None, {"x": images})
+    for got, each in zip(results, in_double(model, images), strict=True):
+        assert np.abs(got - each).max() <= 1e-5 * np.abs(each).max()
+
+
+# A network on a rung that cannot be chosen: what computes, which warnings come, and how far from
+# the results that are handed to it.
+RUN = """
+import json, sys, warnings
+import numpy as np
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    import aotconv.onnx
+    model, data = aotconv.onnx.load({model!r}), np.load({data!r})
+    for _ in range(3):
+        results = model.run(None, {{"x": data["x"]}})
+wanted = [data["y0"], data["y1"]]
+far = max(float(abs(a - b).max() / abs(b).max()) for a, b in zip(results, wanted))
+ours = [str(each.message) for each in caught if "aotconv" in str(each.message)]
+print(json.dumps([aotconv.active().name, ours, far]))
+"""
+
+
+@pytest.fixture
+def run_code(tmp_path):
+    """What runs the small network in another process, and judges it by this one's float64."""
+    images, model = noise(1, 3, 24, 20) - 0.5, small_network()
+    path, data = tmp_path / "small.onnx", tmp_path / "data.npz"
+    path.write_bytes(model.SerializeToString())
+    y0, y1 = in_double(model, images)
+    np.savez(data, x=images, y0=y0, y1=y1)
+    return RUN.format(model=str(path), data=str(data))
+
+
+def test_without_compiled_kernels_a_network_is_right_with_one_warning(run_code):
+    name, warned, far = json.loads(output_of(without("numba") + run_code))
+    assert name == "numpy" and far <= 1e-5
+    assert len(warned) == 1 and "aotconv runs without its compiled kernels" in warned[0]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("cpu, level", [("Haswell", "x86-64-v3"), ("Nehalem", "x86-64-v2")])
+def test_a_network_runs_on_emulated_cpus(cpu, level, run_code):
+    path = shutil.which("qemu-x86_64")
+    if path is None:
+        pytest.skip("needs qemu-x86_64 (Debian, Ubuntu: apt-get install qemu-user)")
+    said = output_of(run_code, within=(path, "-cpu", cpu), OPENBLAS_CORETYPE="Prescott")
+    name, warned, far = json.loads(said)
+    assert (name, warned) == (level, []) and far <= 1e-5
+
+
+@pytest.mark.long
+def test_a_network_on_a_cpu_below_all_levels_is_right_with_one_warning(run_code, tmp_path):
+    path = shutil.which("qemu-x86_64")
+    if path is None:
+        pytest.skip("needs qemu-x86_64 (Debian, Ubuntu: apt-get install qemu-user)")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", tmp_path, "numpy<2.4"]
+    subprocess.run(command, check=True, timeout=600)  # newer ones need x86-64-v2 themselves
+    options = {"within": (path, "-cpu", "core2duo"), "PYTHONPATH": str(tmp_path)}
+    said = output_of(run_code, OPENBLAS_CORETYPE="Prescott", **options)
+    name, warned, far = json.loads(said)
+    assert name == "numpy" and far <= 1e-5
+    assert len(warned) == 1 and "aotconv runs without its compiled kernels" in warned[0]
 
 
 def test_values_between_layers_have_channels_last_in_memory():

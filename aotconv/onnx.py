@@ -1,6 +1,6 @@
 """Models of ONNX: their operators, computed by `aotconv`.
 
-`OPS` are classes for ``onnx.reference.ReferenceEvaluator(model, new_ops=OPS)``: convolutions,
+`OPS` are classes for ``onnx.reference.ReferenceEvaluator(model, new_ops=list(OPS))``: convolutions,
 pools, activations and what is between them, of all opsets.
 
 Examples
@@ -13,7 +13,7 @@ Examples
 ... <ir_version: 8, opset_import: ["": 17]> agraph (float[1, 1, 4] x) => (float[1, 1, 2] y) {
 ...     y = MaxPool <kernel_shape = [2], strides = [2]> (x)
 ... }''')
->>> evaluator = ReferenceEvaluator(model, new_ops=aotconv.onnx.OPS)
+>>> evaluator = ReferenceEvaluator(model, new_ops=list(aotconv.onnx.OPS))
 >>> evaluator.run(None, {"x": np.array([[[1, 4, 3, 2]]], np.float32)})
 [array([[[4., 3.]]], dtype=float32)]
 """

@@ -55,7 +55,7 @@ class Node(NamedTuple):
 
 def evaluator(model) -> ReferenceEvaluator:
     """onnx', with our operators."""
-    return ReferenceEvaluator(model, new_ops=aotconv.onnx.OPS)
+    return ReferenceEvaluator(model, new_ops=list(aotconv.onnx.OPS))
 
 
 def channels_last(x: np.ndarray) -> np.ndarray:
@@ -330,7 +330,7 @@ def resized(node: Node) -> list[np.ndarray]:
         matrix = matrix.reshape(len(at), x.shape[axis])
         result = np.moveaxis(np.tensordot(matrix, result, (1, axis)), 0, axis)
         if attributes["coordinate_transformation_mode"] == "tf_crop_and_resize":
-            beyond = np.array([not 0 <= each <= x.shape[axis] - 1 for each in at])
+            beyond = np.array([not 0 <= each <= x.shape[axis] - 1 for each in at], bool)
             outside = outside | beyond.reshape(-1, *[1] * (x.ndim - axis - 1))
     return [np.where(outside, 7.0, result).astype(x.dtype)]
 

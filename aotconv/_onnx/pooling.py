@@ -49,8 +49,9 @@ class Windows(NamedTuple):
         padding: Any = window_padding(auto_pad, pads, rank)
         by_rule = isinstance(padding, str)
         if not by_rule:
-            padding = _one(tuple(padding))
-            padding = _one(padding) if isinstance(padding, tuple) and rank > 1 else padding
+            numbers = {each for sides in padding for each in sides}
+            padding = padding[0] if rank == 1 else tuple(padding)
+            padding = numbers.pop() if len(numbers) == 1 else padding
         return cls(
             rank,
             _one(tuple(kernel_shape)),

@@ -341,6 +341,8 @@ HALVES = [
 @pytest.mark.parametrize(("op", "opset", "attributes", "others"), HALVES)
 def test_halves_are_rounded_once(op, opset, attributes, others, dtype):
     """What float64 gives, within a unit of the largest element."""
+    if dtype == "bfloat16" and onnx.__version__.startswith(("1.17.", "1.18.")):
+        pytest.skip("these versions of onnx have no arrays of bfloat16")
     dtype = np.dtype(getattr(pytest.importorskip("ml_dtypes"), dtype, dtype))
     half = nodes.values(1, (2, 3, 5, 6)).astype(dtype)
     inputs = [half]

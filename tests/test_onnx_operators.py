@@ -21,8 +21,10 @@ KINDS = ("node", "pytorch-converted", "pytorch-operator", "simple")
 # Fewer tests than these have not been found.
 FEWEST = {"node": 150, "pytorch-converted": 25, "pytorch-operator": 5, "simple": 1}
 UNTESTED = {"GlobalLpPool", "Upsample"}  # by onnx; Upsample in some versions
-# Loop of onnx 1.23, which computes these, stacks scalars as (n, 1): they fail without us, too.
-NOT_OURS = "test_range_"
+# Loop of onnx 1.23, which computes ranges, stacks scalars as (n, 1): they fail without us, too.
+# Of the pool onnx 1.17 expected padding that ceil_mode adds to count.
+WRONG_POOL = "test_averagepool_3d_dilations_large_count_include_pad_is_1_ceil_mode_is_True"
+NOT_OURS = ("test_range_", *([WRONG_POOL] if onnx.__version__.startswith("1.17.") else []))
 
 
 class Case(NamedTuple):
@@ -36,7 +38,7 @@ class Case(NamedTuple):
 
 
 def evaluated_by_operators(model, feeds):
-    return ReferenceEvaluator(model, new_ops=aotconv.onnx.OPS).run(None, feeds)
+    return ReferenceEvaluator(model, new_ops=list(aotconv.onnx.OPS)).run(None, feeds)
 
 
 def evaluated_by_load(model, feeds):
@@ -128,7 +130,9 @@ def wrong_in(case: Case, evaluator: str) -> str | None:
     for inputs, expected in case.data:
         feeds = dict(zip(fed, map(plain, inputs), strict=False))
         try:
-            results = EVALUATORS[evaluator](case.model, feeds)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # onnx' own, under new NumPy
+                results = EVALUATORS[evaluator](case.model, feeds)
         except Exception as error:
             return f"{type(error).__name__}: {error}"
         for number, (result, right) in enumerate(zip(results, expected, strict=True)):

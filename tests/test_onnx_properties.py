@@ -107,6 +107,15 @@ def is_comparable(node) -> bool:
     return True
 
 
+@pytest.mark.parametrize("op", ["MaxPool", "AveragePool", "LpPool"])
+@pytest.mark.parametrize("pads", [[1, 1, 0, 0], [0, 0, 1, 1], [1, 0, 1, 0], [0, 1, 1, 1], [1] * 4])
+def test_sides_are_padded_each_by_its_own_number(op, pads):
+    attributes = {"kernel_shape": (2, 2), "strides": (2, 1), "dilations": (1, 1), "pads": pads}
+    more = {"MaxPool": {}, "AveragePool": {"count_include_pad": 1}, "LpPool": {"p": 2}}[op]
+    node = nodes.Node(op, 19, (nodes.values(1, (1, 2, 3, 4)),), {**attributes, **more})
+    assert_close(node.run(), nodes.pooled(node))
+
+
 def run(op, *inputs, opset=19, n_outputs=1, **attributes):
     """The first result, or all."""
     results = nodes.Node(op, opset, inputs, attributes, n_outputs).run()
@@ -332,6 +341,8 @@ HALVES = [
 @pytest.mark.parametrize(("op", "opset", "attributes", "others"), HALVES)
 def test_halves_are_rounded_once(op, opset, attributes, others, dtype):
     """What float64 gives, within a unit of the largest element."""
+    if dtype == "bfloat16" and onnx.__version__.startswith(("1.17.", "1.18.")):
+        pytest.skip("these versions of onnx have no arrays of bfloat16")
     dtype = np.dtype(getattr(pytest.importorskip("ml_dtypes"), dtype, dtype))
     half = nodes.values(1, (2, 3, 5, 6)).astype(dtype)
     inputs = [half]

@@ -20,6 +20,7 @@ from .operator import Operator, channels_first, channels_last, computed_in, wind
 
 MAXIMA: dict[int, Any] = {1: max_pool1d, 2: max_pool2d, 3: max_pool3d}
 AVERAGES: dict[int, Any] = {1: average_pool1d, 2: average_pool2d, 3: average_pool3d}
+LONG_ROW = 24  # pixels, from which on channels first are pooled as they lie; docs/decisions
 
 
 class Windows(NamedTuple):
@@ -48,8 +49,8 @@ class Windows(NamedTuple):
         padding: Any = window_padding(auto_pad, pads, rank)
         by_rule = isinstance(padding, str)
         if not by_rule:
-            sides = _one(sum(padding, ()))
-            padding = tuple(padding) if isinstance(sides, tuple) else sides
+            numbers = {each for sides in padding for each in sides}
+            padding = numbers.pop() if len(numbers) == 1 else tuple(padding)
         return cls(
             rank,
             _one(tuple(kernel_shape)),
@@ -66,6 +67,21 @@ class Windows(NamedTuple):
                 f"X of shape {x.shape}, where kernel_shape {self.axes('window')} "
                 f"expects {self.rank + 2} axes"
             )
+
+    def apply(self, doors: dict[int, Any], x: np.ndarray, **options: Any) -> Any:
+        """What a door gives, of arrays in any memory order: channels last where they are so, or
+        where rows are short."""
+        door = doors[self.rank]
+        arguments = self.window, self.strides, self.padding
+        options.update(dilations=self.dilations, ceil_mode=self.ceil_mode)
+        is_last = x.strides[1] == x.itemsize
+        if not is_last and x.shape[-1] >= LONG_ROW:
+            return door(x, *arguments, data_format="channels_first", **options)
+        images = channels_last(x)
+        result = door(images if is_last else np.ascontiguousarray(images), *arguments, **options)
+        return (
+            tuple(map(channels_first, result)) if type(result) is tuple else channels_first(result)
+        )
 
     def axes(self, name: str) -> tuple[int, ...]:
         """What a word says of each axis."""
@@ -126,16 +142,12 @@ class MaxPool(Pool):
     def _run(self, x: np.ndarray, storage_order: int = 0, **attributes: Any) -> tuple[Any, ...]:
         windows: Windows = self.prepared(attributes)
         windows.checked(x)
-        rank, window, strides, padding, dilations, ceil_mode = windows
-        if rank not in MAXIMA:
+        if windows.rank not in MAXIMA:
             return self._of_views(x, windows)
-        options = {"dilations": dilations, "ceil_mode": ceil_mode}
-        images = channels_last(x)
         if self.n_outputs == 1:
-            return (channels_first(MAXIMA[rank](images, window, strides, padding, **options)),)
-        options["return_indices"] = True
-        result, places = MAXIMA[rank](images, window, strides, padding, **options)
-        return channels_first(result), _flat(channels_first(places), x.shape, storage_order)
+            return (windows.apply(MAXIMA, x),)
+        result, places = windows.apply(MAXIMA, x, return_indices=True)
+        return result, _flat(places, x.shape, storage_order)
 
     def _of_views(self, x: np.ndarray, windows: Windows) -> tuple[np.ndarray]:
         if self.n_outputs > 1:
@@ -165,19 +177,9 @@ class AveragePool(Pool):
     ) -> tuple[np.ndarray]:
         windows: Windows = self.prepared(attributes)
         windows.checked(x)
-        rank, window, strides, padding, dilations, ceil_mode = windows
-        if rank not in AVERAGES:
+        if windows.rank not in AVERAGES:
             return (_average_of_views(x, windows, bool(count_include_pad)),)
-        result = AVERAGES[rank](
-            channels_last(x),
-            window,
-            strides,
-            padding,
-            dilations=dilations,
-            ceil_mode=ceil_mode,
-            count_padding=bool(count_include_pad),
-        )
-        return (channels_first(result),)
+        return (windows.apply(AVERAGES, x, count_padding=bool(count_include_pad)),)
 
 
 def _average_of_views(x: np.ndarray, windows: Windows, count_padding: bool) -> np.ndarray:
@@ -203,19 +205,12 @@ class LpPool(Pool):
         if windows.rank not in AVERAGES:
             sums = windows.views(powers, 0).sum(axis=tuple(range(-windows.rank, 0)))
             return (_roots(sums, p, x.dtype),)
-        rank, window, strides, padding, dilations, ceil_mode = windows
-        if ceil_mode:  # as padding, so that each window has as many pixels
-            padding = windows.pads(x.shape[2:])
-        averages = AVERAGES[rank](
-            channels_last(powers),
-            window,
-            strides,
-            padding,
-            dilations=dilations,
-            count_padding=True,
-        )
+        if windows.ceil_mode:  # as padding, so that each window has as many pixels
+            padding = tuple(windows.pads(x.shape[2:]))
+            windows = windows._replace(padding=padding, ceil_mode=False)
+        averages = windows.apply(AVERAGES, powers, count_padding=True)
         averages *= averages.dtype.type(prod(windows.axes("window")))
-        return (_roots(channels_first(averages), p, x.dtype),)
+        return (_roots(averages, p, x.dtype),)
 
 
 class GlobalLpPool(Operator):

@@ -215,6 +215,23 @@ def test_other_files_and_things_are_refused(tmp_path):
         aotconv.onnx.load(3)
 
 
+@pytest.mark.filterwarnings("ignore:The onnxtxt format is experimental")
+@pytest.mark.parametrize("end", ["onnx", "onnxtxt", "textproto", "json"])
+def test_text_that_is_no_model_is_refused_whatever_its_name_ends_in(end, tmp_path):
+    path = tmp_path / f"text.{end}"
+    path.write_text("hello")
+    with pytest.raises(ValueError, match="is not an ONNX model"):
+        aotconv.onnx.load(path)
+
+
+def test_a_model_whose_weights_are_missing_is_refused(tmp_path):
+    path = tmp_path / "model.onnx"
+    onnx.save(network(), path, save_as_external_data=True, size_threshold=0, location="weights")
+    (tmp_path / "weights").unlink()
+    with pytest.raises(ValueError, match=r"model\.onnx' is .* only a part of one: .*weights"):
+        aotconv.onnx.load(path)
+
+
 @pytest.mark.parametrize(
     "nodes, outputs, told",
     [

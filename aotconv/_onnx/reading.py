@@ -7,8 +7,18 @@ from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
 import onnx
+from google.protobuf import json_format, text_format
 from google.protobuf.message import DecodeError
-from onnx import defs, inliner
+from onnx import checker, defs, inliner, parser
+
+# Of bytes, of texts by the ends of their names, and of weights in files that are not there.
+UNREADABLE = (
+    DecodeError,
+    json_format.ParseError,
+    text_format.ParseError,
+    parser.ParseError,
+    checker.ValidationError,
+)
 
 
 def read(model: Any) -> onnx.ModelProto:
@@ -53,7 +63,7 @@ def parsed(model: Any) -> onnx.ModelProto:
             return onnx.load_from_string(bytes(model))
         if isinstance(model, (str, os.PathLike)):
             return onnx.load(model)
-    except DecodeError as error:
+    except UNREADABLE as error:
         raise ValueError(
             f"model: {described(model)} is not an ONNX model, or only a part of one: {error}"
         ) from error

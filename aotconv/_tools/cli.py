@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from .. import __version__, active, show_config
 from .errors import CommandError
@@ -114,7 +115,48 @@ def make_parser() -> argparse.ArgumentParser:
     )
     bench_parser.add_argument("--json", metavar="FILE", help="write everything that was measured")
     bench_parser.add_argument("--plot", metavar="FILE", help="draw a chart")
+    add_onnx(commands)
     return parser
+
+
+def add_onnx(commands: Any) -> None:
+    """Add the command that runs models."""
+    parser = commands.add_parser(
+        "onnx",
+        help="run an ONNX model, and print the time by operator",
+        description="Run a model by aotconv.onnx, and by ONNX Runtime where it is installed, by "
+        "turns; print how long each takes, how far their results differ, and the time by operator.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="its file")
+    fed = parser.add_mutually_exclusive_group()
+    fed.add_argument("--input", metavar="FILE", help="what it is fed: a .npz, arrays by name")
+    fed.add_argument(
+        "--shape",
+        action="append",
+        metavar="NAME=SIZES",
+        help="the shape of an input, as images=1,3,320,320, which is drawn: numbers from 0 to 1, "
+        "whole ones from 0 to 9; once for each input (default: what the model declares, and 1 for "
+        "a first size that it leaves open)",
+    )
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        metavar="N",
+        help="runs that are timed, and profiled ones (default: as many as take some seconds)",
+    )
+    parser.add_argument("--threads", metavar="N", help="for both (default: what aotconv info says)")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
+        "--no-optimize",
+        dest="optimize",
+        action="store_false",
+        help="compute each node as it stands; ONNX Runtime optimizes still",
+    )
+    how.add_argument(
+        "--algorithm", choices=("auto", "fastest"), default="auto", help="of convolutions"
+    )
+    parser.add_argument("--nodes", type=int, metavar="N", help="print the slowest nodes, too")
+    parser.add_argument("--json", metavar="FILE", help="write everything that was measured")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -129,6 +171,20 @@ def run(args: argparse.Namespace) -> None:
         from . import demo  # here, so that the other commands load none of it
 
         demo.run(args.image, args.out)
+    elif args.command == "onnx":
+        from . import onnx_command
+
+        onnx_command.run(
+            args.model,
+            input_file=args.input,
+            shapes=args.shape or (),
+            repeats=args.repeats,
+            n_threads=args.threads,
+            optimize=args.optimize,
+            algorithm=args.algorithm,
+            nodes=args.nodes,
+            json_file=args.json,
+        )
     else:
         run_bench(args)
 

@@ -31,7 +31,7 @@ def missing(packages: Iterable[str]) -> list[str]:
     return [name for name in packages if importlib.util.find_spec(name) is None]
 
 
-def need(what: str, *packages: str) -> None:
-    """Raise `CommandError` if an extra that `what` needs is missing."""
-    if extras := missing(packages):
-        raise CommandError(f'{what} needs {" and ".join(extras)}: pip install "aotconv[demo]"')
+def need(what: str, *packages: str, extra: str = "demo") -> None:
+    """Raise `CommandError` if a package of an extra that `what` needs is missing."""
+    if absent := missing(packages):
+        raise CommandError(f'{what} needs {" and ".join(absent)}: pip install "aotconv[{extra}]"')

@@ -12,9 +12,18 @@ from aotconv._core import (
     one_channel,
     pool,
     savitzky_golay,
+    softmax,
 )
 
-KEPT = call._small, call._large, one_channel._layers, one_channel._last, filter_call._filters
+KEPT = (
+    call._small,
+    call._large,
+    one_channel._layers,
+    one_channel._last,
+    filter_call._filters,
+    elementwise._calls,
+    softmax._calls,
+)
 MADE = pool.pools_of, gradient._operator, elementwise._call, correlation.correlation_of
 DOORS = conv, gradients, transposed, ndimage, savitzky_golay
 

@@ -289,6 +289,37 @@ def test_layouts_do_not_change_bits(door, dtype, layout, of_out, shape):
         assert_same_bits(out, expected)
 
 
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(ACTIVATIONS),
+            st.sampled_from(["float32", "float64", "float16", "int32"]),
+            st.sampled_from([(2, 3), (3, 2), (1, 4, 5), (4, 1, 5), (0, 3)]),
+            layouts,
+            st.permutations(range(3)),
+        ),
+        min_size=2,
+        max_size=6,
+    ),
+    st.sampled_from(DRAWN),
+)
+def test_calls_that_were_made_before_give_what_they_gave(calls, rung):
+    """Whatever the calls between them were: of other functions, layouts and dtypes."""
+    rng = np.random.default_rng(0)
+    made = []
+    for name, dtype, shape, layout, order in calls:
+        array = lay_out((rng.standard_normal(shape) * 9).astype(dtype), layout)
+        array = array.transpose([axis for axis in order if axis < array.ndim])
+        made.append((functools.partial(aotconv.activate, array, name), array))
+        if array.ndim and array.dtype.kind == "f":
+            axis = order[0] % array.ndim
+            made.append((functools.partial(aotconv.softmax, array, axis), array))
+    with aotconv.use(rung):
+        for call, array in made * 2:
+            dtype = call().dtype
+            assert_same_bits(call(), call(out=np.empty(array.shape[::-1], dtype).T))
+
+
 @doors
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_threads_and_pieces_do_not_change_bits(door, dtype, monkeypatch):

@@ -22,10 +22,13 @@ from .activations import activate
 from .copies import convert
 from .dtypes import floats_in
 from .jobs import Call, call_of, job_of
+from .kept import keep
 from .ladder import Rung
 from .layout import Layout
 
 PIECE = 1 << 18  # elements of one call: Python answers signals in between
+
+_calls: dict[tuple[Any, ...], tuple[Call | None]] = {}
 
 # Computes ``(source, target, threads)``, arrays of one dtype whose elements follow each other.
 Step: TypeAlias = Callable[[np.ndarray, np.ndarray, int], None]
@@ -36,6 +39,12 @@ def evaluate(array, finish: Activation, out, n_threads) -> np.ndarray:
     if n_threads is not None:
         n_threads = check.integer("threads", n_threads, 1)
     array = check.array("array", array)
+    if out is None and n_threads in (None, 1):
+        call = _kept_call(array, finish)
+        if call is not None:
+            result = np.empty_like(array)
+            call(array, result, None)
+            return result
     floats = check.floats_of("array", array)
     keeps = finish in CLAMPS and array.dtype.kind in "iu"
     dtype = array.dtype.newbyteorder("=") if keeps else floats
@@ -47,6 +56,40 @@ def evaluate(array, finish: Activation, out, n_threads) -> np.ndarray:
     else:
         _compute(array, result, finish, n_threads)
     return result if out is None else out
+
+
+def _kept_call(array: np.ndarray, finish: Activation) -> Call | None:
+    """The call of an array that one thread computes at once, as it lies, into one that lies alike;
+    None of others."""
+    key = layout_key(array, finish)
+    kept = _calls.get(key)
+    return (kept or keep(_calls, key, (_whole_call(array, finish),)))[0]
+
+
+def layout_key(array: np.ndarray, *others: Any) -> tuple[Any, ...]:
+    """What decides how an array is computed: the implementation, the array's layout, and others."""
+    layout = array.shape, array.strides, array.dtype, array.flags.num
+    return (ladder.active().name, *layout, *others)
+
+
+def _whole_call(array: np.ndarray, finish: Activation) -> Call | None:
+    found = row_and_rung(array.dtype.name) if fills_memory(array) else None
+    if found is None or not is_short(elementwise_microseconds(found[0], array.size), array):
+        return None
+    return _call(*found, finish, array.size, 1)
+
+
+def fills_memory(array: np.ndarray) -> bool:
+    """Whether elements lie side by side, in whichever order of axes, as compiled code takes
+    them."""
+    order = sorted(range(array.ndim), key=array.strides.__getitem__, reverse=True)
+    ready = array.flags.aligned and array.dtype.isnative
+    return bool(ready and array.transpose(order).flags.c_contiguous)
+
+
+def is_short(microseconds: float, array: np.ndarray) -> bool:
+    """Whether one thread computes an array in one call."""
+    return microseconds < threads.WORTH_SHARING and 0 < array.size <= PIECE
 
 
 def result_of(array: np.ndarray, dtype: np.dtype, out) -> np.ndarray:

@@ -7,10 +7,12 @@ row is summed block by block: sums of BLOCK elements in the kernel's order, then
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 import numpy as np
 
 from .._plan.elements import name_of
+from .._plan.registry import Row
 from .._plan.select import softmax_row
 from .._plan.softmax import (
     BLOCK,
@@ -24,8 +26,21 @@ from .._plan.softmax import (
 from . import check
 from .copies import convert
 from .dtypes import floats_in
-from .elementwise import PIECE, may_spoil, result_of, row_and_rung, share
-from .jobs import call_of, job_of
+from .elementwise import (
+    PIECE,
+    fills_memory,
+    is_short,
+    layout_key,
+    may_spoil,
+    result_of,
+    row_and_rung,
+    share,
+)
+from .jobs import Call, call_of, job_of
+from .kept import keep
+from .ladder import Rung
+
+_calls: dict[tuple[Any, ...], tuple[Call | None]] = {}
 
 
 def softmax(array, axis, out, n_threads) -> np.ndarray:
@@ -35,6 +50,12 @@ def softmax(array, axis, out, n_threads) -> np.ndarray:
     array = check.array("array", array)
     dtype = check.floats_of("array", array)
     axis = check.axis(axis, array.ndim)
+    if out is None and n_threads in (None, 1):
+        call = _kept_call(array, axis)
+        if call is not None:
+            result = np.empty_like(array)
+            call(array, result, None)
+            return result
     result = result_of(array, dtype, out)
     own = np.empty_like(array, dtype) if out is not None and may_spoil(array, result) else result
     if own.size:
@@ -44,6 +65,36 @@ def softmax(array, axis, out, n_threads) -> np.ndarray:
     if own is not result:
         convert(own, result)
     return result if out is None else out
+
+
+def _kept_call(array: np.ndarray, axis: int) -> Call | None:
+    """The call of an array whose rows one thread computes at once, as they lie, into one that lies
+    alike; None of others."""
+    key = layout_key(array, axis)
+    kept = _calls.get(key)
+    return (kept or keep(_calls, key, (_whole_call(array, axis),)))[0]
+
+
+def _whole_call(array: np.ndarray, axis: int) -> Call | None:
+    rows = np.moveaxis(array, axis, -1)
+    if not (rows.strides[-1:] == (array.itemsize,) and fills_memory(array)):
+        return None
+    found, length = row_and_rung(array.dtype.name, softmax_row), rows.shape[-1]
+    if found is None or length > BLOCK:
+        return None
+    row, rung = found
+    if not is_short(softmax_microseconds(row, array.size), array):
+        return None
+    return _call_of(row, rung, WHOLE, array.size // length, length, np.empty(0, array.dtype))
+
+
+def _call_of(
+    row: Row, rung: Rung, step: int, rows: int, length: int, blocks: np.ndarray, n_threads: int = 1
+) -> Call:
+    """One call of compiled code; `blocks` has what a step reads or writes for each."""
+    words = softmax_words(row, step, rows, length)
+    job = job_of(rung, row, words, blocks.ctypes.data, blocks)
+    return call_of(rung, [job], n_threads)
 
 
 class Rows:
@@ -119,9 +170,7 @@ class Rows:
         blocks[:1] = value
 
         def call(source: np.ndarray, target: np.ndarray, n_threads: int) -> None:
-            words = softmax_words(row, step, rows, length)
-            job = job_of(rung, row, words, blocks.ctypes.data, blocks)
-            call_of(rung, [job], n_threads)(source, target, None)
+            _call_of(row, rung, step, rows, length, blocks, n_threads)(source, target, None)
 
         share(call, softmax_microseconds(row, source.size), source, target, self._n_threads)
         first = 1 if step == EXPONENTIALS else 0

@@ -10,6 +10,7 @@ pytest.importorskip("onnx")
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx import numpy_helper
 from onnx_graphs import WORDS, Network, networks
 
 import aotconv.onnx
@@ -171,3 +172,44 @@ def test_an_algorithm_that_does_not_apply_is_refused(options, told):
     x, _ = network.conv("x", 3, 3, True, 1, 4, 1)
     with pytest.raises(ValueError, match=told):
         aotconv.onnx.load(network.model([x]), **options)
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([1, 3, 5]),
+    st.integers(1, 40),
+    st.sampled_from(["normal", "one sign", "many scales"]),
+)
+def test_a_rewritten_layer_is_within_the_documented_bound(seed, size, channels, values):
+    """Of the exact value of the model's nodes: gamma(K + 4) (sum |x| |w| + |b| + |residual|), of
+    the rewritten layer's weights and bias."""
+    network = Network(channels, seed, np.float32)
+    x, c = network.conv("x", channels, size, True, 1, channels, 1)
+    x, c = network.arithmetic(*network.normalization(x, c), "Mul", "channels", False)
+    x, c = network.arithmetic(x, c, "Add", "scalar", False)
+    x = network.node("Relu", [network.node("Add", [x, "x"])])
+    model = network.model([x])
+    images = network.normal(1, channels, 7, 6)
+    if values == "one sign":
+        images = np.abs(images)
+    elif values == "many scales":
+        images *= 10.0 ** network.random.integers(-12, 12, images.shape)
+    images = images.astype(np.float32)
+
+    loaded = aotconv.onnx.load(model)
+    assert [node.op_type for node in loaded.proto.graph.node] == ["FusedConv"]
+    weights = {each.name: numpy_helper.to_array(each) for each in loaded.proto.graph.initializer}
+    w, b = (
+        np.abs(weights[name], dtype=np.float64) for name in loaded.proto.graph.node[0].input[1:3]
+    )
+    network.dtype = np.dtype(np.float64)
+    network.weights = {name: each.astype(np.float64) for name, each in network.weights.items()}
+    (exact,) = computed(network.model([x]), images.astype(np.float64), optimize=False)
+    magnitudes = np.abs(images, dtype=np.float64)
+    sums = aotconv.conv2d(
+        magnitudes, w, b, padding=size // 2, data_format="NCHW", filter_format="OIHW"
+    )
+    n, u = channels * size * size + 4, np.finfo(np.float32).eps / 2
+    (got,) = loaded.run(None, {"x": images})
+    bound = n * u / (1 - n * u) * (sums + magnitudes) + 1e-12 * np.abs(exact)
+    assert (np.abs(got - exact) <= bound).all()

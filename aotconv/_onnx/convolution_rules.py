@@ -78,8 +78,7 @@ def bias_of(graph: Graph, conv: Node) -> np.ndarray:
 def with_weights(graph: Graph, conv: Node, weights: np.ndarray, bias: np.ndarray) -> list[str]:
     """Inputs of a convolution whose weights and bias became others."""
     old = conv.inputs[1]
-    dtype = graph.constants[old].dtype
-    names = [graph.add_constant(old, each.astype(dtype)) for each in (weights, bias)]
+    names = [graph.add_constant(old, each) for each in (weights, bias)]
     return [conv.inputs[0], *names, *conv.inputs[3:]]
 
 
@@ -198,11 +197,9 @@ def shift_first(graph: Graph, node: Node) -> bool:
         return False
     if not math.isfinite(shift) or scaled.scale == 1:
         return False
-    dtype = graph.constants[next(each for each in add.inputs if each in graph.constants)].dtype
+    like = next(each for each in add.inputs if each in graph.constants)
     between = graph.new_name(result, rank_of=x)
-    constants = [
-        graph.add_constant(result, np.asarray(each, dtype)) for each in (shift, scaled.scale)
-    ]
+    constants = [graph.add_constant(like, each, named=result) for each in (shift, scaled.scale)]
     graph.replace([node], Node("Add", [x, constants[0]], [between], name=add.name))
     graph.replace([add], Node("Mul", [between, constants[1]], [result], name=node.name))
     return True
@@ -243,11 +240,9 @@ def normalize_by_convolution(graph: Graph, node: Node) -> bool:
     rank = 0 if change is None else graph.ranks.get(node.inputs[0], 0)
     if change is None or rank not in RANKS:
         return False
-    dtype, count = graph.constants[node.inputs[1]].dtype, change.scale.size
+    count = change.scale.size
     weights = change.scale.reshape(count, 1, *[1] * (rank - 2))
-    names = [
-        graph.add_constant(node.inputs[1], each.astype(dtype)) for each in (weights, change.shift)
-    ]
+    names = [graph.add_constant(node.inputs[1], each) for each in (weights, change.shift)]
     group = {"group": helper.make_attribute("group", count)}
     inputs, outputs = [node.inputs[0], *names], node.outputs[:1]
     graph.replace([node], Node("Conv", inputs, outputs, group, name=node.name))

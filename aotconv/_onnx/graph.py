@@ -105,6 +105,7 @@ class Graph:
         self.ranks = inferred_ranks(model)
         self._names = {*self.constants, *(each.name for each in model.graph.input)}
         self._names.update(name for node in self.nodes for name in node.outputs)
+        self._dtypes: dict[str, np.dtype] = {}  # of constants that are float64 as yet
         self._makers: dict[str, Node] = {}
         self._readers: dict[str, list[Node]] = {}
         for node in self.nodes:
@@ -141,11 +142,25 @@ class Graph:
         found = self.constants.get(name)
         return None if found is None or found.size != 1 else found.reshape(()).item()
 
-    def add_constant(self, like: str, value: np.ndarray) -> str:
-        """Add a constant, and return its name."""
-        name = self.new_name(like)
-        self.constants[name] = value
+    def add_constant(self, like: str, value: Any, named: str = "") -> str:
+        """Add a constant that was computed of another one, and return its name.
+
+        It is rounded to the dtype of that one by `finish`, once, however often it changes.
+        """
+        name = self.new_name(named or like)
+        self._dtypes[name] = self._dtypes.get(like, self.constants[like].dtype)
+        self.constants[name] = np.asarray(value, np.float64)
         return name
+
+    def finish(self) -> None:
+        """Round constants that were added, and forget those that nothing reads."""
+        read = set(self.results).union(*(node.reads() for node in self.nodes))
+        read.update(each.name for each in self.model.graph.input)
+        self.constants = {
+            name: each.astype(self._dtypes[name]) if name in self._dtypes else each
+            for name, each in self.constants.items()
+            if name in read
+        }
 
     def new_name(self, like: str, rank_of: str = "") -> str:
         """A name of no value yet, for one of a rank."""

@@ -37,6 +37,7 @@ def rewrite(graph: Graph, operators: Iterable[type], algorithm: str) -> None:
     for rules in PHASES:
         while any([try_rules(graph, node, rules) for node in list(graph.nodes)]):
             pass
+    graph.finish()
     if algorithm != "auto":
         for conv in [each for each in graph.nodes if each.operator in ("Conv", "FusedConv")]:
             attributes = {

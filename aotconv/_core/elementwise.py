@@ -28,7 +28,7 @@ from .layout import Layout
 
 PIECE = 1 << 18  # elements of one call: Python answers signals in between
 
-_calls: dict[tuple[Any, ...], tuple[Call | None]] = {}
+_calls: dict[tuple[Any, ...], tuple[Call | None, bool]] = {}
 
 # Computes ``(source, target, threads)``, arrays of one dtype whose elements follow each other.
 Step: TypeAlias = Callable[[np.ndarray, np.ndarray, int], None]
@@ -40,10 +40,11 @@ def evaluate(array, finish: Activation, out, n_threads) -> np.ndarray:
         n_threads = check.integer("threads", n_threads, 1)
     array = check.array("array", array)
     if out is None and n_threads in (None, 1):
-        call = _kept_call(array, finish)
+        call, copies = _kept_call(array, finish)
         if call is not None:
-            result = np.empty_like(array)
-            call(array, result, None)
+            source = array.copy(order="K") if copies else array
+            result = np.empty_like(source)
+            call(source, result, None)
             return result
     floats = check.floats_of("array", array)
     keeps = finish in CLAMPS and array.dtype.kind in "iu"
@@ -58,12 +59,11 @@ def evaluate(array, finish: Activation, out, n_threads) -> np.ndarray:
     return result if out is None else out
 
 
-def _kept_call(array: np.ndarray, finish: Activation) -> Call | None:
-    """The call of an array that one thread computes at once, as it lies, into one that lies alike;
-    None of others."""
+def _kept_call(array: np.ndarray, finish: Activation) -> tuple[Call | None, bool]:
+    """The call of an array that one thread computes at once, into one that lies alike, and whether
+    a copy is what it takes, whose elements lie side by side; None of others."""
     key = layout_key(array, finish)
-    kept = _calls.get(key)
-    return (kept or keep(_calls, key, (_whole_call(array, finish),)))[0]
+    return _calls.get(key) or keep(_calls, key, _whole_call(array, finish))
 
 
 def layout_key(array: np.ndarray, *others: Any) -> tuple[Any, ...]:
@@ -72,11 +72,11 @@ def layout_key(array: np.ndarray, *others: Any) -> tuple[Any, ...]:
     return (ladder.active().name, *layout, *others)
 
 
-def _whole_call(array: np.ndarray, finish: Activation) -> Call | None:
-    found = row_and_rung(array.dtype.name) if fills_memory(array) else None
+def _whole_call(array: np.ndarray, finish: Activation) -> tuple[Call | None, bool]:
+    found = row_and_rung(array.dtype.name) if array.dtype.isnative else None
     if found is None or not is_short(elementwise_microseconds(found[0], array.size), array):
-        return None
-    return _call(*found, finish, array.size, 1)
+        return None, False
+    return _call(*found, finish, array.size, 1), not fills_memory(array)
 
 
 def fills_memory(array: np.ndarray) -> bool:

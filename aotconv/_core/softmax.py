@@ -40,7 +40,7 @@ from .jobs import Call, call_of, job_of
 from .kept import keep
 from .ladder import Rung
 
-_calls: dict[tuple[Any, ...], tuple[Call | None]] = {}
+_calls: dict[tuple[Any, ...], tuple[Call | None, bool]] = {}
 
 
 def softmax(array, axis, out, n_threads) -> np.ndarray:
@@ -51,10 +51,15 @@ def softmax(array, axis, out, n_threads) -> np.ndarray:
     dtype = check.floats_of("array", array)
     axis = check.axis(axis, array.ndim)
     if out is None and n_threads in (None, 1):
-        call = _kept_call(array, axis)
+        call, copies = _kept_call(array, axis)
         if call is not None:
             result = np.empty_like(array)
-            call(array, result, None)
+            if copies:
+                rows = np.moveaxis(array, axis, -1).copy()
+                call(rows, rows, None)
+                np.copyto(np.moveaxis(result, axis, -1), rows)
+            else:
+                call(array, result, None)
             return result
     result = result_of(array, dtype, out)
     own = np.empty_like(array, dtype) if out is not None and may_spoil(array, result) else result
@@ -67,25 +72,23 @@ def softmax(array, axis, out, n_threads) -> np.ndarray:
     return result if out is None else out
 
 
-def _kept_call(array: np.ndarray, axis: int) -> Call | None:
-    """The call of an array whose rows one thread computes at once, as they lie, into one that lies
-    alike; None of others."""
+def _kept_call(array: np.ndarray, axis: int) -> tuple[Call | None, bool]:
+    """The call of an array whose rows one thread computes at once, into one that lies alike, and
+    whether a copy is what it takes, whose rows follow each other; None of others."""
     key = layout_key(array, axis)
-    kept = _calls.get(key)
-    return (kept or keep(_calls, key, (_whole_call(array, axis),)))[0]
+    return _calls.get(key) or keep(_calls, key, _whole_call(array, axis))
 
 
-def _whole_call(array: np.ndarray, axis: int) -> Call | None:
-    rows = np.moveaxis(array, axis, -1)
-    if not (rows.strides[-1:] == (array.itemsize,) and fills_memory(array)):
-        return None
-    found, length = row_and_rung(array.dtype.name, softmax_row), rows.shape[-1]
-    if found is None or length > BLOCK:
-        return None
+def _whole_call(array: np.ndarray, axis: int) -> tuple[Call | None, bool]:
+    found, length = row_and_rung(array.dtype.name, softmax_row), array.shape[axis]
+    if found is None or length > BLOCK or not array.dtype.isnative:
+        return None, False
     row, rung = found
     if not is_short(softmax_microseconds(row, array.size), array):
-        return None
-    return _call_of(row, rung, WHOLE, array.size // length, length, np.empty(0, array.dtype))
+        return None, False
+    follow = array.strides[axis] == array.itemsize and fills_memory(array)
+    rows = array.size // length
+    return _call_of(row, rung, WHOLE, rows, length, np.empty(0, array.dtype)), not follow
 
 
 def _call_of(

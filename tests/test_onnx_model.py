@@ -155,6 +155,35 @@ def test_branches_see_values_around_them():
         np.testing.assert_array_equal(got, np.full_like(x, wanted))
 
 
+@pytest.mark.parametrize(
+    "trips, condition", [(3, None), (None, True), (3, True), (0, None), (3, False)]
+)
+def test_loops_may_leave_out_trips_or_condition(trips, condition):
+    """The body counts, doubles, and goes on below 20."""
+    values = [helper.make_tensor_value_info(n, t, []) for n, t in (("i", 7), ("go", 9), ("v", 7))]
+    given = [helper.make_tensor_value_info(n, t, []) for n, t in (("on", 9), ("w", 7), ("seen", 7))]
+    nodes = [
+        helper.make_node("Add", ["v", "v"], ["w"]),
+        helper.make_node("Less", ["w", "limit"], ["on"]),
+        helper.make_node("Mul", ["i", "w"], ["seen"]),
+    ]
+    body = helper.make_graph(nodes, "body", values, given)
+    names = ["" if trips is None else "m", "" if condition is None else "c", "x"]
+    loop = helper.make_node("Loop", names, ["y", "all"], body=body)
+    weights = {"m": np.int64(trips or 0), "c": np.bool_(condition), "limit": np.int64(20)}
+    inputs = {"x": (np.int64, [])}
+    y, seen = aotconv.onnx.load(model_of([loop], inputs, ["y", "all"], weights)).run(
+        None, {"x": np.array(3)}
+    )
+    wanted, stack = 3, []
+    while condition is not False and (trips is None or len(stack) < trips):
+        wanted *= 2
+        stack.append(len(stack) * wanted)
+        if condition and wanted >= 20:
+            break
+    assert y == wanted and seen.tolist() == stack and seen.dtype == np.int64
+
+
 def test_functions_of_a_model_are_put_in():
     """With attributes that refer to the call's."""
     body = [helper.make_node("LeakyRelu", ["a"], ["b"])]

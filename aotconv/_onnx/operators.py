@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from onnx.reference.op_run import OpRun
+
+from .control import Loop
 from .convolution import Conv, ConvTranspose
 from .elementwise import (
     Clip,
@@ -17,7 +20,6 @@ from .elementwise import (
 )
 from .fused import FUSED
 from .normalization import BatchNormalization, Softmax
-from .operator import Operator
 from .padding import Pad
 from .pooling import (
     AveragePool,
@@ -31,7 +33,7 @@ from .quantized import ConvInteger, QLinearConv
 from .reshaping import Reshape
 from .resize import Resize, Upsample
 
-OPS: tuple[type[Operator], ...] = (
+OPS: tuple[type[OpRun], ...] = (
     AveragePool,
     BatchNormalization,
     Clip,
@@ -46,6 +48,7 @@ OPS: tuple[type[Operator], ...] = (
     HardSigmoid,
     HardSwish,
     LeakyRelu,
+    Loop,
     LpPool,
     MaxPool,
     PRelu,

@@ -380,6 +380,8 @@ REFUSED = [
     ("Pad", (np.ones(3), np.array([-2, -2])), {}, "pads -2 and -2"),
     ("Pad", (np.ones(3), np.array([1, 1])), {"mode": "around"}, "mode 'around'"),
     ("Resize", (np.ones(3), None, np.ones(2, np.float32)), {}, "for 1 axes"),
+    ("Resize", (np.ones(3), None, np.ones(1, np.float32)), {"axes": [1]}, r"axes \[1\]"),
+    ("Resize", (np.ones(3), None, None, np.array([-2])), {}, r"sizes \[-2\]"),
     ("Resize", (np.ones(3), None, np.zeros(1, np.float32)), {}, "positive"),
     ("Resize", (np.ones(3), None, np.ones(1, np.float32)), {"mode": "best"}, "mode 'best'"),
     ("Resize", (np.ones(0), None, None, np.array([2])), {}, "without elements"),

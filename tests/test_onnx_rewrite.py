@@ -54,6 +54,15 @@ def test_a_convolution_and_what_follows_are_one_node(word):
     np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
 
 
+def test_a_slope_of_zero_is_that_of_the_layer():
+    network = small()
+    x, _c = network.conv("x", 3, 3, True, 1, 4, 1)
+    model = network.model([network.node("LeakyRelu", [x], alpha=0.0)])
+    assert operators(model) == ["FusedConv"]
+    (got,) = computed(model, np.random.default_rng(0).standard_normal((1, 3, 8, 9), np.float32))
+    assert got.min() == 0
+
+
 @pytest.mark.parametrize("word", WORDS)
 def test_an_activation_in_several_nodes_is_one(word):
     network = small()

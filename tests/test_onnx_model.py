@@ -169,6 +169,31 @@ def test_functions_of_a_model_are_put_in():
     np.testing.assert_array_equal(model.run(None, {"x": np.float32([-2, 2])}), [[-1, 2]])
 
 
+def named(name, function):
+    """An operator of another domain, which may have the name of one of ONNX."""
+
+    def run(self, x, **attributes):  # onnx adds those of its own operator of this name
+        return (function(x),)
+
+    return type(name, (OpRun,), {"op_domain": "mine", "_run": run})
+
+
+def test_an_operator_of_ones_own_may_have_the_name_of_another():
+    """Here a relu that drops elements, and so does not keep shapes; and a Conv of one input."""
+    nodes = [
+        helper.make_node("Conv", ["x"], ["twice"], domain="mine"),
+        helper.make_node("Relu", ["twice"], ["kept"], domain="mine"),
+        helper.make_node("Shape", ["kept"], ["y"]),
+    ]
+    proto = model_of(nodes, {"x": (np.float32, [3])}, ["twice", "y"])
+    ours = [named("Conv", lambda x: x * 2), named("Relu", lambda x: x[x > 0])]
+    model = aotconv.onnx.load(proto, algorithm="fastest", new_ops=ours)
+    for x in ([1, 2, 3], [1, -2, 3]):
+        twice, shape = model.run(None, {"x": np.float32(x)})
+        np.testing.assert_array_equal(twice, np.float32(x) * 2)
+        np.testing.assert_array_equal(shape, [sum(each > 0 for each in x)])
+
+
 class Twice(OpRun):
     op_domain = "mine"
 

@@ -17,6 +17,8 @@ from .convolution_rules import (
     activate_at_once,
     add_residual,
     fused,
+    is_convolution,
+    is_transposed,
     normalize_by_convolution,
     scale_and_shift,
     scale_first,
@@ -38,12 +40,10 @@ def rewrite(graph: Graph, operators: Iterable[type], algorithm: str) -> None:
         while any([try_rules(graph, node, rules) for node in list(graph.nodes)]):
             pass
     if algorithm != "auto":
-        for conv in [each for each in graph.nodes if each.operator in ("Conv", "FusedConv")]:
-            attributes = {
-                **conv.attributes,
-                "algorithm": helper.make_attribute("algorithm", algorithm),
-            }
-            graph.replace([conv], fused(conv, attributes=attributes))
+        chosen = {"algorithm": helper.make_attribute("algorithm", algorithm)}
+        for node in list(graph.nodes):
+            if is_convolution(node) and not is_transposed(node):
+                graph.replace([node], fused(node, attributes={**node.attributes, **chosen}))
 
 
 def try_rules(graph: Graph, node: Node, rules: tuple[Rule, ...]) -> bool:

@@ -34,12 +34,11 @@ class _Layered(Operator):
     def layer(self, x: Any, w: Any, b: Any, attributes: dict[str, Any]) -> Any:
         """The layer of these weights."""
         kept_w, kept_b, kept_attributes, layer = self._kept
-        if w is not kept_w or b is not kept_b or attributes != kept_attributes or layer is None:
+        is_kept = w is kept_w and b is kept_b and attributes == kept_attributes
+        if not is_kept or x.ndim != w.ndim:
             self.check(x, w, attributes)
             layer = self.make(w, b, **attributes)
             self._kept = w, b, attributes, layer
-        elif x.ndim != w.ndim:
-            self.check(x, w, attributes)
         return layer
 
     def check(self, x: Any, w: Any, attributes: dict[str, Any]) -> None:

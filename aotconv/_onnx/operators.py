@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
+from onnx.reference.op_run import OpRun
+
 from .convolution import Conv, ConvTranspose
 from .elementwise import (
     Clip,
@@ -60,3 +65,12 @@ OPS: tuple[type[Operator], ...] = (
     Upsample,
     *FUSED,
 )
+
+
+def before_ours(new_ops: Any) -> list[type[OpRun]]:
+    """Operators of a user's own, if they are what onnx' ReferenceEvaluator takes, and ours."""
+    added: list[Any] = list(new_ops) if isinstance(new_ops, Iterable) else [new_ops]
+    for each in added:
+        if not (isinstance(each, type) and issubclass(each, OpRun)):
+            raise TypeError(f"new_ops: classes of onnx' OpRun expected, not {each!r}")
+    return [*added, *OPS]

@@ -73,7 +73,7 @@ class Node:
         """A new node that differs from this one in some fields."""
         return replace(self, **changes)
 
-    def is_certain(self) -> bool:
+    def is_deterministic(self) -> bool:
         """Whether it gives the same for the same inputs, as far as ONNX says."""
         return self.is_of_onnx() and self.operator not in RANDOM and not any(self.graphs())
 

@@ -55,7 +55,7 @@ def fold_constants(graph: Graph, operators: Iterable[type]) -> None:
     """Compute what follows from constants alone."""
     known, nodes = {*graph.constants}, []
     for node in graph.nodes:
-        if node.is_certain() and node.reads() <= known:
+        if node.is_deterministic() and node.reads() <= known:
             nodes.append(node)
             known.update(node.outputs)
     if nodes:

@@ -36,7 +36,7 @@ def follows_from_shapes(graph: Graph) -> set[str]:
     for node in graph.nodes:
         reads = node.reads()
         of_shapes = node.is_("Shape", "Size") and reads <= shapes
-        if of_shapes or (reads <= values and node.is_certain()):
+        if of_shapes or (reads <= values and node.is_deterministic()):
             values.update(node.outputs)
             found.update(node.outputs)
         if shaped(node, shapes, values):
@@ -48,7 +48,7 @@ def shaped(node: Node, shapes: set[str], values: set[str]) -> bool:
     """Whether the shapes of a node's results follow from those of feeds."""
     reads = node.reads()
     if reads <= values:
-        return node.is_certain()
+        return node.is_deterministic()
     known = node.is_of_onnx() or node.domain == OUR_DOMAIN
     if not known or not reads <= shapes or any(node.graphs()):
         return False

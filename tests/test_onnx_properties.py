@@ -270,9 +270,12 @@ def test_sums_that_floats_do_not_hold_are_exact():
     assert run("QLinearConv", *inputs, opset=10).item() == round(exact / 2**17)
 
 
-def test_weights_that_changed_in_place_are_noticed():
+@pytest.mark.parametrize("op", ["ConvInteger", "Conv"])
+def test_weights_that_changed_in_place_are_noticed(op):
     x, w = np.full((1, 1, 4), 2, np.uint8), np.ones((1, 1, 2), np.int8)
-    model = nodes.Node("ConvInteger", 10, (x, w), {}).model()
+    if op == "Conv":
+        x, w = x.astype(np.float32), w.astype(np.float32)
+    model = nodes.Node(op, 11, (x, w), {}).model()
     evaluator = nodes.evaluator(model)
     before = evaluator.run(None, {"i0": x, "i1": w})[0].copy()
     w[0, 0, 1] = 3

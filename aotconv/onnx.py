@@ -21,7 +21,7 @@ except ImportError as error:
     raise ImportError('aotconv.onnx needs onnx: pip install "aotconv[onnx]"') from error
 
 from ._onnx.model import Model, NodeTime
-from ._onnx.operators import OPS
+from ._onnx.operators import OPS, before_ours
 
 if TYPE_CHECKING:
     from onnx.reference.op_run import OpRun
@@ -48,7 +48,7 @@ def load(
         activations written in several nodes become one, and what follows from the shapes of feeds
         alone is computed once for each.  Without it each node is computed as it stands.
     algorithm : {"auto", "fastest"}
-        That of convolutions, as in `conv2d`.
+        That of convolutions, as in `conv2d`; "fastest" needs `optimize`.
     new_ops : iterable of onnx.reference.op_run.OpRun classes
         More operators, as onnx' ReferenceEvaluator takes them; they come before ours.
 
@@ -59,19 +59,27 @@ def load(
     Raises
     ------
     TypeError
-        What is no model at all.
+        What is no model at all, or no class of an operator.
     ValueError
-        What is no whole model, or not a valid one.
+        What is no whole model, or not a valid one; or an unknown algorithm.
     NotImplementedError
-        A model with operators that nobody has: the names of all.
+        A model with operators that nobody has: the names of all; or with sparse initializers.
+    OSError
+        A file that cannot be read.
+
+    See Also
+    --------
+    conv2d : says more of `algorithm`.
+    set_num_threads : how many threads convolutions use.
 
     Notes
     -----
     Arrays keep ONNX' axes, (N, C, spatial axes), but convolutions and pools put channels last in
     memory, and NumPy's functions keep that: nothing is transposed between them.
 
-    Weights that take up a scale are rounded once more, so a result of a rewritten layer differs
-    from that of its nodes as much as by weights that change by one unit in the last place.
+    Weights are rounded once for each scale that they take up: beside the rounding of sums, a
+    result differs from that of the nodes as if each time they changed by half a unit in the last
+    place.
 
     Convolutions use as many threads as `set_num_threads` allows; products of matrices those of
     NumPy's BLAS.
@@ -98,4 +106,4 @@ def load(
     [array([[[[4., 4.],
              [4., 4.]]]], dtype=float32)]
     """
-    return Model(model, [*new_ops, *OPS], optimize, algorithm)
+    return Model(model, before_ours(new_ops), optimize, algorithm)

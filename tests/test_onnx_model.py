@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -198,6 +197,31 @@ def test_functions_of_a_model_are_put_in():
     np.testing.assert_array_equal(model.run(None, {"x": np.float32([-2, 2])}), [[-1, 2]])
 
 
+def named(name, function):
+    """An operator of another domain, which may have the name of one of ONNX."""
+
+    def run(self, x, **attributes):  # onnx adds those of its own operator of this name
+        return (function(x),)
+
+    return type(name, (OpRun,), {"op_domain": "mine", "_run": run})
+
+
+def test_an_operator_of_ones_own_may_have_the_name_of_another():
+    """Here a relu that drops elements, and so does not keep shapes; and a Conv of one input."""
+    nodes = [
+        helper.make_node("Conv", ["x"], ["twice"], domain="mine"),
+        helper.make_node("Relu", ["twice"], ["kept"], domain="mine"),
+        helper.make_node("Shape", ["kept"], ["y"]),
+    ]
+    proto = model_of(nodes, {"x": (np.float32, [3])}, ["twice", "y"])
+    ours = [named("Conv", lambda x: x * 2), named("Relu", lambda x: x[x > 0])]
+    model = aotconv.onnx.load(proto, algorithm="fastest", new_ops=ours)
+    for x in ([1, 2, 3], [1, -2, 3]):
+        twice, shape = model.run(None, {"x": np.float32(x)})
+        np.testing.assert_array_equal(twice, np.float32(x) * 2)
+        np.testing.assert_array_equal(shape, [sum(each > 0 for each in x)])
+
+
 class Twice(OpRun):
     op_domain = "mine"
 
@@ -212,6 +236,12 @@ def test_operators_of_ones_own_are_taken():
     np.testing.assert_array_equal(model.run(None, {"x": np.float32([1, 2])}), [[2, 4]])
     with pytest.raises(NotImplementedError, match=r"nothing computes mine\.Twice \(node 'y'\)"):
         aotconv.onnx.load(proto)
+
+
+@pytest.mark.parametrize("new_ops", [3, [3], [int]])
+def test_what_is_no_operator_is_refused(new_ops):
+    with pytest.raises(TypeError, match="new_ops: classes of onnx' OpRun expected, not "):
+        aotconv.onnx.load(network(), new_ops=new_ops)
 
 
 def test_all_unknown_operators_are_named_at_once():
@@ -356,6 +386,6 @@ def test_onnx_is_loaded_when_it_is_asked_for_and_missed_by_name():
         "except ImportError as error: print(error)\n"
     )
     told = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ}
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout
     assert told == 'aotconv.onnx needs onnx: pip install "aotconv[onnx]"\n'

@@ -270,9 +270,12 @@ def test_sums_that_floats_do_not_hold_are_exact():
     assert run("QLinearConv", *inputs, opset=10).item() == round(exact / 2**17)
 
 
-def test_weights_that_changed_in_place_are_noticed():
+@pytest.mark.parametrize("op", ["ConvInteger", "Conv"])
+def test_weights_that_changed_in_place_are_noticed(op):
     x, w = np.full((1, 1, 4), 2, np.uint8), np.ones((1, 1, 2), np.int8)
-    model = nodes.Node("ConvInteger", 10, (x, w), {}).model()
+    if op == "Conv":
+        x, w = x.astype(np.float32), w.astype(np.float32)
+    model = nodes.Node(op, 11, (x, w), {}).model()
     evaluator = nodes.evaluator(model)
     before = evaluator.run(None, {"i0": x, "i1": w})[0].copy()
     w[0, 0, 1] = 3
@@ -380,6 +383,8 @@ REFUSED = [
     ("Pad", (np.ones(3), np.array([-2, -2])), {}, "pads -2 and -2"),
     ("Pad", (np.ones(3), np.array([1, 1])), {"mode": "around"}, "mode 'around'"),
     ("Resize", (np.ones(3), None, np.ones(2, np.float32)), {}, "for 1 axes"),
+    ("Resize", (np.ones(3), None, np.ones(1, np.float32)), {"axes": [1]}, r"axes \[1\]"),
+    ("Resize", (np.ones(3), None, None, np.array([-2])), {}, r"sizes \[-2\]"),
     ("Resize", (np.ones(3), None, np.zeros(1, np.float32)), {}, "positive"),
     ("Resize", (np.ones(3), None, np.ones(1, np.float32)), {"mode": "best"}, "mode 'best'"),
     ("Resize", (np.ones(0), None, None, np.array([2])), {}, "without elements"),

@@ -21,11 +21,12 @@ FILTER_FORMATS = {1: "OIW", 2: "OIHW", 3: "OIDHW"}
 
 
 class _Layered(Operator):
-    """A convolution whose layer is kept, known by the identity of its weights."""
+    """A convolution whose layer is kept, known by its weights: the arrays themselves, and values of
+    those that may be changed in place."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._kept: tuple[Any, ...] = (None, None, None, None)
+        self._kept: tuple[Any, ...] = (None,) * 5
 
     def _run(self, x: Any, w: Any, b: Any = None, **attributes: Any) -> tuple[np.ndarray, ...]:
         layer = self.layer(x, w, b, attributes)
@@ -33,13 +34,13 @@ class _Layered(Operator):
 
     def layer(self, x: Any, w: Any, b: Any, attributes: dict[str, Any]) -> Any:
         """The layer of these weights."""
-        kept_w, kept_b, kept_attributes, layer = self._kept
-        if w is not kept_w or b is not kept_b or attributes != kept_attributes or layer is None:
+        kept_w, kept_b, kept_attributes, values, layer = self._kept
+        is_kept = w is kept_w and b is kept_b and attributes == kept_attributes
+        if not is_kept or x.ndim != w.ndim or (values and values != _changeable(w, b)):
             self.check(x, w, attributes)
+            values = _changeable(w, b)
             layer = self.make(w, b, **attributes)
-            self._kept = w, b, attributes, layer
-        elif x.ndim != w.ndim:
-            self.check(x, w, attributes)
+            self._kept = w, b, attributes, values, layer
         return layer
 
     def check(self, x: Any, w: Any, attributes: dict[str, Any]) -> None:
@@ -53,6 +54,11 @@ class _Layered(Operator):
             raise ValueError(f"kernel_shape is {window}, W has shape {w.shape}")
 
     make: Callable[..., Any]  # the layer of weights, a bias and attributes
+
+
+def _changeable(*weights: np.ndarray | None) -> list[bytes]:
+    """The values of weights that are fed; those of a model are read-only."""
+    return [each.tobytes() for each in weights if each is not None and each.flags.writeable]
 
 
 class Conv(_Layered):

@@ -228,7 +228,9 @@ def activate_at_once(graph: Graph, node: Node) -> bool:
     if found is None or conv is None or "activation" in conv.attributes:
         return False
     words = dict(zip(("activation", "slope"), found, strict=True))
-    added = {name: helper.make_attribute(name, each) for name, each in words.items() if each}
+    added = {
+        name: helper.make_attribute(name, each) for name, each in words.items() if each is not None
+    }
     attributes = {**conv.attributes, **added}
     graph.replace([conv, node], fused(conv, attributes=attributes, outputs=node.outputs))
     return True

@@ -14,7 +14,12 @@ from onnx.reference import ReferenceEvaluator
 
 OUR_DOMAIN = "aotconv"
 SMALL = 1024  # bytes of constants that may be shapes
-CHANGING = {"Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike"} | {
+RANDOM = {
+    "Bernoulli",
+    "Dropout",
+    "Multinomial",
+    "RandomNormal",
+    "RandomNormalLike",
     "RandomUniform",
     "RandomUniformLike",
 }
@@ -50,9 +55,13 @@ class Node:
         value = default if found is None else helper.get_attribute_value(found)
         return value.decode() if isinstance(value, bytes) else value
 
+    def is_of_onnx(self) -> bool:
+        """Whether its operator is of ONNX' default domain."""
+        return self.domain in ("", "ai.onnx")
+
     def is_(self, *operators: str) -> bool:
         """Whether it is one of these operators of ONNX."""
-        return self.operator in operators and self.domain in ("", "ai.onnx")
+        return self.operator in operators and self.is_of_onnx()
 
     def other(self, name: str) -> str | None:
         """The input of a node of two that is not the one of a name."""
@@ -64,10 +73,9 @@ class Node:
         """A new node that differs from this one in some fields."""
         return replace(self, **changes)
 
-    def is_certain(self) -> bool:
+    def is_deterministic(self) -> bool:
         """Whether it gives the same for the same inputs, as far as ONNX says."""
-        ours = self.domain in ("", "ai.onnx")
-        return ours and self.operator not in CHANGING and not any(self.graphs())
+        return self.is_of_onnx() and self.operator not in RANDOM and not any(self.graphs())
 
     def graphs(self) -> Iterable[onnx.GraphProto]:
         """The bodies of a loop or a branch."""

@@ -14,7 +14,7 @@ from onnx.reference.op_run import OpRun
 from . import feeds as _feeds
 from .graph import Graph
 from .operator import Operator
-from .reading import first_line, read, refuse_unknown
+from .reading import first_line, label, read, refuse_unknown
 from .rewrite import rewrite
 from .shapes import follows_from_shapes
 
@@ -207,7 +207,7 @@ def _steps(graph: Graph, operators: Iterable[type]) -> list[_Step]:
             tuple(dead.get(i, ())),
             each.need_context(),
             node.operator,
-            node.name or next(filter(None, node.outputs), ""),
+            label(each.onnx_node),
         )
         for i, (node, each) in enumerate(zip(graph.nodes, nodes, strict=True))
     ]

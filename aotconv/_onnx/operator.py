@@ -32,7 +32,6 @@ class Operator(OpRun):
             schema = defs.get_schema(self.extends or node.op_type, self.version, "")
         super().__init__(node, run_params, schema)
         self._attributes = {name: getattr(self, name) for name in self.attributes_names_}
-        self._prepared: Any = None
         asked = [place for place, name in enumerate(node.output, 1) if name]
         self.n_outputs = max(asked, default=0)  # those in front of the last one counted
 
@@ -50,17 +49,6 @@ class Operator(OpRun):
     def compute(self, *inputs: Any) -> tuple[Any, ...]:
         """The outputs of inputs, where all attributes are known; errors do not name the node."""
         return self._run(*inputs, **self._attributes)
-
-    def prepare(self, **attributes: Any) -> Any:
-        """What follows from the attributes alone."""
-        raise NotImplementedError
-
-    def prepared(self, attributes: dict[str, Any]) -> Any:
-        """The same, made once, unless attributes come with each call."""
-        prepared = self._prepared  # another thread may be here, too
-        if prepared is None or self.has_linked_attribute:
-            prepared = self._prepared = self.prepare(**attributes)
-        return prepared
 
 
 def channels_last(array: np.ndarray) -> np.ndarray:

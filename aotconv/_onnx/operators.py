@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from onnx.reference.op_run import OpRun
 
 from .control import Loop
@@ -63,3 +66,12 @@ OPS: tuple[type[OpRun], ...] = (
     Upsample,
     *FUSED,
 )
+
+
+def before_ours(new_ops: Any) -> list[type[OpRun]]:
+    """Operators of a user's own, if they are what onnx' ReferenceEvaluator takes, and ours."""
+    added: list[Any] = list(new_ops) if isinstance(new_ops, Iterable) else [new_ops]
+    for each in added:
+        if not (isinstance(each, type) and issubclass(each, OpRun)):
+            raise TypeError(f"new_ops: classes of onnx' OpRun expected, not {each!r}")
+    return [*added, *OPS]

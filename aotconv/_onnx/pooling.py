@@ -20,6 +20,7 @@ from .operator import Operator, channels_first, channels_last, computed_in, wind
 
 MAXIMA: dict[int, Any] = {1: max_pool1d, 2: max_pool2d, 3: max_pool3d}
 AVERAGES: dict[int, Any] = {1: average_pool1d, 2: average_pool2d, 3: average_pool3d}
+ATTRIBUTES = ("kernel_shape", "strides", "pads", "auto_pad", "dilations", "ceil_mode")
 LONG_ROW = 24  # pixels, from which on channels first are pooled as they lie; docs/decisions
 
 
@@ -59,14 +60,6 @@ class Windows(NamedTuple):
             _one(tuple(dilations or [1] * rank)),
             bool(ceil_mode) and not by_rule,
         )
-
-    def checked(self, x: np.ndarray) -> None:
-        """Raise an error where arrays have other axes than windows."""
-        if x.ndim != self.rank + 2:
-            raise ValueError(
-                f"X of shape {x.shape}, where kernel_shape {self.axes('window')} "
-                f"expects {self.rank + 2} axes"
-            )
 
     def apply(self, doors: dict[int, Any], x: np.ndarray, **options: Any) -> Any:
         """What a door gives, of arrays in any memory order: channels last where they are so, or
@@ -133,15 +126,25 @@ def _one(values: tuple) -> Any:
 class Pool(Operator):
     """A pool of windows."""
 
-    def prepare(self, **attributes: Any) -> Windows:
-        names = ("kernel_shape", "strides", "pads", "auto_pad", "dilations", "ceil_mode")
-        return Windows.of(*[attributes.get(name) for name in names])
+    _kept: Windows | None = None
+
+    def windows(self, x: np.ndarray, attributes: dict[str, Any]) -> Windows:
+        """Those of attributes, made once, unless attributes come with each call; x must have
+        their axes."""
+        windows = self._kept  # another thread may be here, too
+        if windows is None or self.has_linked_attribute:
+            windows = self._kept = Windows.of(*map(attributes.get, ATTRIBUTES))
+        if x.ndim != windows.rank + 2:
+            raise ValueError(
+                f"X of shape {x.shape}, where kernel_shape {windows.axes('window')} "
+                f"expects {windows.rank + 2} axes"
+            )
+        return windows
 
 
 class MaxPool(Pool):
     def _run(self, x: np.ndarray, storage_order: int = 0, **attributes: Any) -> tuple[Any, ...]:
-        windows: Windows = self.prepared(attributes)
-        windows.checked(x)
+        windows = self.windows(x, attributes)
         if windows.rank not in MAXIMA:
             return self._of_views(x, windows)
         if self.n_outputs == 1:
@@ -175,8 +178,7 @@ class AveragePool(Pool):
     def _run(
         self, x: np.ndarray, count_include_pad: int | None = 0, **attributes: Any
     ) -> tuple[np.ndarray]:
-        windows: Windows = self.prepared(attributes)
-        windows.checked(x)
+        windows = self.windows(x, attributes)
         if windows.rank not in AVERAGES:
             return (_average_of_views(x, windows, bool(count_include_pad)),)
         return (windows.apply(AVERAGES, x, count_padding=bool(count_include_pad)),)
@@ -199,8 +201,7 @@ def _average_of_views(x: np.ndarray, windows: Windows, count_padding: bool) -> n
 
 class LpPool(Pool):
     def _run(self, x: np.ndarray, p: float = 2, **attributes: Any) -> tuple[np.ndarray]:
-        windows: Windows = self.prepared(attributes)
-        windows.checked(x)
+        windows = self.windows(x, attributes)
         powers = _powers(x, p)
         if windows.rank not in AVERAGES:
             sums = windows.views(powers, 0).sum(axis=tuple(range(-windows.rank, 0)))

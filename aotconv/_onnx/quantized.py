@@ -11,11 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import Conv1D, Conv2D, Conv3D
+from .convolution import FILTER_FORMATS, Conv
 from .operator import Operator, channels_first, channels_last, window_padding
 
-LAYERS: dict[int, Any] = {1: Conv1D, 2: Conv2D, 3: Conv3D}
-FORMATS = {1: "OIW", 2: "OIHW", 3: "OIDHW"}
 BYTES = (np.dtype(np.int8), np.dtype(np.uint8))
 EXACT = 1 << 24  # in float32 all integers up to here are
 
@@ -67,7 +65,7 @@ def _layer(
     """The layer whose results are the sums."""
     filters, image_zero, filter_zero, bias = weights
     rank = filters.ndim - 2
-    if rank not in LAYERS:
+    if rank not in FILTER_FORMATS:
         raise ValueError(f"w of shape {filters.shape}, where 1 to 3 spatial axes are expected")
     if kernel_shape and tuple(kernel_shape) != filters.shape[2:]:
         raise ValueError(f"kernel_shape {list(kernel_shape)} and w of shape {filters.shape}")
@@ -82,7 +80,7 @@ def _layer(
     shift = (0 if bias is None else bias) - zero * sums
     largest = 255 * np.abs(filters, dtype=np.int16).sum(axis=axes, dtype=np.int64) + np.abs(shift)
     exact = as_floats and bool((largest < EXACT).all())
-    return LAYERS[rank](
+    return Conv.LAYERS[rank](
         filters,
         shift.astype(np.float32 if exact else np.int32),
         tuple(strides or [1] * rank),
@@ -90,7 +88,7 @@ def _layer(
         padding_value=zero,
         dilations=tuple(dilations or [1] * rank),
         groups=group,
-        filter_format=FORMATS[rank],
+        filter_format=FILTER_FORMATS[rank],
         dtype=np.float32 if exact else np.int32,
     )
 

@@ -138,7 +138,10 @@ def _axes_of(
 ) -> list[Axis]:
     """The axes that scales or sizes are of."""
     roi, scales, sizes = asked
-    chosen = range(len(shape)) if axes is None else [each % len(shape) for each in axes]
+    rank = len(shape)
+    if not all(-rank <= each < rank for each in axes or ()):
+        raise ValueError(f"axes {axes} of an array of shape {shape}")
+    chosen = range(rank) if axes is None else [each % rank for each in axes]
     given = [each for each in (scales, sizes) if each is not None]
     if len(given) != 1:
         raise ValueError(f"{len(given)} of scales and sizes, where one of them is expected")
@@ -157,7 +160,9 @@ def _axes_of(
             int(np.float32(size) * np.float32(each)) for size, each in zip(old, scales, strict=True)
         ]
     else:
-        new = [int(each) for each in given[0]]
+        new = [int(each) for each in sizes]
+        if min(new, default=0) < 0:
+            raise ValueError(f"sizes {new}, which must not be negative")
         factors = [out / max(size, 1) for out, size in zip(new, old, strict=True)]
         if policy not in (None, "stretch"):
             if policy not in POLICIES:

@@ -17,6 +17,8 @@ from .convolution_rules import (
     activate_at_once,
     add_residual,
     fused,
+    is_convolution,
+    is_transposed,
     normalize_by_convolution,
     scale_and_shift,
     scale_first,
@@ -39,12 +41,10 @@ def rewrite(graph: Graph, operators: Iterable[type], algorithm: str) -> None:
             pass
     graph.finish()
     if algorithm != "auto":
-        for conv in [each for each in graph.nodes if each.operator in ("Conv", "FusedConv")]:
-            attributes = {
-                **conv.attributes,
-                "algorithm": helper.make_attribute("algorithm", algorithm),
-            }
-            graph.replace([conv], fused(conv, attributes=attributes))
+        chosen = {"algorithm": helper.make_attribute("algorithm", algorithm)}
+        for node in list(graph.nodes):
+            if is_convolution(node) and not is_transposed(node):
+                graph.replace([node], fused(node, attributes={**node.attributes, **chosen}))
 
 
 def try_rules(graph: Graph, node: Node, rules: tuple[Rule, ...]) -> bool:
@@ -56,7 +56,7 @@ def fold_constants(graph: Graph, operators: Iterable[type]) -> None:
     """Compute what follows from constants alone."""
     known, nodes = {*graph.constants}, []
     for node in graph.nodes:
-        if node.is_certain() and node.reads() <= known:
+        if node.is_deterministic() and node.reads() <= known:
             nodes.append(node)
             known.update(node.outputs)
     if nodes:

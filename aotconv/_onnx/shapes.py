@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .graph import Graph, Node
+from .graph import OUR_DOMAIN, Graph, Node
 
 # Whose results' shapes follow from those of their inputs.
 OF_SHAPES = frozenset(
@@ -35,7 +35,8 @@ def follows_from_shapes(graph: Graph) -> set[str]:
     found: set[str] = set()
     for node in graph.nodes:
         reads = node.reads()
-        if (is_shape(node) and reads <= shapes) or (reads <= values and node.is_certain()):
+        of_shapes = node.is_("Shape", "Size") and reads <= shapes
+        if of_shapes or (reads <= values and node.is_deterministic()):
             values.update(node.outputs)
             found.update(node.outputs)
         if shaped(node, shapes, values):
@@ -43,16 +44,13 @@ def follows_from_shapes(graph: Graph) -> set[str]:
     return found - {""}
 
 
-def is_shape(node: Node) -> bool:
-    return node.is_("Shape", "Size")
-
-
 def shaped(node: Node, shapes: set[str], values: set[str]) -> bool:
     """Whether the shapes of a node's results follow from those of feeds."""
     reads = node.reads()
     if reads <= values:
-        return node.is_certain()
-    if not reads <= shapes or any(node.graphs()):
+        return node.is_deterministic()
+    known = node.is_of_onnx() or node.domain == OUR_DOMAIN
+    if not known or not reads <= shapes or any(node.graphs()):
         return False
     later = set(node.inputs[1:]) <= values
     return node.operator in OF_SHAPES or (node.operator in OF_LATER_VALUES and later)

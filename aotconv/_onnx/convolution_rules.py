@@ -6,6 +6,7 @@ Sums and products of constants are formed in float64 and rounded once.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,8 +84,27 @@ def with_weights(graph: Graph, conv: Node, weights: np.ndarray, bias: np.ndarray
     return [conv.inputs[0], *names, *conv.inputs[3:]]
 
 
+def are_finite(values: Iterable[Any], dtype: np.dtype[Any]) -> bool:
+    """Whether numbers are finite as a dtype holds them."""
+    with np.errstate(over="ignore"):
+        return all(np.isfinite(np.asarray(each).astype(dtype)).all() for each in values)
+
+
 def affine(graph: Graph, node: Node, x: str) -> Affine | None:
-    """What a node is of x, if it scales and shifts it by constants."""
+    """What a node is of x, if it scales and shifts it by constants.
+
+    By finite ones: sums of others are not those of their nodes.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        change = any_affine(graph, node, x)
+    constants = [graph.constants[each] for each in node.inputs if each in graph.constants]
+    if change is None or not all(are_finite(change, each.dtype) for each in constants):
+        return None
+    return change
+
+
+def any_affine(graph: Graph, node: Node, x: str) -> Affine | None:
+    """The same, whatever the constants."""
     if node.is_("BatchNormalization"):
         return normalization(graph, node) if node.inputs[0] == x else None
     if node.is_("Neg"):
@@ -196,9 +216,9 @@ def shift_first(graph: Graph, node: Node) -> bool:
     readers = graph.readers(result)
     if not readers or not all(takes(graph, each, result, False) for each in readers):
         return False
-    if not math.isfinite(shift) or scaled.scale == 1:
-        return False
     dtype = graph.constants[next(each for each in add.inputs if each in graph.constants)].dtype
+    if not are_finite([shift], dtype) or scaled.scale == 1:
+        return False
     between = graph.new_name(result, rank_of=x)
     constants = [
         graph.add_constant(result, np.asarray(each, dtype)) for each in (shift, scaled.scale)
@@ -231,7 +251,9 @@ def activate_at_once(graph: Graph, node: Node) -> bool:
     if found is None or conv is None or "activation" in conv.attributes:
         return False
     words = dict(zip(("activation", "slope"), found, strict=True))
-    added = {name: helper.make_attribute(name, each) for name, each in words.items() if each}
+    added = {
+        name: helper.make_attribute(name, each) for name, each in words.items() if each is not None
+    }
     attributes = {**conv.attributes, **added}
     graph.replace([conv, node], fused(conv, attributes=attributes, outputs=node.outputs))
     return True

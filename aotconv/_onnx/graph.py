@@ -91,6 +91,9 @@ class Graph:
         Each behind those whose results it reads.
     constants : dict of ndarray, by name
         Initializers, and what was computed of them.
+    defaults : dict of ndarray, by name
+        Initializers of inputs: a run may be fed others.  Before IR version 4 every initializer
+        was declared as an input, and such are constants.
     results : list of str
         What the model gives.
     ranks : dict of int, by name
@@ -100,7 +103,10 @@ class Graph:
     def __init__(self, model: onnx.ModelProto) -> None:
         self.model = model
         self.nodes = [Node.of(each) for each in model.graph.node]
-        self.constants = {each.name: array_of(each) for each in model.graph.initializer}
+        given = {each.name for each in model.graph.input} if model.ir_version >= 4 else set()
+        weights = {each.name: array_of(each) for each in model.graph.initializer}
+        self.constants = {name: each for name, each in weights.items() if name not in given}
+        self.defaults = {name: each for name, each in weights.items() if name in given}
         self.results = [each.name for each in model.graph.output]
         self.ranks = inferred_ranks(model)
         self._names = {*self.constants, *(each.name for each in model.graph.input)}
@@ -111,7 +117,7 @@ class Graph:
             self._note(node)
 
     def _note(self, node: Node) -> None:
-        for name in node.outputs:
+        for name in filter(None, node.outputs):
             self._makers[name] = node
         for name in node.reads():
             self._readers.setdefault(name, []).append(node)
@@ -141,6 +147,14 @@ class Graph:
         found = self.constants.get(name)
         return None if found is None or found.size != 1 else found.reshape(()).item()
 
+    def is_all(self, name: str, value: float, x: str) -> bool:
+        """Whether a constant is one number, and has no more axes than a value that it meets."""
+        return self.scalar(name) == value and self.meets(name, x)
+
+    def meets(self, constant: str, x: str) -> bool:
+        """Whether a constant has no more axes than a value, whose shape stays."""
+        return self.constants[constant].ndim <= self.ranks.get(x, 0)
+
     def add_constant(self, like: str, value: np.ndarray) -> str:
         """Add a constant, and return its name."""
         name = self.new_name(like)
@@ -159,7 +173,7 @@ class Graph:
 
     def has(self, node: Node) -> bool:
         """Whether a node has not gone."""
-        return self._makers.get(node.outputs[0]) is node
+        return self._makers.get(next(filter(None, node.outputs), "")) is node
 
     def replace(self, old: list[Node], new: Node | None) -> None:
         """Put a node where the last one of some was, which go; what only they gave is not read."""
@@ -170,7 +184,7 @@ class Graph:
             self.nodes.remove(node)
             for name in node.reads():
                 self._readers[name].remove(node)
-            for name in node.outputs:
+            for name in filter(None, node.outputs):
                 del self._makers[name]
         if new is not None:
             self._note(new)
@@ -183,7 +197,7 @@ class Graph:
             self.replace([reader], reader.changed(inputs=inputs))
         self.replace([node], None)
 
-    def evaluate(self, nodes: list[Node], operators: Iterable[type]) -> dict[str, np.ndarray]:
+    def evaluate(self, nodes: list[Node], operators: Iterable[type]) -> dict[str, Any]:
         """What nodes give that read constants and each other alone."""
         made = {name for each in nodes for name in each.outputs if name}
         read = {name for each in nodes for name in each.inputs if name} - made
@@ -196,21 +210,22 @@ class Graph:
 
     def proto(self, weights: bool = True) -> onnx.ModelProto:
         """The graph as a model, with its constants or with inputs for them."""
-        declared = list(self.model.graph.input)
+        declared = [each for each in self.model.graph.input if each.name not in self.constants]
         if weights:
             model = self._proto(self.nodes, declared, self.model.graph.output)
             model.graph.initializer.extend(
-                numpy_helper.from_array(each, name) for name, each in self.constants.items()
+                numpy_helper.from_array(each, name)
+                for name, each in {**self.constants, **self.defaults}.items()
             )
             return model
-        given = {each.name for each in declared}
-        more = untyped(name for name in self.constants if name not in given)
+        more = untyped(self.constants)
         return self._proto(self.nodes, [*declared, *more], self.model.graph.output)
 
     def _proto(self, nodes: list[Node], inputs: Any, outputs: Any) -> onnx.ModelProto:
         graph = helper.make_graph([each.proto() for each in nodes], "graph", inputs, outputs)
+        version = max(self.model.ir_version, 4)  # from which on constants are no inputs
         opsets = [*self.model.opset_import, helper.make_opsetid(OUR_DOMAIN, 1)]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=self.model.ir_version)
+        return helper.make_model(graph, opset_imports=opsets, ir_version=version)
 
 
 def array_of(initializer: onnx.TensorProto) -> np.ndarray:

@@ -12,6 +12,8 @@ import pytest
 pytest.importorskip("onnx")
 
 import onnx
+from hypothesis import given
+from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from onnx.reference.op_run import OpRun
 from onnx_graphs import Network, model_of
@@ -91,6 +93,8 @@ def test_outputs_are_given_by_name():
     x = np.array([-1, 2], np.float32)
     np.testing.assert_array_equal(model.run(["b"], {"x": x}), [[1, -2]])
     assert [len(each) for each in model.run(["b", "a", "b"], {"x": x})] == [2, 2, 2]
+    with pytest.raises(TypeError, match="output_names: names in a list expected, not 'a'"):
+        model.run("a", {"x": x})
     with pytest.raises(ValueError, match="output_names: no 'c'; the model's outputs are 'a', 'b'"):
         model.run(["c"], {"x": x})
 
@@ -298,12 +302,44 @@ def test_a_model_whose_weights_are_missing_is_refused(tmp_path):
         ([("Relu", ["x"], ["y"]), ("Neg", ["x"], ["y"])], ["y"], "node 'y' gives 'y' again"),
         ([("Relu", ["x"], ["y"])], ["z"], "no node gives its output 'z'"),
         ([("Relu", ["x"], ["y"])], [], "declares no outputs"),
+        ([("Relu", ["x"], [])], ["x"], "node 'Relu' gives nothing"),
+        (
+            [("Reshape", ["c", "three"], ["r"]), ("Add", ["x", "r"], ["y"])],
+            ["y"],
+            "what follows from constants cannot be computed: .*Reshape",
+        ),
     ],
 )
 def test_a_graph_that_does_not_hold_together_is_refused(nodes, outputs, told):
     made = [helper.make_node(*each) for each in nodes]
+    weights = {"c": np.ones(4, np.float32), "three": np.array([3])}
     with pytest.raises(ValueError, match=told):
-        aotconv.onnx.load(model_of(made, {"x": (np.float32, [2])}, outputs))
+        aotconv.onnx.load(model_of(made, {"x": (np.float32, [2])}, outputs, weights))
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), min_size=1, max_size=3))
+def test_a_damaged_model_is_refused_or_runs_or_fails_in_a_run(damage):
+    """Bytes anywhere in a model of a convolution, a clip and a reshape."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"], pads=[1, 1, 1, 1]),
+        helper.make_node("Clip", ["a", "", "high"], ["b"]),
+        helper.make_node("Reshape", ["b", "shape"], ["y"]),
+    ]
+    weights = {"w": np.ones((2, 1, 3, 3), np.float32), "high": np.float32(6)}
+    weights["shape"] = np.array([1, -1])
+    data = bytearray(
+        model_of(nodes, {"x": (np.float32, [1, 1, 4, 4])}, ["y"], weights).SerializeToString()
+    )
+    for place, value in damage:
+        data[place % len(data)] = value
+    try:
+        model = aotconv.onnx.load(bytes(data))
+    except (TypeError, ValueError, NotImplementedError):
+        return
+    try:
+        model.run(None, {name: np.ones((1, 1, 4, 4), np.float32) for name in model.input_names})
+    except (TypeError, ValueError, RuntimeError):
+        return
 
 
 def test_weights_of_too_few_bytes_are_refused():

@@ -10,9 +10,9 @@ pytest.importorskip("onnx")
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 from onnx.helper import tensor_dtype_to_np_dtype
-from onnx_graphs import IN_NODES, WORDS, Network, networks
+from onnx_graphs import IN_NODES, WORDS, Network, model_of, networks
 
 import aotconv.onnx
 
@@ -221,3 +221,81 @@ def test_a_rewritten_layer_is_within_the_documented_bound(seed, size, channels, 
     (got,) = loaded.run(None, {"x": images})
     bound = n * u / (1 - n * u) * (sums + magnitudes) + 1e-12 * np.abs(exact)
     assert (np.abs(got - exact) <= bound).all()
+
+
+def same_as_its_nodes(network, result, images):
+    model = network.model([result])
+    (got,), (wanted,) = computed(model, images), computed(model, images, optimize=False)
+    assert got.shape == wanted.shape
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_constants_of_more_axes_than_the_value_keep_theirs():
+    network = small()
+    three, six = (network.constant(np.full((1,) * 5, each)) for each in (3, 6))
+    limits = [network.constant(0), network.constant(6)]
+    clamp = network.node("Clip", [network.node("Add", ["x", three]), *limits])
+    result = network.node("Div", [clamp, six])
+    same_as_its_nodes(network, result, np.ones((1, 3, 4, 4), np.float32))
+
+
+def test_a_slope_of_zero_is_no_default():
+    network = small()
+    x, _ = network.conv("x", 3, 3, True, 1, 4, 1)
+    images = np.random.default_rng(0).standard_normal((1, 3, 4, 4)).astype(np.float32)
+    same_as_its_nodes(network, network.node("LeakyRelu", [x], alpha=0.0), images)
+
+
+@pytest.mark.parametrize("operator, value", [("Mul", np.inf), ("Div", 0), ("Div", 1e-42)])
+def test_scales_that_are_not_finite_stay_out_of_weights(operator, value):
+    network = small()
+    x, _ = network.conv("x", 3, 3, True, 1, 4, 1)
+    images = np.random.default_rng(0).standard_normal((1, 3, 4, 4)).astype(np.float32)
+    same_as_its_nodes(network, network.node(operator, [x, network.constant(value)]), images)
+
+
+def test_shifts_that_halves_do_not_hold_stay_behind_scales():
+    network = small(3, np.float16)
+    x = network.node("Mul", ["x", network.constant(1e-3)])
+    x = network.node("Add", [x, network.constant(100)])
+    weights = network.constant(np.full((1, 3, 3, 3), 0.01))
+    result = network.node("Conv", [x, weights], pads=[1] * 4)
+    images = np.zeros((1, 3, 4, 4), np.float16)
+    same_as_its_nodes(network, result, images)
+
+
+def test_results_that_are_left_out_have_no_name():
+    nodes = [
+        helper.make_node("Dropout", ["x"], ["a", ""]),
+        helper.make_node("Dropout", ["a"], ["b", ""]),
+        helper.make_node("Relu", ["b"], ["y"]),
+    ]
+    x = np.float32([-1, 2])
+    (got,) = computed(model_of(nodes, {"x": (np.float32, [2])}, ["y"], opset=10), x)
+    np.testing.assert_array_equal(got, [0, 2])
+
+
+def test_sequences_of_constants_are_computed():
+    nodes = [
+        helper.make_node("SequenceConstruct", ["c", "c"], ["s"]),
+        helper.make_node("ConcatFromSequence", ["s"], ["cc"], axis=0),
+        helper.make_node("Add", ["x", "cc"], ["y"]),
+    ]
+    model = model_of(nodes, {"x": (np.float32, [4])}, ["y"], {"c": np.ones(2, np.float32)})
+    (got,) = computed(model, np.ones(4, np.float32))
+    np.testing.assert_array_equal(got, [2, 2, 2, 2])
+
+
+def test_what_follows_from_defaults_of_inputs_is_not_constant():
+    nodes = [
+        helper.make_node("Mul", ["w", "k"], ["v"]),
+        helper.make_node("Add", ["x", "v"], ["y"]),
+    ]
+    inputs = {"x": (np.float32, [2]), "w": (np.float32, [2])}
+    weights = {"w": np.ones(2, np.float32), "k": np.float32(2)}
+    model = aotconv.onnx.load(model_of(nodes, inputs, ["y"], weights))
+    x = np.zeros(2, np.float32)
+    np.testing.assert_array_equal(model.run(None, {"x": x}), [[2, 2]])
+    for fed in (5, 7):
+        (got,) = model.run(None, {"x": x, "w": np.full(2, fed, np.float32)})
+        np.testing.assert_array_equal(got, [2 * fed] * 2)

@@ -96,6 +96,8 @@ def name_gelu(graph: Graph, node: Node) -> bool:
     wanted = math.sqrt(2) if scale.is_("Div") else math.sqrt(0.5)
     if root is None or not math.isclose(root, wanted, rel_tol=1e-6):
         return False
+    if not graph.meets(scale.inputs[1], scale.inputs[0]):
+        return False
     x, nodes, others = scale.inputs[0], [scale, node, plus], []
     for _ in range(2):
         product = graph.only_reader(nodes[-1].outputs[0])
@@ -103,7 +105,7 @@ def name_gelu(graph: Graph, node: Node) -> bool:
             return False
         others.append(product.other(nodes[-1].outputs[0]))
         nodes.append(product)
-    halves = [graph.scalar(each) == 0.5 for each in others if each is not None]
+    halves = [graph.is_all(each, 0.5, x) for each in others if each is not None]
     return x in others and any(halves) and put(graph, nodes, x, "gelu")
 
 
@@ -116,15 +118,17 @@ def summand(graph: Graph, node: Node, constant: float) -> str | None:
     """What a node adds a constant of one element to."""
     if node.is_("Add"):
         for name in node.inputs:
-            if graph.scalar(name) == constant:
-                return node.other(name)
+            x = node.other(name)
+            if x is not None and graph.is_all(name, constant, x):
+                return x
     return None
 
 
 def is_sixth(graph: Graph, node: Node, name: str) -> bool:
     """Whether a node divides a value by six."""
-    constant = None if node.other(name) is None else graph.scalar(node.other(name) or "")
-    if constant is None:
+    other = node.other(name) or ""
+    constant = graph.scalar(other)
+    if constant is None or not graph.meets(other, name):
         return False
     if node.is_("Div"):
         return node.inputs[0] == name and constant == 6

@@ -6,6 +6,7 @@ Sums and products of constants are formed in float64 and rounded once.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -82,8 +83,27 @@ def with_weights(graph: Graph, conv: Node, weights: np.ndarray, bias: np.ndarray
     return [conv.inputs[0], *names, *conv.inputs[3:]]
 
 
+def are_finite(values: Iterable[Any], dtype: np.dtype[Any]) -> bool:
+    """Whether numbers are finite as a dtype holds them."""
+    with np.errstate(over="ignore"):
+        return all(np.isfinite(np.asarray(each).astype(dtype)).all() for each in values)
+
+
 def affine(graph: Graph, node: Node, x: str) -> Affine | None:
-    """What a node is of x, if it scales and shifts it by constants."""
+    """What a node is of x, if it scales and shifts it by constants.
+
+    By finite ones: sums of others are not those of their nodes.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        change = any_affine(graph, node, x)
+    dtypes = [graph.dtype(each) for each in node.inputs if each in graph.constants]
+    if change is None or not all(are_finite(change, each) for each in dtypes):
+        return None
+    return change
+
+
+def any_affine(graph: Graph, node: Node, x: str) -> Affine | None:
+    """The same, whatever the constants."""
     if node.is_("BatchNormalization"):
         return normalization(graph, node) if node.inputs[0] == x else None
     if node.is_("Neg"):
@@ -138,8 +158,10 @@ def scale_and_shift(graph: Graph, node: Node) -> bool:
         if not all(each.size in (1, count) for each in change):
             continue
         scale, shift = (np.broadcast_to(each, (count,)) for each in change)
-        bias = bias_of(graph, conv) * scale + shift
-        inputs = with_weights(graph, conv, by_filter(conv, weights, scale), bias)
+        changed = by_filter(conv, weights, scale), bias_of(graph, conv) * scale + shift
+        if not are_finite(changed, graph.dtype(conv.inputs[1])):
+            continue
+        inputs = with_weights(graph, conv, *changed)
         graph.replace([conv, node], conv.changed(inputs=inputs, outputs=node.outputs))
         return True
     return False
@@ -156,16 +178,22 @@ def scale_first(graph: Graph, node: Node) -> bool:
         return False
     if not all(takes(graph, each, node.outputs[0], change.shift != 0) for each in readers):
         return False
-    for conv in readers:
-        weights = graph.constants[conv.inputs[1]] * change.scale
-        bias = bias_of(graph, conv)
-        if change.shift != 0:
-            sums = graph.constants[conv.inputs[1]].astype(np.float64).reshape(len(weights), -1)
-            bias = bias + sums.sum(1) * change.shift
-        filled = np.broadcast_to(bias, (n_filters(conv, weights),))
-        graph.replace([conv], conv.changed(inputs=with_weights(graph, conv, weights, filled)))
+    changed = [(conv, *weights_behind(graph, conv, change)) for conv in readers]
+    if not all(are_finite(each, graph.dtype(conv.inputs[1])) for conv, *each in changed):
+        return False
+    for conv, weights, bias in changed:
+        graph.replace([conv], conv.changed(inputs=with_weights(graph, conv, weights, bias)))
     graph.drop(node, x)
     return True
+
+
+def weights_behind(graph: Graph, conv: Node, change: Affine) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and bias of a convolution that take up what its images were scaled and shifted by."""
+    weights = np.asarray(graph.constants[conv.inputs[1]], np.float64)
+    bias = np.broadcast_to(bias_of(graph, conv), (n_filters(conv, weights),))
+    if change.shift != 0:
+        bias = bias + weights.reshape(len(weights), -1).sum(1) * change.shift
+    return weights * change.scale, bias
 
 
 def takes(graph: Graph, conv: Node, name: str, shifted: bool) -> bool:
@@ -195,9 +223,9 @@ def shift_first(graph: Graph, node: Node) -> bool:
     readers = graph.readers(result)
     if not readers or not all(takes(graph, each, result, False) for each in readers):
         return False
-    if not math.isfinite(shift) or scaled.scale == 1:
-        return False
     like = next(each for each in add.inputs if each in graph.constants)
+    if not are_finite([shift], graph.dtype(like)) or scaled.scale == 1:
+        return False
     between = graph.new_name(result, rank_of=x)
     constants = [graph.add_constant(like, each, named=result) for each in (shift, scaled.scale)]
     graph.replace([node], Node("Add", [x, constants[0]], [between], name=add.name))

@@ -12,6 +12,8 @@ import onnx
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from .reading import first_line
+
 OUR_DOMAIN = "aotconv"
 SMALL = 1024  # bytes of constants that may be shapes
 RANDOM = {
@@ -99,6 +101,9 @@ class Graph:
         Each behind those whose results it reads.
     constants : dict of ndarray, by name
         Initializers, and what was computed of them.
+    defaults : dict of ndarray, by name
+        Initializers of inputs: a run may be fed others.  Before IR version 4 every initializer
+        was declared as an input, and such are constants.
     results : list of str
         What the model gives.
     ranks : dict of int, by name
@@ -108,7 +113,10 @@ class Graph:
     def __init__(self, model: onnx.ModelProto) -> None:
         self.model = model
         self.nodes = [Node.of(each) for each in model.graph.node]
-        self.constants = {each.name: array_of(each) for each in model.graph.initializer}
+        given = {each.name for each in model.graph.input} if model.ir_version >= 4 else set()
+        weights = {each.name: array_of(each) for each in model.graph.initializer}
+        self.constants = {name: each for name, each in weights.items() if name not in given}
+        self.defaults = {name: each for name, each in weights.items() if name in given}
         self.results = [each.name for each in model.graph.output]
         self.ranks = inferred_ranks(model)
         self._names = {*self.constants, *(each.name for each in model.graph.input)}
@@ -120,7 +128,7 @@ class Graph:
             self._note(node)
 
     def _note(self, node: Node) -> None:
-        for name in node.outputs:
+        for name in filter(None, node.outputs):
             self._makers[name] = node
         for name in node.reads():
             self._readers.setdefault(name, []).append(node)
@@ -150,13 +158,25 @@ class Graph:
         found = self.constants.get(name)
         return None if found is None or found.size != 1 else found.reshape(()).item()
 
+    def is_all(self, name: str, value: float, x: str) -> bool:
+        """Whether a constant is one number, and has no more axes than a value that it meets."""
+        return self.scalar(name) == value and self.meets(name, x)
+
+    def meets(self, constant: str, x: str) -> bool:
+        """Whether a constant has no more axes than a value, whose shape stays."""
+        return self.constants[constant].ndim <= self.ranks.get(x, 0)
+
+    def dtype(self, constant: str) -> np.dtype:
+        """That which a constant has in the end."""
+        return self._dtypes.get(constant, self.constants[constant].dtype)
+
     def add_constant(self, like: str, value: Any, named: str = "") -> str:
         """Add a constant that was computed of another one, and return its name.
 
         It is rounded to the dtype of that one by `finish`, once, however often it changes.
         """
         name = self.new_name(named or like)
-        self._dtypes[name] = self._dtypes.get(like, self.constants[like].dtype)
+        self._dtypes[name] = self.dtype(like)
         self.constants[name] = np.asarray(value, np.float64)
         return name
 
@@ -182,7 +202,7 @@ class Graph:
 
     def has(self, node: Node) -> bool:
         """Whether a node has not gone."""
-        return self._makers.get(node.outputs[0]) is node
+        return self._makers.get(next(filter(None, node.outputs), "")) is node
 
     def replace(self, old: list[Node], new: Node | None) -> None:
         """Put a node where the last one of some was, which go; what only they gave is not read."""
@@ -193,7 +213,7 @@ class Graph:
             self.nodes.remove(node)
             for name in node.reads():
                 self._readers[name].remove(node)
-            for name in node.outputs:
+            for name in filter(None, node.outputs):
                 del self._makers[name]
         if new is not None:
             self._note(new)
@@ -206,7 +226,7 @@ class Graph:
             self.replace([reader], reader.changed(inputs=inputs))
         self.replace([node], None)
 
-    def evaluate(self, nodes: list[Node], operators: Iterable[type]) -> dict[str, np.ndarray]:
+    def evaluate(self, nodes: list[Node], operators: Iterable[type]) -> dict[str, Any]:
         """What nodes give that read constants and each other alone."""
         made = {name for each in nodes for name in each.outputs if name}
         read = {name for each in nodes for name in each.inputs if name} - made
@@ -219,27 +239,28 @@ class Graph:
 
     def proto(self, weights: bool = True) -> onnx.ModelProto:
         """The graph as a model, with its constants or with inputs for them."""
-        declared = list(self.model.graph.input)
+        declared = [each for each in self.model.graph.input if each.name not in self.constants]
         if weights:
             model = self._proto(self.nodes, declared, self.model.graph.output)
             model.graph.initializer.extend(
-                numpy_helper.from_array(each, name) for name, each in self.constants.items()
+                numpy_helper.from_array(each, name)
+                for name, each in {**self.constants, **self.defaults}.items()
             )
             return model
-        given = {each.name for each in declared}
-        more = untyped(name for name in self.constants if name not in given)
+        more = untyped(self.constants)
         return self._proto(self.nodes, [*declared, *more], self.model.graph.output)
 
     def _proto(self, nodes: list[Node], inputs: Any, outputs: Any) -> onnx.ModelProto:
         graph = helper.make_graph([each.proto() for each in nodes], "graph", inputs, outputs)
+        version = max(self.model.ir_version, 4)  # from which on constants are no inputs
         opsets = [*self.model.opset_import, helper.make_opsetid(OUR_DOMAIN, 1)]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=self.model.ir_version)
+        return helper.make_model(graph, opset_imports=opsets, ir_version=version)
 
 
 def array_of(initializer: onnx.TensorProto) -> np.ndarray:
     try:
         return numpy_helper.to_array(initializer)
-    except (TypeError, ValueError) as error:
+    except (IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise ValueError(f"model: initializer {initializer.name!r}: {error}") from error
 
 
@@ -259,7 +280,10 @@ def inferred_ranks(model: onnx.ModelProto) -> dict[str, int]:
             info = helper.make_tensor_value_info(each.name, each.data_type, each.dims)
             graph.input.append(info)
         graph.initializer.remove(each)
-    inferred = onnx.shape_inference.infer_shapes(skeleton).graph
+    try:
+        inferred = onnx.shape_inference.infer_shapes(skeleton).graph
+    except onnx.shape_inference.InferenceError as error:
+        raise ValueError(f"model: shapes cannot be inferred: {first_line(error)}") from error
     values = [*inferred.value_info, *inferred.input, *inferred.output]
     typed = [(each.name, each.type.tensor_type) for each in values]
     return {name: len(each.shape.dim) for name, each in typed if each.HasField("shape")}

@@ -73,12 +73,14 @@ class Model:
         if optimize:
             rewrite(graph, operators, algorithm)
         self._inputs = [
-            _feeds.Input.of(each, each.name in graph.constants) for each in proto.graph.input
+            _feeds.Input.of(each, each.name in graph.defaults)
+            for each in proto.graph.input
+            if each.name not in graph.constants
         ]
         self.input_names = [each.name for each in self._inputs]
         self.output_names = list(graph.results)
-        self._constants: dict[str, Any] = {"": None, **graph.constants}
-        for array in graph.constants.values():
+        self._constants: dict[str, Any] = {"": None, **graph.constants, **graph.defaults}
+        for array in (*graph.constants.values(), *graph.defaults.values()):
             array.flags.writeable = False  # they are given to whoever asks, as results
         self._graph = graph
         self._steps = _steps(graph, operators)
@@ -114,7 +116,7 @@ class Model:
         Raises
         ------
         TypeError
-            A feed of another dtype.
+            A feed of another dtype, or output names that are one string.
         ValueError
             Feeds that are missing or unknown, of another rank or size, or an output that the
             model does not have.  Nothing has been computed then.
@@ -147,6 +149,8 @@ class Model:
         times: list[NodeTime] | None,
     ) -> list[Any]:
         names = self.output_names if output_names is None else list(output_names)
+        if isinstance(output_names, str):
+            raise TypeError(f"output_names: names in a list expected, not {output_names!r}")
         for name in names:
             if name not in self.output_names:
                 told = ", ".join(map(repr, self.output_names))
@@ -161,6 +165,7 @@ class Model:
             for step in steps:
                 start = 0.0 if times is None else time.perf_counter()
                 outputs = dict(zip(step.outputs, _compute(step, values), strict=False))
+                outputs.pop("", None)  # which stands for what is left out
                 if times is not None:
                     times.append(NodeTime(step.name, step.operator, time.perf_counter() - start))
                 values.update(outputs)
@@ -194,7 +199,7 @@ def _steps(graph: Graph, operators: Iterable[type]) -> list[_Step]:
     last: dict[str, int] = {}
     for i, node in enumerate(graph.nodes):
         last.update(dict.fromkeys([*node.reads(), *node.outputs], i))
-    for name in (*graph.results, *graph.constants):
+    for name in ("", *graph.results, *graph.constants):
         last.pop(name, None)
     dead: dict[int, list[str]] = {}
     for name, i in last.items():
@@ -237,4 +242,6 @@ def _own(value: Any, taken: list[np.ndarray]) -> Any:
         if shared or not (value.flags.writeable and value.flags.c_contiguous):
             value = np.array(value, order="C")
         taken.append(value)
+    if isinstance(value, list):
+        return [_own(each, taken) for each in value]
     return value

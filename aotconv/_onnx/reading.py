@@ -40,6 +40,8 @@ def check_whole(proto: onnx.ModelProto, told: str) -> None:
     for node in graph.node:
         missing = [name for name in node.input if name not in known]
         twice = [name for name in node.output if name and name in known]
+        if not any(node.output):
+            raise ValueError(f"model: {told} is not valid: node {label(node)!r} gives nothing")
         if missing or twice:
             problem = "reads {!r}, which nothing gives before" if missing else "gives {!r} again"
             what = problem.format((missing or twice)[0])

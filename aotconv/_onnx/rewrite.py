@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
+import numpy as np
 from onnx import helper
 
 from .activation_rules import name_clamp, name_gelu, name_hard_sigmoid, name_product
@@ -25,6 +26,7 @@ from .convolution_rules import (
     shift_first,
 )
 from .graph import Graph, Node
+from .reading import first_line
 
 Rule: TypeAlias = Callable[[Graph, Node], bool]
 NEUTRAL = {"Add": 0, "Sub": 0, "Mul": 1, "Div": 1}
@@ -60,9 +62,16 @@ def fold_constants(graph: Graph, operators: Iterable[type]) -> None:
             nodes.append(node)
             known.update(node.outputs)
     if nodes:
-        graph.constants.update(graph.evaluate(nodes, operators))
+        try:
+            values = graph.evaluate(nodes, operators)
+        except Exception as error:  # whatever operators of onnx raise
+            told = f"what follows from constants cannot be computed: {first_line(error)}"
+            raise ValueError(f"model: {told}") from error
         for node in nodes:
-            graph.replace([node], None)
+            given = {name: values[name] for name in node.outputs if name}
+            if all(isinstance(each, np.ndarray) for each in given.values()):  # not a sequence
+                graph.constants.update(given)
+                graph.replace([node], None)
 
 
 def leave_out(graph: Graph, node: Node) -> bool:
@@ -85,8 +94,7 @@ def unchanged(graph: Graph, node: Node) -> str | None:
         places = (1, 0) if node.is_("Add", "Mul") else (1,)
         for place in places:
             constant, x = node.inputs[place], node.inputs[1 - place]
-            neutral = graph.scalar(constant) == NEUTRAL[node.operator]
-            if neutral and graph.constants[constant].ndim <= graph.ranks.get(x, 0):
+            if graph.is_all(constant, NEUTRAL[node.operator], x):
                 return x
     return None
 

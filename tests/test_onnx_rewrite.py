@@ -24,7 +24,10 @@ def computed(model, images, **options):
 def assert_same(model, tolerance=1e-5, seed=0):
     """Rewritten, a network gives what its nodes give, of images of its dtype."""
     info = model.graph.input[0].type.tensor_type
-    shape, dtype = (2, info.shape.dim[1].dim_value, 6, 7), tensor_dtype_to_np_dtype(info.elem_type)
+    shape, dtype = (
+        (2, info.shape.dim[1].dim_value, 19, 18),
+        tensor_dtype_to_np_dtype(info.elem_type),
+    )
     images = np.random.default_rng(seed).standard_normal(shape).astype(dtype)
     plain = computed(model, images, optimize=False)
     for got, wanted in zip(computed(model, images), plain, strict=True):

@@ -23,11 +23,7 @@ class Input(NamedTuple):
         tensor = proto.type.tensor_type
         if not proto.type.HasField("tensor_type") or not tensor.elem_type:
             return cls(proto.name, None, None, has_default)
-        try:
-            dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
-        except KeyError as error:
-            kind = tensor.elem_type
-            raise ValueError(f"model: input {proto.name!r} is of no known type, {kind}") from error
+        dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
         sizes = map(declared_size, tensor.shape.dim)
         shape = tuple(sizes) if tensor.HasField("shape") else None
         return cls(proto.name, dtype, shape, has_default)

@@ -14,7 +14,7 @@ from onnx.reference.op_run import OpRun
 from . import feeds as _feeds
 from .graph import Graph
 from .operator import Operator
-from .reading import first_line, label, read, refuse_unknown
+from .reading import described, label, read, refuse_unknown, refusing
 from .rewrite import rewrite
 from .shapes import follows_from_shapes
 
@@ -69,21 +69,22 @@ class Model:
         proto = read(source)
         known = {(each.op_domain, each.__name__) for each in operators}
         refuse_unknown(proto, known)
-        graph = Graph(proto)
-        if optimize:
-            rewrite(graph, operators, algorithm)
-        self._inputs = [
-            _feeds.Input.of(each, each.name in graph.defaults)
-            for each in proto.graph.input
-            if each.name not in graph.constants
-        ]
+        with refusing(described(source)):
+            graph = Graph(proto)
+            if optimize:
+                rewrite(graph, operators, algorithm)
+            self._steps = _steps(graph, operators)
+            self._inputs = [
+                _feeds.Input.of(each, each.name in graph.defaults)
+                for each in proto.graph.input
+                if each.name not in graph.constants
+            ]
         self.input_names = [each.name for each in self._inputs]
         self.output_names = list(graph.results)
         self._constants: dict[str, Any] = {"": None, **graph.constants, **graph.defaults}
         for array in (*graph.constants.values(), *graph.defaults.values()):
             array.flags.writeable = False  # they are given to whoever asks, as results
         self._graph = graph
-        self._steps = _steps(graph, operators)
         self._by_shapes = follows_from_shapes(graph) if optimize else set()
         self._kept: dict[tuple[Any, ...], tuple[dict[str, Any], list[_Step]]] = {}
 
@@ -192,10 +193,7 @@ class Model:
 
 def _steps(graph: Graph, operators: Iterable[type]) -> list[_Step]:
     """The nodes of a graph as what runs them, each with what is dead behind it."""
-    try:
-        nodes = ReferenceEvaluator(graph.proto(weights=False), new_ops=list(operators)).rt_nodes_
-    except (NotImplementedError, RuntimeError, TypeError) as error:
-        raise NotImplementedError(f"model: {first_line(error)}") from error
+    nodes = ReferenceEvaluator(graph.proto(weights=False), new_ops=list(operators)).rt_nodes_
     last: dict[str, int] = {}
     for i, node in enumerate(graph.nodes):
         last.update(dict.fromkeys([*node.reads(), *node.outputs], i))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Container, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import onnx
@@ -50,6 +51,20 @@ def check_whole(proto: onnx.ModelProto, told: str) -> None:
     for each in graph.output:
         if each.name not in known:
             raise ValueError(f"model: {told} is not valid: no node gives its output {each.name!r}")
+
+
+@contextmanager
+def refusing(told: str) -> Iterator[None]:
+    """Whatever onnx raises of a model that says what it cannot mean becomes a ValueError."""
+    try:
+        yield
+    except NotImplementedError as error:
+        raise NotImplementedError(f"model: {first_line(error)}") from error
+    except Exception as error:
+        if isinstance(error, ValueError) and str(error).startswith("model: "):
+            raise
+        fault = f"{type(error).__name__}: {first_line(error)}"
+        raise ValueError(f"model: {told} is not valid: {fault}") from error
 
 
 def label(node: onnx.NodeProto) -> str:

@@ -99,6 +99,9 @@ def is_comparable(node) -> bool:
             scales = node.inputs[3] / sizes
         if roi is not None and 1 in scales:  # it leaves such an axis as it is
             return False
+        mode = attributes.get("coordinate_transformation_mode")
+        if attributes.get("mode", "nearest") == "nearest" and mode == "half_pixel_symmetric":
+            return False  # it rounds places in float32, where they lie between two elements
         if "keep_aspect_ratio_policy" in attributes:
             whole = attributes["coordinate_transformation_mode"] in ("half_pixel", "asymmetric")
         else:

@@ -129,6 +129,16 @@ def test_a_normalization_behind_no_convolution_is_one_with_what_follows():
     assert_same(model)
 
 
+def test_a_normalization_of_halves_by_floats_gives_halves():
+    nodes = [helper.make_node("BatchNormalization", ["x", "g", "b", "m", "v"], ["y"])]
+    weights = dict(zip("gbmv", np.float32([[2, 1], [0, 1], [3, 1], [1, 4]]), strict=True))
+    model = model_of(nodes, {"x": (np.float16, ["n", 2, "h", "w"])}, ["y"], weights)
+    images = np.ones((1, 2, 3, 3), np.float16)
+    (got,), (wanted,) = computed(model, images), computed(model, images, optimize=False)
+    assert got.dtype == wanted.dtype == np.float16
+    np.testing.assert_allclose(got, wanted, rtol=1e-3)
+
+
 def test_a_value_that_the_model_gives_stays():
     network = small()
     sums, c = network.conv("x", 3, 3, True, 1, 4, 1)

@@ -268,8 +268,9 @@ def normalize_by_convolution(graph: Graph, node: Node) -> bool:
     """A batch normalization that no convolution took: one of a tap for each channel."""
     change = normalization(graph, node) if node.is_("BatchNormalization") else None
     rank = 0 if change is None else graph.ranks.get(node.inputs[0], 0)
-    if change is None or rank not in RANKS:
-        return False
+    kind = helper.np_dtype_to_tensor_dtype(graph.dtype(node.inputs[1])) if rank in RANKS else None
+    if change is None or kind is None or graph.kinds.get(node.inputs[0]) != kind:
+        return False  # results have the dtype of x, which need not be that of the constants
     count = change.scale.size
     weights = change.scale.reshape(count, 1, *[1] * (rank - 2))
     names = [graph.add_constant(node.inputs[1], each) for each in (weights, change.shift)]

@@ -104,8 +104,9 @@ class Graph:
         was declared as an input, and such are constants.
     results : list of str
         What the model gives.
-    ranks : dict of int, by name
-        How many axes values have, as far as ONNX can infer it.
+    ranks, kinds : dict of int, by name
+        How many axes values have, and of which onnx.TensorProto.DataType they are, as far as ONNX
+        can infer it.
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
@@ -116,7 +117,11 @@ class Graph:
         self.constants = {name: each for name, each in weights.items() if name not in given}
         self.defaults = {name: each for name, each in weights.items() if name in given}
         self.results = [each.name for each in model.graph.output]
-        self.ranks = inferred_ranks(model)
+        inferred = inferred_types(model)
+        self.ranks = {
+            name: len(each.shape.dim) for name, each in inferred.items() if each.HasField("shape")
+        }
+        self.kinds = {name: each.elem_type for name, each in inferred.items()}
         self._names = {*self.constants, *(each.name for each in model.graph.input)}
         self._names.update(name for node in self.nodes for name in node.outputs)
         self._dtypes: dict[str, np.dtype] = {}  # of constants that are float64 as yet
@@ -266,8 +271,8 @@ def untyped(names: Iterable[str]) -> list[onnx.ValueInfoProto]:
     return [helper.make_empty_tensor_value_info(each) for each in names]
 
 
-def inferred_ranks(model: onnx.ModelProto) -> dict[str, int]:
-    """How many axes each value has, where ONNX' inference finds out."""
+def inferred_types(model: onnx.ModelProto) -> dict[str, onnx.TypeProto.Tensor]:
+    """What ONNX' inference finds out of each value."""
     skeleton = onnx.ModelProto()
     skeleton.CopyFrom(model)
     graph = skeleton.graph
@@ -280,5 +285,4 @@ def inferred_ranks(model: onnx.ModelProto) -> dict[str, int]:
         graph.initializer.remove(each)
     inferred = onnx.shape_inference.infer_shapes(skeleton).graph
     values = [*inferred.value_info, *inferred.input, *inferred.output]
-    typed = [(each.name, each.type.tensor_type) for each in values]
-    return {name: len(each.shape.dim) for name, each in typed if each.HasField("shape")}
+    return {each.name: each.type.tensor_type for each in values}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,6 +22,8 @@ FILTER_FORMATS = {1: "OIW", 2: "OIHW", 3: "OIDHW"}
 class _Layered(Operator):
     """A convolution whose layer is kept, known by its weights: the arrays themselves, and values of
     those that may be changed in place."""
+
+    LAYERS: ClassVar[dict[int, Any]]  # by the number of spatial axes
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -53,17 +54,6 @@ class _Layered(Operator):
         if window is not None and tuple(window) != w.shape[2:]:
             raise ValueError(f"kernel_shape is {window}, W has shape {w.shape}")
 
-    make: Callable[..., Any]  # the layer of weights, a bias and attributes
-
-
-def _changeable(*weights: np.ndarray | None) -> list[bytes]:
-    """The values of weights that are fed; those of a model are read-only."""
-    return [each.tobytes() for each in weights if each is not None and each.flags.writeable]
-
-
-class Conv(_Layered):
-    LAYERS: ClassVar = {1: Conv1D, 2: Conv2D, 3: Conv3D}
-
     def make(
         self,
         w: np.ndarray,
@@ -75,9 +65,9 @@ class Conv(_Layered):
         kernel_shape: list[int] | None,
         pads: list[int] | None,
         strides: list[int] | None,
-        activation: Any = None,
-        algorithm: Any = "auto",
+        **more: Any,
     ) -> Any:
+        """The layer of weights, a bias and attributes; `more` are its own words."""
         rank = w.ndim - 2
         return self.LAYERS[rank](
             w,
@@ -87,9 +77,17 @@ class Conv(_Layered):
             dilations=dilations or 1,
             groups=group,
             filter_format=FILTER_FORMATS[rank],
-            activation=activation,
-            algorithm=algorithm,
+            **more,
         )
+
+
+def _changeable(*weights: np.ndarray | None) -> list[bytes]:
+    """The values of weights that are fed; those of a model are read-only."""
+    return [each.tobytes() for each in weights if each is not None and each.flags.writeable]
+
+
+class Conv(_Layered):
+    LAYERS: ClassVar = {1: Conv1D, 2: Conv2D, 3: Conv3D}
 
 
 class ConvTranspose(_Layered):
@@ -134,30 +132,3 @@ class ConvTranspose(_Layered):
             begins.append(cut // 2 if auto_pad == "SAME_UPPER" else cut - cut // 2)
             ends.append(cut - begins[-1])
         return begins + ends
-
-    def make(
-        self,
-        w: np.ndarray,
-        b: np.ndarray | None,
-        *,
-        auto_pad: str,
-        dilations: list[int] | None,
-        group: int,
-        kernel_shape: list[int] | None,
-        output_padding: list[int] | None,
-        pads: list[int] | None,
-        strides: list[int] | None,
-        activation: Any = None,
-    ) -> Any:
-        rank = w.ndim - 2
-        return self.LAYERS[rank](
-            w,
-            b,
-            strides or 1,
-            window_padding(auto_pad, pads, rank),
-            output_padding=output_padding,
-            dilations=dilations or 1,
-            groups=group,
-            filter_format=FILTER_FORMATS[rank],
-            activation=activation,
-        )

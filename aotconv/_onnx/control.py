@@ -13,6 +13,8 @@ class Loop(OpRun):
     """A body that is run again and again; its inputs and outputs as ONNX has them."""
 
     op_domain = ""
+    body: Any  # an evaluator
+    _run_body: Any  # runs it
 
     def need_context(self) -> bool:
         return True  # the body may read any value around it

@@ -218,8 +218,9 @@ def _steps(graph: Graph, operators: Iterable[type]) -> list[_Step]:
 
 def runner(node: OpRun) -> Callable[..., tuple[Any, ...]]:
     """What runs a node; errors are named here, in words of the model."""
-    ours = isinstance(node, Operator) and not node.has_linked_attribute
-    return node.compute if ours else node.run
+    if isinstance(node, Operator) and not node.has_linked_attribute:
+        return node.compute
+    return node.run
 
 
 def _compute(step: _Step, values: dict[str, Any]) -> tuple[Any, ...]:

@@ -40,7 +40,7 @@ class _Layered(Operator):
         if not is_kept or x.ndim != w.ndim or (values and values != _changeable(w, b)):
             self.check(x, w, attributes)
             values = _changeable(w, b)
-            layer = self.make(w, b, **attributes)
+            layer = layer_of(self.LAYERS, w, b, **attributes)
             self._kept = w, b, attributes, values, layer
         return layer
 
@@ -54,31 +54,38 @@ class _Layered(Operator):
         if window is not None and tuple(window) != w.shape[2:]:
             raise ValueError(f"kernel_shape is {window}, W has shape {w.shape}")
 
-    def make(
-        self,
-        w: np.ndarray,
-        b: np.ndarray | None,
-        *,
-        auto_pad: str,
-        dilations: list[int] | None,
-        group: int,
-        kernel_shape: list[int] | None,
-        pads: list[int] | None,
-        strides: list[int] | None,
-        **more: Any,
-    ) -> Any:
-        """The layer of weights, a bias and attributes; `more` are its own words."""
-        rank = w.ndim - 2
-        return self.LAYERS[rank](
-            w,
-            b,
-            strides or 1,
-            window_padding(auto_pad, pads, rank),
-            dilations=dilations or 1,
-            groups=group,
-            filter_format=FILTER_FORMATS[rank],
-            **more,
-        )
+
+def layer_of(
+    layers: dict[int, Any],
+    w: np.ndarray,
+    b: np.ndarray | None,
+    *,
+    auto_pad: str,
+    dilations: list[int] | None,
+    group: int,
+    kernel_shape: list[int] | None,
+    pads: list[int] | None,
+    strides: list[int] | None,
+    **more: Any,
+) -> Any:
+    """The layer of weights, a bias and ONNX' attributes; `more` are words of aotconv's.
+
+    Parameters
+    ----------
+    layers : dict
+        Classes of layers, by the number of spatial axes.
+    """
+    rank = w.ndim - 2
+    return layers[rank](
+        w,
+        b,
+        strides or 1,
+        window_padding(auto_pad, pads, rank),
+        dilations=dilations or 1,
+        groups=group,
+        filter_format=FILTER_FORMATS[rank],
+        **more,
+    )
 
 
 def _changeable(*weights: np.ndarray | None) -> list[bytes]:

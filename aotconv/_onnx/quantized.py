@@ -6,13 +6,12 @@ x_zero, less x_zero times the sum of a filter: so images are read as they are, 8
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .convolution import FILTER_FORMATS, Conv
-from .operator import Operator, channels_first, channels_last, window_padding
+from .convolution import FILTER_FORMATS, Conv, layer_of
+from .operator import Operator, channels_first, channels_last
 
 BYTES = (np.dtype(np.int8), np.dtype(np.uint8))
 EXACT = 1 << 24  # in float32 all integers up to here are
@@ -48,25 +47,21 @@ class QuantizedConvolution(Operator):
             raise ValueError(f"x of shape {x.shape} and w of shape {weights.filters.shape}")
         key, kept = weights.key(), self._kept
         if kept[0] != key or self.has_linked_attribute:
-            kept = self._kept = key, _layer(weights, self.as_floats, **attributes)
+            kept = self._kept = key, _layer(weights, self.as_floats, attributes)
         return kept[1](channels_last(x))
 
 
 def _layer(
     weights: Weights,
     as_floats: bool,
-    auto_pad: str = "NOTSET",
-    dilations: Sequence[int] | None = None,
-    group: int = 1,
-    kernel_shape: Sequence[int] | None = None,
-    pads: Sequence[int] | None = None,
-    strides: Sequence[int] | None = None,
+    attributes: dict[str, Any],
 ) -> Any:
     """The layer whose results are the sums."""
     filters, image_zero, filter_zero, bias = weights
     rank = filters.ndim - 2
     if rank not in FILTER_FORMATS:
         raise ValueError(f"w of shape {filters.shape}, where 1 to 3 spatial axes are expected")
+    kernel_shape = attributes["kernel_shape"]
     if kernel_shape and tuple(kernel_shape) != filters.shape[2:]:
         raise ValueError(f"kernel_shape {list(kernel_shape)} and w of shape {filters.shape}")
     if image_zero.size != 1:
@@ -80,17 +75,9 @@ def _layer(
     shift = (0 if bias is None else bias) - zero * sums
     largest = 255 * np.abs(filters, dtype=np.int16).sum(axis=axes, dtype=np.int64) + np.abs(shift)
     exact = as_floats and bool((largest < EXACT).all())
-    return Conv.LAYERS[rank](
-        filters,
-        shift.astype(np.float32 if exact else np.int32),
-        tuple(strides or [1] * rank),
-        window_padding(auto_pad, pads, rank),
-        padding_value=zero,
-        dilations=tuple(dilations or [1] * rank),
-        groups=group,
-        filter_format=FILTER_FORMATS[rank],
-        dtype=np.float32 if exact else np.int32,
-    )
+    dtype = np.float32 if exact else np.int32
+    words = {**attributes, "padding_value": zero, "dtype": dtype}
+    return layer_of(Conv.LAYERS, filters, shift.astype(dtype), **words)
 
 
 def _per_filter(name: str, values: np.ndarray, filters: int) -> np.ndarray:

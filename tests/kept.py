@@ -12,7 +12,6 @@ from aotconv._core import (
     one_channel,
     pool,
     savitzky_golay,
-    softmax,
 )
 
 KEPT = (
@@ -22,7 +21,6 @@ KEPT = (
     one_channel._last,
     filter_call._filters,
     elementwise._calls,
-    softmax._calls,
 )
 MADE = pool.pools_of, gradient._operator, elementwise._call, correlation.correlation_of
 DOORS = conv, gradients, transposed, ndimage, savitzky_golay

@@ -24,11 +24,14 @@ from .dtypes import floats_in
 from .jobs import Call, call_of, job_of
 from .kept import keep
 from .ladder import Rung
-from .layout import Layout
+from .layout import Layout, key_of
 
 PIECE = 1 << 18  # elements of one call: Python answers signals in between
 
-_calls: dict[tuple[Any, ...], tuple[Call | None, bool]] = {}
+# The call of an array that one thread computes at once, into one that lies alike, and whether it
+# takes a copy, since the array's elements do not lie as compiled code wants them; None of others.
+WholeCall: TypeAlias = tuple[Call | None, bool]
+_calls: dict[tuple[Any, ...], WholeCall] = {}
 
 # Computes ``(source, target, threads)``, arrays of one dtype whose elements follow each other.
 Step: TypeAlias = Callable[[np.ndarray, np.ndarray, int], None]
@@ -40,7 +43,7 @@ def evaluate(array, finish: Activation, out, n_threads) -> np.ndarray:
         n_threads = check.integer("threads", n_threads, 1)
     array = check.array("array", array)
     if out is None and n_threads in (None, 1):
-        call, copies = _kept_call(array, finish)
+        call, copies = kept_call(_whole_call, array, finish)
         if call is not None:
             source = array.copy(order="K") if copies else array
             result = np.empty_like(source)
@@ -59,20 +62,13 @@ def evaluate(array, finish: Activation, out, n_threads) -> np.ndarray:
     return result if out is None else out
 
 
-def _kept_call(array: np.ndarray, finish: Activation) -> tuple[Call | None, bool]:
-    """The call of an array that one thread computes at once, into one that lies alike, and whether
-    a copy is what it takes, whose elements lie side by side; None of others."""
-    key = layout_key(array, finish)
-    return _calls.get(key) or keep(_calls, key, _whole_call(array, finish))
+def kept_call(make: Callable[..., WholeCall], array: np.ndarray, about: Any) -> WholeCall:
+    """What `make` makes of an array, and of what else decides how it is computed; kept."""
+    key = make, ladder.active().name, key_of(array), about
+    return _calls.get(key) or keep(_calls, key, make(array, about))
 
 
-def layout_key(array: np.ndarray, *others: Any) -> tuple[Any, ...]:
-    """What decides how an array is computed: the implementation, the array's layout, and others."""
-    layout = array.shape, array.strides, array.dtype, array.flags.num
-    return (ladder.active().name, *layout, *others)
-
-
-def _whole_call(array: np.ndarray, finish: Activation) -> tuple[Call | None, bool]:
+def _whole_call(array: np.ndarray, finish: Activation) -> WholeCall:
     found = row_and_rung(array.dtype.name) if array.dtype.isnative else None
     if found is None or not is_short(elementwise_microseconds(found[0], array.size), array):
         return None, False
@@ -83,8 +79,7 @@ def fills_memory(array: np.ndarray) -> bool:
     """Whether elements lie side by side, in whichever order of axes, as compiled code takes
     them."""
     order = sorted(range(array.ndim), key=array.strides.__getitem__, reverse=True)
-    ready = array.flags.aligned and array.dtype.isnative
-    return bool(ready and array.transpose(order).flags.c_contiguous)
+    return array.flags.aligned and array.transpose(order).flags.c_contiguous
 
 
 def is_short(microseconds: float, array: np.ndarray) -> bool:

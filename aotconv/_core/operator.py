@@ -20,7 +20,7 @@ from . import check, fitting, ladder, threads
 from .copies import convert
 from .jobs import Layouts
 from .kept import keep
-from .layout import Layout
+from .layout import Layout, key_of
 from .pad import Around
 from .repeat import Known, know
 from .run import Compute, Whole
@@ -103,11 +103,6 @@ def _way(n_threads: int | None) -> Any:
     return ladder.forced() if n_threads is None else (ladder.forced(), n_threads)
 
 
-def _layout(array: np.ndarray) -> tuple:
-    """What a `Layout` is made of; a plain tuple is made in half the time."""
-    return array.shape, array.strides, array.dtype, array.flags.num
-
-
 class Operator(ABC):
     """What computes a result from images, and from a third array beside them where it takes one:
     what that is called and means is the operator's.
@@ -142,9 +137,9 @@ class Operator(ABC):
         third = None if third is None else check.array(self.third, third)
         key = (
             ladder.active().name,
-            _layout(images),
-            None if result is None else _layout(result),
-            None if third is None else _layout(third),
+            key_of(images),
+            None if result is None else key_of(result),
+            None if third is None else key_of(third),
         )
         decision = self._decisions.get(key) or self._decided(key)
 

@@ -7,7 +7,6 @@ row is summed block by block: sums of BLOCK elements in the kernel's order, then
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 import numpy as np
 
@@ -28,19 +27,17 @@ from .copies import convert
 from .dtypes import floats_in
 from .elementwise import (
     PIECE,
+    WholeCall,
     fills_memory,
     is_short,
-    layout_key,
+    kept_call,
     may_spoil,
     result_of,
     row_and_rung,
     share,
 )
 from .jobs import Call, call_of, job_of
-from .kept import keep
 from .ladder import Rung
-
-_calls: dict[tuple[Any, ...], tuple[Call | None, bool]] = {}
 
 
 def softmax(array, axis, out, n_threads) -> np.ndarray:
@@ -51,7 +48,7 @@ def softmax(array, axis, out, n_threads) -> np.ndarray:
     dtype = check.floats_of("array", array)
     axis = check.axis(axis, array.ndim)
     if out is None and n_threads in (None, 1):
-        call, copies = _kept_call(array, axis)
+        call, copies = kept_call(_whole_call, array, axis)
         if call is not None:
             result = np.empty_like(array)
             if copies:
@@ -72,14 +69,7 @@ def softmax(array, axis, out, n_threads) -> np.ndarray:
     return result if out is None else out
 
 
-def _kept_call(array: np.ndarray, axis: int) -> tuple[Call | None, bool]:
-    """The call of an array whose rows one thread computes at once, into one that lies alike, and
-    whether a copy is what it takes, whose rows follow each other; None of others."""
-    key = layout_key(array, axis)
-    return _calls.get(key) or keep(_calls, key, _whole_call(array, axis))
-
-
-def _whole_call(array: np.ndarray, axis: int) -> tuple[Call | None, bool]:
+def _whole_call(array: np.ndarray, axis: int) -> WholeCall:
     found, length = row_and_rung(array.dtype.name, softmax_row), array.shape[axis]
     if found is None or length > BLOCK or not array.dtype.isnative:
         return None, False

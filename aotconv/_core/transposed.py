@@ -13,7 +13,7 @@ from .._plan.geometry import RANK, Geometry
 from .._plan.parts import Part
 from .._plan.transposed import abutted, are_few_abutting, phases
 from . import check, fitting
-from .copies import convert, copied
+from .copies import convert
 from .dtypes import native_name
 from .jobs import Layouts
 from .layer import Convolution
@@ -135,8 +135,11 @@ class Transposed(Convolution):
         microseconds, compute = self._of_rows._computing(abutted(geometry), dtype, layouts)
 
         def compute_rows(images, out, residual, threads: int) -> None:
-            sums = np.empty(layouts.out.shape, dtype) if merged is None else rows.joined(out)
-            more = None if residual is None else copied(rows.joined(residual))
+            shape, more = layouts.out.shape, None
+            sums = np.empty(shape, dtype) if merged is None else out.reshape(shape)
+            if residual is not None:
+                more = np.empty(shape, residual.dtype)
+                convert(rows.split(residual), rows.parted(more))
             compute(images, sums, more, threads)
             if merged is None:
                 convert(rows.parted(sums), rows.split(out))
@@ -171,15 +174,8 @@ class _Rows(NamedTuple):
         sizes = array.shape[x] // self.pixels, self.pixels
         return array.reshape(*array.shape[:x], *sizes, *array.shape[x + 1 :])
 
-    def joined(self, array: np.ndarray) -> np.ndarray:
-        """The array with these pixels as channels: a view where `layout` says so."""
-        apart = self.split(array)
-        if self.channels_first:
-            apart = np.moveaxis(apart, -1, -self.rank - 2)
-        return apart.reshape(self.shape(array.shape))
-
     def parted(self, joined: np.ndarray) -> np.ndarray:
-        """What was joined as `split` has it."""
+        """The view of a new array in which these pixels are channels, as `split` has them."""
         if not self.channels_first:
             return joined.reshape(*joined.shape[:-1], self.pixels, -1)
         channels = joined.ndim - self.rank - 1

@@ -355,6 +355,24 @@ def test_the_judge_condemns_what_is_not_documented(name):
         judge(layer, call, lambda: crook(given))
 
 
+@pytest.mark.parametrize("algorithm", ["fft", "fastest"])
+@pytest.mark.parametrize("shape", [(0, 3, 4, 1), (1, 3, 4, 1)])
+def test_the_judge_takes_a_bias_that_is_larger_than_all_that_is_summed(shape, algorithm):
+    # Of sums of nothing but zeros, transforms are allowed less than a direct sum: it was condemned.
+    def array(shape, fill):
+        memory = np.full(shape, fill, np.float32)
+        return pieces.Piece(memory, memory.copy(), "array", memory)
+
+    layer, call = arguments.ordinary(
+        2,
+        images=array(shape, 0),
+        filters=array((3, 3, 1, 1), 1),
+        bias=array((1,), 5),
+        algorithm=pieces.plain(algorithm),
+    )
+    assert judge(layer, call, lambda: convolved(layer, call)) == "right"
+
+
 # What the cases above found, pinned.
 
 

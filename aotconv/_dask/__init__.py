@@ -1,0 +1,1 @@
+"""Blocks of dask's arrays, each computed from what it reads, over aotconv's doors alone."""

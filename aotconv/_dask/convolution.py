@@ -1,0 +1,79 @@
+"""Layers on arrays of dask."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import dask.array as da
+import numpy as np
+from dask.base import normalize_token
+
+from ..conv import ForwardLayer
+from .graph import Pads
+from .images import Layout, none_of, over_images
+from .pieces import Mixed, Taps
+
+OPTIONS = (
+    *("strides", "padding_mode", "padding_value", "dilations", "groups", "data_format"),
+    *("activation", "dtype", "saturate", "algorithm"),
+)  # of layers, but for `padding`
+
+
+@normalize_token.register(ForwardLayer)
+def token_of(layer: ForwardLayer) -> tuple[Any, ...]:
+    """What makes a layer: another of the same has the same names in graphs."""
+    options = (getattr(layer, name) for name in (*OPTIONS, "padding", "threads"))
+    return type(layer).__name__, layer.filters, layer.bias, *options
+
+
+def convolved(layer: ForwardLayer, images: Any, residual: Any) -> da.Array:
+    """What a layer makes of images and, unless it is None, a residual."""
+    *window, n_channels, n_filters = layer.filters.shape
+    layout = Layout(len(window), layer.data_format.startswith("NC"))
+    array, none = none_of("images", images, layout.rank)
+    more, no_more = None, None
+    if residual is not None:
+        more, no_more = none_of("residual", residual, layout.rank)
+    result = layer(none, residual=no_more)
+    if more is not None and more.shape[: -1 - layout.rank] != array.shape[: -1 - layout.rank]:
+        raise ValueError(
+            f"residual must have the leading axes of images, whose shape is {array.shape}, got "
+            f"shape {more.shape}"
+        )
+    options = window, layer.strides, layer.dilations, _paddings(layer), layer.padding_mode
+    taps = [Taps(*each) for each in zip(*options, strict=True)]
+    channels = Mixed(n_channels * layer.groups, n_filters)
+    axis = array.ndim - (layout.rank + 1 if layout.channels_first else 1)
+    label, compute = type(layer).__name__.lower(), _OfBlocks(layer, layout)
+    array = array.rechunk({axis: -1})
+    return over_images(label, compute, layout, array, channels, taps, result, more)
+
+
+def _paddings(layer: ForwardLayer) -> tuple[Any, ...]:
+    """One for each spatial axis."""
+    rule = layer.padding
+    return (rule,) * len(layer.strides) if isinstance(rule, str) else rule
+
+
+class _OfBlocks:
+    """A layer for blocks at different borders: each process packs one for each."""
+
+    def __init__(self, layer: ForwardLayer, layout: Layout) -> None:
+        self._layer, self._layout = layer, layout
+        self._padded: dict[Pads, ForwardLayer] = {}
+
+    def __reduce__(self):
+        return type(self), (self._layer, self._layout)
+
+    def __dask_tokenize__(self):
+        return normalize_token(self.__reduce__())
+
+    def __call__(self, pads: Pads, images: np.ndarray, residual=None) -> np.ndarray:
+        padding = self._layout.spatial(pads)
+        layer = self._padded.get(padding)
+        if layer is None:
+            given, make = self._layer, cast(Any, type(self._layer))
+            options = {name: getattr(given, name) for name in OPTIONS}
+            options |= {"padding": padding, "threads": given.threads or 1}
+            layer = self._padded[padding] = make(given.filters, given.bias, **options)
+        return layer(images, residual=residual)

@@ -1,0 +1,109 @@
+"""Arrays of dask whose blocks are computed each from the pieces of others that it reads."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import accumulate, product
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from dask.array.chunk import getitem  # which copies what is small, or all would stay in memory
+from dask.base import tokenize
+from dask.highlevelgraph import HighLevelGraph
+
+from .pieces import Axis, pieces
+
+Pads = tuple[tuple[int, int], ...]
+Slices = Sequence[Sequence[tuple[slice, ...]]]  # of each axis, for each block
+
+
+def lazily(
+    label: str,
+    compute: Callable[..., np.ndarray],
+    axes: Sequence[Axis],
+    arrays: Sequence[da.Array],
+    dtype: np.dtype[Any],
+    beside: Sequence[da.Array] = (),
+) -> da.Array:
+    """The array of results along some axes, of which each block is what is kept of
+    ``compute(pads, *pieces)``.
+
+    A block gets its pieces of arrays, which are along these axes, and as pieces of those `beside`
+    what is at the places of results that come of the others.  `compute` stands in the graph once,
+    so that each process gets it once.
+    """
+    shape = tuple(axis.results for axis in axes)
+    chunks = [axis.chunks(cut) for axis, cut in zip(axes, arrays[0].chunks, strict=True)]
+    if 0 in shape:
+        return da.zeros(shape, dtype=dtype, chunks=chunks)
+    name = f"{label}-{tokenize(compute, axes, *arrays, *beside)}"
+    cut = [pieces(axis, each) for axis, each in zip(axes, chunks, strict=True)]
+    parts: Slices = [[each.parts for each in axis] for axis in cut]
+    computed: Slices = [[(each.computed,) for each in axis] for axis in cut]
+    read = [*((each, parts) for each in arrays), *((each, computed) for each in beside)]
+    chunked = [_Chunks(f"part-{name}-{i}", *each) for i, each in enumerate(read)]
+    graph: dict[Any, Any] = {f"compute-{name}": compute}
+    for index in product(*map(range, map(len, chunks))):
+        found = [axis[i] for axis, i in zip(cut, index, strict=True)]
+        block = partial(_block, tuple(p.pads for p in found), tuple(p.kept for p in found))
+        keys = [each.read(index, graph) for each in chunked]
+        graph[(name, *index)] = (block, f"compute-{name}", *keys)
+    dependencies: list[Any] = [*arrays, *beside]
+    layers = HighLevelGraph.from_collections(name, graph, dependencies)
+    return da.Array(layers, name, tuple(chunks), meta=np.empty((0,) * len(shape), dtype))
+
+
+def _block(pads: Pads, kept: tuple[slice, ...], compute, *arrays) -> np.ndarray:
+    joined = (np.block(each) if isinstance(each, list) else each for each in arrays)
+    return getitem(compute(pads, *joined), kept)
+
+
+class _Chunks:
+    """The chunks of an array, and parts of them, that blocks of a result read."""
+
+    def __init__(self, name: str, array: da.Array, axes: Slices) -> None:
+        self._name, self._array = name, array
+        self._axes = [
+            [list(_parts(slices, chunks)) or [(0, slice(0, 0))] for slices in blocks]
+            for blocks, chunks in zip(axes, array.chunks, strict=True)
+        ]
+
+    def read(self, index: Sequence[int], graph: dict[Any, Any]) -> Any:
+        """The key of what a block reads, or keys as `np.block` nests arrays.
+
+        What is less than a chunk is a task of its own, so that it alone goes to where it is needed.
+        """
+        axes = [axis[i] for axis, i in zip(self._axes, index, strict=True)]
+        if all(len(parts) == 1 for parts in axes):
+            return self._key([parts[0] for parts in axes], graph)
+        return self._nested(axes, [], graph)
+
+    def _nested(self, axes, before: list[tuple[int, slice]], graph: dict[Any, Any]) -> Any:
+        if not axes:
+            return self._key(before, graph)
+        return [self._nested(axes[1:], [*before, part], graph) for part in axes[0]]
+
+    def _key(self, parts: list[tuple[int, slice]], graph: dict[Any, Any]) -> tuple[Any, ...]:
+        places, slices = [i for i, _ in parts], tuple(each for _, each in parts)
+        chunk = (self._array.name, *places)
+        sizes = (sizes[i] for sizes, i in zip(self._array.chunks, places, strict=True))
+        if all(each == slice(0, size) for each, size in zip(slices, sizes, strict=True)):
+            return chunk
+        key = (self._name, *places, *(end for each in slices for end in (each.start, each.stop)))
+        graph[key] = (getitem, chunk, slices)
+        return key
+
+
+def _parts(slices: Iterable[slice], chunks: Sequence[int]) -> Iterator[tuple[int, slice]]:
+    """What slices of an axis are of its chunks: each one's place and a slice of it."""
+    ends = list(accumulate(chunks))
+    for each in slices:
+        start = each.start
+        while start < each.stop:
+            i = bisect_right(ends, start)
+            stop, origin = min(each.stop, ends[i]), ends[i] - chunks[i]
+            yield i, slice(start - origin, stop - origin)
+            start = stop

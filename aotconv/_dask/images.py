@@ -1,0 +1,55 @@
+"""Windows along the spatial axes of images: what convolutions and pools have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import dask.array as da
+import numpy as np
+
+from .arguments import array_of, stand_in
+from .graph import lazily
+from .pieces import Axis, Taps, Windows
+
+
+class Layout(NamedTuple):
+    """The order of the axes of images, behind any leading ones."""
+
+    rank: int
+    channels_first: bool
+
+    def spatial(self, axes: Sequence[Any]) -> tuple[Any, ...]:
+        """Of something for each axis, that of the spatial ones."""
+        return tuple(axes[-self.rank :] if self.channels_first else axes[-1 - self.rank : -1])
+
+    def in_order(self, channels: Any, spatial: Sequence[Any]) -> tuple[Any, ...]:
+        """Something for the channels and for each spatial axis, in the order of the axes."""
+        return (channels, *spatial) if self.channels_first else (*spatial, channels)
+
+
+def over_images(
+    label: str,
+    compute: Callable[..., np.ndarray],
+    layout: Layout,
+    images: da.Array,
+    channels: Axis,
+    taps: Sequence[Taps],
+    result: np.ndarray,
+    residual: da.Array | None = None,
+) -> da.Array:
+    """What is computed of windows of images, where `result` is that of none of them."""
+    sizes = zip(layout.spatial(images.shape), layout.spatial(result.shape), strict=True)
+    windows = [each.windows(*both) for each, both in zip(taps, sizes, strict=True)]
+    leading = (Windows(size, size) for size in images.shape[: -1 - layout.rank])
+    axes = [*leading, *layout.in_order(channels, windows)]
+    beside = [] if residual is None else [residual]
+    return lazily(label, compute, axes, [images], result.dtype, beside)
+
+
+def none_of(name: str, given: Any, rank: int) -> tuple[da.Array, np.ndarray]:
+    """An argument as an array, and no images like its: what they are given to says which it
+    refuses, and what comes of it."""
+    array = array_of(name, given)
+    shape = array.shape if array.ndim <= rank else (0, *array.shape[-1 - rank :])
+    return array, stand_in(shape, array.dtype)

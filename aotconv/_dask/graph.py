@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import accumulate, product
-from typing import Any
+from typing import Any, NamedTuple
 
 import dask.array as da
 import numpy as np
@@ -61,13 +61,21 @@ def _block(pads: Pads, kept: tuple[slice, ...], compute, *arrays) -> np.ndarray:
     return getitem(compute(pads, *joined), kept)
 
 
+class _Part(NamedTuple):
+    """What is read of one chunk along an axis."""
+
+    chunk: int
+    within: slice
+    is_whole: bool
+
+
 class _Chunks:
     """The chunks of an array, and parts of them, that blocks of a result read."""
 
     def __init__(self, name: str, array: da.Array, axes: Slices) -> None:
-        self._name, self._array = name, array
+        self._name, self._array = name, array.name
         self._axes = [
-            [list(_parts(slices, chunks)) or [(0, slice(0, 0))] for slices in blocks]
+            [_parts(slices, chunks) for slices in blocks]
             for blocks, chunks in zip(axes, array.chunks, strict=True)
         ]
 
@@ -81,29 +89,30 @@ class _Chunks:
             return self._key([parts[0] for parts in axes], graph)
         return self._nested(axes, [], graph)
 
-    def _nested(self, axes, before: list[tuple[int, slice]], graph: dict[Any, Any]) -> Any:
+    def _nested(self, axes, before: list[_Part], graph: dict[Any, Any]) -> Any:
         if not axes:
             return self._key(before, graph)
         return [self._nested(axes[1:], [*before, part], graph) for part in axes[0]]
 
-    def _key(self, parts: list[tuple[int, slice]], graph: dict[Any, Any]) -> tuple[Any, ...]:
-        places, slices = [i for i, _ in parts], tuple(each for _, each in parts)
-        chunk = (self._array.name, *places)
-        sizes = (sizes[i] for sizes, i in zip(self._array.chunks, places, strict=True))
-        if all(each == slice(0, size) for each, size in zip(slices, sizes, strict=True)):
+    def _key(self, parts: list[_Part], graph: dict[Any, Any]) -> tuple[Any, ...]:
+        places = [each.chunk for each in parts]
+        chunk = (self._array, *places)
+        if all(each.is_whole for each in parts):
             return chunk
+        slices = tuple(each.within for each in parts)
         key = (self._name, *places, *(end for each in slices for end in (each.start, each.stop)))
         graph[key] = (getitem, chunk, slices)
         return key
 
 
-def _parts(slices: Iterable[slice], chunks: Sequence[int]) -> Iterator[tuple[int, slice]]:
-    """What slices of an axis are of its chunks: each one's place and a slice of it."""
-    ends = list(accumulate(chunks))
+def _parts(slices: Iterable[slice], chunks: Sequence[int]) -> list[_Part]:
+    """What slices of an axis are of its chunks."""
+    parts, ends = [], list(accumulate(chunks))
     for each in slices:
         start = each.start
         while start < each.stop:
             i = bisect_right(ends, start)
             stop, origin = min(each.stop, ends[i]), ends[i] - chunks[i]
-            yield i, slice(start - origin, stop - origin)
+            parts.append(_Part(i, slice(start - origin, stop - origin), stop - start == chunks[i]))
             start = stop
+    return parts or [_Part(0, slice(0, 0), False)]

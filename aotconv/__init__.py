@@ -6,8 +6,8 @@ many calls.  `gradients` has the gradients.  `max_pool1d` to `average_pool3d` po
 `erf` and `softmax` are functions of arrays.  `implementations`, `active` and `use` tell and choose
 what computes; `show_config` prints it.  `get_num_threads` and `set_num_threads` say how many
 threads a call uses.  `ndimage` filters arrays as `scipy.ndimage` does, `signal` convolves them as
-`scipy.signal` does.  `onnx` runs models of ONNX; `dask` convolves, pools and filters arrays in blocks;
-they need these packages.
+`scipy.signal` does.  `onnx` runs models of ONNX; `dask` convolves, pools and filters arrays in
+blocks; they need these packages.
 """
 
 import importlib

@@ -25,6 +25,7 @@ acd = pytest.importorskip("aotconv.dask")
 
 FUNCTIONS = {rank: getattr(acd, f"conv{rank}d") for rank in (1, 2, 3)}
 GENERIC = ("generic_gradient_magnitude", "generic_laplace")
+OF_TERMS = ("gaussian_gradient_magnitude", "gaussian_laplace")
 INTEGERS = ("uint8", "int16", "int64")
 
 
@@ -94,9 +95,12 @@ def test_pools_have_the_bits_of_one_call_whatever_the_chunks(pool, data):
 def test_filters_have_the_bits_of_one_call_whatever_the_chunks(call, data):
     with np.errstate(all="ignore"):
         expected = call()
-        lazy = call._replace(array=data.draw(cut(call.array), "array"))(acd)
-        assert lazy.chunks == tuple(tuple(filter(None, each)) for each in lazy.chunks)
+        array = data.draw(cut(call.array), "array")
+        lazy = call._replace(array=array)(acd)
         assert_same_bits(lazy, expected)
+    for mine, theirs in zip(lazy.chunks, array.chunks, strict=True):
+        one = call.name in OF_TERMS and len(mine) == 1  # where terms have borders of both kinds
+        assert one or mine == tuple(filter(None, theirs))
 
 
 # What nobody computes.

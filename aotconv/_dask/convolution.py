@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import dask.array as da
@@ -9,9 +10,8 @@ import numpy as np
 from dask.base import normalize_token
 
 from ..conv import ForwardLayer
-from .graph import Pads
 from .images import Layout, none_of, over_images
-from .pieces import Mixed, Taps
+from .pieces import Mixed, Piece, Taps
 
 OPTIONS = (
     *("strides", "padding_mode", "padding_value", "dilations", "groups", "data_format"),
@@ -60,7 +60,7 @@ class _OfBlocks:
 
     def __init__(self, layer: ForwardLayer, layout: Layout) -> None:
         self._layer, self._layout = layer, layout
-        self._padded: dict[Pads, ForwardLayer] = {}
+        self._padded: dict[tuple[tuple[int, int], ...], ForwardLayer] = {}
 
     def __reduce__(self):
         return type(self), (self._layer, self._layout)
@@ -68,8 +68,8 @@ class _OfBlocks:
     def __dask_tokenize__(self):
         return normalize_token(self.__reduce__())
 
-    def __call__(self, pads: Pads, images: np.ndarray, residual=None) -> np.ndarray:
-        padding = self._layout.spatial(pads)
+    def __call__(self, block: Sequence[Piece], images: np.ndarray, residual=None) -> np.ndarray:
+        padding = tuple(each.pads for each in self._layout.spatial(block))
         layer = self._padded.get(padding)
         if layer is None:
             given, make = self._layer, cast(Any, type(self._layer))

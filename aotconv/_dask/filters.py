@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import ndimage
 from .arguments import array_of, stand_in
-from .graph import Pads, lazily
+from .graph import lazily
 from .pieces import Axis, Mixed, Windows
 from .reach import Reach, reaches
 
@@ -40,7 +40,7 @@ def filtered(function: Callable[..., np.ndarray], options: Mapping[str, Any]) ->
     return lazily(function.__name__, compute, axes, list(arrays.values()), dtype)
 
 
-def _filter_of_block(function, options: Mapping[str, Any], pads: Pads, input, *mask) -> np.ndarray:
+def _filter_of_block(function, options: Mapping[str, Any], _, input, *mask) -> np.ndarray:
     masked = {"mask": mask[0]} if mask else {}
     return function(input, **masked, **options)
 

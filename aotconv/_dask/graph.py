@@ -14,9 +14,8 @@ from dask.array.chunk import getitem  # which copies what is small, or all would
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 
-from .pieces import Axis, pieces
+from .pieces import Axis, Piece, pieces
 
-Pads = tuple[tuple[int, int], ...]
 Slices = Sequence[Sequence[tuple[slice, ...]]]  # of each axis, for each block
 
 
@@ -29,11 +28,11 @@ def lazily(
     beside: Sequence[da.Array] = (),
 ) -> da.Array:
     """The array of results along some axes, of which each block is what is kept of
-    ``compute(pads, *pieces)``.
+    ``compute(pieces, *arrays)``.
 
-    A block gets its pieces of arrays, which are along these axes, and as pieces of those `beside`
-    what is at the places of results that come of the others.  `compute` stands in the graph once,
-    so that each process gets it once.
+    It is given what the block reads: a `Piece` for each axis, and these of all arrays along them;
+    of those `beside`, what is at the places of the results that come of these.  `compute` stands in
+    the graph once, so that each process gets it once.
     """
     shape = tuple(axis.results for axis in axes)
     chunks = [axis.chunks(cut) for axis, cut in zip(axes, arrays[0].chunks, strict=True)]
@@ -47,8 +46,7 @@ def lazily(
     chunked = [_Chunks(f"part-{name}-{i}", *each) for i, each in enumerate(read)]
     graph: dict[Any, Any] = {f"compute-{name}": compute}
     for index in product(*map(range, map(len, chunks))):
-        found = [axis[i] for axis, i in zip(cut, index, strict=True)]
-        block = partial(_block, tuple(p.pads for p in found), tuple(p.kept for p in found))
+        block = partial(_block, [axis[i] for axis, i in zip(cut, index, strict=True)])
         keys = [each.read(index, graph) for each in chunked]
         graph[(name, *index)] = (block, f"compute-{name}", *keys)
     dependencies: list[Any] = [*arrays, *beside]
@@ -56,9 +54,9 @@ def lazily(
     return da.Array(layers, name, tuple(chunks), meta=np.empty((0,) * len(shape), dtype))
 
 
-def _block(pads: Pads, kept: tuple[slice, ...], compute, *arrays) -> np.ndarray:
+def _block(block: Sequence[Piece], compute, *arrays) -> np.ndarray:
     joined = (np.block(each) if isinstance(each, list) else each for each in arrays)
-    return getitem(compute(pads, *joined), kept)
+    return getitem(compute(block, *joined), tuple(each.kept for each in block))
 
 
 class _Part(NamedTuple):

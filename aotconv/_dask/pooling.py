@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from operator import index
 from typing import Any
@@ -10,17 +10,14 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
-from .graph import Pads
 from .images import Layout, none_of, over_images
-from .pieces import Taps, Windows
+from .pieces import Piece, Taps, Windows
 
 
 def pooled(
     rank: int, pool: Callable[..., Any], images: Any, options: Mapping[str, Any]
-) -> da.Array:
+) -> da.Array | tuple[da.Array, da.Array]:
     """What a pool of the doors, of so many spatial axes, makes of images."""
-    if options.get("return_indices"):
-        raise ValueError("return_indices must be False for arrays of dask, got True")
     array, none = none_of("images", images, rank)
     result = pool(none, **options)
     layout = Layout(rank, options["data_format"] in ("NCW", "NCHW", "NCDHW", "channels_first"))
@@ -28,14 +25,40 @@ def pooled(
     strides = options["window"] if options["strides"] is None else options["strides"]
     steps = (_each(rank, every) for every in (options["window"], strides, options["dilations"]))
     taps = [Taps(*each) for each in zip(*steps, _paddings(rank, options["padding"]), strict=True)]
-    channels = array.shape[-1 - rank if layout.channels_first else -1]
+    n_channels = array.shape[-1 - rank if layout.channels_first else -1]
+    about = layout, array, Windows(n_channels, n_channels), taps
     compute = partial(_pool_of_block, pool, layout, given)
-    mine = Windows(channels, channels)
-    return over_images(pool.__name__, compute, layout, array, mine, taps, result)
+    if not options.get("return_indices"):
+        return over_images(pool.__name__, compute, *about, result)
+    pair = partial(_with_places, compute, layout, layout.spatial(array.shape))
+    both = over_images(pool.__name__, pair, *about, _both(*result))
+    return both["maximum"], both["place"]
 
 
-def _pool_of_block(pool, layout: Layout, given: Mapping[str, Any], pads: Pads, images: np.ndarray):
-    return pool(images, padding=layout.spatial(pads), **given)
+def _pool_of_block(
+    pool, layout: Layout, given: Mapping[str, Any], block: Sequence[Piece], images: np.ndarray
+) -> Any:
+    padding = tuple(each.pads for each in layout.spatial(block))
+    return pool(images, padding=padding, **given)
+
+
+def _with_places(
+    compute, layout: Layout, shape: Sequence[int], block: Sequence[Piece], images: np.ndarray
+) -> np.ndarray:
+    """Maxima, and where they are in whole images of a shape."""
+    maxima, places = compute(block, images)
+    some = places >= 0  # of windows that have pixels
+    within = np.unravel_index(places[some], layout.spatial(images.shape))
+    starts = (each.parts[0].start for each in layout.spatial(block))
+    moved = tuple(each + start for each, start in zip(within, starts, strict=True))
+    places[some] = np.ravel_multi_index(moved, shape)
+    return _both(maxima, places)
+
+
+def _both(maxima: np.ndarray, places: np.ndarray) -> np.ndarray:
+    both = np.empty(maxima.shape, [("maximum", maxima.dtype), ("place", places.dtype)])
+    both["maximum"], both["place"] = maxima, places
+    return both
 
 
 def _each(rank: int, steps: Any) -> tuple[int, ...]:

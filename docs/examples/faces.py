@@ -149,11 +149,11 @@ def make_layer(weights, bias, side):
 
 def load_networks():
     """P-Net, R-Net and O-Net, from the files of mtcnn."""
-    import joblib
-
     package = importlib.util.find_spec("mtcnn")
     if package is None:
         raise SystemExit("the networks are in the package mtcnn: pip install mtcnn==1.0.0")
+    import joblib
+
     folder = Path(package.origin).parent / "assets" / "weights"
     return [make_network(joblib.load(folder / f"{name}.lz4"), POOLS[name]) for name in POOLS]
 

@@ -54,7 +54,7 @@ def propose(network, image):
     """Faces in windows of 12 x 12 pixels, two pixels apart, of an image at all its sizes."""
     sums = np.pad(image.cumsum(axis=1, dtype=np.float64), ((1, 0), (1, 0), (0, 0)))
     for above, row in itertools.pairwise(sums):
-        row += above
+        row += above  # now sums are of all pixels above and to the left
     faces, scale = [np.empty((0, 5))], 12 / SMALLEST_FACE
     while scale * min(image.shape[:2]) >= 12:
         likely, moves = run(network, shrink(sums, scale))
@@ -82,7 +82,8 @@ def refine(network, image, faces, pixels, least):
 def suppress(faces, most, of_smaller=False):
     """Faces, the best first, without those that share more of their area with a better one.
 
-    Areas shared are parts of what both cover, or of the smaller one.
+    What is shared is a part of what both cover, or of the smaller one.  As in mtcnn, the better one
+    need not be left itself.
     """
     faces = faces[faces[:, 4].argsort()[::-1]]
     corners = np.maximum(faces[:, np.newaxis, :2], faces[:, :2])
@@ -94,7 +95,7 @@ def suppress(faces, most, of_smaller=False):
 
 
 def shrink(sums, scale):
-    """A smaller image, of means over areas; `sums` are an image's, from its upper left corner."""
+    """A smaller image, of means over areas: differences of sums between pixels."""
     for _ in ("rows", "columns"):
         size = len(sums) - 1
         edges = np.linspace(0, size, int(size * scale) + 1)
@@ -120,7 +121,7 @@ def cut(image, corners, sides, pixels):
 
 
 def run(network, images):
-    """How likely each window of images is a face, (..., H, W), and its numbers, (..., H, W, 4)."""
+    """How likely windows of images are faces, (..., H, W), and where, (..., H, W, 4 or 14)."""
     layers, last = network
     for layer, slopes, pool in layers:
         images = layer(images)
@@ -174,11 +175,7 @@ def draw(photo, stages):
     height, width, _ = photo.shape
     pale = 255 - 0.4 * (255 - photo.mean(axis=2, keepdims=True))
     figure = Figure((9.6, 3.2 * height / width + 0.3), layout="constrained")
-    titles = (
-        "P-Net proposes {} boxes",
-        "R-Net keeps {}",
-        "O-Net keeps {}, and finds eyes, nose, mouth",
-    )
+    titles = "P-Net proposes {} boxes", "R-Net keeps {}", "O-Net keeps {}, with eyes, nose, mouth"
     for axes, title, faces in zip(figure.subplots(1, 3), titles, stages, strict=True):
         inside = np.zeros((height, width, 1), bool)
         for face in faces:

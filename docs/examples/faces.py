@@ -193,7 +193,7 @@ def draw(photo, stages):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photo")
-    parser.add_argument("--out", default="faces.png", help="the picture (%(default)s)")
+    parser.add_argument("--out", default="faces.jpg", help="the picture (%(default)s)")
     options = parser.parse_args()
     photo, networks = load_photo(options.photo), load_networks()
     for call in ("first call", "second call"):

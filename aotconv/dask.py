@@ -7,7 +7,7 @@ made of, from whatever chunks they are in; no more of a neighbour is sent to ano
 
 - ``images``, ``input``, ``residual`` and ``mask`` are dask's arrays, or what its `asarray` takes;
   filters, biases and weights are NumPy's.
-- `threads`, of a task, is 1 where nothing else is said: dask runs tasks side by side.
+- `threads`, of each task, is 1 where nothing else is said: dask runs tasks side by side.
 - There is no `out`, and `output` is a dtype.
 - Channels that are summed are put into one chunk, if they are in several.
 - Chunks of the result are those of the input; where windows leave fewer elements or more, each
@@ -28,9 +28,8 @@ Examples
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from operator import index
-from typing import TYPE_CHECKING, Any, ParamSpec, SupportsIndex
+from collections.abc import Callable
+from typing import Any, ParamSpec, SupportsIndex, TypeVar
 
 try:
     import dask.array as _da
@@ -43,12 +42,10 @@ if getattr(_da, "ARRAY_EXPR_ENABLED", False):
     )
 
 from . import conv, ndimage, pooling
+from ._dask.arguments import settled
 from ._dask.convolution import convolved
 from ._dask.filters import filtered
 from ._dask.pooling import pooled
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
 
 __all__ = [
     "apply",
@@ -79,8 +76,23 @@ __all__ = [
     "uniform_filter1d",
 ]
 
-LAZY = ("images", "input", "residual", "mask")
+LAZY = {"images", "input", "residual", "mask"}
+DEPTH = inspect.Parameter("depth", inspect.Parameter.KEYWORD_ONLY, annotation=SupportsIndex)
+ROOMS = {ndimage.__name__: "aotconv.ndimage", conv.__name__: "aotconv", pooling.__name__: "aotconv"}
+DOC = """`{room}.{name}` of an array of dask, lazily.
+
+Arguments, results and errors are those of `{room}.{name}`, but that arrays of dask are taken and
+given, `threads` is 1 by default, and nothing is written into an array that is there: see the text
+of `aotconv.dask`.{more}
+"""
+OF_DEPTH = """
+
+Parameters
+----------
+depth : int
+    As far as the function reads elements around each one, along any axis: nothing else can know."""
 _P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 def apply(
@@ -108,37 +120,43 @@ def apply(
         What a call of the layer refuses; and chunks of unknown sizes, or of other arrays than
         NumPy's.
     """
-    if not isinstance(layer, conv.ForwardLayer):
+    if type(layer) not in (conv.Conv1D, conv.Conv2D, conv.Conv3D):
         raise TypeError(f"layer must be a Conv1D, Conv2D or Conv3D, got {type(layer).__name__}")
     return convolved(layer, images, residual)
 
 
 def _lazily(
-    function: Callable[_P, Any], compute: Callable[[dict[str, Any]], _da.Array]
-) -> Callable[_P, _da.Array]:
-    """A function of the doors for arrays of dask: what is computed of its arguments by name."""
+    function: Callable[_P, Any],
+    compute: Callable[[dict[str, Any]], _R],
+    *more: inspect.Parameter,
+) -> Callable[_P, _R]:
+    """A function of the doors for arrays of dask: what is computed of its arguments by name, to
+    which there may be more."""
     signature = inspect.signature(function)
-    named = (each for each in signature.parameters.values() if each.name != "out")
-    parameters = [each.replace(default=1) if each.name == "threads" else each for each in named]
-    signature = signature.replace(parameters=parameters)
+    parameters = [each for each in signature.parameters.values() if each.name != "out"]
+    signature = inspect.Signature([*parameters, *more], return_annotation=_da.Array)
     others = [each.name for each in parameters if each.kind is each.VAR_KEYWORD]
-    room = "aotconv.ndimage" if function.__module__ == ndimage.__name__ else "aotconv"
+    name = function.__name__
 
-    def of_dask(*args: _P.args, **kwargs: _P.kwargs) -> _da.Array:
+    def of_dask(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         if kwargs.pop("out", None) is not None:
             raise TypeError("out must be None: what dask computes is new")
-        bound = signature.bind(*args, **kwargs)
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{name}(): {error}") from None
         bound.apply_defaults()
         given = bound.arguments
-        for name in others:
-            given |= given.pop(name)
-        for name, each in given.items():
-            if isinstance(each, _da.Array) and name not in LAZY:
-                raise TypeError(f"{name} must be no array of dask: its compute() gives NumPy's")
+        for each in others:
+            given |= given.pop(each)
+        given |= {each: settled(each, given[each]) for each in given.keys() - LAZY}
+        if "threads" in given:
+            given["threads"] = 1 if given["threads"] is None else given["threads"]
         return compute(given)
 
-    of_dask.__name__ = of_dask.__qualname__ = function.__name__
-    of_dask.__doc__ = f"`{room}.{function.__name__}` of an array of dask, lazily: see there."
+    of_dask.__name__ = of_dask.__qualname__ = name
+    about = {"room": ROOMS[function.__module__], "name": name, "more": OF_DEPTH if more else ""}
+    of_dask.__doc__ = DOC.format(**about)
     of_dask.__signature__ = signature  # type: ignore[attr-defined]
     return of_dask
 
@@ -153,12 +171,12 @@ def _convolution(
     return _lazily(function, compute)
 
 
-def _pool(rank: int, function: Callable[_P, Any]) -> Callable[_P, _da.Array]:
+def _pool(rank: int, function: Callable[_P, Any]) -> Callable[_P, Any]:
     return _lazily(function, lambda given: pooled(rank, function, given.pop("images"), given))
 
 
-def _filter(function: Callable[_P, Any]) -> Callable[_P, _da.Array]:
-    return _lazily(function, lambda given: filtered(function, given))
+def _filter(function: Callable[_P, Any], *more: inspect.Parameter) -> Callable[_P, _da.Array]:
+    return _lazily(function, lambda given: filtered(function, given), *more)
 
 
 conv1d = _convolution(conv.conv1d, conv.Conv1D)
@@ -181,59 +199,10 @@ gaussian_filter = _filter(ndimage.gaussian_filter)
 gaussian_filter1d = _filter(ndimage.gaussian_filter1d)
 gaussian_gradient_magnitude = _filter(ndimage.gaussian_gradient_magnitude)
 gaussian_laplace = _filter(ndimage.gaussian_laplace)
+generic_gradient_magnitude = _filter(ndimage.generic_gradient_magnitude, DEPTH)
+generic_laplace = _filter(ndimage.generic_laplace, DEPTH)
 laplace = _filter(ndimage.laplace)
 prewitt = _filter(ndimage.prewitt)
 sobel = _filter(ndimage.sobel)
 uniform_filter = _filter(ndimage.uniform_filter)
 uniform_filter1d = _filter(ndimage.uniform_filter1d)
-
-
-def _by_derivatives(function: Callable[..., Any], given: dict[str, Any]) -> _da.Array:
-    depth = index(given["depth"])
-    if depth < 0:
-        raise ValueError(f"depth must be 0 or more elements, got {depth}")
-    return filtered(function, {**given, "depth": depth})
-
-
-def generic_laplace(
-    input: Any,
-    derivative2: Callable[..., npt.NDArray[Any]],
-    output: npt.DTypeLike | None = None,
-    mode: ndimage.Modes = "reflect",
-    cval: complex = 0.0,
-    extra_arguments: Sequence[Any] = (),
-    extra_keywords: Mapping[str, Any] | None = None,
-    *,
-    axes: ndimage.Axes = None,
-    depth: SupportsIndex,
-) -> _da.Array:
-    """`aotconv.ndimage.generic_laplace` of an array of dask, lazily: see there.
-
-    Parameters
-    ----------
-    depth : int
-        As far as `derivative2` reads elements around each one, along any axis.
-    """
-    return _by_derivatives(ndimage.generic_laplace, locals())
-
-
-def generic_gradient_magnitude(
-    input: Any,
-    derivative: Callable[..., npt.NDArray[Any]],
-    output: npt.DTypeLike | None = None,
-    mode: ndimage.Modes = "reflect",
-    cval: complex = 0.0,
-    extra_arguments: Sequence[Any] = (),
-    extra_keywords: Mapping[str, Any] | None = None,
-    *,
-    axes: ndimage.Axes = None,
-    depth: SupportsIndex,
-) -> _da.Array:
-    """`aotconv.ndimage.generic_gradient_magnitude` of an array of dask, lazily: see there.
-
-    Parameters
-    ----------
-    depth : int
-        As far as `derivative` reads elements around each one, along any axis.
-    """
-    return _by_derivatives(ndimage.generic_gradient_magnitude, locals())

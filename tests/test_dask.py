@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pickle
+from typing import Any
 
 import filters
 import numpy as np
@@ -12,7 +13,7 @@ from conftest import FEW
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from processes import PACKAGE, output_of, run_python, without
-from strategies import FLOATS, Problem, problems
+from strategies import FLOATS, Problem, problems, seeds
 from test_dask_pieces import cuts
 from test_pooling import pools
 
@@ -24,8 +25,17 @@ dask = pytest.importorskip("dask")
 acd = pytest.importorskip("aotconv.dask")
 
 FUNCTIONS = {rank: getattr(acd, f"conv{rank}d") for rank in (1, 2, 3)}
-GENERIC = ("generic_gradient_magnitude", "generic_laplace")
+GENERIC = {"generic_gradient_magnitude": "derivative", "generic_laplace": "derivative2"}
 OF_TERMS = ("gaussian_gradient_magnitude", "gaussian_laplace")
+ALONG_AXES = (
+    *OF_TERMS,
+    *GENERIC,
+    "gaussian_filter",
+    "uniform_filter",
+    "convolve",
+    "correlate",
+    "laplace",
+)
 INTEGERS = ("uint8", "int16", "int64")
 
 
@@ -108,6 +118,45 @@ def test_filters_have_the_bits_of_one_call_whatever_the_chunks(call, data):
         assert one or mine == tuple(filter(None, theirs))
 
 
+@st.composite
+def calls_along_some_axes(draw):
+    """Filters along axes in any order, with arguments for each."""
+    shape = draw(st.lists(st.integers(1, 9), min_size=1, max_size=3))
+    axes = draw(st.permutations(range(len(shape))))[: draw(st.integers(1, len(shape)))]
+
+    def each(strategy, places=axes):
+        some = st.lists(strategy, min_size=len(places), max_size=len(places))
+        return draw(st.one_of(strategy, some))
+
+    sigma, radius = st.sampled_from([0, 0.4, 0.9, 1.7]), st.none() | st.integers(0, 5)
+    name = draw(st.sampled_from(ALONG_AXES))
+    about: dict[str, Any] = {"mode": each(filters.modes)}
+    if name in OF_TERMS:  # whose Gaussians are along all axes
+        smoothed = shape if name == "gaussian_gradient_magnitude" else axes
+        about |= {"sigma": each(sigma, smoothed), "radius": each(radius, shape)}
+    elif name == "gaussian_filter":
+        about |= {"sigma": each(sigma), "radius": each(radius), "order": each(st.integers(0, 2))}
+    elif name == "uniform_filter":
+        about |= {"size": each(st.integers(1, 5))}
+    elif name in ("convolve", "correlate"):
+        sizes = draw(st.lists(st.integers(1, 5), min_size=len(axes), max_size=len(axes)))
+        about |= {"weights": np.random.default_rng(draw(seeds)).standard_normal(sizes)}
+        about |= {"origin": [-(min(sizes) // 2) if draw(st.booleans()) else 0] * len(axes)}
+    elif name in GENERIC:
+        about |= {GENERIC[name]: ndimage.sobel}
+    axes = [axis - len(shape) * draw(st.booleans()) for axis in axes]
+    array = np.random.default_rng(draw(seeds)).standard_normal(shape)
+    return filters.Call(name, array, {**about, "axes": axes})
+
+
+@settings(max_examples=FEW)
+@given(call=calls_along_some_axes(), data=st.data())
+def test_filters_along_some_axes_have_the_bits_of_one_call(call, data):
+    more = {"depth": 1} if call.name in GENERIC else {}
+    lazy = call._replace(array=data.draw(cut(call.array), "array"))
+    assert_same_bits(lazy(acd, **more), call())
+
+
 # What nobody computes.
 
 
@@ -127,9 +176,7 @@ def test_every_filter_is_there_by_its_name_and_arguments():
         theirs = inspect.signature(
             getattr(aotconv, name, None) or getattr(ndimage, name)
         ).parameters
-        assert list(own) == [each for each in theirs if each != "out"]
-        changed = {each for each in own if own[each].default != theirs[each].default}
-        assert changed == {"threads"}
+        assert list(own.values()) == [each for each in theirs.values() if each.name != "out"]
 
 
 def test_nothing_is_computed_before_it_is_asked_for():
@@ -195,6 +242,19 @@ def test_equal_calls_have_the_same_names_and_others_have_not(photo):
     assert acd.sobel(photo, 0).name == acd.sobel(photo, axis=0).name != acd.sobel(photo, 1).name
 
 
+def test_arguments_are_those_of_the_call_whatever_becomes_of_them(photo):
+    weights, sizes = np.array([1.0, 2.0, 1.0]), [3, 3, 1]
+    lines = acd.correlate1d(photo, weights, 0), acd.uniform_filter(photo, sizes)
+    weights[:] = sizes[:] = 9, 9, 9
+    expected = ndimage.correlate1d(photo.compute(), [1, 2, 1], 0)
+    np.testing.assert_array_equal(lines[0], expected)
+    np.testing.assert_array_equal(lines[1], ndimage.uniform_filter(photo.compute(), (3, 3, 1)))
+    once = acd.gaussian_filter(photo, (s for s in (1, 2)), axes=(a for a in (1, 0)))
+    assert once.name == acd.gaussian_filter(photo, (1, 2), axes=(1, 0)).name
+    zero_d = acd.max_pool2d(photo, np.array(2), padding=np.array(1))
+    assert zero_d.name == acd.max_pool2d(photo, 2, padding=1).name
+
+
 def test_a_layer_is_in_the_graph_once_and_is_pickled_without_what_it_packs():
     filters = np.ones((3, 3, 64, 64), np.float32)
     images = da.ones((200, 200, 64), np.float32, chunks=(50, 50, 64))
@@ -244,7 +304,7 @@ def test_a_layer_is_in_the_graph_once_and_is_pickled_without_what_it_packs():
         ),
         (
             TypeError,
-            "filters must be no array of dask",
+            "filters must be known at once, got Array of dask",
             lambda x: acd.conv2d(x, da.ones((3, 3, 3, 1))),
         ),
         (
@@ -252,6 +312,14 @@ def test_a_layer_is_in_the_graph_once_and_is_pickled_without_what_it_packs():
             "out must be None",
             lambda x: acd.conv2d(x, np.ones((3, 3, 3, 1)), out=np.ones((48, 59, 1))),
         ),
+        (
+            TypeError,
+            "kernels must be known at once",
+            lambda x: acd.correlate_separable(x, [da.ones(3)] * 3),
+        ),
+        (TypeError, "derivative2 must be a function", lambda x: acd.generic_laplace(x, 3, depth=1)),
+        (TypeError, r"sobel\(\): .*'foo'", lambda x: acd.sobel(x, foo=3)),
+        (TypeError, r"conv2d\(\): .*'filters'", lambda x: acd.conv2d(x)),
         (
             ValueError,
             "residual must have",
@@ -271,7 +339,7 @@ def test_a_layer_is_in_the_graph_once_and_is_pickled_without_what_it_packs():
         (ValueError, "mode must be one of", lambda x: acd.gaussian_filter(x, 2, mode="odd")),
         (
             ValueError,
-            "depth must be 0 or more",
+            "depth must be an integer of 0 or more elements",
             lambda x: acd.generic_laplace(x, ndimage.sobel, depth=-1),
         ),
         (

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aotconv._dask.pieces import Mixed, Taps, Windows, pieces
+from aotconv._dask.pieces import Taps, Whole, Windows, pieces
 
 MODES = ("constant", "reflect", "symmetric", "edge", "wrap")
 
@@ -102,8 +102,8 @@ def test_an_axis_without_windows_is_cut_as_the_array_is(data, size):
         assert piece.kept == slice(0, part.stop - part.start)
 
 
-def test_a_mixed_axis_is_read_whole():
-    axis = Mixed(5, 3)
+def test_an_axis_that_each_result_reads_is_read_whole():
+    axis = Whole(5, 3)
     assert axis.chunks((2, 2, 1)) == (3,)
     (piece,) = pieces(axis, (3,))
     assert piece == ((slice(0, 5),), (0, 0), slice(0, 3), slice(0, 3))

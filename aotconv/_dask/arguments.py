@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import dask.array as da
 import numpy as np
+from dask.base import is_dask_collection
+
+LONGEST = 1000  # of iterators, which may have no end: longer than any number of axes
 
 
 def array_of(name: str, given: Any) -> da.Array:
@@ -26,3 +30,16 @@ def array_of(name: str, given: Any) -> da.Array:
 def stand_in(shape: Sequence[int], dtype: np.dtype[Any]) -> np.ndarray:
     """An array of any shape, in no memory."""
     return np.broadcast_to(np.zeros((), dtype), shape)
+
+
+def settled(name: str, given: Any) -> Any:
+    """An argument that nobody changes before it is used, or uses up."""
+    if is_dask_collection(given):
+        raise TypeError(f"{name} must be known at once, got {type(given).__name__} of dask")
+    if isinstance(given, np.ndarray):
+        return given.copy() if given.ndim else given.item()
+    if isinstance(given, Iterator):
+        given = tuple(islice(given, LONGEST))
+    if type(given) in (list, tuple):
+        return tuple(settled(name, each) for each in given)
+    return given

@@ -10,30 +10,31 @@ import numpy as np
 from dask.base import normalize_token
 
 from ..conv import ForwardLayer
-from .images import Layout, none_of, over_images
-from .pieces import Mixed, Piece, Taps
+from .images import Layout, images_of, over_images
+from .pieces import Piece, Taps, Whole
 
 OPTIONS = (
     *("strides", "padding_mode", "padding_value", "dilations", "groups", "data_format"),
     *("activation", "dtype", "saturate", "algorithm"),
-)  # of layers, but for `padding`
+)  # of layers, but for `padding` and `threads`
+MOST_PACKED = 4  # layers, in a process: a row of blocks has three kinds of borders
 
 
 @normalize_token.register(ForwardLayer)
 def token_of(layer: ForwardLayer) -> tuple[Any, ...]:
     """What makes a layer: another of the same has the same names in graphs."""
-    options = (getattr(layer, name) for name in (*OPTIONS, "padding", "threads"))
-    return type(layer).__name__, layer.filters, layer.bias, *options
+    options = (getattr(layer, name) for name in (*OPTIONS, "padding"))
+    return type(layer).__name__, layer.filters, layer.bias, layer.threads or 1, *options
 
 
 def convolved(layer: ForwardLayer, images: Any, residual: Any) -> da.Array:
     """What a layer makes of images and, unless it is None, a residual."""
     *window, n_channels, n_filters = layer.filters.shape
     layout = Layout(len(window), layer.data_format.startswith("NC"))
-    array, none = none_of("images", images, layout.rank)
+    array, none = images_of("images", images, layout.rank)
     more, no_more = None, None
     if residual is not None:
-        more, no_more = none_of("residual", residual, layout.rank)
+        more, no_more = images_of("residual", residual, layout.rank)
     result = layer(none, residual=no_more)
     if more is not None and more.shape[: -1 - layout.rank] != array.shape[: -1 - layout.rank]:
         raise ValueError(
@@ -42,7 +43,7 @@ def convolved(layer: ForwardLayer, images: Any, residual: Any) -> da.Array:
         )
     options = window, layer.strides, layer.dilations, _paddings(layer), layer.padding_mode
     taps = [Taps(*each) for each in zip(*options, strict=True)]
-    channels = Mixed(n_channels * layer.groups, n_filters)
+    channels = Whole(n_channels * layer.groups, n_filters)
     axis = array.ndim - (layout.rank + 1 if layout.channels_first else 1)
     label, compute = type(layer).__name__.lower(), _OfBlocks(layer, layout)
     array = array.rechunk({axis: -1})
@@ -56,7 +57,7 @@ def _paddings(layer: ForwardLayer) -> tuple[Any, ...]:
 
 
 class _OfBlocks:
-    """A layer for blocks at different borders: each process packs one for each."""
+    """A layer for blocks at different borders: each process packs one for each, and keeps some."""
 
     def __init__(self, layer: ForwardLayer, layout: Layout) -> None:
         self._layer, self._layout = layer, layout
@@ -75,5 +76,8 @@ class _OfBlocks:
             given, make = self._layer, cast(Any, type(self._layer))
             options = {name: getattr(given, name) for name in OPTIONS}
             options |= {"padding": padding, "threads": given.threads or 1}
-            layer = self._padded[padding] = make(given.filters, given.bias, **options)
+            layer = make(given.filters, given.bias, **options)
+            if len(self._padded) == MOST_PACKED:
+                self._padded.clear()
+            self._padded[padding] = layer
         return layer(images, residual=residual)

@@ -11,8 +11,8 @@ import numpy as np
 
 from .. import ndimage
 from .arguments import array_of, stand_in
-from .graph import lazily
-from .pieces import Axis, Mixed, Windows
+from .graph import computed_in_blocks
+from .pieces import Axis, Whole, Windows
 from .reach import Reach, reaches
 
 RINGS = ("wrap", "grid-wrap")
@@ -23,6 +23,8 @@ def filtered(function: Callable[..., np.ndarray], options: Mapping[str, Any]) ->
     """What a filter makes of its input."""
     if isinstance(options["output"], np.ndarray):
         raise TypeError("output must be a dtype or None, got an array: what dask computes is new")
+    if function in OF_FUNCTIONS:
+        _check_function(options)
     arrays = {"input": array_of("input", options["input"])}
     if options.get("mask") is not None:
         arrays["mask"] = array_of("mask", options["mask"])
@@ -37,7 +39,16 @@ def filtered(function: Callable[..., np.ndarray], options: Mapping[str, Any]) ->
     axes = _axes_of(array.shape, reaches(function, array.ndim, options))
     rest = {name: each for name, each in options.items() if name not in (*arrays, "depth")}
     compute = partial(_filter_of_block, function, rest)
-    return lazily(function.__name__, compute, axes, list(arrays.values()), dtype)
+    return computed_in_blocks(function.__name__, compute, axes, list(arrays.values()), dtype)
+
+
+def _check_function(options: Mapping[str, Any]) -> None:
+    name = "derivative" if "derivative" in options else "derivative2"
+    if not callable(options[name]):
+        raise TypeError(f"{name} must be a function, got {type(options[name]).__name__}")
+    depth = options["depth"]
+    if not isinstance(depth, int | np.integer) or depth < 0:
+        raise ValueError(f"depth must be an integer of 0 or more elements, got {depth!r}")
 
 
 def _filter_of_block(function, options: Mapping[str, Any], _, input, *mask) -> np.ndarray:
@@ -62,7 +73,7 @@ def _axes_of(shape: Iterable[int], found: Iterable[Reach]) -> list[Axis]:
         behind = max((each.behind for each in mine), default=0)
         rings = {each.mode in RINGS for each in mine if each.before or each.behind}
         if len(rings) > 1:
-            axes.append(Mixed(size, size))
+            axes.append(Whole(size, size))
             continue
         span = before + behind + 1
         axes.append(Windows(size, size, span, 1, before, behind, span, rings == {True}, True))

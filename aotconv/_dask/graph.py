@@ -19,7 +19,7 @@ from .pieces import Axis, Piece, pieces
 Slices = Sequence[Sequence[tuple[slice, ...]]]  # of each axis, for each block
 
 
-def lazily(
+def computed_in_blocks(
     label: str,
     compute: Callable[..., np.ndarray],
     axes: Sequence[Axis],
@@ -73,8 +73,9 @@ class _Chunks:
     def __init__(self, name: str, array: da.Array, axes: Slices) -> None:
         self._name, self._array = name, array.name
         self._axes = [
-            [_parts(slices, chunks) for slices in blocks]
+            [_parts(slices, chunks, ends) for slices in blocks]
             for blocks, chunks in zip(axes, array.chunks, strict=True)
+            for ends in [list(accumulate(chunks))]
         ]
 
     def read(self, index: Sequence[int], graph: dict[Any, Any]) -> Any:
@@ -103,9 +104,9 @@ class _Chunks:
         return key
 
 
-def _parts(slices: Iterable[slice], chunks: Sequence[int]) -> list[_Part]:
-    """What slices of an axis are of its chunks."""
-    parts, ends = [], list(accumulate(chunks))
+def _parts(slices: Iterable[slice], chunks: Sequence[int], ends: Sequence[int]) -> list[_Part]:
+    """What slices of an axis are of its chunks, which have these ends."""
+    parts = []
     for each in slices:
         start = each.start
         while start < each.stop:

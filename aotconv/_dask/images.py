@@ -9,7 +9,7 @@ import dask.array as da
 import numpy as np
 
 from .arguments import array_of, stand_in
-from .graph import lazily
+from .graph import computed_in_blocks
 from .pieces import Axis, Taps, Windows
 
 
@@ -44,12 +44,12 @@ def over_images(
     leading = (Windows(size, size) for size in images.shape[: -1 - layout.rank])
     axes = [*leading, *layout.in_order(channels, windows)]
     beside = [] if residual is None else [residual]
-    return lazily(label, compute, axes, [images], result.dtype, beside)
+    return computed_in_blocks(label, compute, axes, [images], result.dtype, beside)
 
 
-def none_of(name: str, given: Any, rank: int) -> tuple[da.Array, np.ndarray]:
-    """An argument as an array, and no images like its: what they are given to says which it
-    refuses, and what comes of it."""
+def images_of(name: str, given: Any, rank: int) -> tuple[da.Array, np.ndarray]:
+    """An argument as an array, and none of its images: whatever takes images says of these at once
+    what it refuses, and of which shape and dtype the result is."""
     array = array_of(name, given)
     shape = array.shape if array.ndim <= rank else (0, *array.shape[-1 - rank :])
     return array, stand_in(shape, array.dtype)

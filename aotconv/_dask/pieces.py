@@ -121,7 +121,7 @@ class Taps(NamedTuple):
         }[self.padding]
 
 
-class Mixed(NamedTuple):
+class Whole(NamedTuple):
     """An axis all of whose elements each result reads."""
 
     size: int
@@ -136,7 +136,7 @@ class Mixed(NamedTuple):
         return (self.results,)
 
 
-Axis = Windows | Mixed
+Axis = Windows | Whole
 
 
 def pieces(axis: Axis, chunks: Iterable[int]) -> list[Piece]:

@@ -10,7 +10,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
-from .images import Layout, none_of, over_images
+from .images import Layout, images_of, over_images
 from .pieces import Piece, Taps, Windows
 
 
@@ -18,7 +18,7 @@ def pooled(
     rank: int, pool: Callable[..., Any], images: Any, options: Mapping[str, Any]
 ) -> da.Array | tuple[da.Array, da.Array]:
     """What a pool of the doors, of so many spatial axes, makes of images."""
-    array, none = none_of("images", images, rank)
+    array, none = images_of("images", images, rank)
     result = pool(none, **options)
     layout = Layout(rank, options["data_format"] in ("NCW", "NCHW", "NCDHW", "channels_first"))
     given = {name: value for name, value in options.items() if name != "padding"}

@@ -1,4 +1,4 @@
-"""How far filters of `aotconv.ndimage` reach along each axis, from arguments that they took."""
+"""How far filters of `aotconv.ndimage` reach along each axis, by arguments that they take."""
 
 from __future__ import annotations
 
@@ -73,10 +73,14 @@ def _gaussian(ndim: int, options: Options) -> Iterator[Any]:
     yield options["axis"] % ndim, *sides, options["mode"]
 
 
-def _gaussian_derivatives(ndim: int, options: Options) -> Iterator[Any]:
-    """Each derivative has a mode, for all axes."""
-    given = {"truncate": 4.0, "radius": None, **options}
-    for mode in _each(options["mode"], _axes(options, ndim)):
+def _gaussian_derivatives(ndim: int, options: Options, smooths_all: bool = False) -> Iterator[Any]:
+    """Each derivative has a mode, for all axes; what is smoothed may be more than derived."""
+    axes, widths = _axes(options, ndim), [0.0] * ndim
+    smoothed = range(ndim) if smooths_all else axes
+    for axis, sigma in zip(smoothed, _each(options["sigma"], smoothed), strict=True):
+        widths[axis] = sigma
+    given = {"truncate": 4.0, "radius": None, **options, "sigma": widths, "axes": None}
+    for mode in _each(options["mode"], axes):
         yield from _gaussians(ndim, {**given, "mode": mode})
 
 
@@ -101,7 +105,7 @@ REACHES: dict[Callable[..., Any], Callable[[int, Options], Iterator[Any]]] = {
     ndimage.correlate_separable: _lines,
     ndimage.gaussian_filter: _gaussians,
     ndimage.gaussian_filter1d: _gaussian,
-    ndimage.gaussian_gradient_magnitude: _gaussian_derivatives,
+    ndimage.gaussian_gradient_magnitude: partial(_gaussian_derivatives, smooths_all=True),
     ndimage.gaussian_laplace: _gaussian_derivatives,
     ndimage.generic_gradient_magnitude: _of_derivatives,
     ndimage.generic_laplace: _of_derivatives,

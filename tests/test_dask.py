@@ -10,7 +10,7 @@ import filters
 import numpy as np
 import pytest
 from conftest import FEW
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from processes import PACKAGE, output_of, run_python, without
 from strategies import FLOATS, Problem, problems, seeds
@@ -155,6 +155,37 @@ def test_filters_along_some_axes_have_the_bits_of_one_call(call, data):
     more = {"depth": 1} if call.name in GENERIC else {}
     lazy = call._replace(array=data.draw(cut(call.array), "array"))
     assert_same_bits(lazy(acd, **more), call())
+
+
+MISSING = ("correlate", "correlate1d", "correlate_separable", "gaussian_filter", "uniform_filter")
+
+
+@settings(max_examples=FEW)
+@given(
+    call=filters.calls(MISSING, filters.FLOATS, filters.whole_values),
+    data=st.data(),
+    share=st.sampled_from([0.05, 0.4]),
+    masked=st.booleans(),
+)
+def test_floats_with_missing_elements_have_the_bits_of_one_call(call, data, share, masked):
+    # Weights whose sum is 0, as derivatives have, are refused as soon as an element is missing.
+    call.arguments.pop("order", None)
+    assume(all(np.sum(each) > 0 for each in weights_of(call)))
+    missing = np.random.default_rng(data.draw(seeds)).random(call.array.shape) < share
+    assume(missing.any())
+    given = np.where(missing, 3 if masked else np.nan, call.array)
+    array, more = data.draw(cut(given), "array"), {"nan_policy": "omit"}
+    lazy = {"mask": data.draw(cut(missing), "mask")} if masked else more
+    result = call._replace(array=array)(acd, **lazy)
+    assert_same_bits(result, call._replace(array=given)(**({"mask": missing} if masked else more)))
+
+
+def weights_of(call) -> list[Any]:
+    return (
+        [call.arguments["weights"]]
+        if "weights" in call.arguments
+        else call.arguments.get("kernels", [])
+    )
 
 
 # What nobody computes.

@@ -6,7 +6,8 @@ many calls.  `gradients` has the gradients.  `max_pool1d` to `average_pool3d` po
 `erf` and `softmax` are functions of arrays.  `implementations`, `active` and `use` tell and choose
 what computes; `show_config` prints it.  `get_num_threads` and `set_num_threads` say how many
 threads a call uses.  `ndimage` filters arrays as `scipy.ndimage` does, `signal` convolves them as
-`scipy.signal` does.  `onnx` has operators of ONNX; it needs onnx.
+`scipy.signal` does.  `onnx` has operators of ONNX; it needs onnx.  `keras` runs
+Keras on NumPy; it needs keras.
 """
 
 import importlib
@@ -77,7 +78,7 @@ __all__ = [
 ]
 
 
-_LATE = ("ndimage", "onnx", "signal")
+_LATE = ("keras", "ndimage", "onnx", "signal")
 
 
 def __getattr__(name: str) -> Any:

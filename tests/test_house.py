@@ -18,7 +18,8 @@ PACKAGE = Path(__file__).parents[1] / "aotconv"
 # What the files of a room import as they are loaded, and in functions; "doors" are what users
 # import.  numba is for `_kernels` alone.
 AT_ONCE = {
-    "doors": {"doors", "_core", "_onnx"},
+    "doors": {"doors", "_core", "_keras", "_onnx"},
+    "_keras": {"_keras", "doors"},
     "_onnx": {"_onnx", "doors"},
     "_core": {"_core", "_plan"},
     "_plan": {"_plan"},

@@ -37,8 +37,16 @@ def conv(
             f"inputs have {channels} channels, which must be a multiple of those of the kernel, "
             f"{kernel.shape[-2]}: its shape is {tuple(kernel.shape)}"
         )
-    options = _frozen(strides), padding, _frozen(dilation_rate), data_format, groups
-    return layer_of(kernel, _forward, algorithm_of(kernel), *options)(images)
+    return layer_of(
+        kernel,
+        _forward,
+        strides=strides,
+        padding=padding,
+        dilations=dilation_rate,
+        groups=groups,
+        data_format=data_format,
+        algorithm=algorithm_of(kernel),
+    )(images)
 
 
 def depthwise_conv(
@@ -52,8 +60,16 @@ def depthwise_conv(
     """Kernels are (.., channels, multiplier)."""
     images, data_format, channels = _checked(inputs, kernel, data_format)
     _check_channels(channels, kernel, -2)
-    options = _frozen(strides), padding, _frozen(dilation_rate), data_format, channels
-    return layer_of(kernel, _depthwise, algorithm_of(kernel), *options)(images)
+    return layer_of(
+        kernel,
+        _depthwise,
+        strides=strides,
+        padding=padding,
+        dilations=dilation_rate,
+        groups=channels,
+        data_format=data_format,
+        algorithm=algorithm_of(kernel),
+    )(images)
 
 
 def separable_conv(
@@ -82,60 +98,28 @@ def conv_transpose(
     """Kernels are (.., filters, channels), those of the convolution whose gradient this is."""
     images, data_format, channels = _checked(inputs, kernel, data_format)
     _check_channels(channels, kernel, -1)
-    options = _frozen(strides), padding, _frozen(output_padding), _frozen(dilation_rate)
-    return layer_of(kernel, _transposed, data_format, *options)(images)
-
-
-def _forward(
-    filters: np.ndarray,
-    algorithm: Any,
-    strides: Any,
-    padding: str,
-    dilations: Any,
-    data_format: str,
-    groups: int,
-) -> Any:
-    return LAYERS[filters.ndim - 2](
-        filters,
+    return layer_of(
+        kernel,
+        _transposed,
         strides=strides,
         padding=padding,
-        dilations=dilations,
-        groups=groups,
+        output_padding=output_padding,
+        dilations=dilation_rate,
         data_format=data_format,
-        algorithm=algorithm,
-    )
+    )(images)
 
 
-def _depthwise(kernel: np.ndarray, *options: Any) -> Any:
-    filters = kernel.reshape(*kernel.shape[:-2], 1, kernel.shape[-2] * kernel.shape[-1])
-    return _forward(filters, *options)
+def _forward(filters: np.ndarray, **options: Any) -> Any:
+    return LAYERS[filters.ndim - 2](filters, **options)
 
 
-def _transposed(
-    filters: np.ndarray,
-    data_format: str,
-    strides: Any,
-    padding: str,
-    output_padding: Any,
-    dilations: Any,
-) -> Any:
-    """Keras says how many zeros are around images whose pixels lie a stride apart: one fewer than a
-    window reaches over is the whole result, fewer cut it, and more add to its end."""
-    pads = backend.common.backend_utils.compute_conv_transpose_padding_args_for_jax(
-        filters.shape, filters.shape, strides, padding, output_padding, dilations
-    )
-    rank = filters.ndim - 2
-    steps = (dilations,) * rank if isinstance(dilations, int) else dilations
-    whole = [(taps - 1) * step for taps, step in zip(filters.shape, steps, strict=False)]
-    sides = list(zip(whole, pads, strict=True))
-    return TRANSPOSED[rank](
-        filters,
-        strides=strides,
-        padding=[(most - front, max(most - behind, 0)) for most, (front, behind) in sides],
-        output_padding=[max(behind - most, 0) for most, (_, behind) in sides],
-        dilations=dilations,
-        data_format=data_format,
-    )
+def _depthwise(kernel: np.ndarray, **options: Any) -> Any:
+    *window, channels, multiplier = kernel.shape
+    return _forward(kernel.reshape(*window, 1, channels * multiplier), **options)
+
+
+def _transposed(filters: np.ndarray, **options: Any) -> Any:
+    return TRANSPOSED[filters.ndim - 2](filters, **options)
 
 
 def _checked(inputs: Any, kernel: Any, data_format: str | None) -> tuple[np.ndarray, str, int]:
@@ -158,8 +142,3 @@ def _check_channels(channels: int, kernel: Any, axis: int) -> None:
             f"inputs have {channels} channels, the kernel {kernel.shape[axis]}: "
             f"its shape is {tuple(kernel.shape)}"
         )
-
-
-def _frozen(option: Any) -> Any:
-    """An option as part of a key."""
-    return tuple(option) if isinstance(option, list) else option

@@ -32,21 +32,21 @@ def algorithm_of(kernel: Any) -> Any:
     return _algorithm if isinstance(kernel, backend.Variable) else "auto"
 
 
-def layer_of(kernel: Any, make: Callable[..., Any], *options: Any) -> Any:
-    """``make(kernel's array, *options)``, kept if the kernel is a variable.
+def layer_of(kernel: Any, make: Callable[..., Any], **options: Any) -> Any:
+    """``make(kernel's array, **options)``, kept if the kernel is a variable.
 
     A variable that is assigned to gets another array, so the array itself says which layer it is.
     Any other array may be changed by its owner, and is packed for this call.
     """
     weights = tensor(kernel)
     if not isinstance(kernel, backend.Variable):
-        return make(weights, *options)
+        return make(weights, **options)
     layers = _kept.get(id(weights))
     if layers is None:
         layers = _kept.setdefault(id(weights), {})
         weakref.finalize(weights, _kept.pop, id(weights), None).atexit = False
-    key = make, *options
+    key = make, *(tuple(each) if type(each) is list else each for each in options.values())
     layer = layers.get(key)
     if layer is None:
-        layer = layers[key] = make(weights, *options)
+        layer = layers[key] = make(weights, **options)
     return layer

@@ -234,7 +234,7 @@ def test_convolutions_and_pools_give_the_dtype_of_images(dtype):
     for result in (
         keras.ops.conv(images, kernel),
         keras.ops.depthwise_conv(images, kernel),
-        keras.ops.conv_transpose(images, keras.ops.cast(np.ones((3, 3, 4, 2)), dtype)),
+        keras.ops.conv_transpose(images, keras.ops.cast(np.ones((3, 3, 4, 2)), dtype), 1),
         keras.ops.max_pool(images, 2),
     ):
         assert keras.backend.standardize_dtype(result.dtype) == dtype
@@ -294,7 +294,7 @@ def test_sums_and_casts_leave_other_dtypes_to_keras():
         (lambda x: keras.ops.conv(x, np.ones((3, 3, 4))), "got shapes"),
         (lambda x: keras.ops.conv(x, np.ones((9, 9, 3, 4))), "images"),
         (lambda x: keras.ops.depthwise_conv(x, np.ones((3, 3, 2, 1))), "input channels|channels, "),
-        (lambda x: keras.ops.conv_transpose(x, np.ones((3, 3, 4, 2))), "channels"),
+        (lambda x: keras.ops.conv_transpose(x, np.ones((3, 3, 4, 2)), 1), "channels"),
         (lambda x: keras.ops.max_pool(x[0, 0], 2), "spatial axes|got shape"),
         (lambda x: keras.ops.average_pool(x, 2, padding="sam"), "padding"),
         (lambda x: keras.ops.fft((x, x[0])), "same shape"),

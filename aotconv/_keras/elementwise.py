@@ -12,12 +12,18 @@ from typing import Any
 import numpy as np
 
 from .. import activate
+from .layers import tensor
 
 NATIVE = {np.dtype(name): name for name in ("float32", "float64")}
 
 
 def is_native(x: Any) -> bool:
     return type(x) is np.ndarray and x.dtype in NATIVE
+
+
+def convert_to_tensor(x: Any, dtype: Any = None, sparse: Any = None, ragged: Any = None) -> Any:
+    is_tensor = is_native(x) and dtype in (None, NATIVE[x.dtype]) and not (sparse or ragged)
+    return x if is_tensor else NotImplemented
 
 
 def cast(x: Any, dtype: Any) -> Any:
@@ -28,6 +34,13 @@ def add(x1: Any, x2: Any) -> Any:
     if not (is_native(x1) and is_native(x2) and x1.dtype == x2.dtype):
         return NotImplemented
     return np.add(x1, x2)
+
+
+def matmul(x1: Any, x2: Any) -> Any:
+    x1, x2 = tensor(x1), tensor(x2)  # kernels are variables, and large
+    if not (is_native(x1) and is_native(x2) and x1.dtype == x2.dtype):
+        return NotImplemented
+    return np.matmul(x1, x2)
 
 
 def relu(x: Any) -> Any:

@@ -273,12 +273,26 @@ def test_batch_normalizations_are_those_of_the_formula(axis, given_names):
     assert np.array_equal(x, before)
 
 
+def test_products_of_matrices_are_numpys():
+    rng = np.random.default_rng(0)
+    x, kernel = rng.standard_normal((2, 3, 4)), rng.standard_normal((4, 5))
+    compare(keras.ops.matmul(x, keras.Variable(kernel, dtype="float64")), x @ kernel)
+    assert keras.ops.matmul(np.int8([[1]]), np.int8([[1]])).dtype == np.int32
+
+
+def test_variables_do_not_share_the_arrays_that_they_are_made_of():
+    values = np.ones(3, np.float32)
+    variable, converted = keras.Variable(values), keras.ops.convert_to_tensor(values)
+    values[:] = 2
+    assert (variable.value == 1).all() and (converted == 1).all()
+
+
 def test_sums_and_casts_leave_other_dtypes_to_keras():
     assert keras.ops.add(np.float32([1]), np.int32([2])).dtype == np.float32
     assert keras.ops.add([1.5], 2).dtype == np.float32
     assert keras.ops.cast(np.float32([1.5]), "int32").dtype == np.int32
-    x = np.float32([1.5])
-    assert keras.ops.add(x, x) is not x and x[0] == 1.5
+    assert keras.ops.cast(np.float32([1.5]), np.dtype("float64")).dtype == np.float64
+    assert keras.src.backend.convert_to_tensor(np.float32([1]), "float64").dtype == np.float64
 
 
 # Bad input

@@ -7,7 +7,7 @@ many calls.  `gradients` has the gradients.  `max_pool1d` to `average_pool3d` po
 what computes; `show_config` prints it.  `get_num_threads` and `set_num_threads` say how many
 threads a call uses.  `ndimage` filters arrays as `scipy.ndimage` does, `signal` convolves them as
 `scipy.signal` does.  `onnx` runs models of ONNX; `dask` convolves, pools and filters arrays in
-blocks; they need these packages.
+blocks; ``import aotconv.keras`` runs Keras on NumPy; they need these packages.
 """
 
 import importlib

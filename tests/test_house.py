@@ -18,8 +18,9 @@ PACKAGE = Path(__file__).parents[1] / "aotconv"
 # What the files of a room import as they are loaded, and in functions; "doors" are what users
 # import.  numba is for `_kernels` alone.
 AT_ONCE = {
-    "doors": {"doors", "_core", "_dask", "_onnx"},
+    "doors": {"doors", "_core", "_dask", "_keras", "_onnx"},
     "_dask": {"_dask", "doors"},
+    "_keras": {"_keras", "doors"},
     "_onnx": {"_onnx", "doors"},
     "_core": {"_core", "_plan"},
     "_plan": {"_plan"},

@@ -37,7 +37,10 @@ def test_golden_keras_results(name):
 @pytest.fixture(scope="module")
 def keras():
     pytest.importorskip("tensorflow", reason="live Keras layers need TensorFlow installed")
-    return pytest.importorskip("keras", reason="live Keras layers need Keras installed")
+    keras = pytest.importorskip("keras", reason="live Keras layers need Keras installed")
+    if keras.config.backend() != "tensorflow":
+        pytest.skip("this process has Keras on another backend")
+    return keras
 
 
 @pytest.mark.parametrize(

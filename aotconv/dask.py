@@ -119,6 +119,16 @@ def apply(
     TypeError, ValueError
         What a call of the layer refuses; and chunks of unknown sizes, or of other arrays than
         NumPy's.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> import numpy as np
+    >>> import aotconv.dask
+    >>> layer = aotconv.Conv2D(np.ones((3, 3, 1, 8), np.float32), padding="same", strides=2)
+    >>> image = da.ones((4000, 3000, 1), dtype="float32", chunks=(1000, 1000, 1))
+    >>> aotconv.dask.apply(layer, image).chunks
+    ((500, 500, 500, 500), (500, 500, 500), (8,))
     """
     if type(layer) not in (conv.Conv1D, conv.Conv2D, conv.Conv3D):
         raise TypeError(f"layer must be a Conv1D, Conv2D or Conv3D, got {type(layer).__name__}")

@@ -371,7 +371,7 @@ def small_network():
     )
 
 
-@pytest.mark.filterwarnings("default:__array__ implementation:DeprecationWarning")  # Keras' own
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own
 def test_saved_networks_load_and_give_the_same(tmp_path):
     network = small_network()
     images = np.random.default_rng(0).random((2, 16, 16, 3), np.float32)

@@ -36,7 +36,7 @@ def convolved(layer: ForwardLayer, images: Any, residual: Any) -> da.Array:
     if residual is not None:
         more, no_more = images_of("residual", residual, layout.rank)
     result = layer(none, residual=no_more)
-    if more is not None and more.shape[: -1 - layout.rank] != array.shape[: -1 - layout.rank]:
+    if more is not None and layout.leading(more.shape) != layout.leading(array.shape):
         raise ValueError(
             f"residual must have the leading axes of images, whose shape is {array.shape}, got "
             f"shape {more.shape}"
@@ -44,9 +44,8 @@ def convolved(layer: ForwardLayer, images: Any, residual: Any) -> da.Array:
     options = window, layer.strides, layer.dilations, _paddings(layer), layer.padding_mode
     taps = [Taps(*each) for each in zip(*options, strict=True)]
     channels = Whole(n_channels * layer.groups, n_filters)
-    axis = array.ndim - (layout.rank + 1 if layout.channels_first else 1)
     label, compute = type(layer).__name__.lower(), _OfBlocks(layer, layout)
-    array = array.rechunk({axis: -1})
+    array = array.rechunk({array.ndim + layout.channels: -1})
     return over_images(label, compute, layout, array, channels, taps, result, more)
 
 

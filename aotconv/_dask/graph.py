@@ -73,9 +73,8 @@ class _Chunks:
     def __init__(self, name: str, array: da.Array, axes: Slices) -> None:
         self._name, self._array = name, array.name
         self._axes = [
-            [_parts(slices, chunks, ends) for slices in blocks]
+            _parts_of_blocks(blocks, chunks)
             for blocks, chunks in zip(axes, array.chunks, strict=True)
-            for ends in [list(accumulate(chunks))]
         ]
 
     def read(self, index: Sequence[int], graph: dict[Any, Any]) -> Any:
@@ -104,14 +103,21 @@ class _Chunks:
         return key
 
 
-def _parts(slices: Iterable[slice], chunks: Sequence[int], ends: Sequence[int]) -> list[_Part]:
-    """What slices of an axis are of its chunks, which have these ends."""
+def _parts_of_blocks(blocks: Sequence[Iterable[slice]], chunks: Sequence[int]) -> list[list[_Part]]:
+    """What the slices of each block are of an axis' chunks."""
+    bounds = list(accumulate(chunks, initial=0))
+    return [_parts(slices, bounds) for slices in blocks]
+
+
+def _parts(slices: Iterable[slice], bounds: Sequence[int]) -> list[_Part]:
     parts = []
     for each in slices:
         start = each.start
         while start < each.stop:
-            i = bisect_right(ends, start)
-            stop, origin = min(each.stop, ends[i]), ends[i] - chunks[i]
-            parts.append(_Part(i, slice(start - origin, stop - origin), stop - start == chunks[i]))
+            i = bisect_right(bounds, start) - 1
+            first, last = bounds[i], bounds[i + 1]
+            stop = min(each.stop, last)
+            is_whole = (start, stop) == (first, last)
+            parts.append(_Part(i, slice(start - first, stop - first), is_whole))
             start = stop
     return parts or [_Part(0, slice(0, 0), False)]

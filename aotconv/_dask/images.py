@@ -19,6 +19,15 @@ class Layout(NamedTuple):
     rank: int
     channels_first: bool
 
+    @property
+    def channels(self) -> int:
+        """The axis of the channels, from behind."""
+        return -1 - self.rank if self.channels_first else -1
+
+    def leading(self, axes: Sequence[Any]) -> tuple[Any, ...]:
+        """Of something for each axis, that of the leading ones."""
+        return tuple(axes[: -1 - self.rank])
+
     def spatial(self, axes: Sequence[Any]) -> tuple[Any, ...]:
         """Of something for each axis, that of the spatial ones."""
         return tuple(axes[-self.rank :] if self.channels_first else axes[-1 - self.rank : -1])
@@ -41,7 +50,7 @@ def over_images(
     """What is computed of windows of images, where `result` is that of none of them."""
     sizes = zip(layout.spatial(images.shape), layout.spatial(result.shape), strict=True)
     windows = [each.windows(*both) for each, both in zip(taps, sizes, strict=True)]
-    leading = (Windows(size, size) for size in images.shape[: -1 - layout.rank])
+    leading = (Windows(size, size) for size in layout.leading(images.shape))
     axes = [*leading, *layout.in_order(channels, windows)]
     beside = [] if residual is None else [residual]
     return computed_in_blocks(label, compute, axes, [images], result.dtype, beside)

@@ -25,7 +25,7 @@ def pooled(
     strides = options["window"] if options["strides"] is None else options["strides"]
     steps = (_each(rank, every) for every in (options["window"], strides, options["dilations"]))
     taps = [Taps(*each) for each in zip(*steps, _paddings(rank, options["padding"]), strict=True)]
-    n_channels = array.shape[-1 - rank if layout.channels_first else -1]
+    n_channels = array.shape[layout.channels]
     about = layout, array, Windows(n_channels, n_channels), taps
     compute = partial(_pool_of_block, pool, layout, given)
     if not options.get("return_indices"):

@@ -18,6 +18,7 @@ what SciPy 1.17 gives: integers the same, floats within rounding errors.  Beside
     without normalising.  Where no element has weight it is NaN, or 0 if results are integers.
     Beyond the array's ends an element is missing where the one is that it repeats, or if `cval` is
     NaN.  Weights whose sum is 0, as derivatives have, are refused where an element is missing.
+    Results whose windows miss nothing are those of an array of which nothing is missing.
 `saturate`
     SciPy's integers are truncated after each axis, and wrap.  With True they are rounded once, to
     the nearest, of two the even one, and clipped.

@@ -230,9 +230,10 @@ def test_missing_elements_have_no_weight(call, seed, by):
     np.testing.assert_allclose(result, want, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float16", "uint8", "int64", "bool"])
 @pytest.mark.parametrize("name", POSITIVE)
-def test_nothing_is_changed_where_nothing_is_missing(name):
-    array = np.random.default_rng(0).standard_normal((9, 11))
+def test_nothing_is_changed_where_nothing_is_missing(name, dtype):
+    array = np.random.default_rng(0).integers(0, 256, (9, 11)).astype(dtype)
     arguments: dict[str, Any] = ARGUMENTS[name]
     plain = getattr(ndimage, name)(array, **arguments)
     none = getattr(ndimage, name)(array, **arguments, nan_policy="omit")

@@ -223,8 +223,15 @@ def _normalised(
             np.multiply(values, full, out=values, where=some)
             np.divide(values, shares, out=values, where=some)
             values[nothing] = np.nan if result.kind in "fcV" else 0
-        with bytes_of(out) as target:
+        if dtype == result:
+            put(values, out, asked.saturate)
+            return
+        # Where nothing is missing, results are rounded as they are of an array without any.
+        made = np.empty(out.shape, result)
+        with bytes_of(made) as target:
             put(values, target, asked.saturate)
+        run(part, steps, out, of_values)
+        np.copyto(out, made, where=some)
 
     return compute
 

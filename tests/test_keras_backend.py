@@ -338,6 +338,25 @@ def test_layers_are_kept_with_their_kernels_and_forgotten_with_them():
     assert key not in layers._kept
 
 
+@pytest.mark.parametrize("name", ["float16", "bfloat16"])
+def test_under_a_mixed_precision_kernels_are_cast_once(name):
+    images = np.random.default_rng(0).standard_normal((1, 9, 9, 3))
+    layer = keras.layers.Conv2D(4, 3, use_bias=False, dtype=f"mixed_{name}")
+    result = layer(images)
+    kernel = layer.kernel._value
+    assert kernel.dtype == np.float32
+    (kept,) = layers._kept[id(kernel)].values()
+    np.testing.assert_array_equal(layer(images), result)
+    assert list(layers._kept[id(kernel)].values()) == [kept]
+    low = (each.astype(result.dtype) for each in (images, kernel))
+    expected = aotconv.conv2d(*low, algorithm="fastest")
+    assert result.dtype.name == name
+    np.testing.assert_array_equal(result, expected)
+    layer.dtype_policy = "float32"
+    wide = aotconv.conv2d(images.astype(np.float32), kernel, algorithm="fastest")
+    np.testing.assert_array_equal(layer(images), wide)
+
+
 def test_kernels_that_are_assigned_are_seen():
     layer = keras.layers.Conv2D(1, 2, use_bias=False)
     images = np.ones((1, 4, 4, 1), np.float32)

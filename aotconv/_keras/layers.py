@@ -35,18 +35,20 @@ def algorithm_of(kernel: Any) -> Any:
 def layer_of(kernel: Any, make: Callable[..., Any], **options: Any) -> Any:
     """``make(kernel's array, **options)``, kept if the kernel is a variable.
 
-    A variable that is assigned to gets another array, so the array itself says which layer it is.
-    Any other array may be changed by its owner, and is packed for this call.
+    A variable that is assigned to gets another array, so the array itself says which layer it is;
+    of a mixed precision it is cast.  Any other array may be changed by its owner, and is packed for
+    this call.
     """
-    weights = tensor(kernel)
     if not isinstance(kernel, backend.Variable):
-        return make(weights, **options)
-    layers = _kept.get(id(weights))
+        return make(tensor(kernel), **options)
+    with backend.AutocastScope(None):
+        own = tensor(kernel)
+    layers = _kept.get(id(own))
     if layers is None:
-        layers = _kept.setdefault(id(weights), {})
-        weakref.finalize(weights, _kept.pop, id(weights), None).atexit = False
-    key = make, *(tuple(each) if type(each) is list else each for each in options.values())
+        layers = _kept.setdefault(id(own), {})
+        weakref.finalize(own, _kept.pop, id(own), None).atexit = False
+    key = make, kernel.dtype, *(tuple(v) if type(v) is list else v for v in options.values())
     layer = layers.get(key)
     if layer is None:
-        layer = layers[key] = make(weights, **options)
+        layer = layers[key] = make(tensor(kernel), **options)
     return layer

@@ -1,0 +1,88 @@
+"""How Sphinx builds these pages: ``sphinx-build -W docs docs/_build``."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+import aotconv
+
+HERE = Path(__file__).parent
+SOURCE = "https://github.com/aotconv/aotconv"
+
+project = "aotconv"
+author = "The aotconv developers"
+copyright = f"2026, {author}"
+version = release = aotconv.__version__
+
+extensions = [
+    "myst_nb",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build", "examples/GALLERY_HEADER.rst", "gallery/*.ipynb"]
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"  # the notebook holds its results; a test runs it
+
+autodoc_typehints = "none"  # numpydoc's sections say them
+autosummary_generate = True
+numpydoc_show_class_members = False
+numpydoc_validation_checks: set[str] = set()
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+sphinx_gallery_conf = {
+    "examples_dirs": "examples",
+    "gallery_dirs": "gallery",
+    "ignore_pattern": r"/(?!plot_)[^/]*\.py$",  # others are scripts for the command line
+    "within_subsection_order": "ExampleTitleSortKey",
+    "download_all_examples": False,
+    "show_memory": False,
+    "min_reported_time": 1e9,
+    "abort_on_example_error": True,
+    "doc_module": ("aotconv",),
+    "backreferences_dir": "gallery/backreferences",
+    "reference_url": {"aotconv": None},
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"aotconv {version}"
+templates_path = ["_templates"]
+html_static_path = ["_static"]
+html_css_files = ["aotconv.css"]
+html_show_sourcelink = False
+html_theme_options = {
+    "github_url": SOURCE,
+    "show_toc_level": 2,
+    "navigation_with_keys": False,
+    "header_links_before_dropdown": 6,
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "pygments_light_style": "tango",
+    "pygments_dark_style": "github-dark",
+}
+html_sidebars = {"index": []}
+
+
+def inventory(name: str) -> str:
+    """The path of an inventory for intersphinx, written of the names that are listed in a text, so
+    that pages are built without a network."""
+    lines = (HERE / "inventories" / f"{name}.txt").read_text().splitlines()
+    target = HERE / "_build" / f"{name}.inv"
+    target.parent.mkdir(exist_ok=True)
+    head = f"# Sphinx inventory version 2\n# Project: {name}\n# Version: stable\n"
+    head += "# The remainder of this file is compressed using zlib.\n"
+    target.write_bytes(head.encode() + zlib.compress(("\n".join(lines) + "\n").encode()))
+    return str(target)
+
+
+intersphinx_mapping = {
+    "numpy": ("https://numpy.org/doc/stable/", inventory("numpy")),
+    "scipy": ("https://docs.scipy.org/doc/scipy/", inventory("scipy")),
+}

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import re
+from pathlib import Path
 
 import pytest
 from processes import output_of
+
+import aotconv
 
 # By module, which packages it needs beside NumPy.
 MODULES: dict[str, tuple[str, ...]] = {
@@ -45,3 +49,15 @@ def test_dir_and_help_show_the_public_names_alone(name):
 
 def test_help_needs_no_package_of_an_extra():
     assert output_of(f"{NO_EXTRAS}NAME = 'aotconv'\n{HELP}") == "[]"
+
+
+def test_the_version_is_one_wherever_it_stands():
+    project = Path(__file__).parents[1]
+    texts = {
+        "CHANGELOG.md": r"^## (\S+)",
+        "CITATION.cff": r"^version: (\S+)",
+        "recipe/recipe.yaml": r"^  version: (\d\S*)",
+    }
+    for name, first in texts.items():
+        found = re.search(first, (project / name).read_text(), re.MULTILINE)
+        assert found and found[1] == aotconv.__version__, name

@@ -40,10 +40,11 @@ copybutton_prompt_is_regexp = True
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "gallery",
-    "ignore_pattern": r"/(?!plot_)[^/]*\.py$",  # others are scripts for the command line
+    "ignore_pattern": r"^(?!plot_)",  # others are scripts for the command line
     "within_subsection_order": "ExampleTitleSortKey",
     "download_all_examples": False,
     "show_memory": False,
+    "write_computation_times": False,
     "min_reported_time": 1e9,
     "abort_on_example_error": True,
     "doc_module": ("aotconv",),
@@ -86,3 +87,12 @@ intersphinx_mapping = {
     "numpy": ("https://numpy.org/doc/stable/", inventory("numpy")),
     "scipy": ("https://docs.scipy.org/doc/scipy/", inventory("scipy")),
 }
+
+
+def without_misnamed(app, what, name, obj, options, signature, returned):
+    """Signatures without the parameter that tells misspelt keywords."""
+    return (signature or "").replace(", **misnamed", "") or None, returned
+
+
+def setup(app):
+    app.connect("autodoc-process-signature", without_misnamed)

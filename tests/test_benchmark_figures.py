@@ -138,6 +138,23 @@ def test_layout_of_openvino_is_the_cause_that_the_text_says():
     )
 
 
+def test_rounds_that_are_quoted_are_those_of_the_file():
+    def rounds(n_threads, name):
+        results = draw["read"]("networks")["results"]
+        found = [each for each in results if each["n_threads"] == n_threads]
+        return next(each for each in found if each["operation"]["name"] == name)
+
+    def extent(numbers, form):
+        return f"{min(numbers):{form}} to {max(numbers):{form}}"
+
+    text = " ".join(PAGE.read_text(encoding="utf-8").split())
+    seconds = rounds(1, "vgg_3_3x3_256")["seconds"]
+    for contender in ("aotconv", "onnxruntime"):
+        assert f"{extent([1e3 * x for x in seconds[contender]], '.1f')} ms" in text
+    rates = [x / 1e9 for x in rounds(2, "vgg_1_3x3_64_64")["fma"]]
+    assert f"reached {extent(rates, '.0f')} GFLOP/s" in text
+
+
 def test_files_name_no_folder_and_no_host():
     for board in ("networks", "wide"):
         text = (DOCS / "benchmarks" / f"{board}.json").read_text()

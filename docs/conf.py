@@ -69,7 +69,7 @@ html_theme_options = {
     "pygments_light_style": "tango",
     "pygments_dark_style": "github-dark",
 }
-html_sidebars = {"index": []}
+html_sidebars = dict.fromkeys(("index", "install", "benchmarks"), [])
 
 
 def inventory(name: str) -> str:

@@ -33,7 +33,7 @@ print(blocks.numblocks, "blocks of", blocks.chunks)
 # it as the filter's windows reach.
 
 smooth = aotconv.dask.gaussian_filter(blocks, SIGMA)
-print(smooth)
+print(smooth.shape, smooth.dtype, "in", smooth.numblocks, "blocks")
 one_block = smooth.blocks[1, 1].compute()
 print("one block:", one_block.shape)
 

@@ -4,8 +4,8 @@ A file that is larger than memory
 
 ``np.memmap`` shows a file as an array: the system reads what is looked at, and drops it again when
 memory is wanted.  The filters of :mod:`aotconv.ndimage` take such an array as any other, and a
-second one as ``output``.  What they hold beside the two files is some megabytes, however large the
-files are.
+second one as ``output``.  What they hold beside the two files is some megabytes, tens of them where
+a window spans many large planes, and not more because there are more planes.
 """
 
 import tempfile

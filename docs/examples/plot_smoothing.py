@@ -135,6 +135,8 @@ axes.set(xlim=(0, 149), ylim=(1, 3.2), xlabel="sample")
 axes.legend(frameon=False, loc="lower center")
 plt.show()
 
+# sphinx_gallery_thumbnail_number = 3
+
 # %%
 # In short
 # --------

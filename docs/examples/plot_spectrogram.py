@@ -95,28 +95,28 @@ def decibels(strength):
     return 20 * np.log10(np.maximum(strength / strength.max(), 1e-4))
 
 
-figure, (top, middle, bottom) = plt.subplots(
+figure, (top, upper, lower) = plt.subplots(
     3, 1, figsize=(9, 8.5), height_ratios=[1, 3, 3], sharex=True, layout="constrained"
 )
 top.plot(seconds, sound, color="#4f6d8a", lw=0.4)
 top.set(ylabel="sound", yticks=[0], xlim=(0, 3))
 
 moments = np.arange(len(linear)) * HOP / RATE
-style = {"cmap": "magma", "vmin": -60, "vmax": 0, "shading": "nearest", "rasterized": True}
-middle.pcolormesh(moments, even / 1000, decibels(linear).T, **style)
-middle.set(ylabel="kilohertz")
-middle.set_title("Frequencies that lie evenly", loc="left", size=11)
+style = {"cmap": "magma", "vmin": -60, "vmax": 0, "shading": "nearest"}
+upper.pcolormesh(moments, even / 1000, decibels(linear).T, **style)
+upper.set(ylabel="kilohertz")
+upper.set_title("Frequencies that lie evenly", loc="left", size=11)
 
-mesh = bottom.pcolormesh(moments, notes, decibels(constant_q).T, **style)
-bottom.set_yscale("log", base=2)
+mesh = lower.pcolormesh(moments, notes, decibels(constant_q).T, **style)
+lower.set_yscale("log", base=2)
 shown = [(12 * octave + tone, name) for octave in range(6) for tone, name in ((0, "A"), (7, "E"))]
-bottom.set_yticks(
+lower.set_yticks(
     [110 * 2 ** (tone / 12) for tone, _ in shown],
     [f"{name}{2 + (tone + 9) // 12}" for tone, name in shown],
 )
-bottom.set(ylabel="note", xlabel="seconds")
-bottom.set_title("36 frequencies to an octave", loc="left", size=11)
-figure.colorbar(mesh, ax=[middle, bottom], label="decibels, the loudest at 0", pad=0.01)
+lower.set(ylabel="note", xlabel="seconds")
+lower.set_title("36 frequencies to an octave", loc="left", size=11)
+figure.colorbar(mesh, ax=[upper, lower], label="decibels, the loudest at 0", pad=0.01)
 plt.show()
 
 # %%

@@ -104,6 +104,8 @@ for axes in grid[:2, 0]:
     axes.spines[:].set_visible(False)
 plt.show()
 
+# sphinx_gallery_thumbnail_number = 2
+
 # %%
 # Elsewhere
 # ---------

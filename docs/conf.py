@@ -46,6 +46,8 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_memory": False,
     "write_computation_times": False,
+    "remove_config_comments": True,
+    "image_srcset": ["2x"],
     "min_reported_time": 1e9,
     "abort_on_example_error": True,
     "doc_module": ("aotconv",),
@@ -69,7 +71,7 @@ html_theme_options = {
     "pygments_light_style": "tango",
     "pygments_dark_style": "github-dark",
 }
-html_sidebars = dict.fromkeys(("index", "install", "benchmarks"), [])
+html_sidebars = dict.fromkeys(("index", "install", "benchmarks", "gallery/plot_*"), [])
 
 
 def inventory(name: str) -> str:

@@ -5,6 +5,7 @@ import importlib.util
 import io
 import re
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -393,3 +394,12 @@ def test_broken_aotconv_is_not_hidden(monkeypatch):
 )
 def test_numbers_have_three_digits_and_no_exponent(value, text):
     assert three_digits(value) == text
+
+
+def test_the_extra_demo_brings_what_the_demo_and_its_race_import():
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    extra, jit = (
+        re.search(rf"^{name} = \[(.*)\]$", text, re.M).group(1) for name in ("demo", "jit")
+    )
+    assert "numba" in jit and '"aotconv[jit]"' in extra
+    assert all(f'"{name}>=' in extra for name in ("matplotlib", "pillow", "tqdm"))

@@ -21,6 +21,8 @@ from aotconv._tools.errors import DisagreementError
 from aotconv.reference import conv_reference
 
 PICTURES = ["features.png", "filters.png", "comparison.png"]
+FLAT = 0.05  # a tile's standard deviation, of 1 from black to white; Gabor's were 0.03
+README = 52  # dots an inch where README's page shows the pictures
 SMALL = (2, 9, 8, 3)  # images of the race; plain v3 needs a second for the notebook's batch
 
 
@@ -259,7 +261,7 @@ def test_feature_maps_are_one_call_of_conv2d(monkeypatch):
 def test_feature_maps_agree_with_the_oracle():
     photo = np.random.default_rng(3).random((11, 13, 3), np.float32)
     _, filters = features.filter_bank()
-    expected = conv_reference(photo - 0.5, filters, padding="same")
+    expected = conv_reference(photo - 0.5, filters, padding="same", padding_mode="edge")
     np.testing.assert_allclose(features.feature_maps(photo, filters), expected, atol=1e-5)
 
 
@@ -268,8 +270,44 @@ def test_features_of_an_odd_shape_can_be_drawn(shape):
     photo = np.zeros((*shape, 3), np.float32)
     names, filters = features.filter_bank()
     figure = features.draw_features(photo, names, features.feature_maps(photo, filters))
-    assert [axes.get_title() for axes in figure.axes] == ["input", *names]
+    assert [axes.get_title().strip("|") for axes in figure.axes] == ["input", *names]
     figure.savefig(io.BytesIO())
+
+
+def tiles(figure):
+    """What is drawn of each picture in a figure, as wide as README's page shows it, in grey."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure.set_dpi(README)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[::-1, :, :3].mean(axis=2) / 255
+    places = [axes.images[0].get_window_extent() for axes in figure.axes if axes.images]
+    corners = [np.array((at.x0, at.x1, at.y0, at.y1)).round().astype(int) for at in places]
+    return [pixels[y0 + 1 : y1 - 1, x0 + 1 : x1 - 1] for x0, x1, y0, y1 in corners]
+
+
+def test_no_feature_map_of_the_default_photo_is_drawn_flat():
+    photo = features.load_photo()
+    names, filters = features.filter_bank()
+    figure = features.draw_features(photo, names, features.feature_maps(photo, filters))
+    drawn = dict(zip(["input", *names], tiles(figure), strict=True))
+    assert {name: tile.std() for name, tile in drawn.items() if not tile.std() > FLAT} == {}
+
+
+@pytest.mark.parametrize("degrees", [0, 60, 120])
+def test_gabor_filter_responds_most_to_the_wave_in_its_direction(degrees):
+    names, filters = features.filter_bank()
+    y, x = np.mgrid[-3:4, -3:4]
+    u = x * np.cos(np.radians(degrees)) + y * np.sin(np.radians(degrees))
+    responses = np.einsum("yx,yxco->o", np.cos(2 * np.pi * u / 6), filters)
+    gabors = {name: responses[i] for i, name in enumerate(names) if name.startswith("Gabor")}
+    assert max(gabors, key=gabors.__getitem__) == f"Gabor {degrees}°"
+
+
+def test_feature_maps_of_an_even_photo_have_no_frame():
+    maps = features.feature_maps(np.full((20, 24, 3), 0.1, np.float32), features.filter_bank()[1])
+    np.testing.assert_allclose(maps, np.broadcast_to(maps[10, 12], maps.shape), atol=1e-6)
 
 
 def peers(monkeypatch, **functions):

@@ -23,7 +23,9 @@ photo = data.astronaut().astype(np.float32) / 255  # (H, W, 3)
 # axis they are (KH, KW, C, O): height, width, channels of the photo, channels of the result.
 
 y, x = np.mgrid[-3:4, -3:4].astype(float)
-grey, red_green, blue_yellow = np.array([(1, 1, 1), (1.5, -1.5, 0), (-0.75, -0.75, 1.5)]) / 3
+grey = np.array([1, 1, 1]) / 3  # of red, green and blue
+red_green = np.array([0.5, -0.5, 0])
+blue_yellow = np.array([-0.25, -0.25, 0.5])
 
 
 def gauss(sigma):
@@ -47,13 +49,14 @@ bank = {"blur": (gauss(2), grey)}
 for degrees in (0, 45, 90, 135):
     bank[f"edge, {degrees}°"] = balanced(along(degrees) * gauss(1.2)), grey
 for degrees in (0, 60, 120):
-    bank[f"waves, {degrees}°"] = balanced(np.cos(np.pi / 2 * along(degrees)) * gauss(1.7)), grey
+    waves = np.cos(2 * np.pi * along(degrees) / 4)
+    bank[f"waves, {degrees}°"] = balanced(waves * gauss(1.7)), grey
 bank["spots"] = balanced((2 - x**2 - y**2) * gauss(1)), grey
-bank["relief"] = balanced(along(45) * gauss(0.8)) + gauss(0.3) / 8, grey
+bank["relief"] = gauss(0.3) / 8 + balanced(along(45) * gauss(0.8)), grey
 bank["red - green"] = gauss(2), red_green
 bank["blue - yellow"] = gauss(2), blue_yellow
 
-filters = [pattern[:, :, np.newaxis] * colour for pattern, colour in bank.values()]
+filters = [np.multiply.outer(*each) for each in bank.values()]
 filters = np.stack(filters, axis=-1).astype(np.float32)
 print(filters.shape)
 
@@ -64,27 +67,37 @@ print(filters.shape)
 # ``padding="same"`` keeps the photo's size.  Around it stands its mirror image, not zeros, which
 # the filters would take for an edge.
 
-maps = aotconv.conv2d(photo, filters, padding="same", padding_mode="reflect")
+maps = aotconv.conv2d(
+    photo,
+    filters,
+    padding="same",
+    padding_mode="reflect",
+)
 print(maps.shape)
+
+# %%
+# Zero is black under "blur" and grey under the others.
 
 figure = plt.figure(figsize=(8, 8.6), layout="constrained")
 grid = figure.add_gridspec(4, 4)
-axes = [figure.add_subplot(grid[:2, :2])]
-axes += [figure.add_subplot(grid[i, j]) for i in range(4) for j in range(4) if i > 1 or j > 1]
-axes[0].imshow(photo)
-axes[0].set_title("the photo")
-for axis, name, feature in zip(axes[1:], bank, np.moveaxis(maps, -1, 0), strict=True):
-    limit = np.percentile(np.abs(feature), 98)  # a few highlights must not leave the rest grey
+large = figure.add_subplot(grid[:2, :2])
+large.imshow(photo)
+large.set_title("the photo")
+large.axis("off")
+places = [(i, j) for i in range(4) for j in range(4) if max(i, j) > 1]
+for channel, (name, place) in enumerate(zip(bank, places, strict=True)):
+    feature = maps[..., channel]
+    limit = np.percentile(np.abs(feature), 98)  # highlights do not count
     low = 0 if name == "blur" else -limit
+    axis = figure.add_subplot(grid[place])
     axis.imshow(feature, cmap="gray", vmin=low, vmax=limit)
     axis.set_title(name)
-for axis in axes:
     axis.axis("off")
 plt.show()
 
 # %%
-# Zero is black under "blur" and grey under the others.  For many photos keep a layer, which packs
-# its weights once: ``layer = aotconv.Conv2D(filters, padding="same", padding_mode="reflect")``,
+# For many photos keep a layer, which packs its weights once:
+# ``layer = aotconv.Conv2D(filters, padding="same", padding_mode="reflect")``,
 # then ``layer(photo)``.
 #
 # Photo: Eileen Collins, by NASA, public domain, from scikit-image.

@@ -17,23 +17,31 @@ import aotconv
 from aotconv import ndimage
 
 photo = data.chelsea()
-grey = (photo @ np.array([0.299, 0.587, 0.114])).astype(np.float32) / 255
+grey = photo @ np.array([0.299, 0.587, 0.114], np.float32) / 255
 
 # %%
 # The bank
 # --------
 #
-# exp(2 pi i u / LENGTH) under a Gaussian, u along twelve directions.  Less what even areas answer
-# each sums to zero.
+# ``exp(2 pi i u / LENGTH)`` under a Gaussian, where u counts pixels along one of twelve directions.
+# So much of the Gaussian is subtracted that each sums to zero, and even areas do not answer.
 
 LENGTH, SIGMA, REACH = 5.0, 2.5, 7
 angles = np.arange(12) * np.pi / 12
-y, x = np.mgrid[-REACH : REACH + 1, -REACH : REACH + 1, 0:1][:2]
+x = np.arange(-REACH, REACH + 1)[:, np.newaxis]
+y = x[:, np.newaxis]
 u = x * np.cos(angles) + y * np.sin(angles)  # (15, 15, 12)
 gauss = np.exp(-(x**2 + y**2) / (2 * SIGMA**2))
 gauss /= gauss.sum()
 bank = gauss * np.exp(2j * np.pi * u / LENGTH)
 bank -= gauss * bank.sum(axis=(0, 1))
+
+figure, axes = plt.subplots(1, 12, figsize=(8, 0.9), layout="constrained")
+for channel, axis in enumerate(axes):
+    axis.imshow(bank[..., channel].real, cmap="gray")
+    axis.set_title(f"{np.rad2deg(angles[channel]):.0f}°", fontsize=9)
+    axis.axis("off")
+plt.show()
 
 # %%
 # One call
@@ -41,8 +49,14 @@ bank -= gauss * bank.sum(axis=(0, 1))
 #
 # The photo is real and has one channel; filters are (KH, KW, C, O), results complex64.
 
+image = grey[..., np.newaxis]
 filters = bank[:, :, np.newaxis].astype(np.complex64)
-answers = aotconv.conv2d(grey[..., np.newaxis], filters, padding="same", padding_mode="reflect")
+answers = aotconv.conv2d(
+    image,
+    filters,
+    padding="same",
+    padding_mode="reflect",
+)
 print(answers.shape, answers.dtype)
 energy = np.abs(answers)
 
@@ -53,26 +67,27 @@ energy = np.abs(answers)
 
 mean = (energy * np.exp(2j * angles)).sum(axis=-1)
 mean = ndimage.gaussian_filter(mean, 3)
-direction = (np.angle(mean) / 2 + np.pi / 2) % np.pi  # of hairs: 0 lies flat, pi / 2 upright
+direction = (np.angle(mean) / 2 + np.pi / 2) % np.pi  # of the hairs
 strength = np.abs(mean)
 strength = (strength / np.percentile(strength, 98)).clip(0, 1)
 
 # %%
-# The filters' real parts; then, below the photo, which way the fur lies.  The colour says the
-# direction, its brightness how clear that is; the strokes say the same.
+# Which way the fur lies
+# ----------------------
+#
+# The colour says the direction, its brightness how clear that is; the strokes say the same.
+
+colours = np.full((*grey.shape, 3), 0.8)  # hue, saturation, brightness
+colours[..., 0] = direction / np.pi
+colours[..., 2] = strength
+rows, columns = np.mgrid[8 : grey.shape[0] : 12, 8 : grey.shape[1] : 12]
+turn = direction[rows, columns]
+length = 10 * np.sqrt(strength[rows, columns])
 
 # sphinx_gallery_thumbnail_number = 2
-figure, axes = plt.subplots(1, 12, figsize=(8, 0.9), layout="constrained")
-for axis, each, angle in zip(axes, np.moveaxis(bank.real, -1, 0), angles, strict=True):
-    axis.imshow(each, cmap="gray")
-    axis.set_title(f"{np.rad2deg(angle):.0f}°", fontsize=9)
-    axis.axis("off")
-
 figure, axes = plt.subplots(2, 1, figsize=(8, 10.9), layout="constrained")
 axes[0].imshow(photo)
-axes[1].imshow(hsv_to_rgb(np.dstack([direction / np.pi, np.full_like(strength, 0.8), strength])))
-rows, columns = np.mgrid[8 : len(photo) : 12, 8 : photo.shape[1] : 12]
-turn, length = direction[rows, columns], strength[rows, columns] ** 0.5
+axes[1].imshow(hsv_to_rgb(colours))
 axes[1].quiver(
     columns,
     rows,
@@ -81,7 +96,7 @@ axes[1].quiver(
     color="white",
     angles="xy",
     scale_units="xy",
-    scale=0.1,
+    scale=1,
     pivot="mid",
     headwidth=0,
     headlength=0,

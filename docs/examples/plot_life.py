@@ -20,12 +20,13 @@ import aotconv
 # neighbours, 7 one with three, and 6 an empty place with three: those three sums live.  Sums of
 # integers are exact, and bytes stay bytes.
 
-WEIGHTS = np.array([[2, 2, 2], [2, 1, 2], [2, 2, 2]], np.uint8).reshape(3, 3, 1, 1)
+weights = np.array([[2, 2, 2], [2, 1, 2], [2, 2, 2]], np.uint8)
+filters = weights.reshape(3, 3, 1, 1)
 
 
 def next_generation(cells):
     """Of worlds (..., H, W, 1), bytes of 0 and 1."""
-    sums = aotconv.conv2d(cells, WEIGHTS, padding="same", padding_mode="wrap")
+    sums = aotconv.conv2d(cells, filters, padding=1, padding_mode="wrap")
     return ((sums >= 5) & (sums <= 7)).astype(np.uint8)
 
 
@@ -71,7 +72,7 @@ for number in range(1001):
     if number in places:
         axis = places[number]
         axis.imshow(glow[..., 0] ** 1.5, cmap="inferno", vmin=0, vmax=1)
-        axis.set_title(f"generation {number}: {world.sum()} cells", fontsize=11)
+        axis.set_title(f"generation {number}: {world.sum()} cells")
         axis.axis("off")
     world = next_generation(world)
 plt.show()

@@ -25,17 +25,19 @@ SHAPE = (180, 270)
 
 def landscape(sigma):
     """Smooth noise between -1 and 1."""
-    rough = ndimage.gaussian_filter(rng.normal(size=SHAPE), sigma, mode="wrap")
-    return rough / np.abs(rough).max()
+    noise = rng.normal(size=SHAPE)
+    smooth = ndimage.gaussian_filter(noise, sigma, mode="wrap")
+    return smooth / np.abs(smooth).max()
 
 
-sea = 14 + 3 * landscape(16) + np.linspace(-3, 3, SHAPE[0])[:, np.newaxis]
+south = np.linspace(-3, 3, SHAPE[0])[:, np.newaxis]
+sea = 14 + south + 3 * landscape(16)
 land = landscape(14) + np.linspace(0.9, -0.9, SHAPE[1]) > 0.35
 clouds = landscape(7) > 0.5
 measured = np.where(land, 34, sea) + rng.normal(0, 0.8, SHAPE)
 measured[clouds] = np.nan
 measured[40::50, 60:240] = np.nan
-print(f"{np.isnan(measured).mean():.0%} are NaN, {land.mean():.0%} are land")
+print(f"NaN: {np.isnan(measured).mean():.0%}, land: {land.mean():.0%}")
 
 # %%
 # Three blurs
@@ -43,17 +45,18 @@ print(f"{np.isnan(measured).mean():.0%} are NaN, {land.mean():.0%} are land")
 #
 # The second one fills holes from what surrounds them, but the land warms the sea at its coast.  The
 # third is told of the land as well: no element of it has weight.  Where a whole window is missing,
-# the result stays NaN.
+# a result is NaN still.
 
 plain = ndimage.gaussian_filter(measured, 3)
 filled = ndimage.gaussian_filter(measured, 3, nan_policy="omit")
-sea_alone = ndimage.gaussian_filter(measured, 3, nan_policy="omit", mask=land)
+alone = ndimage.gaussian_filter(measured, 3, nan_policy="omit", mask=land)
 
-water = ~land
-for name, result in {"plain": plain, "omit": filled, "omit and mask": sea_alone}.items():
-    known = water & ~np.isnan(result)
+results = {"plain": plain, "omit": filled, "omit and mask": alone}
+for name, result in results.items():
+    known = ~land & ~np.isnan(result)
     error = np.sqrt(np.mean((result - sea)[known] ** 2))
-    print(f"{name:14} {known.sum() / water.sum():4.0%} of the sea, error {error:.2f} degrees")
+    share = known.sum() / (~land).sum()
+    print(f"{name:14} {share:4.0%} of the sea, error {error:.2f} degrees")
 
 # %%
 # NaN is drawn in white with hatches, land that was masked in grey.
@@ -63,7 +66,7 @@ drawn = {
     "as measured": measured,
     "gaussian_filter(measured, 3)": plain,
     'nan_policy="omit"': filled,
-    'nan_policy="omit", mask=land': np.where(land, np.nan, sea_alone),
+    'nan_policy="omit", mask=land': np.ma.array(alone, mask=land),
 }
 for axis, (name, array) in zip(axes.flat, drawn.items(), strict=True):
     axis.set_facecolor("white")
@@ -71,6 +74,6 @@ for axis, (name, array) in zip(axes.flat, drawn.items(), strict=True):
     picture = axis.imshow(array, cmap="viridis", vmin=8, vmax=22)
     axis.set_title(name, fontsize=11)
     axis.set(xticks=[], yticks=[])
-axes[1, 1].imshow(np.ma.array(np.zeros(SHAPE), mask=water), cmap="gray", vmin=-1, vmax=0.6)
+axes[1, 1].patch.set(hatch="", facecolor="#a0a0a0")
 figure.colorbar(picture, ax=axes, label="degrees", extend="max", shrink=0.7)
 plt.show()

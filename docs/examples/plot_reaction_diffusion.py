@@ -29,7 +29,8 @@ RATES = {
     "worms": (0.050, 0.063),
     "holes": (0.039, 0.058),
 }
-feed, kill = np.array(list(RATES.values()), np.float32).T[:, :, np.newaxis, np.newaxis]
+rates = np.array(list(RATES.values()), np.float32)
+feed, kill = rates.T[:, :, np.newaxis, np.newaxis]
 spread = np.array([0.16, 0.08], np.float32).reshape(2, 1, 1, 1)
 
 # %%
@@ -65,8 +66,8 @@ for _ in range(STEPS):
     state += change
 
 figure, axes = plt.subplots(2, 2, figsize=(8, 8.5), layout="constrained")
-for axis, world, (name, rates) in zip(axes.flat, v, RATES.items(), strict=True):
+for axis, world, name in zip(axes.flat, v, RATES, strict=True):
     axis.imshow(world, cmap="YlGnBu_r", interpolation="bicubic")
-    axis.set_title(f"{name}: feed {rates[0]:.3f}, kill {rates[1]:.3f}", fontsize=11)
+    axis.set_title("{}: feed {:.3f}, kill {:.3f}".format(name, *RATES[name]))
     axis.axis("off")
 plt.show()

@@ -21,7 +21,8 @@ template = photo[TOP : TOP + SIDE, LEFT : LEFT + SIDE]
 
 rng = np.random.default_rng(3)
 light = np.linspace(0.85, 0.25, photo.shape[1], dtype=np.float32)
-scene = photo * light + rng.normal(0, 0.06, photo.shape).astype(np.float32)
+noise = rng.normal(0, 0.06, photo.shape).astype(np.float32)
+scene = photo * light + noise
 
 # %%
 # Correlation
@@ -47,11 +48,12 @@ alike = ndimage.correlate(scene, pattern, algorithm="fastest")[inside]
 
 mean = ndimage.uniform_filter(scene, SIDE)[inside]
 variance = ndimage.uniform_filter(scene**2, SIDE)[inside] - mean**2
-coefficient = alike / (SIDE**2 * pattern.std() * np.sqrt(np.maximum(variance, 1e-6)))
+spread = np.sqrt(np.maximum(variance, 1e-6))
+coefficient = alike / (SIDE**2 * pattern.std() * spread)
 
 found = np.unravel_index(coefficient.argmax(), coefficient.shape)
 misled = np.unravel_index(plain.argmax(), plain.shape)
-print("it was at", (TOP, LEFT), "and was found at", tuple(map(int, found)))
+print("it was at", (TOP, LEFT), "and is found at", tuple(map(int, found)))
 print(f"the coefficient there is {coefficient.max():.3f}")
 
 # %%
@@ -63,11 +65,11 @@ axes[0, 0].imshow(template, cmap="gray")
 axes[0, 0].set_title("the template")
 axes[0, 1].imshow(scene, cmap="gray")
 axes[0, 1].set_title("the scene, and what was found")
-for name, (top, left), colour, line in (
-    ("by coefficient", found, "#ffd23f", "-"),
-    ("by plain correlation", misled, "#ff6b6b", "--"),
+for name, (top, left), look in (
+    ("by coefficient", found, {"color": "#ffd23f"}),
+    ("by plain correlation", misled, {"color": "#ff6b6b", "ls": "--"}),
 ):
-    box = Rectangle((left, top), SIDE, SIDE, fill=False, color=colour, lw=2.5, ls=line, label=name)
+    box = Rectangle((left, top), SIDE, SIDE, fill=False, lw=2.5, label=name, **look)
     axes[0, 1].add_patch(box)
 axes[0, 1].legend(loc="lower left")
 for axis, array, title in (

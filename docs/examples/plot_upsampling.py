@@ -3,8 +3,8 @@ Upsampling
 ==========
 
 A photo enlarged four times by :func:`aotconv.conv2d_transpose`, whose filter says how: "nearest" by
-a square, bilinear by a tent, sharper by Lanczos' kernel.  The same array of weights makes photos
-smaller by :func:`aotconv.conv2d`.
+a square, bilinear by a tent, sharper by Lanczos' kernel.  The same kernels make photos smaller by
+:func:`aotconv.conv2d`.
 """
 
 import matplotlib.pyplot as plt
@@ -38,10 +38,11 @@ def lanczos(t):
 
 
 def filters_of(kernel, reach):
-    taps = kernel((np.arange(2 * reach * STRIDE) + 0.5) / STRIDE - reach).astype(np.float32)
-    taps = taps.reshape(2 * reach, STRIDE)
+    places = (np.arange(2 * reach * STRIDE) + 0.5) / STRIDE - reach
+    taps = kernel(places).reshape(2 * reach, STRIDE)
     taps = (taps / taps.sum(axis=0)).ravel()
-    return np.repeat(np.outer(taps, taps)[:, :, np.newaxis, np.newaxis], 3, axis=3)
+    weights = np.outer(taps, taps).astype(np.float32)
+    return np.stack([weights] * 3, axis=-1)[:, :, np.newaxis]
 
 
 # %%
@@ -54,10 +55,13 @@ def filters_of(kernel, reach):
 
 
 def smaller(image, kernel, reach):
-    filters = filters_of(kernel, reach) / STRIDE**2
-    padding = (2 * reach - 1) * STRIDE // 2
     return aotconv.conv2d(
-        image, filters, strides=STRIDE, padding=padding, padding_mode="symmetric", groups=3
+        image,
+        filters_of(kernel, reach) / STRIDE**2,
+        strides=STRIDE,
+        padding=(2 * reach - 1) * STRIDE // 2,
+        padding_mode="symmetric",
+        groups=3,
     )
 
 
@@ -68,19 +72,24 @@ def smaller(image, kernel, reach):
 
 
 def larger(image, kernel, reach):
-    around = np.pad(image, ((reach, reach), (reach, reach), (0, 0)), "symmetric")
-    padding = (2 * reach - 1) * STRIDE // 2 + reach * STRIDE
-    filters = filters_of(kernel, reach)
-    return aotconv.conv2d_transpose(around, filters, strides=STRIDE, padding=padding, groups=3)
+    more = ((reach, reach), (reach, reach), (0, 0))
+    return aotconv.conv2d_transpose(
+        np.pad(image, more, "symmetric"),
+        filters_of(kernel, reach),
+        strides=STRIDE,
+        padding=(2 * reach - 1) * STRIDE // 2 + reach * STRIDE,
+        groups=3,
+    )
 
 
 small = smaller(photo, lanczos, 3)
 print(photo.shape, "->", small.shape)
 
+sharp = larger(small, lanczos, 3)
 results = {
     "nearest: a square": larger(small, square, 1),
     "bilinear: a tent": larger(small, tent, 1),
-    "Lanczos, 3 pixels to each side": larger(small, lanczos, 3),
+    "Lanczos, 3 pixels to each side": sharp,
 }
 
 # %%
@@ -104,12 +113,17 @@ plt.show()
 # By ``padding="same"`` alone, without these pixels more, the border fades: what reaches it is a
 # part of the weights.
 
+filters = filters_of(lanczos, 3)
 faded = aotconv.conv2d_transpose(
-    small, filters_of(lanczos, 3), strides=STRIDE, padding="same", groups=3
+    small,
+    filters,
+    strides=STRIDE,
+    padding="same",
+    groups=3,
 )
 figure, axes = plt.subplots(1, 2, figsize=(8, 2.35), layout="constrained")
 names = ('padding="same" alone', "with pixels around")
-for axis, name, result in zip(axes, names, (faded, results[list(results)[-1]]), strict=True):
+for axis, name, result in zip(axes, names, (faded, sharp), strict=True):
     axis.imshow(result[-50:, -100:].clip(0, 1))
     axis.set_title(name)
     axis.axis("off")

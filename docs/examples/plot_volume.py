@@ -31,7 +31,8 @@ def curve(points=400):
     axis = rng.integers(3)
     start[axis], end[axis] = 0, 1  # from one face to that opposite
     phases, swings = rng.uniform(0, 2 * np.pi, 3), rng.uniform(0.03, 0.12, 3)
-    way = start + (end - start) * time + swings * np.sin(2 * np.pi * time + phases)
+    way = start + (end - start) * time
+    way += swings * np.sin(2 * np.pi * time + phases)
     return way * SHAPE * SPACING
 
 
@@ -55,12 +56,13 @@ smooth = ndimage.gaussian_filter(volume, sigma=1.5 / SPACING)
 def show_slices(rows):
     """Three slices through the middle of each volume."""
     z, y, x = (size // 2 for size in SHAPE)
-    _, axes = plt.subplots(len(rows), 3, figsize=(8, 5.5), layout="constrained")
+    _, axes = plt.subplots(2, 3, figsize=(8, 5.5), layout="constrained")
     for line, (name, array) in zip(axes, rows.items(), strict=True):
-        limits = {"vmin": np.percentile(array, 1), "vmax": np.percentile(array, 99.7)}
-        for axis, plane in zip(line, (array[z], array[:, y], array[:, :, x]), strict=True):
-            axis.imshow(plane, cmap="magma", extent=(0, 96, 96, 0), **limits)  # in millimetres
-            axis.set(xticks=[], yticks=[])
+        low, high = np.percentile(array, [1, 99.7])
+        planes = array[z], array[:, y], array[:, :, x]
+        for axis, plane in zip(line, planes, strict=True):
+            axis.imshow(plane, cmap="magma", vmin=low, vmax=high, aspect="auto")
+            axis.set(xticks=[], yticks=[], box_aspect=1)
         line[0].set_ylabel(name, fontsize=12)
     titles = ("y down, x right", "z down, x right", "z down, y right")
     for axis, title in zip(axes[0], titles, strict=True):
@@ -79,18 +81,25 @@ plt.show()
 # strongly negative, and the third, along it, is small.  The second of them is drawn.
 
 SIGMA, REACH = 2.0, np.array([3, 6, 6])
-place = np.stack(np.mgrid[tuple(slice(-r, r + 1) for r in REACH)], axis=-1) * SPACING
-gauss = np.exp(-(place**2).sum(axis=-1) / (2 * SIGMA**2))
+place = np.moveaxis(np.indices(2 * REACH + 1), 0, -1) - REACH
+place = place * SPACING / SIGMA
+gauss = np.exp(-(place**2).sum(axis=-1) / 2)
 gauss /= gauss.sum()
 pairs = [(0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)]
-filters = [
-    gauss * (place[..., i] * place[..., j] / SIGMA**2 - (i == j)) / SIGMA**2 for i, j in pairs
-]
-filters = [each - each.mean() * (i == j) for each, (i, j) in zip(filters, pairs, strict=True)]
-filters = np.stack(filters, axis=-1)[:, :, :, np.newaxis].astype(np.float32)
+
+filters = np.empty((*gauss.shape, 1, 6), np.float32)
+for channel, (i, j) in enumerate(pairs):
+    derivative = gauss * (place[..., i] * place[..., j] - (i == j)) / SIGMA**2
+    filters[..., 0, channel] = derivative - derivative.mean()
 print(filters.shape)
 
-second = aotconv.conv3d(volume[..., np.newaxis], filters, padding="same", padding_mode="edge")
+images = volume[..., np.newaxis]  # (D, H, W, C)
+second = aotconv.conv3d(
+    images,
+    filters,
+    padding="same",
+    padding_mode="edge",
+)
 print(second.shape)
 
 hessian = np.empty((*SHAPE, 3, 3), np.float32)
@@ -103,10 +112,11 @@ tubes = np.maximum(-curvatures[..., 1], 0)
 # Seen from above, the brightest voxel of each column:
 
 figure, axes = plt.subplots(1, 3, figsize=(8, 2.95), layout="constrained")
-seen = {"as measured": volume, "gaussian_filter": smooth, "tubes, by conv3d": tubes}
-for axis, (name, array) in zip(axes, seen.items(), strict=True):
+names = ("as measured", "gaussian_filter", "tubes, by conv3d")
+for axis, name, array in zip(axes, names, (volume, smooth, tubes), strict=True):
     above = array.max(axis=0)
-    axis.imshow(above, cmap="magma", vmin=np.percentile(above, 5), vmax=np.percentile(above, 99.5))
+    low, high = np.percentile(above, [5, 99.5])
+    axis.imshow(above, cmap="magma", vmin=low, vmax=high)
     axis.set_title(name)
     axis.axis("off")
 plt.show()

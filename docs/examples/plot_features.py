@@ -34,7 +34,7 @@ def gauss(sigma):
 
 
 def along(degrees):
-    """How far pixels lie from the centre in a direction; y points down."""
+    """How far pixels lie along a direction; y points down."""
     angle = np.deg2rad(degrees)
     return x * np.cos(angle) + y * np.sin(angle)
 
@@ -87,7 +87,7 @@ large.axis("off")
 places = [(i, j) for i in range(4) for j in range(4) if max(i, j) > 1]
 for channel, (name, place) in enumerate(zip(bank, places, strict=True)):
     feature = maps[..., channel]
-    limit = np.percentile(np.abs(feature), 98)  # highlights do not count
+    limit = np.percentile(np.abs(feature), 98)  # but highlights
     low = 0 if name == "blur" else -limit
     axis = figure.add_subplot(grid[place])
     axis.imshow(feature, cmap="gray", vmin=low, vmax=limit)

@@ -26,7 +26,12 @@ filters = weights.reshape(3, 3, 1, 1)
 
 def next_generation(cells):
     """Of worlds (..., H, W, 1), bytes of 0 and 1."""
-    sums = aotconv.conv2d(cells, filters, padding=1, padding_mode="wrap")
+    sums = aotconv.conv2d(
+        cells,
+        filters,
+        padding="same",
+        padding_mode="wrap",
+    )
     return ((sums >= 5) & (sums <= 7)).astype(np.uint8)
 
 

@@ -49,14 +49,19 @@ print(f"NaN: {np.isnan(measured).mean():.0%}, land: {land.mean():.0%}")
 
 plain = ndimage.gaussian_filter(measured, 3)
 filled = ndimage.gaussian_filter(measured, 3, nan_policy="omit")
-alone = ndimage.gaussian_filter(measured, 3, nan_policy="omit", mask=land)
+alone = ndimage.gaussian_filter(
+    measured,
+    3,
+    nan_policy="omit",
+    mask=land,
+)
 
 results = {"plain": plain, "omit": filled, "omit and mask": alone}
 for name, result in results.items():
     known = ~land & ~np.isnan(result)
     error = np.sqrt(np.mean((result - sea)[known] ** 2))
     share = known.sum() / (~land).sum()
-    print(f"{name:14} {share:4.0%} of the sea, error {error:.2f} degrees")
+    print(f"{name:14} {share:4.0%} of the sea, error {error:.2f}")
 
 # %%
 # NaN is drawn in white with hatches, land that was masked in grey.

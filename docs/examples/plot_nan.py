@@ -61,7 +61,7 @@ for name, result in results.items():
     known = ~land & ~np.isnan(result)
     error = np.sqrt(np.mean((result - sea)[known] ** 2))
     share = known.sum() / (~land).sum()
-    print(f"{name:14} {share:4.0%} of the sea, error {error:.2f}")
+    print(f"{name:14} {share:4.0%} of the sea, error {error:.2f}°")
 
 # %%
 # NaN is drawn in white with hatches, land that was masked in grey.

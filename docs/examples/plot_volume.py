@@ -52,24 +52,26 @@ volume = clean + rng.normal(0, 0.5, SHAPE).astype(np.float32)
 
 smooth = ndimage.gaussian_filter(volume, sigma=1.5 / SPACING)
 
+# %%
+# Three slices through its middle, before and after:
 
-def show_slices(rows):
-    """Three slices through the middle of each volume."""
-    z, y, x = (size // 2 for size in SHAPE)
-    _, axes = plt.subplots(2, 3, figsize=(8, 5.5), layout="constrained")
-    for line, (name, array) in zip(axes, rows.items(), strict=True):
-        low, high = np.percentile(array, [1, 99.7])
-        planes = array[z], array[:, y], array[:, :, x]
-        for axis, plane in zip(line, planes, strict=True):
-            axis.imshow(plane, cmap="magma", vmin=low, vmax=high, aspect="auto")
-            axis.set(xticks=[], yticks=[], box_aspect=1)
-        line[0].set_ylabel(name, fontsize=12)
-    titles = ("y down, x right", "z down, x right", "z down, y right")
-    for axis, title in zip(axes[0], titles, strict=True):
-        axis.set_title(title, fontsize=11)
-
-
-show_slices({"as measured": volume, "gaussian_filter": smooth})
+z, y, x = (size // 2 for size in SHAPE)
+figure, axes = plt.subplots(2, 3, figsize=(8, 5.5), layout="constrained")
+for line, name, array in zip(
+    axes,
+    ("as measured", "gaussian_filter"),
+    (volume, smooth),
+    strict=True,
+):
+    low, high = np.percentile(array, [1, 99.7])
+    planes = array[z], array[:, y], array[:, :, x]  # of 96 x 96 mm
+    for axis, plane in zip(line, planes, strict=True):
+        axis.imshow(plane, cmap="magma", vmin=low, vmax=high, aspect="auto")
+        axis.set(xticks=[], yticks=[], box_aspect=1)
+    line[0].set_ylabel(name, fontsize=12)
+titles = ("y down, x right", "z down, x right", "z down, y right")
+for axis, title in zip(axes[0], titles, strict=True):
+    axis.set_title(title, fontsize=11)
 plt.show()
 
 # %%

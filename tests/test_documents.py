@@ -237,13 +237,16 @@ def anchors(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
 def test_links_lead_to_files_and_headings_that_are_there(path):
     for target in re.findall(r"\]\(([^)\s]+)\)", prose(path)):
-        if target.startswith(SOURCE):
+        address = target.startswith(SOURCE)
+        if address:
             target = f"{'../' * (len(path.relative_to(ROOT).parts) - 1)}{target[len(SOURCE) :]}"
         if re.match(r"[a-z]+:", target):
             continue
         file, _, anchor = target.partition("#")
         led = path.parent / file if file else path
         assert led.exists(), f"{target} is not there"
+        if path.is_relative_to(ROOT / "docs") and not address:
+            assert led.resolve().is_relative_to(ROOT / "docs"), f"{target} is no page: {SOURCE}.."
         assert not anchor or anchor in anchors(led), f"{target} has no such heading"
 
 

@@ -244,9 +244,7 @@ def test_links_lead_to_files_and_headings_that_are_there(path):
         led = (ROOT if address else path.parent) / file if file else path
         assert led.exists(), f"{target} is not there"
         if path.is_relative_to(ROOT / "docs") and not address:
-            assert led.resolve().is_relative_to(ROOT / "docs"), (
-                f"{target} is no page: by its address"
-            )
+            assert led.resolve().is_relative_to(ROOT / "docs"), f"{target} is none of the pages"
         assert not anchor or anchor in anchors(led), f"{target} has no such heading"
 
 

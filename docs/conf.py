@@ -47,7 +47,7 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "write_computation_times": False,
     "remove_config_comments": True,
-    "image_srcset": ["2x"],
+    "thumbnail_size": (440, 308),
     "min_reported_time": 1e9,
     "abort_on_example_error": True,
     "doc_module": ("aotconv",),

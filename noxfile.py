@@ -94,6 +94,14 @@ def trials(session: nox.Session) -> None:
         session.run(python, "-I", ROOT / "tests/audit.py", built, external=True)
 
 
+@nox.session(default=False)
+def docs(session: nox.Session) -> None:
+    """The pages, their examples run, in docs/_build; a warning is an error."""
+    groups = nox.project.dependency_groups(PROJECT, "docs")
+    session.install("-e", ".[dask,keras,onnx]", *groups)
+    session.run("sphinx-build", "-W", "--keep-going", ROOT / "docs", ROOT / "docs/_build")
+
+
 @nox.session(python=list(OLDEST_NUMPY), default=False)
 def tests(session: nox.Session) -> None:
     """The whole test suite; arguments behind `--` are pytest's."""

@@ -76,7 +76,7 @@ def activate(
     Notes
     -----
     "sigmoid" and "tanh" are within 4 units in the last place, of float32 and float64, denormal
-    numbers included; "silu", "gelu" and "gelu_tanh" within 2 eps |x|.  float16 and bfloat16 are
+    numbers included; "silu", "gelu" and "gelu_tanh" within ``2 eps |x|``.  float16 and bfloat16 are
     computed in float32.  NaN stays NaN; at minus infinity "silu", "gelu", "gelu_tanh" and
     "hard_swish" are NaN, infinity times 0.
 

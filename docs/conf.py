@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import zlib
 from pathlib import Path
 
@@ -40,10 +41,13 @@ copybutton_prompt_is_regexp = True
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "gallery",
-    "ignore_pattern": r"/(?!plot_)[^/]*\.py$",  # others are scripts for the command line
+    "ignore_pattern": r"^(?!plot_)",  # others are scripts for the command line
     "within_subsection_order": "ExampleTitleSortKey",
     "download_all_examples": False,
     "show_memory": False,
+    "write_computation_times": False,
+    "remove_config_comments": True,
+    "thumbnail_size": (440, 308),
     "min_reported_time": 1e9,
     "abort_on_example_error": True,
     "doc_module": ("aotconv",),
@@ -67,7 +71,7 @@ html_theme_options = {
     "pygments_light_style": "tango",
     "pygments_dark_style": "github-dark",
 }
-html_sidebars = {"index": []}
+html_sidebars = dict.fromkeys(("index", "install", "benchmarks", "gallery/plot_*"), [])
 
 
 def inventory(name: str) -> str:
@@ -82,7 +86,19 @@ def inventory(name: str) -> str:
     return str(target)
 
 
+# The plots of "How fast".
+runpy.run_path(str(HERE / "benchmarks" / "draw.py"), run_name="__main__")
+
 intersphinx_mapping = {
     "numpy": ("https://numpy.org/doc/stable/", inventory("numpy")),
     "scipy": ("https://docs.scipy.org/doc/scipy/", inventory("scipy")),
 }
+
+
+def without_misnamed(app, what, name, obj, options, signature, returned):
+    """Signatures without the parameter that tells misspelt keywords."""
+    return (signature or "").replace(", **misnamed", "") or None, returned
+
+
+def setup(app):
+    app.connect("autodoc-process-signature", without_misnamed)

@@ -32,6 +32,12 @@ def test_a_volume_in_a_file_is_filtered_into_another_one_with_some_megabytes():
     assert float(held[1]) < 20 < float(size[1].replace(",", ""))
 
 
+def test_a_network_that_was_trained_by_hand_tells_images_apart():
+    printed = printed_by("train.py")
+    told = re.search(r"([\d.]+)% of 1000 images", printed)
+    assert told and float(told[1]) > 90, printed
+
+
 def test_a_zarr_array_is_filtered_into_another_one_by_workers():
     for package in ("dask", "distributed", "zarr"):
         pytest.importorskip(package, reason=f"needs {package}")

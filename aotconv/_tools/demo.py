@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import platform
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import aotconv
 
 from . import gallery, notebook
 from .errors import need, writing
-from .features import draw_features, feature_maps, filter_bank, load_photo
+from .features import CREDIT, draw_features, feature_maps, filter_bank, load_photo
 from .progress import progress
+from .report import cpu_name, team_name
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def run(image: str | None, out: str) -> None:
@@ -31,23 +37,38 @@ def run(image: str | None, out: str) -> None:
         tempfile.TemporaryFile(dir=folder).close()  # find out now, not after all the work
     print(f"implementation {aotconv.active().name}, threads {aotconv.get_num_threads()}")
 
+    credit = CREDIT if image is None else ""
+    credits = [f"photo: {credit}"] if credit else []
     with progress(len(notebook.CONTENDERS) + len(gallery.FILTERS) + 2) as announce:
         announce("feature maps")
         names, filters = filter_bank()
-        figure = draw_features(photo, names, feature_maps(photo, filters))
-        with writing(out):
-            figure.savefig(folder / "features.png", dpi=120)
+        maps = feature_maps(photo, filters)
+        save(draw_features(photo, names, maps, credit), folder / "features.png")
         every = gallery.filtered(photo, announce)
-        with writing(out):
-            gallery.draw_gallery(photo, every).savefig(folder / "filters.png", dpi=120)
+        machine = measured_on(notebook.loaded(gallery.PEERS), threads=1)
+        picture = gallery.draw_gallery(photo, every, [machine, *credits])
+        save(picture, folder / "filters.png")
         images, windows = notebook.IMAGE_SHAPE, notebook.FILTER_SHAPE
         results = notebook.compare(images, windows, announce=announce)
         announce("chart")
         title = f"images {images}, filters {windows}, strides {notebook.STRIDES}, float32"
-        with writing(out):
-            picture = notebook.draw_comparison(results, title)
-            picture.savefig(folder / "comparison.png", dpi=120)
-    print(gallery.format_times(every), end="\n\n")
-    print(title, notebook.format_table(results), sep="\n")
-    print("first call: in a new process, imports not counted")
+        machine_of_race = measured_on(notebook.versions(results), aotconv.get_num_threads())
+        race_notes = [*notebook.footnotes(results), machine_of_race]
+        picture = notebook.draw_comparison(results, title, race_notes)
+        save(picture, folder / "comparison.png")
+    print(gallery.format_times(every), *gallery.footnotes(every), machine, "", sep="\n")
+    print(title, notebook.format_table(results), *race_notes, "", *credits, sep="\n")
     print(*(folder / f"{name}.png" for name in ("features", "filters", "comparison")), sep="\n")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture that has room for all that is drawn, and for names of any length."""
+    with writing(str(path.parent)):
+        figure.savefig(path, dpi=120, bbox_inches="tight", pad_inches=0.15)
+
+
+def measured_on(versions: dict[str, str], threads: int) -> str:
+    """Say which CPU, which implementation, how many threads and which versions times are of."""
+    own = f"aotconv {aotconv.__version__} ({aotconv.active().name}, {team_name(threads)})"
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return ", ".join([cpu_name(), own, python, *map(" ".join, versions.items())])

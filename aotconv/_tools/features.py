@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
 Array: TypeAlias = NDArray[np.float32]
 
+QUIET = "#666666"
 LONGEST_SIDE = 1024  # of the photo, in pixels: bounds memory and time, and no map is drawn larger
+# What matplotlib's file says of itself: commons.wikimedia.org/wiki/File:Grace_Hopper.jpg
+CREDIT = "Grace Hopper, by James S. Davis, US Navy, public domain, from matplotlib"
+# These filters answer to a line with stripes of both signs, as wide as a few pixels.  Drawn at the
+# size of a tile, which is less than half of the photo's, such stripes average to grey: what is
+# drawn is how large they are.
+DRAWN_BY_SIZE = ("Laplacian", "Gabor")
 
 
 def load_photo(path: str | None = None) -> Array:
@@ -62,7 +69,7 @@ def filter_bank() -> tuple[list[str], Array]:
     - blur: g with a standard deviation of 2 pixels;
     - edge at a = 0, 45, 90, 135 degrees: u g, the first derivative along u (Sobel, but smooth);
     - Laplacian: (2 - r^2) g, the negative Laplacian of a Gaussian;
-    - Gabor at a = 0, 60, 120 degrees: cos(2 pi u / 4) g, a wave of 4 pixels under a Gaussian;
+    - Gabor at a = 0, 60, 120 degrees: cos(2 pi u / 6) g, a wave of 6 pixels under a Gaussian;
     - emboss: the pixel itself plus the slope towards the lower right;
     - red - green and blue - yellow: g on differences of the colour channels.
 
@@ -94,7 +101,7 @@ def filter_bank() -> tuple[list[str], Array]:
         bank[f"edge {degrees}°"] = balanced(along(degrees) * gauss(1.2)), grey
     bank["Laplacian"] = balanced((2 - r2) * gauss(1)), grey
     for degrees in (0, 60, 120):
-        wave = np.cos(2 * np.pi * along(degrees) / 4)
+        wave = np.cos(2 * np.pi * along(degrees) / 6)
         bank[f"Gabor {degrees}°"] = balanced(wave * gauss(1.7)), grey
     bank["emboss"] = (r2 == 0) + 8 * balanced(along(45) * gauss(0.8)), grey
     bank["red - green"] = blur, red_green
@@ -104,13 +111,16 @@ def filter_bank() -> tuple[list[str], Array]:
 
 
 def feature_maps(photo: Array, filters: Array) -> Array:
-    """Filter a photo (H, W, 3) with filters (KH, KW, 3, O) in one call; return (H, W, O)."""
-    # Mid-grey becomes zero, so the zeros of the padding do not frame the photo in black.
-    return aotconv.conv2d(photo[np.newaxis] - np.float32(0.5), filters, padding="same")[0]
+    """Filter a photo (H, W, 3) with filters (KH, KW, 3, O) in one call; return (H, W, O).
+
+    Mid-grey is zero in maps, and the photo goes on beyond its borders, which frame nothing.
+    """
+    images = photo[np.newaxis] - np.float32(0.5)
+    return aotconv.conv2d(images, filters, padding="same", padding_mode="edge")[0]
 
 
-def draw_features(photo: Array, names: Sequence[str], maps: Array) -> Figure:
-    """Draw a photo at the left and its feature maps beside it, in three rows."""
+def draw_features(photo: Array, names: Sequence[str], maps: Array, credit: str = "") -> Figure:
+    """Draw a photo at the left, credited, and its feature maps beside it, in three rows."""
     from matplotlib.figure import Figure
 
     rows, columns = 3, math.ceil(len(names) / 3)
@@ -123,12 +133,23 @@ def draw_features(photo: Array, names: Sequence[str], maps: Array) -> Figure:
     left.imshow(photo)
     left.set_title("input")
     left.axis("off")
+    if credit:
+        note: dict[str, Any] = {
+            "xycoords": "axes fraction",
+            "textcoords": "offset points",
+            "va": "top",
+        }
+        left.annotate(credit, (0, 0), (0, -5), size=9, color=QUIET, **note)
     for index, name in enumerate(names):
         feature = maps[:, :, index]
         # Robust: a few bright highlights must not leave the rest of the map grey.
         limit = float(np.percentile(np.abs(feature), 98)) or 1.0
         axes = figure.add_subplot(grid[index // columns, rows + index % columns])
-        axes.imshow(feature, cmap="gray", vmin=-limit, vmax=limit)
-        axes.set_title(name)
+        if name.startswith(DRAWN_BY_SIZE):
+            axes.imshow(np.abs(feature), cmap="gray", vmin=0, vmax=limit)
+            axes.set_title(f"|{name}|")
+        else:
+            axes.imshow(feature, cmap="gray", vmin=-limit, vmax=limit)
+            axes.set_title(name)
         axes.axis("off")
     return figure

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import itertools
 import statistics
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +20,20 @@ from numpy.typing import NDArray
 from .. import ndimage
 from .digits import three_digits
 from .errors import DisagreementError
+from .features import QUIET
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array: TypeAlias = NDArray[np.float32]
 Call: TypeAlias = Callable[[], Any]
+# From the darkest to the lightest; zero is grey; or zero is black and both signs are light, since
+# stripes of both signs average to grey where a picture is drawn smaller than it is.
+Drawn: TypeAlias = Literal["levels", "signs", "sizes"]
 
 OWN = "aotconv"
+PEERS = ("scipy", "cv2")  # modules
 COLOURS = {OWN: "#d9541e", "SciPy": "#4f6d8a", "OpenCV": "#9fb2c3"}
-QUIET = "#666666"
 ROUNDS, SECONDS = 15, 0.25  # of each filter's race: at least so many turns, unless they take longer
 SIGMA, SIZE = 4.0, 9
 LARGEST_DIFFERENCE = 1e-4  # of results of a photo in [0, 1]
@@ -41,7 +46,7 @@ class Filtered(NamedTuple):
 
     name: str
     arguments: str
-    signed: bool  # whether zero is to be grey
+    drawn: Drawn
     result: Array
     seconds: dict[str, float]
 
@@ -59,7 +64,7 @@ class Filter(NamedTuple):
     name: str
     arguments: dict[str, Any]
     shown: str
-    signed: bool
+    drawn: Drawn
     opencv: Callable[[Any, Array, Array], Any] | None
 
 
@@ -85,12 +90,12 @@ def _opencv_correlate(cv2, photo, out):
 
 
 FILTERS = (
-    Filter("gaussian_filter", {"sigma": SIGMA}, f"sigma {SIGMA:g}", False, _opencv_gaussian),
-    Filter("uniform_filter", {"size": SIZE}, f"size {SIZE}", False, _opencv_uniform),
-    Filter("correlate", {"weights": EMBOSS}, "3 x 3 weights", False, _opencv_correlate),
-    Filter("sobel", {"axis": 1}, "axis 1", True, _opencv_sobel),
-    Filter("laplace", {}, "both axes", True, _opencv_laplace),
-    Filter("gaussian_gradient_magnitude", {"sigma": 2.0}, "sigma 2", False, None),
+    Filter("gaussian_filter", {"sigma": SIGMA}, f"sigma {SIGMA:g}", "levels", _opencv_gaussian),
+    Filter("uniform_filter", {"size": SIZE}, f"size {SIZE}", "levels", _opencv_uniform),
+    Filter("correlate", {"weights": EMBOSS}, "3 x 3 weights", "levels", _opencv_correlate),
+    Filter("sobel", {"axis": 1}, "axis 1", "signs", _opencv_sobel),
+    Filter("laplace", {}, "both axes", "sizes", _opencv_laplace),
+    Filter("gaussian_gradient_magnitude", {"sigma": 2.0}, "sigma 2", "levels", None),
 )
 
 
@@ -112,7 +117,7 @@ def filtered(photo: Array, announce: Callable[[str], object] = lambda name: None
     grey = np.ascontiguousarray(photo @ GREY)
     scipy, cv2 = _peer("scipy.ndimage"), _peer("cv2")
     found = []
-    for name, arguments, shown, signed, opencv in FILTERS:
+    for name, arguments, shown, drawn, opencv in FILTERS:
         announce(name)
         own, results = getattr(ndimage, name), {each: np.empty_like(grey) for each in COLOURS}
         calls: dict[str, Call] = {
@@ -127,15 +132,15 @@ def filtered(photo: Array, announce: Callable[[str], object] = lambda name: None
             call()
             if not np.allclose(results[OWN], results[library], atol=LARGEST_DIFFERENCE):
                 raise DisagreementError(f"{name}: not what {library} gives")
-        found.append(Filtered(name, shown, signed, results[OWN], race(calls)))
+        found.append(Filtered(name, shown, drawn, results[OWN], race(calls)))
     return found
 
 
 def _peer(module: str) -> Any:
-    """A library's module, on one thread; None where it is not installed."""
+    """A library's module, on one thread; None where it cannot be imported."""
     try:
         found = import_module(module)
-    except ModuleNotFoundError:
+    except ImportError:  # or a library that it needs is not
         return None
     if module == "cv2":
         found.setNumThreads(1)  # of SciPy's filters there is none but one
@@ -165,6 +170,8 @@ def format_times(every: Sequence[Filtered]) -> str:
         texts = ("-" if one is None else three_digits(1e3 * one) for one in times)
         title = f"{each.name} {each.arguments}"
         rows.append(f"{title:34}" + "".join(f"{text:>12}" for text in texts))
+    if any(len(each.seconds) < len(names) for each in every):
+        rows.append("-: no such filter")
     return "\n".join(rows)
 
 
@@ -172,14 +179,28 @@ def _libraries(every: Sequence[Filtered]) -> list[str]:
     return list(dict.fromkeys(name for each in every for name in each.seconds))
 
 
-def draw_gallery(photo: Array, every: Sequence[Filtered]) -> Figure:
-    """Draw a photo and what filters make of it in a row, and below each its times."""
+def footnotes(every: Sequence[Filtered]) -> list[str]:
+    """What a reader of the times asks: how they were measured, and what is left out and why."""
+    libraries, size = _libraries(every), " x ".join(map(str, every[0].result.shape))
+    notes = [f"{size} pixels, float32, one thread; medians of calls by turns"]
+    notes[0] += "; SciPy sums in float64" * ("SciPy" in libraries)
+    if absent := [name for name in COLOURS if name not in libraries]:
+        notes.append(f"left out: {', '.join(absent)} (cannot be imported here)")
+    return notes
+
+
+def draw_gallery(photo: Array, every: Sequence[Filtered], notes: Sequence[str] = ()) -> Figure:
+    """Draw a photo and what filters make of it in a row, below each its times, and footnotes with
+    further notes."""
     from matplotlib.figure import Figure
 
     libraries, columns = _libraries(every), 1 + len(every)
     aspect = min(max(photo.shape[1] / photo.shape[0], 0.5), 2)
-    # In inches, from below: a note, bars, pictures, their names.
-    width, gap, note, names = 16.0, 0.12, 0.34, 0.56
+    first, *others = footnotes(every)
+    notes = [f"{first}; bars relative to the slowest of each filter", *others, *notes]
+    lines = [line for note in notes for line in textwrap.wrap(note, 180)]
+    # In inches, from below: notes, bars, pictures, their names.
+    width, gap, note, names = 16.0, 0.12, 0.12 + 0.18 * len(lines), 0.56
     side = (width - (columns + 1) * gap) / columns
     tall, bars = side / aspect, 0.25 * len(libraries)
     height = note + bars + gap + tall + names
@@ -195,28 +216,33 @@ def draw_gallery(photo: Array, every: Sequence[Filtered]) -> Figure:
         each = every[column - 1] if column else None
         picture, below = place(column, note + bars + gap, tall), place(column, note, bars)
         if each is None:
-            _picture(picture, photo, "the photo", "its grey is filtered", {})
+            _picture(picture, photo, {}, "the photo", "its grey is filtered")
             _legend(below, libraries)
         else:
-            _picture(picture, each.result, each.name, each.arguments, _greys(each))
+            shown = each.arguments + ", absolute values" * (each.drawn == "sizes")
+            _picture(picture, *_greys(each), each.name, shown)
             _bars(below, each.seconds, libraries)
-    size = " x ".join(map(str, photo.shape[:2]))
-    text = f"{size} pixels, float32, one thread; medians of calls by turns; bars relative to the "
-    text += "slowest of each filter" + "; SciPy sums in float64" * ("SciPy" in libraries)
-    figure.text(1 - gap / width, 0.12 / height, text, ha="right", size=9, color=QUIET)
+    left = 2 * gap + side  # where bars begin
+    at: dict[str, Any] = {"ha": "left", "va": "top", "linespacing": 1.4}
+    text = "\n".join(lines)
+    figure.text(left / width, (note - 0.06) / height, text, size=9, color=QUIET, **at)
     return figure
 
 
-def _greys(each: Filtered) -> dict[str, Any]:
-    """How a result is shown: robust, since a few highlights must not leave the rest dark."""
-    if each.signed:
-        limit = float(np.percentile(np.abs(each.result), 98)) or 1.0
-        return {"cmap": "gray", "vmin": -limit, "vmax": limit}
-    low, high = np.percentile(each.result, (0.5, 99.5)).tolist()
-    return {"cmap": "gray", "vmin": low, "vmax": high if high > low else low + 1}
+def _greys(each: Filtered) -> tuple[Array, dict[str, Any]]:
+    """What of a result is drawn, and how: robust, since a few highlights must not leave the rest
+    dark."""
+    if each.drawn == "levels":
+        low, high = np.percentile(each.result, (0.5, 99.5)).tolist()
+        return each.result, {"cmap": "gray", "vmin": low, "vmax": high if high > low else low + 1}
+    sizes = np.abs(each.result)
+    if each.drawn == "sizes":
+        return sizes, {"cmap": "gray", "vmin": 0, "vmax": float(np.percentile(sizes, 99.5)) or 1}
+    limit = float(np.percentile(sizes, 98)) or 1
+    return each.result, {"cmap": "gray", "vmin": -limit, "vmax": limit}
 
 
-def _picture(axes, picture: Array, name: str, arguments: str, how: dict[str, Any]) -> None:
+def _picture(axes, picture: Array, how: dict[str, Any], name: str, arguments: str) -> None:
     axes.imshow(picture, aspect="auto", interpolation="antialiased", **how)
     axes.set_axis_off()
     at = {"xy": (0, 1), "xycoords": "axes fraction", "textcoords": "offset points"}
@@ -228,6 +254,7 @@ def _bars(axes, seconds: dict[str, float], libraries: Sequence[str]) -> None:
     longest = max(seconds.values())
     for place, name in enumerate(libraries):
         if name not in seconds:
+            axes.text(0, place, "no such filter", va="center", size=9.5, color=QUIET)
             continue
         axes.barh(place, seconds[name], 0.72, color=COLOURS[name])
         axes.annotate(

@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 import os
 import statistics
+import sys
+import textwrap
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,7 @@ import aotconv
 from .. import reference
 from .digits import three_digits
 from .errors import DisagreementError
+from .features import QUIET
 from .process import new_process
 
 if TYPE_CHECKING:
@@ -32,12 +35,18 @@ Convolution: TypeAlias = Callable[[Array], Array]
 IMAGE_SHAPE, FILTER_SHAPE, STRIDES = (32, 28, 28, 3), (4, 4, 3, 4), (1, 1)  # the notebook's
 
 
+OWN = "aotconv"
+COLOURS = {True: "tab:orange", False: "tab:blue"}  # of aotconv, and of all others
+
+
 class Timing(NamedTuple):
-    """Seconds of the first call and of a later one (the median), and what was computed."""
+    """Seconds of the first call and of a later one (the median), what was computed, and the
+    versions of the packages that computed it."""
 
     first: float
     later: float
     output: Array
+    versions: dict[str, str]
 
 
 Results: TypeAlias = "dict[str, Timing | str]"  # a str says why there is no timing
@@ -83,10 +92,17 @@ CONTENDERS: dict[str, Callable[[Array, Array], Convolution]] = {
     "v2, batched NumPy": v2,
     BASELINE: v3,
     "v3, numba.jit": v3_numba,
-    "aotconv": aotconv_conv2d,
+    OWN: aotconv_conv2d,
     "Keras Conv2D": keras_conv2d,
 }
 OPTIONAL = {"v3, numba.jit", "Keras Conv2D"}  # they need what aotconv does not
+PACKAGES = ("numba", "keras", "tensorflow", "torch", "jax")  # what they compute with
+
+
+def loaded(packages: Sequence[str]) -> dict[str, str]:
+    """Versions of NumPy and of those packages that this process has imported."""
+    every = ("numpy", *packages)
+    return {name: sys.modules[name].__version__ for name in every if name in sys.modules}
 
 
 def measure(
@@ -110,7 +126,7 @@ def measure(
     while len(later) < calls or sum(later) < seconds:
         elapsed, output = timed()
         later.append(elapsed)
-    return Timing(first, statistics.median(later), output)
+    return Timing(first, statistics.median(later), output, loaded(PACKAGES))
 
 
 def compare(
@@ -193,50 +209,87 @@ def speed_up(results: Results, timing: Timing) -> str:
     return f"{three_digits(baseline.later / timing.later)} x"
 
 
+def ranked(results: Results) -> dict[str, Timing]:
+    """The contenders that were timed, the fastest of the later calls first."""
+    timings = {name: each for name, each in results.items() if isinstance(each, Timing)}
+    return dict(sorted(timings.items(), key=lambda item: item[1].later))
+
+
+def footnotes(results: Results) -> list[str]:
+    """What a reader of the times asks: what they are, and which contenders are left out and why."""
+    notes = [
+        "first call: in a new process, imports not counted; later calls: their median",
+        f"speed-up: of later calls, over {BASELINE}",
+    ]
+    reasons = [f"{name} ({why})" for name, why in results.items() if isinstance(why, str)]
+    return [*notes, f"left out: {'; '.join(reasons)}"] if reasons else notes
+
+
+def versions(results: Results) -> dict[str, str]:
+    """Versions of the packages that the contenders computed with."""
+    return {name: text for each in ranked(results).values() for name, text in each.versions.items()}
+
+
 def format_table(results: Results) -> str:
-    """Set the results of `compare` as a table: a row for each contender."""
-    rows = [f"{'':24}{'first call':>12}{'later calls':>14}{'speed-up':>14}"]
-    for name, result in results.items():
-        if isinstance(result, Timing):
-            first, later = milliseconds(result.first), milliseconds(result.later)
-            rows.append(f"{name:24}{first:>12}{later:>14}{speed_up(results, result):>14}")
-        else:
-            rows.append(f"{name:24}{result:>12}")
+    """Set the results of `compare` as a table: a row for each contender that was timed."""
+    width = max(24, *(len(name) + 2 for name in results))
+    rows = [f"{'':{width}}{'first call':>12}{'later calls':>14}{'speed-up':>14}"]
+    for name, timing in ranked(results).items():
+        first, later = milliseconds(timing.first), milliseconds(timing.later)
+        rows.append(f"{name:{width}}{first:>12}{later:>14}{speed_up(results, timing):>14}")
     return "\n".join(rows)
 
 
-def draw_comparison(results: Results, title: str) -> Figure:
-    """Draw the results of `compare` as horizontal bars on a logarithmic scale."""
+def draw_comparison(results: Results, title: str, notes: Sequence[str] = ()) -> Figure:
+    """Draw the results of `compare` as horizontal bars on a logarithmic scale, above notes.
+
+    The bars have one size, and what is written stands around them: save it with
+    ``bbox_inches="tight"``, which makes room for texts of any length.
+    """
     from matplotlib.figure import Figure
 
-    timings = [result for result in results.values() if isinstance(result, Timing)]
-    start = 250 * min(t.later for t in timings)
-    end = 1.5e3 * max(max(t.first, t.later) for t in timings)
-    figure = Figure((9, 0.5 * len(results) + 1.5), layout="constrained")
-    axes = figure.add_subplot(xscale="log", xlim=(start, end), ylim=(len(results) - 0.5, -0.5))
-    for place, (name, result) in enumerate(results.items()):
-        if isinstance(result, Timing):
-            colour = "tab:orange" if name == "aotconv" else "tab:blue"
-            bar = axes.barh(place, 1e3 * result.later, 0.6, color=colour)
-            (mark,) = axes.plot(1e3 * result.first, place, "kd", markersize=5)
-            if name == BASELINE:
-                axes.legend(
-                    [bar, mark],
-                    ["later calls (median)", "first call in a new process"],
-                    loc="lower left",
-                    bbox_to_anchor=(0, 1),
-                    ncols=2,
-                    frameon=False,
-                )
-            right = max(result.first, result.later)
-            text = f"first {milliseconds(result.first)}, then {milliseconds(result.later)}"
-            text += f" ({speed_up(results, result)})"
-        else:
-            text, right = result, start / 1e3
+    timings = ranked(results)
+    start = 250 * min(t.later for t in timings.values())
+    end = 1.5e3 * max(max(t.first, t.later) for t in timings.values())
+    width, height = 6.0, 0.5 * len(timings)  # inches
+    figure = Figure((width, height))
+    axes = figure.add_axes((0, 0, 1, 1), xscale="log", xlim=(start, end))
+    for place, (name, timing) in enumerate(timings.items()):
+        axes.barh(place, 1e3 * timing.later, 0.6, color=COLOURS[name == OWN])
+        axes.plot(1e3 * timing.first, place, "kd", markersize=5)
+        right = max(timing.first, timing.later)
+        text = f"first {milliseconds(timing.first)}, then {milliseconds(timing.later)}"
+        text += f" ({speed_up(results, timing)})"
         axes.annotate(text, (1e3 * right, place), (8, 0), textcoords="offset points", va="center")
-    axes.set_title(title, fontsize="medium", loc="left", pad=24)
+    axes.set_ylim(len(timings) - 0.5, -0.5)
+    axes.set_yticks(range(len(timings)), list(timings))
+    for label, name in zip(axes.get_yticklabels(), timings, strict=True):
+        label.set_fontweight("bold" if name == OWN else "normal")
+    axes.set_title(title, fontsize="medium", loc="left", pad=28)
     axes.set_xlabel("milliseconds a call, logarithmic")
-    axes.set_yticks(range(len(results)), list(results))
     axes.xaxis.set_major_formatter("{x:,g}")
     axes.spines[["top", "right"]].set_visible(False)
+    _legend(axes)
+    lines = [line for note in notes for line in textwrap.wrap(note, 100)]
+    at: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "top"}
+    axes.annotate("\n".join(lines), (0, 0), (0, -48), size=8.5, color=QUIET, **at)
     return figure
+
+
+def _legend(axes) -> None:
+    """What the colours and the mark are, above the bars."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles = [
+        Patch(color=COLOURS[True], label="aotconv, later calls"),
+        Patch(color=COLOURS[False], label="the others, later calls"),
+        Line2D([], [], color="k", marker="d", ls="", ms=5, label="first call"),
+    ]
+    at: dict[str, Any] = {
+        "loc": "lower left",
+        "bbox_to_anchor": (0, 1),
+        "borderaxespad": 0.4,
+        "borderpad": 0,
+    }
+    axes.legend(handles=handles, ncols=3, frameon=False, fontsize="small", **at)

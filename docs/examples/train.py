@@ -49,16 +49,18 @@ def backward(weights, images, kept, by_scores):
     return by_filters, by_convolved.sum((0, 1, 2)), flat.T @ by_scores, by_scores.sum(0)
 
 
-def by_scores_of(scores, kinds):
-    """The gradient of the mean cross entropy by the scores."""
+def loss_of(scores, kinds):
+    """The mean cross entropy, and its gradient by the scores."""
     likely = np.exp(scores - scores.max(1, keepdims=True))
     likely /= likely.sum(1, keepdims=True)
-    likely[np.arange(len(kinds)), kinds] -= 1
-    return likely / np.float32(len(kinds))
+    rows = np.arange(len(kinds))
+    loss = -np.log(likely[rows, kinds]).mean()
+    likely[rows, kinds] -= 1
+    return loss, likely / np.float32(len(kinds))
 
 
 def train(rng, images, kinds, steps=300, batch=64, rate=0.05, momentum=0.9):
-    """The weights after some steps of stochastic gradient descent with momentum."""
+    """Weights after some steps of stochastic gradient descent with momentum; each step's loss."""
     pooled = ((SIDE - 3) // POOL) ** 2 * 4
     weights = [
         rng.normal(0, 0.2, (4, 4, 3, 4)).astype(np.float32),
@@ -66,21 +68,23 @@ def train(rng, images, kinds, steps=300, batch=64, rate=0.05, momentum=0.9):
         rng.normal(0, 0.1, (pooled, KINDS)).astype(np.float32),
         np.zeros(KINDS, np.float32),
     ]
-    speeds = [np.zeros_like(each) for each in weights]
+    speeds, losses = [np.zeros_like(each) for each in weights], []
     for _ in range(steps):
         some = rng.integers(0, len(images), batch)
         scores, kept = forward(weights, images[some])
-        steepest = backward(weights, images[some], kept, by_scores_of(scores, kinds[some]))
+        loss, by_scores = loss_of(scores, kinds[some])
+        losses.append(loss)
+        steepest = backward(weights, images[some], kept, by_scores)
         for weight, speed, gradient in zip(weights, speeds, steepest, strict=True):
             speed *= momentum
             speed -= rate * gradient
             weight += speed
-    return weights
+    return weights, losses
 
 
 def main():
     rng = np.random.default_rng(0)
-    weights = train(rng, *make_images(rng, 4000))
+    weights, _ = train(rng, *make_images(rng, 4000))
     images, kinds = make_images(rng, 1000)
     scores, _ = forward(weights, images)
     accuracy = (scores.argmax(1) == kinds).mean()

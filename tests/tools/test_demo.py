@@ -5,6 +5,7 @@ import importlib.util
 import io
 import re
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,12 +15,15 @@ from PIL import Image
 
 import aotconv
 from aotconv import ndimage
-from aotconv._tools import features, gallery, notebook
+from aotconv._tools import demo, features, gallery, notebook
 from aotconv._tools.digits import three_digits
 from aotconv._tools.errors import DisagreementError
+from aotconv._tools.report import cpu_name, team_name
 from aotconv.reference import conv_reference
 
 PICTURES = ["features.png", "filters.png", "comparison.png"]
+FLAT = 0.05  # a tile's standard deviation, of 1 from black to white; Gabor's were 0.03
+README = 52  # dots an inch where README's page shows the pictures
 SMALL = (2, 9, 8, 3)  # images of the race; plain v3 needs a second for the notebook's batch
 
 
@@ -42,6 +46,12 @@ def finished(photo, tmp_path_factory):
         return run("demo", "--image", photo, "--out", folder)._replace(folder=folder)
 
 
+@pytest.fixture
+def short(monkeypatch):
+    monkeypatch.setattr(gallery, "SECONDS", 0)
+    monkeypatch.setattr(gallery, "ROUNDS", 2)
+
+
 PEERS = {"SciPy": "scipy", "OpenCV": "cv2"}
 ABSENT = [name for name, module in PEERS.items() if not importlib.util.find_spec(module)]
 
@@ -55,8 +65,18 @@ def wrong_by_a_little(filters, biases):
     return notebook.v3(filters, biases + np.float32(1e-3))
 
 
+def absent(filters, biases):
+    raise ModuleNotFoundError("No module named 'numba'", name="numba")
+
+
 def broken(filters, biases):
     raise AttributeError("as a package raises that was built for another NumPy")
+
+
+def said(figure):
+    """All that is written in a figure."""
+    every = [*figure.texts, *(text for axes in figure.axes for text in axes.texts)]
+    return "\n".join(text.get_text() for text in every)
 
 
 # --- aotconv demo ----------------------------------------------------------------------------
@@ -92,14 +112,53 @@ def test_table_has_first_call_later_calls_and_speed_up(finished, name):
 
 
 @pytest.mark.parametrize("name, package", [("v3, numba.jit", "numba"), ("Keras Conv2D", "keras")])
-def test_table_says_which_package_is_not_installed(finished, name, package):
-    found = row(finished.out, name)
+def test_a_contender_has_a_row_or_a_footnote_says_which_package_is_not_installed(
+    finished, name, package
+):
+    rows = [line for line in finished.out.splitlines() if line.startswith(f"{name}  ")]
+    missing = re.search(
+        rf"^left out: .*{re.escape(name)} \((\S+) is not installed\)", finished.out, re.M
+    )
     if not importlib.util.find_spec(package):
-        assert found == f"{package} is not installed"
+        assert not rows and missing.group(1) == package
     elif package == "keras":  # which needs one of its backends, too
-        assert found.endswith((" x", " is not installed"))
+        assert bool(rows) != bool(missing)
     else:
-        assert found.endswith(" x")
+        assert rows and not missing
+
+
+def test_rows_are_sorted_by_the_time_of_later_calls(finished):
+    times = re.findall(r" ms +([\d,.]+) ms +[\d,.]+ x$", finished.out, re.M)
+    later = [float(each.replace(",", "")) for each in times]
+    assert len(later) >= 4 and later == sorted(later)
+
+
+def test_demo_says_which_cpu_and_versions_times_are_of(finished):
+    lines = [line for line in finished.out.splitlines() if line.startswith(f"{cpu_name()}, ")]
+    assert len(lines) == 2  # of the filters, and of the race
+    threads = ["1 thread", team_name(aotconv.get_num_threads())]
+    for line, team in zip(lines, threads, strict=True):
+        assert f"aotconv {aotconv.__version__} ({aotconv.active().name}, {team})" in line
+        assert f"numpy {np.__version__}" in line
+    assert all((f"{module} " in lines[0]) == (name not in ABSENT) for name, module in PEERS.items())
+    assert ("numba " in lines[1]) == bool(importlib.util.find_spec("numba"))
+
+
+def test_a_photo_of_the_user_is_not_credited(finished):
+    assert "photo:" not in finished.out and "Hopper" not in finished.out
+
+
+def test_the_default_photo_is_credited_in_what_is_printed_and_in_its_pictures(
+    short, monkeypatch, tmp_path
+):
+    saved = {}
+    monkeypatch.setattr(demo, "save", lambda figure, path: saved.update({path.stem: said(figure)}))
+    monkeypatch.setattr(notebook, "CONTENDERS", {notebook.BASELINE: notebook.v3})
+    monkeypatch.setattr(notebook, "IMAGE_SHAPE", SMALL)
+    done = run("demo", "--out", tmp_path)
+    assert "public domain" in features.CREDIT
+    assert f"photo: {features.CREDIT}" in done.out.splitlines()
+    assert features.CREDIT in saved["features"] and features.CREDIT in saved["filters"]
 
 
 def test_speed_up_is_against_plain_v3(finished):
@@ -258,7 +317,7 @@ def test_feature_maps_are_one_call_of_conv2d(monkeypatch):
 def test_feature_maps_agree_with_the_oracle():
     photo = np.random.default_rng(3).random((11, 13, 3), np.float32)
     _, filters = features.filter_bank()
-    expected = conv_reference(photo - 0.5, filters, padding="same")
+    expected = conv_reference(photo - 0.5, filters, padding="same", padding_mode="edge")
     np.testing.assert_allclose(features.feature_maps(photo, filters), expected, atol=1e-5)
 
 
@@ -267,8 +326,53 @@ def test_features_of_an_odd_shape_can_be_drawn(shape):
     photo = np.zeros((*shape, 3), np.float32)
     names, filters = features.filter_bank()
     figure = features.draw_features(photo, names, features.feature_maps(photo, filters))
-    assert [axes.get_title() for axes in figure.axes] == ["input", *names]
+    assert [axes.get_title().strip("|") for axes in figure.axes] == ["input", *names]
     figure.savefig(io.BytesIO())
+
+
+def tiles(figure):
+    """What is drawn of each picture in a figure, as wide as README's page shows it, in grey."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure.set_dpi(README)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[::-1, :, :3].mean(axis=2) / 255
+    places = [axes.images[0].get_window_extent() for axes in figure.axes if axes.images]
+    corners = [np.array((at.x0, at.x1, at.y0, at.y1)).round().astype(int) for at in places]
+    return [pixels[y0 + 1 : y1 - 1, x0 + 1 : x1 - 1] for x0, x1, y0, y1 in corners]
+
+
+def test_no_feature_map_of_the_default_photo_is_drawn_flat():
+    photo = features.load_photo()
+    names, filters = features.filter_bank()
+    figure = features.draw_features(photo, names, features.feature_maps(photo, filters))
+    drawn = dict(zip(["input", *names], tiles(figure), strict=True))
+    assert {name: tile.std() for name, tile in drawn.items() if not tile.std() > FLAT} == {}
+
+
+def test_no_filtered_default_photo_is_drawn_flat(short, monkeypatch):
+    peers(monkeypatch)
+    photo = features.load_photo()
+    every = gallery.filtered(photo)
+    drawn = tiles(gallery.draw_gallery(photo, every))
+    found = dict(zip(["photo", *(each.name for each in every)], drawn, strict=True))
+    assert {name: tile.std() for name, tile in found.items() if not tile.std() > FLAT} == {}
+
+
+@pytest.mark.parametrize("degrees", [0, 60, 120])
+def test_gabor_filter_responds_most_to_the_wave_in_its_direction(degrees):
+    names, filters = features.filter_bank()
+    y, x = np.mgrid[-3:4, -3:4]
+    u = x * np.cos(np.radians(degrees)) + y * np.sin(np.radians(degrees))
+    responses = np.einsum("yx,yxco->o", np.cos(2 * np.pi * u / 6), filters)
+    gabors = {name: responses[i] for i, name in enumerate(names) if name.startswith("Gabor")}
+    assert max(gabors, key=gabors.__getitem__) == f"Gabor {degrees}°"
+
+
+def test_feature_maps_of_an_even_photo_have_no_frame():
+    maps = features.feature_maps(np.full((20, 24, 3), 0.1, np.float32), features.filter_bank()[1])
+    np.testing.assert_allclose(maps, np.broadcast_to(maps[10, 12], maps.shape), atol=1e-6)
 
 
 def peers(monkeypatch, **functions):
@@ -290,12 +394,6 @@ def own(name, factor=1):
     return function
 
 
-@pytest.fixture
-def short(monkeypatch):
-    monkeypatch.setattr(gallery, "SECONDS", 0)
-    monkeypatch.setattr(gallery, "ROUNDS", 2)
-
-
 def test_filters_of_a_photo_are_those_of_ndimage_of_its_grey(short, monkeypatch):
     peers(monkeypatch)
     photo = np.random.default_rng(3).random((11, 13, 3), np.float32)
@@ -308,12 +406,34 @@ def test_filters_of_a_photo_are_those_of_ndimage_of_its_grey(short, monkeypatch)
         assert list(each.seconds) == ["aotconv"] and each.seconds["aotconv"] > 0
 
 
-def test_a_library_that_is_not_installed_is_not_mentioned(short, monkeypatch):
+def test_libraries_that_cannot_be_imported_are_one_footnote(short, monkeypatch):
     peers(monkeypatch)
     photo = np.random.default_rng(4).random((11, 13, 3), np.float32)
     every = gallery.filtered(photo)
-    texts = said(gallery.draw_gallery(photo, every)) + gallery.format_times(every)
-    assert "aotconv" in texts and "SciPy" not in texts and "OpenCV" not in texts
+    footnote = "left out: SciPy, OpenCV (cannot be imported here)"
+    assert gallery.footnotes(every)[1:] == [footnote]
+    texts = said(gallery.draw_gallery(photo, every))
+    assert "aotconv" in texts and texts.count(footnote) == texts.count("SciPy") == 1
+    assert "SciPy" not in gallery.format_times(every) and "OpenCV" not in gallery.format_times(
+        every
+    )
+
+
+def test_a_library_whose_own_libraries_are_missing_is_left_out(monkeypatch):
+    def broken(name):
+        raise ImportError("libGL.so.1: cannot open shared object file")
+
+    monkeypatch.setattr(gallery, "import_module", broken)
+    assert gallery._peer("cv2") is None
+
+
+def test_a_filter_that_a_library_has_not_is_said_to_be_missing(short):
+    photo = np.random.default_rng(4).random((11, 13, 3), np.float32)
+    first, second, *_ = gallery.filtered(photo)
+    second = second._replace(seconds={gallery.OWN: 1e-3})
+    first = first._replace(seconds={gallery.OWN: 1e-3, "OpenCV": 2e-3})
+    assert said(gallery.draw_gallery(photo, [first, second])).count("no such filter") == 1
+    assert gallery.format_times([first, second]).endswith("-: no such filter")
 
 
 def test_a_library_that_is_there_has_a_bar_and_a_time_under_each_filter(short, monkeypatch):
@@ -332,12 +452,6 @@ def test_a_library_whose_result_is_another_is_an_error(short, monkeypatch):
     photo = np.random.default_rng(6).random((11, 13, 3), np.float32)
     with pytest.raises(DisagreementError, match="sobel: not what SciPy gives"):
         gallery.filtered(photo)
-
-
-def said(figure):
-    """All that is written in a figure."""
-    every = [*figure.texts, *(text for axes in figure.axes for text in axes.texts)]
-    return "\n".join(text.get_text() for text in every)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 400), (400, 3)])
@@ -372,13 +486,111 @@ def test_compare_counts_its_calls_and_announces_each_contender(monkeypatch):
     assert all(result.first > 0 and result.later > 0 for result in results.values())
 
 
-def test_broken_peer_is_named_in_its_row(monkeypatch):
-    monkeypatch.setattr(
-        notebook, "CONTENDERS", {notebook.BASELINE: notebook.v3, "Keras Conv2D": broken}
-    )
+def test_contenders_without_a_time_are_one_footnote_and_no_rows(monkeypatch):
+    contenders = {notebook.BASELINE: notebook.v3, "v3, numba.jit": absent, "Keras Conv2D": broken}
+    monkeypatch.setattr(notebook, "CONTENDERS", contenders)
     results = notebook.compare(SMALL, calls=1, seconds=0)
-    assert row(notebook.format_table(results), "Keras Conv2D") == "failed: AttributeError"
-    notebook.draw_comparison(results, "title").savefig(io.BytesIO())
+    assert notebook.footnotes(results)[-1] == (
+        "left out: v3, numba.jit (numba is not installed); Keras Conv2D (failed: AttributeError)"
+    )
+    assert "Keras" not in notebook.format_table(results)
+    (axes,) = notebook.draw_comparison(results, "title").axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == [notebook.BASELINE]
+
+
+def test_without_contenders_left_out_nothing_is_said_of_them():
+    assert not any("left out" in note for note in notebook.footnotes(raced(v2=1)))
+
+
+def test_versions_are_those_of_what_the_contenders_imported(monkeypatch):
+    monkeypatch.setattr(notebook, "CONTENDERS", {notebook.BASELINE: notebook.v3})
+    assert notebook.versions(notebook.compare(SMALL, calls=1, seconds=0)) == {
+        "numpy": np.__version__
+    }
+
+
+def raced(**seconds):
+    """Results of contenders, and of the baseline, that took so many seconds."""
+    every = {notebook.BASELINE: 10, **seconds}
+    return {name: notebook.Timing(2 * each, each, np.zeros(1), {}) for name, each in every.items()}
+
+
+def test_bars_are_sorted_by_time_and_rows_alike():
+    results = raced(aotconv=0.1, slow=20, quick=1)
+    names = ["aotconv", "quick", notebook.BASELINE, "slow"]
+    (axes,) = notebook.draw_comparison(results, "title").axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == names
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first is above
+    assert [bar.get_width() for bar in axes.patches] == [100, 1e3, 1e4, 2e4]
+    lines = notebook.format_table(results).splitlines()[1:]
+    assert [line.partition("  ")[0] for line in lines] == names
+
+
+def test_legend_says_what_orange_and_the_mark_are():
+    from matplotlib.colors import same_color
+
+    (axes,) = notebook.draw_comparison(raced(aotconv=0.1), "title").axes
+    legend = axes.get_legend()
+    patches = dict(
+        zip((text.get_text() for text in legend.get_texts()), legend.legend_handles, strict=True)
+    )
+    own, others, mark = patches
+    assert own.startswith("aotconv") and others.startswith("the others") and "first" in mark
+    assert same_color(patches[own].get_facecolor(), "tab:orange")
+    for bar, label in zip(axes.patches, axes.get_yticklabels(), strict=True):
+        name = own if label.get_text() == "aotconv" else others
+        assert same_color(bar.get_facecolor(), patches[name].get_facecolor())
+
+
+def test_notes_stand_below_the_chart():
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    note = "a CPU of a long name, " * 20
+    figure = notebook.draw_comparison(raced(aotconv=0.1), "title", [note])
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # which places the axis' label
+    renderer = canvas.get_renderer()
+    (axes,) = figure.axes
+    (text,) = [text for text in axes.texts if "a CPU" in text.get_text()]
+    assert " ".join(text.get_text().split()) == note.strip()
+    assert text.get_window_extent(renderer).y1 < axes.xaxis.label.get_window_extent(renderer).y0
+
+
+@pytest.mark.parametrize("length", [1, 40, 200])
+def test_no_label_of_the_chart_is_cut(length, tmp_path):
+    results = raced(aotconv=1e-6, **{"W" * length: 1e-3})
+    picture = notebook.draw_comparison(results, "title " * length, ["note " * length])
+    demo.save(picture, tmp_path / "chart.png")
+    with Image.open(tmp_path / "chart.png") as written:
+        pixels = np.asarray(written.convert("L"))
+    frame = np.concatenate([pixels[:4], pixels[-4:], pixels[:, :4].T, pixels[:, -4:].T], axis=None)
+    assert (frame == 255).all()
+    assert pixels.shape[1] > 6 * 120 + 10 * length  # bars keep their size beside such names
+
+
+@pytest.mark.parametrize("shape", [(40, 40), (20, 60)])
+def test_no_label_of_the_other_pictures_is_cut(shape, short, tmp_path):
+    photo = np.random.default_rng(8).random((*shape, 3), np.float32)
+    names, filters = features.filter_bank()
+    maps = features.feature_maps(photo, filters)
+    long = "credit " * 30
+    demo.save(features.draw_features(photo, names, maps, long), tmp_path / "features.png")
+    every = [each._replace(arguments=long) for each in gallery.filtered(photo)[-1:]]
+    demo.save(gallery.draw_gallery(photo, every, [long]), tmp_path / "filters.png")
+    for name in ("features", "filters"):
+        with Image.open(tmp_path / f"{name}.png") as written:
+            pixels = np.asarray(written.convert("L"))
+        assert (pixels[:, :4] == 255).all() and (pixels[:, -4:] == 255).all()
+        assert (pixels[:4] == 255).all() and (pixels[-4:] == 255).all()
+
+
+def test_the_extra_demo_brings_what_the_demo_and_its_race_import():
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    extra, jit = (
+        re.search(rf"^{name} = \[(.*)\]$", text, re.M).group(1) for name in ("demo", "jit")
+    )
+    assert "numba" in jit and '"aotconv[jit]"' in extra
+    assert all(f'"{name}>=' in extra for name in ("matplotlib", "pillow", "tqdm"))
 
 
 def test_broken_aotconv_is_not_hidden(monkeypatch):

@@ -71,7 +71,7 @@ html_theme_options = {
     "pygments_light_style": "tango",
     "pygments_dark_style": "github-dark",
 }
-html_sidebars = dict.fromkeys(("index", "install", "benchmarks", "gallery/plot_*"), [])
+html_sidebars = {key: [] for key in ("index", "install", "benchmarks", "gallery/plot_*")}
 
 
 def inventory(name: str) -> str:

@@ -280,3 +280,19 @@ def test_show_config_prints_versions_levels_and_threads(capsys):
     said = capsys.readouterr().out
     for expected in (aotconv.__version__, np.__version__, "threads", *LEVELS, "jit", "[active]"):
         assert expected in said
+
+
+def test_show_config_returns_what_it_prints(capsys):
+    facts = aotconv.show_config("dicts")
+    assert capsys.readouterr().out == ""
+    assert [each["name"] for each in facts["implementations"]] == [
+        each.name for each in aotconv.implementations()
+    ]
+    assert aotconv.show_config(mode="stdout") is None
+    assert facts["cpu"] and f"CPU     {facts['cpu']}\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("mode, error", [("dict", ValueError), (None, ValueError), (1, TypeError)])
+def test_show_config_refuses_other_modes(mode, error):
+    with pytest.raises(error, match="mode must be one of"):
+        aotconv.show_config(mode)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import platform
 
 from .._plan.registry import IS_X86_64
 from .baseline import exported
@@ -58,3 +59,15 @@ def features() -> frozenset[str]:
         return frozenset()
     cpuid, xgetbv = exported("cpuid"), exported("xgetbv")
     return frozenset() if cpuid is None or xgetbv is None else detect(cpuid, xgetbv)
+
+
+def name() -> str:
+    """What the system calls this CPU."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            lines = [line for line in file if line.startswith("model name")]
+    except OSError:
+        lines = []
+    if lines:
+        return lines[0].partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -7,6 +7,7 @@ import math
 import platform
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,18 @@ import numpy as np
 
 import aotconv
 
-from .._core import ladder
+from .._core import cpu, ladder
 from .._plan.registry import FLOAT_DTYPES
 from . import sweep as sweeping
 from .board import BOARDS
+from .busy import doubts, watched
 from .errors import CommandError, missing, need, writing
 from .operation import Operation
 from .peers import PEERS
 from .problem import parse
 from .progress import progress
-from .race import SECONDS, compare, usable_cpus
-from .report import cpu_name, draw, format_sweeps, format_table, heading, versions
+from .race import SECONDS, Result, compare, usable_cpus
+from .report import draw, footnotes, format_sweeps, format_table, heading, versions
 
 
 def find(option: str, name: str, known: Mapping[str, Any]) -> Any:
@@ -81,13 +83,19 @@ def write_json(path: str, measured: dict[str, Any]) -> None:
     here = {
         "aotconv": aotconv.__version__,
         "implementation": aotconv.active().name,
-        "cpu": cpu_name(),
+        "cpu": cpu.name(),
         "platform": platform.platform(),
         "python": platform.python_version(),
         "numpy": np.__version__,
     }
     with writing(path):
         Path(path).write_text(json.dumps({**here, **measured}, indent=1) + "\n")
+
+
+def as_json(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """What was measured on one number of threads, and why some of it is uncertain."""
+    reasons = doubts(results)
+    return [{**each.as_json(), "doubts": why} for each, why in zip(results, reasons, strict=True)]
 
 
 def run(
@@ -151,7 +159,7 @@ def run(
     from tqdm import tqdm
 
     of_what = f"{aotconv.active().name}, {' and '.join(dtypes)}"
-    title = f"aotconv {aotconv.__version__}, {of_what}, {cpu_name()}"
+    title = f"aotconv {aotconv.__version__}, {of_what}, {cpu.name()}"
     print(title)
     for name, peer in list(chosen.items()):
         absent = missing(peer.packages)
@@ -162,22 +170,24 @@ def run(
     if found:
         print("beside", ", ".join(f"{name} {version}" for name, version in found.items()))
 
-    results = []
+    results, loads = [], []
     with progress(len(teams) * len(operations)) as announce:
         for team in teams:
-            group = compare(
-                operations,
-                team,
-                peers=chosen,
-                tflite=tflite,
-                seconds=seconds,
-                announce=announce,
-            )
+            options: Any = {"tflite": tflite, "seconds": seconds, "announce": announce}
+            measure = partial(compare, operations, team, peers=chosen, **options)
+            group, load = watched(team, measure)
             results.append(group)
-            tqdm.write(f"\n{heading(group)}\n{format_table(group)}", file=sys.stdout)
+            loads.append(load)
+            text = f"\n{heading(group)}\n{format_table(group)}"
+            tqdm.write("\n".join([text, *footnotes(group, load)]), file=sys.stdout)
     if json_file:
-        measured = [each.as_json() for group in results for each in group]
-        write_json(json_file, {"cpus": most, "peers": found, "results": measured})
+        measured = {
+            "cpus": most,
+            "peers": found,
+            "results": [each for group in results for each in as_json(group)],
+            "load": [each.as_json() for each in loads],
+        }
+        write_json(json_file, measured)
     if plot:
         with writing(plot):
             draw(results, title).savefig(plot, dpi=120)
@@ -211,7 +221,7 @@ def run_sweep(
     check_installation(dtypes, "tqdm")
     check_files(json_file)
 
-    print(f"aotconv {aotconv.__version__}, {aotconv.active().name}, {cpu_name()}")
+    print(f"aotconv {aotconv.__version__}, {aotconv.active().name}, {cpu.name()}")
     sweeps = sweeping.SWEEPS
     cases = len(dtypes) * sum(len(each.layers) for each in sweeps)
     with progress(cases) as announce:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from .. import __version__, active, show_config
+from .digits import MARK
 from .errors import CommandError
 
 INTERRUPTED, CLOSED_PIPE = 128 + 2, 128 + 13  # what shells say of SIGINT and SIGPIPE
@@ -16,9 +18,14 @@ INTERRUPTED, CLOSED_PIPE = 128 + 2, 128 + 13  # what shells say of SIGINT and SI
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line with ``argv`` (default: that of the process); return the exit status."""
+    parser = make_parser()
     try:
         try:
-            run(make_parser().parse_args(argv))
+            args = parser.parse_args(argv)
+            if args.command:
+                run(args)
+            else:
+                parser.print_help()
         finally:
             print(end="", flush=True)  # a pipe that is closed says so here, where it is caught
     except CommandError as error:
@@ -40,14 +47,21 @@ def make_parser() -> argparse.ArgumentParser:
         prog="aotconv", description="Compiled convolution for NumPy arrays."
     )
     parser.add_argument("--version", action="version", version=f"aotconv {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    commands.add_parser("info", help="print the version, the implementation and the threads")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    info_parser = commands.add_parser(
+        "info",
+        help="print versions, the CPU, the threads and the implementations (under a second)",
+        description="Print versions, the CPU, the threads, which implementations there are, which "
+        "of them computes, and why others cannot. It takes under a second.",
+    )
+    info_parser.add_argument("--json", action="store_true", help="as one JSON object")
     demo_parser = commands.add_parser(
         "demo",
-        help="filter a photo, and time aotconv beside NumPy, numba and Keras",
+        help="filter a photo, and time aotconv beside NumPy, numba and Keras (half a minute)",
         description="Filter a photo with a bank of filters and draw the feature maps; do so with "
         "filters of aotconv.ndimage, timed beside SciPy's and OpenCV's where these are installed. "
-        "Then time aotconv beside the convolutions of the notebook 'Speeding up Convolution'.",
+        "Then time aotconv beside the convolutions of the notebook 'Speeding up Convolution'. It "
+        "takes about half a minute.",
     )
     demo_parser.add_argument(
         "--image", metavar="FILE", help="the photo (default: the sample photo of matplotlib)"
@@ -55,13 +69,23 @@ def make_parser() -> argparse.ArgumentParser:
     demo_parser.add_argument(
         "--out", metavar="DIR", default="aotconv-demo", help="where to write (default: %(default)s)"
     )
-    bench_parser = commands.add_parser(
+    add_bench(commands)
+    add_onnx(commands)
+    return parser
+
+
+def add_bench(commands: Any) -> None:
+    """Add the benchmark."""
+    parser = commands.add_parser(
         "bench",
-        help="time aotconv beside what this machine can do and beside other libraries",
+        help="time aotconv beside what this machine can do and beside other libraries (minutes)",
         description="Time twenty layers of networks and image filters, beside multiply-adds on "
-        "registers, copies and other libraries. LIST is names with commas between them.",
+        "registers, copies and other libraries. It takes a minute or two for each number "
+        "of threads, three with several peers, and half an hour with --sweep; one of --layers "
+        f"takes seconds. The table marks with {MARK} what is uncertain, and says below when the "
+        "machine was busy. LIST is names with commas between them.",
     )
-    of_what = bench_parser.add_mutually_exclusive_group()
+    of_what = parser.add_mutually_exclusive_group()
     of_what.add_argument(
         "--board",
         choices=("networks", "wide"),
@@ -82,50 +106,49 @@ def make_parser() -> argparse.ArgumentParser:
         "uniform_filter, sobel or laplace; sizes of a window, sigma2.5, axes0x1, a mode, dtypes "
         "(uint8, uint8>int16), saturate (default: a whole board)",
     )
-    bench_parser.add_argument(
+    parser.add_argument(
         "--peers",
         type=names,
         metavar="LIST",
         help="libraries to compare with, where they are installed: torch, onnxruntime, openvino, "
         "litert, opencv, scipy, jax, tensorflow (default: none)",
     )
-    bench_parser.add_argument(
+    parser.add_argument(
         "--tflite", metavar="DIR", help="the models for litert, one LAYER.tflite for each layer"
     )
-    bench_parser.add_argument(
+    parser.add_argument(
         "--threads", type=names, metavar="LIST", help="numbers of threads (default: 1 and all)"
     )
-    bench_parser.add_argument(
+    parser.add_argument(
         "--dtype",
         choices=("float32", "float64"),
         help="of everything (default: that of each text, else float32; of the sweep: both)",
     )
-    bench_parser.add_argument(
+    parser.add_argument(
         "--seconds",
         type=float,
         metavar="S",
         help="what each contender computes in each round, at least (default: 0.02; of the sweep: "
         "0.001)",
     )
-    bench_parser.add_argument(
+    parser.add_argument(
         "--sweep",
         action="store_true",
         help="instead of a board, time some thousand layers of odd sizes on one thread, and say "
         "which lose much to the sizes beside them",
     )
-    bench_parser.add_argument("--json", metavar="FILE", help="write everything that was measured")
-    bench_parser.add_argument("--plot", metavar="FILE", help="draw a chart")
-    add_onnx(commands)
-    return parser
+    parser.add_argument("--json", metavar="FILE", help="write everything that was measured")
+    parser.add_argument("--plot", metavar="FILE", help="draw a chart")
 
 
 def add_onnx(commands: Any) -> None:
     """Add the command that runs models."""
     parser = commands.add_parser(
         "onnx",
-        help="run an ONNX model, and print the time by operator",
+        help="run an ONNX model, and print the time by operator (some seconds)",
         description="Run a model by aotconv.onnx, and by ONNX Runtime where it is installed, by "
-        "turns; print how long each takes, how far their results differ, and the time by operator.",
+        "turns; print how long each takes, how far their results differ, and the time by operator. "
+        "It takes some seconds, or as long as two dozen runs of a large model.",
     )
     parser.add_argument("model", metavar="MODEL", help="its file")
     fed = parser.add_mutually_exclusive_group()
@@ -165,7 +188,9 @@ def run(args: argparse.Namespace) -> None:
         active()
     except ValueError as error:  # AOTCONV_IMPLEMENTATION names none that can run
         raise CommandError(str(error)) from None
-    if args.command == "info":
+    if args.command == "info" and args.json:
+        print(json.dumps(show_config("dicts"), indent=1))
+    elif args.command == "info":
         show_config()
     elif args.command == "demo":
         from . import demo  # here, so that the other commands load none of it

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import aotconv
 
+from .._core import cpu
 from . import gallery, notebook
 from .errors import need, writing
 from .features import CREDIT, draw_features, feature_maps, filter_bank, load_photo
 from .progress import progress
-from .report import cpu_name, team_name
+from .report import team_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,4 +72,4 @@ def measured_on(versions: dict[str, str], threads: int) -> str:
     """Say which CPU, which implementation, how many threads and which versions times are of."""
     own = f"aotconv {aotconv.__version__} ({aotconv.active().name}, {team_name(threads)})"
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    return ", ".join([cpu_name(), own, python, *map(" ".join, versions.items())])
+    return ", ".join([cpu.name(), own, python, *map(" ".join, versions.items())])

@@ -1,5 +1,9 @@
 """Numbers as commands print them."""
 
+from __future__ import annotations
+
+MARK = "~"  # of one that is uncertain
+
 
 def three_digits(value: float) -> str:
     """Format with three significant digits or more, but never an exponent."""

@@ -12,11 +12,11 @@ import numpy as np
 
 import aotconv
 
+from .._core import cpu
 from .bench import check_files, number, write_json
 from .digits import digits
 from .errors import CommandError, need
 from .race import OWN, usable_cpus
-from .report import cpu_name
 
 if TYPE_CHECKING:
     from ..onnx import Model, NodeTime
@@ -165,7 +165,7 @@ def heading(
     outputs = zip(model.output_names, results, strict=True)
     lines += [f"output   {name} {described(each)}" for name, each in outputs]
     told = ", ".join(f"{name} {version}" for name, version in versions(used).items())
-    lines.append(f"aotconv {aotconv.__version__}, {aotconv.active().name}, {cpu_name()}")
+    lines.append(f"aotconv {aotconv.__version__}, {aotconv.active().name}, {cpu.name()}")
     lines.append(f"beside   {told}")
     lines.append("threads  " + ", ".join(f"{name} {each}" for name, each in used.items()))
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The bar that a command shows on stderr while it works."""
+"""The bar that a command shows on stderr while it works, if that is a terminal."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def progress(steps: int) -> Iterator[Callable[[str], object]]:
-    """Show a bar; what is yielded is called with the name of each step before it starts."""
+    """Show a bar on a terminal; what is yielded is called with the name of each step before it
+    starts."""
     from tqdm import tqdm
 
-    with tqdm(total=steps, file=sys.stderr, leave=False) as bar:
+    with tqdm(total=steps, file=sys.stderr, leave=False, disable=None) as bar:
 
         def announce(step: str) -> None:
             bar.update()

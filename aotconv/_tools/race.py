@@ -154,6 +154,12 @@ def race(
     return results
 
 
+def spread(figures: Sequence[float]) -> float:
+    """What the middle half of some figures spans, in parts of their median."""
+    low, middle, high = np.percentile(figures, [25, 50, 75])
+    return float((high - low) / middle)
+
+
 class Result(NamedTuple):
     """What was measured of a layer on a number of threads: one figure a round in each list.
 
@@ -220,8 +226,14 @@ class Result(NamedTuple):
         """The fastest peer, in its fastest variant."""
         return min(self.ratios, key=self.ratios.__getitem__, default=None)
 
+    @property
+    def spreads(self) -> dict[str, float]:
+        """What the middle half of the rounds spans, of everyone."""
+        everyone = {**self.seconds, "FMA": self.fma, "copy": self.copy}
+        return {name: spread(figures) for name, figures in everyone.items()}
+
     def as_json(self) -> dict[str, Any]:
-        names = ("later", "flop_rate", "binding", "fraction", "ratios", "fastest")
+        names = ("later", "flop_rate", "binding", "fraction", "ratios", "fastest", "spreads")
         derived = {name: getattr(self, name) for name in names}
         return {**self._asdict(), "operation": self.operation.as_json(), **derived}
 

@@ -24,8 +24,14 @@ class Done(NamedTuple):
         return self.err.splitlines()[-1].strip()
 
 
-def run(*arguments):
-    out, err = io.StringIO(), io.StringIO()
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def run(*arguments, terminal=True):
+    """Run it, with stderr on a terminal or in a file."""
+    out, err = io.StringIO(), Terminal() if terminal else io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         status = main([*map(str, arguments)])
     return Done(status, out.getvalue(), err.getvalue())

@@ -18,8 +18,10 @@ from PIL import Image
 
 import aotconv
 from aotconv.__main__ import main
+from aotconv._core import cpu
 from aotconv._tools import bench, race, report, sweep
 from aotconv._tools.board import BOARD, BOARDS, TEXTS, WIDE
+from aotconv._tools.busy import Load
 from aotconv._tools.errors import DisagreementError
 from aotconv._tools.filtering import FILTERS, Filtering
 from aotconv._tools.operators import OPERATORS
@@ -649,15 +651,54 @@ def test_ratio_is_the_median_of_each_rounds_ratio():
 def test_table_sums_up_the_ratios():
     pairs = [(2.0, "a"), (0.5, "b"), (1.0, "c")]
     results = [result_of([1.0], [1e9], [1.0], **{name: [ratio]}) for ratio, name in pairs]
-    results[0].left_out["unable"] = "it is too tired"
     table = report.format_table([*results, result_of([1.0], [1e9], [1.0])]).splitlines()
-    assert [line.split()[-3:] for line in table[1:4]] == [
+    assert [line.split()[-3:] for line in table[1:5]] == [
         ["a", "2,000", "2.00"],
         ["b", "500", "0.50"],
         ["c", "1,000", "1.00"],
+        ["none", "-", "-"],
     ]
-    assert table[5] == "ratio: geometric mean 1.00; below 1 in 1 of 3"
-    assert table[6:] == ["unable left out of 1 of 4: it is too tired"]
+    assert table[5:] == ["ratio: geometric mean 1.00; below 1 in 1 of 3"]
+
+
+def test_table_without_peers_has_no_columns_of_theirs():
+    table = report.format_table([result_of([1.0], [1e9], [1.0])])
+    assert "peer" not in table and "none" not in table and len(table.splitlines()) == 2
+
+
+QUIET = Load(1, 60.0, 0.5, 1.0, 2)
+
+
+def named(name, **left_out):
+    operation = STRIDED._replace(name=name)
+    return result_of([1.0], [1e9], [1.0])._replace(operation=operation, left_out=left_out)
+
+
+def test_footnote_says_which_peers_lack_which_rows_and_why():
+    results = [
+        named("a", one="old", two="old"),
+        named("b", one="old", two="old", three="new"),
+        named("c", one="old", two="old", three="new"),
+        named("d", three="new"),
+        named("e", one="old", two="old", four="gone", three="odd"),
+    ]
+    results = [each._replace(left_out={"five": "never", **each.left_out}) for each in results]
+    assert report.footnotes(results, QUIET) == [
+        "rows of which a peer has no figure, and why:",
+        "  five: any row: never",
+        "  one, two: a .. c, e: old",
+        "  three: b .. d: new",
+        "  four: e: gone",
+        "  three: e: odd",
+    ]
+    assert report.footnotes([named("a")], QUIET) == []
+
+
+def test_footnotes_are_no_wider_than_a_line():
+    results = [named(f"layer_{i:010}", peer="it is tired " * 9 * (i % 2)) for i in range(40)]
+    lines = report.footnotes(results, QUIET)
+    assert max(map(len, lines)) <= report.LINE and len(lines) > 8
+    assert all(each.operation.name in "".join(lines) for each in results)
 
 
 @pytest.mark.parametrize("more", [{}, {"a": [2e-6]}, {"a": [4e-5]}], ids=["none", "fast", "slow"])
@@ -667,7 +708,47 @@ def test_chart_has_a_bar_for_each_layer_and_a_panel_for_each_number_of_threads(m
     figure = report.draw([one, two], "title")
     assert [axes.get_title("left") for axes in figure.axes] == ["1 thread", "2 threads"]
     assert [len(axes.patches) for axes in figure.axes] == [2, 2]
+    for axes in figure.axes:
+        sides = "\N{LEFTWARDS ARROW} peer faster", "aotconv faster \N{RIGHTWARDS ARROW}"
+        assert all((side in axes.get_xlabel()) == bool(more) for side in sides)
     figure.savefig(io.BytesIO())
+
+
+def test_chart_leaves_rows_without_a_peer_to_a_footnote():
+    results = [
+        named("a"),
+        named("b")._replace(seconds={"aotconv": [1.0], "peer": [2.0]}),
+        named("c"),
+    ]
+    figure = report.draw([results], "title")
+    assert [each.get_text() for each in figure.axes[0].get_yticklabels()] == ["b"]
+    assert figure.get_supxlabel() == "no peer has a figure of a, c"
+    without = report.draw([[named("a"), named("c")]], "title")
+    assert [each.get_text() for each in without.axes[0].get_yticklabels()] == ["a", "c"]
+    assert without.get_supxlabel() == ""
+
+
+@pytest.mark.parametrize("ratio", [0.01, 0.9, 1.1, 2.0, 300.0])
+@pytest.mark.parametrize("against", [True, False])
+@pytest.mark.parametrize("n_teams", [1, 2])
+def test_chart_cuts_no_text(ratio, against, n_teams):
+    long = "a library, its longest variant"
+    seconds = {"aotconv": [1.0], **({long: [ratio]} if against else {})}
+    copy = 1.0 if against else ratio
+    result = named("a_layer_with_a_long_name")._replace(seconds=seconds, copy=[copy])
+    uneven = result._replace(fma=[1e9, 2e9, 3e9, 4e9], copy=[copy] * 4)
+    uneven = uneven._replace(seconds={name: each * 4 for name, each in seconds.items()})
+    title = "aotconv 0.1.0, x86-64-v3, float32 and float64, A CPU (R) of a long name @ 2.80GHz" * 2
+    figure = report.draw([[result, uneven], [uneven, result]][:n_teams], title)
+    figure.draw_without_rendering()
+    texts = [*figure.texts, *(each for axes in figure.axes for each in axes.texts)]
+    texts += [each for axes in figure.axes for each in (axes.xaxis.label, *axes.get_yticklabels())]
+    shown = [each for each in texts if each.get_text() and each.get_visible()]
+    assert len(shown) > 4
+    for each in shown:
+        box = each.get_window_extent()
+        assert box.x0 >= 0 and box.y0 >= 0, each
+        assert box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1, each
 
 
 # --- the peers that are installed ------------------------------------------------------------
@@ -703,23 +784,36 @@ def finished(tmp_path_factory):
 def test_command_prints_a_row_for_each_layer(finished):
     assert finished.status == 0
     for name in ("tiny_8x8x1", "mb_1x1_960_160"):
-        row = r" +[\d.]+ +[\d.]+ +\d+% (FMA|copy) +[\d.,]+  right NHWC +[\d.]+ +[\d.]+$"
+        row = r" +[\d.]+[ ~] *[\d.]+ +\d+% (FMA|copy) +[\d.,]+  right NHWC +[\d.]+ +[\d.]+$"
         assert re.search(rf"^{name} +{TEXTS[name]}{row}", finished.out, re.MULTILINE)
     lines = finished.out.splitlines()
     assert lines[0].startswith(f"aotconv {aotconv.__version__}, {aotconv.active().name}, float32, ")
     assert "without absent: no_such_package and nor_this not installed" in lines
     assert any(re.fullmatch(r"1 thread: multiply-adds [\d,]+ GFLOP/s", line) for line in lines)
     assert any(line.startswith("ratio: geometric mean ") for line in lines)
-    assert "unable left out of 2 of 2: it is too tired" in lines
+    assert "  unable: any row: it is too tired" in lines
 
 
 def test_progress_goes_to_stderr_and_only_there(finished):
     assert "tiny_8x8x1: " in finished.err and "%|" in finished.err and "%|" not in finished.out
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_for_terminals_alone(terminal, monkeypatch):
+    def measure(operations, *_, announce, **__):
+        announce(operations[0].name)
+        return [result_of([1.0], [1e9], [1.0])]
+
+    monkeypatch.setattr(bench, "compare", measure)
+    layers = ("--layers", "tiny_8x8x1", "--threads", "1")
+    done = run("bench", *layers, terminal=terminal)
+    assert done.status == 0 and "of bound" in done.out
+    assert ("tiny_8x8x1: " in done.err) == terminal and (done.err == "") == (not terminal)
+
+
 def test_command_writes_all_that_was_measured(finished):
     written = json.loads((finished.folder / "bench.json").read_text())
-    assert written["aotconv"] == aotconv.__version__ and written["cpu"] == report.cpu_name()
+    assert written["aotconv"] == aotconv.__version__ and written["cpu"] == cpu.name()
     assert [each["operation"]["name"] for each in written["results"]] == [
         "tiny_8x8x1",
         "mb_1x1_960_160",
@@ -729,6 +823,12 @@ def test_command_writes_all_that_was_measured(finished):
         assert len(each["fma"]) == len(each["copy"]) == len(each["seconds"]["aotconv"])
         assert each["fastest"] == "right NHWC" and each["first"] > 0 < each["later"]
         assert each["left_out"] == {"unable": "it is too tired"}
+        assert set(each["spreads"]) == {"aotconv", "right NHWC", "FMA", "copy"}
+        assert each["spreads"]["FMA"] == race.spread(each["fma"])
+        marked = re.search(rf"^{each['operation']['name']} .* [\d.]+~ ", finished.out, re.MULTILINE)
+        assert bool(each["doubts"]) == bool(marked)
+    (load,) = written["load"]
+    assert load["n_threads"] == 1 and load["seconds"] > 0 and load["others"] is None
 
 
 def test_command_draws_a_chart(finished):
@@ -745,7 +845,7 @@ def test_layer_may_be_a_text_with_a_dtype_of_its_own(tmp_path):
     options = ("--threads", "1", "--seconds", "0.0001", "--json", file)
     done = run("bench", "--layers", ",".join(texts), *options)
     assert done.status == 0 and ", float32 and float64, " in done.out.splitlines()[0]
-    assert all(re.search(rf"^{text} +[\d.]+ ", done.out, re.MULTILINE) for text in texts)
+    assert all(re.search(rf"^{text} +[\d.]+[ ~]", done.out, re.MULTILINE) for text in texts)
     written = json.loads(file.read_text())["results"]
     assert [each["operation"]["text"] for each in written] == texts
     assert [each["operation"]["dtype"] for each in written] == ["float64", "float32"]
@@ -771,6 +871,7 @@ def test_board_is_that_which_was_asked_for(board, monkeypatch):
     )
     monkeypatch.setattr(bench, "heading", str)
     monkeypatch.setattr(bench, "format_table", str)
+    monkeypatch.setattr(bench, "footnotes", lambda group, load: [])
     for arguments in (["--board", board], []):
         assert run("bench", *arguments, "--threads", "1").status == 0
     assert asked == [*BOARDS[board], *BOARD]

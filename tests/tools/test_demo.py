@@ -15,10 +15,11 @@ from PIL import Image
 
 import aotconv
 from aotconv import ndimage
+from aotconv._core import cpu
 from aotconv._tools import demo, features, gallery, notebook
 from aotconv._tools.digits import three_digits
 from aotconv._tools.errors import DisagreementError
-from aotconv._tools.report import cpu_name, team_name
+from aotconv._tools.report import team_name
 from aotconv.reference import conv_reference
 
 PICTURES = ["features.png", "filters.png", "comparison.png"]
@@ -134,7 +135,7 @@ def test_rows_are_sorted_by_the_time_of_later_calls(finished):
 
 
 def test_demo_says_which_cpu_and_versions_times_are_of(finished):
-    lines = [line for line in finished.out.splitlines() if line.startswith(f"{cpu_name()}, ")]
+    lines = [line for line in finished.out.splitlines() if line.startswith(f"{cpu.name()}, ")]
     assert len(lines) == 2  # of the filters, and of the race
     threads = ["1 thread", team_name(aotconv.get_num_threads())]
     for line, team in zip(lines, threads, strict=True):

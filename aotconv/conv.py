@@ -40,25 +40,10 @@ Algorithm2D: TypeAlias = Literal["auto", "winograd", "fft", "fastest"]
 _CONV1D, _CONV2D, _CONV3D = (Function(Convolution, rank) for rank in (1, 2, 3))
 
 
-def option(name: str, text: str) -> Any:
-    """A property that is one of a layer's options."""
-    return property(lambda layer: getattr(layer._operator.options, name), doc=text)
-
-
 class Layer:
     """A layer of any rank: how it is made of checked arguments, called and shown."""
 
     _kind: type[Convolution] = Convolution
-
-    strides = option("strides", "One for each spatial axis.")
-    padding = option("padding", "A rule by name, or numbers before and behind each spatial axis.")
-    dilations = option("dilations", "One for each spatial axis.")
-    groups = option("groups", "Of channels, and of filters.")
-    data_format = option("data_format", "By letters, as 'NHWC'.")
-    activation = option("activation", "None, or what is done to each value of the result.")
-    dtype = option("dtype", "Of results; None: NumPy's common one of the arguments.")
-    saturate = option("saturate", "Whether integers are clipped and do not wrap.")
-    algorithm = option("algorithm", "'auto', or the one that was asked for.")
 
     def __init__(self, rank: int, threads: SupportsIndex | None, *arguments: Any) -> None:
         filters, bias, options = self._kind.checked(rank, *arguments)
@@ -125,6 +110,51 @@ class Layer:
         return None if bias is None else _read_only(bias)
 
     @property
+    def strides(self) -> tuple[int, ...]:
+        """One for each spatial axis."""
+        return self._operator.options.strides
+
+    @property
+    def padding(self) -> str | tuple[tuple[int, int], ...]:
+        """A rule by name, or numbers before and behind each spatial axis."""
+        return self._operator.options.padding
+
+    @property
+    def dilations(self) -> tuple[int, ...]:
+        """One for each spatial axis."""
+        return self._operator.options.dilations
+
+    @property
+    def groups(self) -> int:
+        """Of channels, and of filters."""
+        return self._operator.options.groups
+
+    @property
+    def data_format(self) -> str:
+        """By letters, as 'NHWC'."""
+        return self._operator.options.data_format
+
+    @property
+    def activation(self) -> Activation | None:
+        """None, or what is done to each value of the result."""
+        return self._operator.options.activation
+
+    @property
+    def dtype(self) -> np.dtype[Any] | None:
+        """Of results; None: NumPy's common one of the arguments."""
+        return self._operator.options.dtype
+
+    @property
+    def saturate(self) -> bool:
+        """Whether integers are clipped and do not wrap."""
+        return self._operator.options.saturate
+
+    @property
+    def algorithm(self) -> str:
+        """'auto', or the one that was asked for."""
+        return self._operator.options.algorithm
+
+    @property
     def threads(self) -> int | None:
         """How many threads a call uses at most, unless it says so itself."""
         return self._n_threads
@@ -153,8 +183,15 @@ def _read_only(array: np.ndarray) -> np.ndarray:
 class ForwardLayer(Layer):
     """A layer that is not transposed, of any rank."""
 
-    padding_mode = option("padding_mode", "One for each spatial axis, in np.pad's words.")
-    padding_value = option("padding_value", "What 'constant' adds.")
+    @property
+    def padding_mode(self) -> tuple[str, ...]:
+        """One for each spatial axis, in np.pad's words."""
+        return self._operator.options.padding_mode
+
+    @property
+    def padding_value(self) -> complex:
+        """What 'constant' adds."""
+        return self._operator.options.padding_value
 
 
 class Conv1D(ForwardLayer):

@@ -29,12 +29,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, ParamSpec, SupportsIndex, TypeVar
+from typing import Any, ParamSpec, SupportsIndex, TypeAlias, TypeVar
 
 try:
     import dask.array as _da
-except ImportError as error:
-    raise ImportError('aotconv.dask needs dask: pip install "aotconv[dask]"') from error
+except ImportError as _error:
+    raise ImportError('aotconv.dask needs dask: pip install "aotconv[dask]"') from _error
 
 if getattr(_da, "ARRAY_EXPR_ENABLED", False):
     raise NotImplementedError(
@@ -76,16 +76,25 @@ __all__ = [
     "uniform_filter1d",
 ]
 
-LAZY = {"images", "input", "residual", "mask"}
-DEPTH = inspect.Parameter("depth", inspect.Parameter.KEYWORD_ONLY, annotation=SupportsIndex)
-ROOMS = {ndimage.__name__: "aotconv.ndimage", conv.__name__: "aotconv", pooling.__name__: "aotconv"}
-DOC = """`{room}.{name}` of an array of dask, lazily.
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+_LAZY = {"images", "input", "residual", "mask"}
+_DEPTH = inspect.Parameter("depth", inspect.Parameter.KEYWORD_ONLY, annotation=SupportsIndex)
+_ROOMS = {
+    ndimage.__name__: "aotconv.ndimage",
+    conv.__name__: "aotconv",
+    pooling.__name__: "aotconv",
+}
+_DOC = """`{room}.{name}` of an array of dask, lazily.
 
 Arguments, results and errors are those of `{room}.{name}`, but that arrays of dask are taken and
 given, `threads` is 1 by default, and nothing is written into an array that is there: see the text
 of `aotconv.dask`.{more}
 """
-OF_DEPTH = """
+_OF_DEPTH = """
 
 Parameters
 ----------
@@ -93,6 +102,8 @@ depth : int
     As far as the function reads elements around each one, along any axis: nothing else can know."""
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+# What puts a lazy function in the place of one that says its name.
+_Door: TypeAlias = Callable[[Callable[[], None]], Callable[_P, _R]]
 
 
 def apply(
@@ -159,60 +170,91 @@ def _lazily(
         given = bound.arguments
         for each in others:
             given |= given.pop(each)
-        given |= {each: settled(each, given[each]) for each in given.keys() - LAZY}
+        given |= {each: settled(each, given[each]) for each in given.keys() - _LAZY}
         if "threads" in given:
             given["threads"] = 1 if given["threads"] is None else given["threads"]
         return compute(given)
 
     of_dask.__name__ = of_dask.__qualname__ = name
-    about = {"room": ROOMS[function.__module__], "name": name, "more": OF_DEPTH if more else ""}
-    of_dask.__doc__ = DOC.format(**about)
+    about = {"room": _ROOMS[function.__module__], "name": name, "more": _OF_DEPTH if more else ""}
+    of_dask.__doc__ = _DOC.format(**about)
     of_dask.__signature__ = signature  # type: ignore[attr-defined]
     return of_dask
 
 
 def _convolution(
     function: Callable[_P, Any], kind: type[conv.Conv1D | conv.Conv2D | conv.Conv3D]
-) -> Callable[_P, _da.Array]:
+) -> _Door[_P, _da.Array]:
     def compute(given: dict[str, Any]) -> _da.Array:
         images, residual = given.pop("images"), given.pop("residual")
         return convolved(kind(**given), images, residual)
 
-    return _lazily(function, compute)
+    return lambda _: _lazily(function, compute)
 
 
-def _pool(rank: int, function: Callable[_P, Any]) -> Callable[_P, Any]:
-    return _lazily(function, lambda given: pooled(rank, function, given.pop("images"), given))
+def _pool(rank: int, function: Callable[_P, Any]) -> _Door[_P, Any]:
+    def compute(given: dict[str, Any]) -> Any:
+        return pooled(rank, function, given.pop("images"), given)
+
+    return lambda _: _lazily(function, compute)
 
 
-def _filter(function: Callable[_P, Any], *more: inspect.Parameter) -> Callable[_P, _da.Array]:
-    return _lazily(function, lambda given: filtered(function, given), *more)
+def _filter(function: Callable[_P, Any], *more: inspect.Parameter) -> _Door[_P, _da.Array]:
+    return lambda _: _lazily(function, lambda given: filtered(function, given), *more)
 
 
-conv1d = _convolution(conv.conv1d, conv.Conv1D)
-conv2d = _convolution(conv.conv2d, conv.Conv2D)
-conv3d = _convolution(conv.conv3d, conv.Conv3D)
+def _filter_of_depth(function: Callable[..., Any]) -> _Door[..., _da.Array]:
+    return _filter(function, _DEPTH)
 
-average_pool1d = _pool(1, pooling.average_pool1d)
-average_pool2d = _pool(2, pooling.average_pool2d)
-average_pool3d = _pool(3, pooling.average_pool3d)
-max_pool1d = _pool(1, pooling.max_pool1d)
-max_pool2d = _pool(2, pooling.max_pool2d)
-max_pool3d = _pool(3, pooling.max_pool3d)
 
-convolve = _filter(ndimage.convolve)
-convolve1d = _filter(ndimage.convolve1d)
-correlate = _filter(ndimage.correlate)
-correlate1d = _filter(ndimage.correlate1d)
-correlate_separable = _filter(ndimage.correlate_separable)
-gaussian_filter = _filter(ndimage.gaussian_filter)
-gaussian_filter1d = _filter(ndimage.gaussian_filter1d)
-gaussian_gradient_magnitude = _filter(ndimage.gaussian_gradient_magnitude)
-gaussian_laplace = _filter(ndimage.gaussian_laplace)
-generic_gradient_magnitude = _filter(ndimage.generic_gradient_magnitude, DEPTH)
-generic_laplace = _filter(ndimage.generic_laplace, DEPTH)
-laplace = _filter(ndimage.laplace)
-prewitt = _filter(ndimage.prewitt)
-sobel = _filter(ndimage.sobel)
-uniform_filter = _filter(ndimage.uniform_filter)
-uniform_filter1d = _filter(ndimage.uniform_filter1d)
+# Type checkers, and whoever looks for a definition, find the names as functions.
+@_convolution(conv.conv1d, conv.Conv1D)
+def conv1d() -> None: ...
+@_convolution(conv.conv2d, conv.Conv2D)
+def conv2d() -> None: ...
+@_convolution(conv.conv3d, conv.Conv3D)
+def conv3d() -> None: ...
+@_pool(1, pooling.average_pool1d)
+def average_pool1d() -> None: ...
+@_pool(2, pooling.average_pool2d)
+def average_pool2d() -> None: ...
+@_pool(3, pooling.average_pool3d)
+def average_pool3d() -> None: ...
+@_pool(1, pooling.max_pool1d)
+def max_pool1d() -> None: ...
+@_pool(2, pooling.max_pool2d)
+def max_pool2d() -> None: ...
+@_pool(3, pooling.max_pool3d)
+def max_pool3d() -> None: ...
+@_filter(ndimage.convolve)
+def convolve() -> None: ...
+@_filter(ndimage.convolve1d)
+def convolve1d() -> None: ...
+@_filter(ndimage.correlate)
+def correlate() -> None: ...
+@_filter(ndimage.correlate1d)
+def correlate1d() -> None: ...
+@_filter(ndimage.correlate_separable)
+def correlate_separable() -> None: ...
+@_filter(ndimage.gaussian_filter)
+def gaussian_filter() -> None: ...
+@_filter(ndimage.gaussian_filter1d)
+def gaussian_filter1d() -> None: ...
+@_filter(ndimage.gaussian_gradient_magnitude)
+def gaussian_gradient_magnitude() -> None: ...
+@_filter(ndimage.gaussian_laplace)
+def gaussian_laplace() -> None: ...
+@_filter_of_depth(ndimage.generic_gradient_magnitude)
+def generic_gradient_magnitude() -> None: ...
+@_filter_of_depth(ndimage.generic_laplace)
+def generic_laplace() -> None: ...
+@_filter(ndimage.laplace)
+def laplace() -> None: ...
+@_filter(ndimage.prewitt)
+def prewitt() -> None: ...
+@_filter(ndimage.sobel)
+def sobel() -> None: ...
+@_filter(ndimage.uniform_filter)
+def uniform_filter() -> None: ...
+@_filter(ndimage.uniform_filter1d)
+def uniform_filter1d() -> None: ...

@@ -52,6 +52,11 @@ __all__ = [
     "max_pool3d_images",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 _IMAGES_1D, _IMAGES_2D, _IMAGES_3D = (Function(ImageGradient, rank) for rank in (1, 2, 3))
 
 

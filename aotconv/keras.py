@@ -27,6 +27,11 @@ from ._keras.serving import serve as _serve
 
 __all__ = ["set_algorithm"]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 _serve()
 
 

@@ -73,6 +73,11 @@ __all__ = [
     "uniform_filter1d",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 Mode: TypeAlias = Literal[
     "reflect", "grid-mirror", "mirror", "nearest", "wrap", "grid-wrap", "constant", "grid-constant"
 ]

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Literal
 
 try:
     import onnx as _onnx
-except ImportError as error:
-    raise ImportError('aotconv.onnx needs onnx: pip install "aotconv[onnx]"') from error
+except ImportError as _error:
+    raise ImportError('aotconv.onnx needs onnx: pip install "aotconv[onnx]"') from _error
 
 from ._onnx.model import Model, NodeTime
 from ._onnx.operators import OPS, before_ours
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from onnx.reference.op_run import OpRun
 
 __all__ = ["OPS", "Model", "NodeTime", "load"]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def load(

@@ -10,8 +10,15 @@ in float64, short enough to trust by eye; ``activation_reference`` is that of ac
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from .activations import Activation
+
+if TYPE_CHECKING or np.__version__.startswith("1."):
+    import numpy.typing  # NumPy 2 does when a hint is evaluated
 
 __all__ = [
     "activation_reference",
@@ -26,7 +33,16 @@ __all__ = [
 ]
 
 
-def filter_image(image, filters, biases, strides):
+def __dir__() -> list[str]:
+    return __all__
+
+
+def filter_image(
+    image: np.typing.NDArray[Any],
+    filters: np.typing.NDArray[Any],
+    biases: np.typing.NDArray[Any],
+    strides: tuple[int, int],
+) -> np.typing.NDArray[Any]:
     """Convolve one image (H, W, C) with filters (KH, KW, C, O), one output pixel at a time."""
     height, width, _ = image.shape
     kernel_height, kernel_width, _, n_filters = filters.shape
@@ -42,12 +58,22 @@ def filter_image(image, filters, biases, strides):
     return out
 
 
-def filter_images_v1(images, filters, biases, strides):
+def filter_images_v1(
+    images: np.typing.NDArray[Any],
+    filters: np.typing.NDArray[Any],
+    biases: np.typing.NDArray[Any],
+    strides: tuple[int, int],
+) -> np.typing.NDArray[Any]:
     """Convolve images (N, H, W, C), one image at a time."""
     return np.stack([filter_image(image, filters, biases, strides) for image in images])
 
 
-def filter_images_v2(images, filters, biases, strides):
+def filter_images_v2(
+    images: np.typing.NDArray[Any],
+    filters: np.typing.NDArray[Any],
+    biases: np.typing.NDArray[Any],
+    strides: tuple[int, int],
+) -> np.typing.NDArray[Any]:
     """Convolve images (N, H, W, C), the same output pixel of all images at a time."""
     n_images, height, width, _ = images.shape
     kernel_height, kernel_width, _, n_filters = filters.shape
@@ -63,7 +89,12 @@ def filter_images_v2(images, filters, biases, strides):
     return out
 
 
-def filter_images_v3(images, filters, biases, strides):
+def filter_images_v3(
+    images: np.typing.NDArray[Any],
+    filters: np.typing.NDArray[Any],
+    biases: np.typing.NDArray[Any],
+    strides: tuple[int, int],
+) -> np.typing.NDArray[Any]:
     """Convolve images (N, H, W, C) with seven nested loops, written for ``numba.jit``."""
     n_images, height, width, n_channels = images.shape
     kernel_height, kernel_width, _, n_filters = filters.shape
@@ -85,7 +116,9 @@ def filter_images_v3(images, filters, biases, strides):
     return out
 
 
-def activation_reference(x, activation):
+def activation_reference(
+    x: np.typing.ArrayLike, activation: Activation | None
+) -> np.typing.NDArray[Any]:
     """What `aotconv.activate` makes of real numbers, by formulas, in float64 or longdouble (but for
     erf, which is float64's)."""
     name, slope = activation if isinstance(activation, tuple) else (activation, 0.01)
@@ -128,21 +161,21 @@ def _pads(padding, axis, size, stride, window):
 
 
 def conv_reference(
-    images,
-    filters,
-    bias=None,
-    strides=1,
-    padding="valid",
+    images: np.typing.NDArray[Any],
+    filters: np.typing.NDArray[Any],
+    bias: np.typing.ArrayLike | None = None,
+    strides: int | Sequence[int] = 1,
+    padding: Any = "valid",
     *,
-    padding_mode="constant",
-    padding_value=0,
-    dilations=1,
-    groups=1,
-    data_format="NHWC",
-    filter_format="HWIO",
-    activation=None,
-    residual=None,
-):
+    padding_mode: Any = "constant",
+    padding_value: complex = 0,
+    dilations: int | Sequence[int] = 1,
+    groups: int = 1,
+    data_format: str = "NHWC",
+    filter_format: str = "HWIO",
+    activation: Activation | None = None,
+    residual: np.typing.ArrayLike | None = None,
+) -> np.typing.NDArray[Any]:
     """Convolve as `aotconv.conv1d`, `conv2d` and `conv3d` do, in float64 (complex128 for complex
     input).
 
@@ -198,21 +231,21 @@ def conv_reference(
 
 
 def conv_transpose_reference(
-    images,
-    filters,
-    bias=None,
-    strides=1,
-    padding="valid",
+    images: np.typing.NDArray[Any],
+    filters: np.typing.NDArray[Any],
+    bias: np.typing.ArrayLike | None = None,
+    strides: int | Sequence[int] = 1,
+    padding: Any = "valid",
     *,
-    output_padding=None,
-    output_size=None,
-    dilations=1,
-    groups=1,
-    data_format="NHWC",
-    filter_format="HWIO",
-    activation=None,
-    residual=None,
-):
+    output_padding: int | Sequence[int] | None = None,
+    output_size: int | Sequence[int] | None = None,
+    dilations: int | Sequence[int] = 1,
+    groups: int = 1,
+    data_format: str = "NHWC",
+    filter_format: str = "HWIO",
+    activation: Activation | None = None,
+    residual: np.typing.ArrayLike | None = None,
+) -> np.typing.NDArray[Any]:
     """Transpose a convolution as `aotconv.conv1d_transpose` .. `conv3d_transpose` do, in float64
     (complex128 for complex input).
 
@@ -291,17 +324,17 @@ def _cut(padding, axis, size, stride, window, output_padding, output_size):
 
 
 def filter_gradient_reference(
-    images,
-    output_gradient,
-    filters_shape,
-    strides=1,
-    padding="valid",
+    images: np.typing.NDArray[Any],
+    output_gradient: np.typing.NDArray[Any],
+    filters_shape: Sequence[int],
+    strides: int | Sequence[int] = 1,
+    padding: Any = "valid",
     *,
-    dilations=1,
-    groups=1,
-    data_format="NHWC",
-    filter_format="HWIO",
-):
+    dilations: int | Sequence[int] = 1,
+    groups: int = 1,
+    data_format: str = "NHWC",
+    filter_format: str = "HWIO",
+) -> np.typing.NDArray[Any]:
     """Compute the gradient of filters as `aotconv.gradients` does, in float64 (complex128 for
     complex input), of finite images.
 
@@ -313,7 +346,7 @@ def filter_gradient_reference(
         filters_shape = *filters_shape[2:], filters_shape[1], filters_shape[0]
     *kernel, channels, n_filters = filters_shape
     channels_first = data_format == "channels_first" or data_format.startswith("NC")
-    options = {"dilations": dilations, "groups": groups, "data_format": data_format}
+    options: dict[str, Any] = {"dilations": dilations, "groups": groups, "data_format": data_format}
 
     def by_group(array):
         array = np.moveaxis(array, -1 - len(kernel), -1) if channels_first else array
@@ -332,17 +365,17 @@ def filter_gradient_reference(
 
 
 def pool_reference(
-    images,
-    window,
-    strides=None,
-    padding="valid",
+    images: np.typing.NDArray[Any],
+    window: int | Sequence[int],
+    strides: int | Sequence[int] | None = None,
+    padding: Any = "valid",
     *,
-    average=False,
-    dilations=1,
-    ceil_mode=False,
-    count_padding=False,
-    data_format="NHWC",
-):
+    average: bool = False,
+    dilations: int | Sequence[int] = 1,
+    ceil_mode: bool = False,
+    count_padding: bool = False,
+    data_format: str = "NHWC",
+) -> tuple[np.typing.NDArray[Any], np.typing.NDArray[np.int64]]:
     """Pool as `aotconv.max_pool1d` and the like do, one window after the other; `data_format` says
     how many spatial axes there are.
 

@@ -31,6 +31,11 @@ __all__ = [
     "upfirdn",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 Mode: TypeAlias = Literal["full", "valid", "same"]
 Method: TypeAlias = Literal["auto", "direct", "fft"]
 Boundary: TypeAlias = Literal["fill", "pad", "wrap", "circular", "symm", "symmetric", "reflect"]

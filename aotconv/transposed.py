@@ -22,7 +22,6 @@ from .conv import (
     FilterFormat3D,
     Layer,
     Steps,
-    option,
 )
 
 if TYPE_CHECKING or np.__version__.startswith("1."):
@@ -36,8 +35,15 @@ class TransposedLayer(Layer):
 
     _kind = Transposed
 
-    output_padding = option("output_padding", "One for each spatial axis, or None.")
-    output_size = option("output_size", "One for each spatial axis, or None.")
+    @property
+    def output_padding(self) -> tuple[int, ...] | None:
+        """One for each spatial axis, or None."""
+        return self._operator.options.output_padding
+
+    @property
+    def output_size(self) -> tuple[int, ...] | None:
+        """One for each spatial axis, or None."""
+        return self._operator.options.output_size
 
 
 class Conv1DTranspose(TransposedLayer):

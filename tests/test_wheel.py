@@ -27,6 +27,7 @@ ROOT = Path(__file__).parent.parent
 SOURCES = (
     *("aotconv", "docs", "tests", "build_kernels.py", "setup.py", "noxfile.py", "pyproject.toml"),
     *("MANIFEST.in", "LICENSE", "README.md", "CHANGELOG.md", "HACKING.md"),
+    *("CITATION.cff", "recipe"),
 )
 LEVEL = AOT_LEVELS[-1]  # of the wheel that is built with kernels: the smallest module
 

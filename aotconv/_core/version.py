@@ -1,3 +1,3 @@
 """The version, for builds, people and bug reports."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

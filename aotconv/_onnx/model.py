@@ -79,8 +79,8 @@ class Model:
                 for each in proto.graph.input
                 if each.name not in graph.constants
             ]
-        self.input_names = [each.name for each in self._inputs]
-        self.output_names = list(graph.results)
+        self.input_names: list[str] = [each.name for each in self._inputs]
+        self.output_names: list[str] = list(graph.results)
         self._constants: dict[str, Any] = {"": None, **graph.constants, **graph.defaults}
         for array in (*graph.constants.values(), *graph.defaults.values()):
             array.flags.writeable = False  # they are given to whoever asks, as results

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from multiprocessing import get_context, resource_tracker
+from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -71,6 +73,7 @@ def start(process: BaseProcess) -> None:
 
 def serve(pipe: Connection) -> None:
     """Run what is asked for in this process, until nobody is there to ask."""
+    threading.Thread(target=end_with_parent, daemon=True).start()
     with suppress(EOFError, BrokenPipeError):
         while True:
             function, arguments = pipe.recv()
@@ -80,3 +83,11 @@ def serve(pipe: Connection) -> None:
             except Exception as error:
                 answer = None, error, traceback.format_exc()
             pipe.send(answer)
+
+
+def end_with_parent() -> None:
+    """End this process as soon as the one that started it ends, killed perhaps."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

@@ -164,6 +164,32 @@ def read(reading):
         return b""
 
 
+@contextlib.contextmanager
+def begun(name, folder):
+    """A command that has begun, in a session of its own, its terminal, and what it said."""
+    command = [sys.executable, "-c", COMMAND, *LONG[name]]
+    reading, writing = terminal()  # for the bar that says how far it is
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        stderr=writing,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    os.close(writing)
+    try:
+        said = b""
+        while BEGUN[name] not in said:
+            more = read(reading)
+            assert more, said.decode()
+            said += more
+        yield process, reading, said
+    finally:
+        os.close(reading)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
 @needs_signals
 @pytest.mark.parametrize(
     ("send", "seconds"),
@@ -176,22 +202,7 @@ def read(reading):
 )
 @pytest.mark.parametrize("name", LONG)
 def test_interrupt_ends_a_command_and_its_processes_with_a_line(name, send, seconds, tmp_path):
-    command = [sys.executable, "-c", COMMAND, *LONG[name]]
-    reading, writing = terminal()  # for the bar that says how far it is
-    process = subprocess.Popen(
-        command,
-        cwd=tmp_path,
-        stderr=writing,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    os.close(writing)
-    try:
-        said = b""
-        while BEGUN[name] not in said:
-            more = read(reading)
-            assert more, said.decode()
-            said += more
+    with begun(name, tmp_path) as (process, reading, said):
         time.sleep(seconds)  # its process starts, or computes
         send(process.pid, signal.SIGINT)
         interrupted = time.monotonic()
@@ -200,9 +211,15 @@ def test_interrupt_ends_a_command_and_its_processes_with_a_line(name, send, seco
             said += more
         process.wait(timeout=60)
         assert time.monotonic() - interrupted < 10
-    finally:
-        os.close(reading)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 128 + signal.SIGINT
     assert said.decode().replace("\r\n", "\n").rpartition("\r")[2] == "aotconv: interrupted\n"
+
+
+@needs_signals
+def test_a_command_that_is_killed_leaves_no_process(tmp_path):
+    with begun("bench", tmp_path) as (process, reading, _):
+        time.sleep(1)
+        process.kill()
+        process.wait()
+        while read(reading):
+            pass  # until nobody has it any more

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import runpy
 import zlib
 from pathlib import Path
 
@@ -85,9 +84,6 @@ def inventory(name: str) -> str:
     target.write_bytes(head.encode() + zlib.compress(("\n".join(lines) + "\n").encode()))
     return str(target)
 
-
-# The plots of "How fast".
-runpy.run_path(str(HERE / "benchmarks" / "draw.py"), run_name="__main__")
 
 intersphinx_mapping = {
     "numpy": ("https://numpy.org/doc/stable/", inventory("numpy")),

@@ -169,11 +169,18 @@ def test_files_name_no_folder_and_no_host():
         assert re.fullmatch(r"Linux-x86_64-with-glibc[\d.]+", draw["read"](board)["platform"])
 
 
-def test_plots_and_tables_have_every_row(tmp_path):
+def written_in(path) -> list[str]:
+    """The texts of a plot, which matplotlib draws as shapes and says in comments."""
+    return re.findall("<!-- (.*?) -->", path.read_text(encoding="utf-8"))
+
+
+def test_plots_and_tables_have_every_row_and_are_those_of_the_page(tmp_path):
     pytest.importorskip("matplotlib", reason="needs matplotlib")
     draw["draw"](tmp_path)
     for (board, n_threads), rows in ROWS.items():
-        lines = (tmp_path / f"{board}_{n_threads}.csv").read_text(encoding="utf-8").splitlines()
+        name = f"{board}_{n_threads}.csv"
+        lines = (tmp_path / name).read_text(encoding="utf-8").splitlines()
+        assert lines == (DRAW.parent / name).read_text(encoding="utf-8").splitlines()
         assert [line.split(",")[0] for line in lines[1:]] == [row.name for row in rows]
         shown = {"ratios": [row for row in rows if row.ratios]}
         if n_threads == 1:
@@ -181,7 +188,8 @@ def test_plots_and_tables_have_every_row(tmp_path):
         for kind, drawn in shown.items():
             path = tmp_path / f"{board}_{n_threads}_{kind}.svg"
             assert ElementTree.parse(path).getroot().tag.endswith("svg")
-            assert f"_build/benchmarks/{path.name}" in PAGE.read_text(encoding="utf-8")
+            assert f"](benchmarks/{path.name})" in PAGE.read_text(encoding="utf-8")
+            assert written_in(DRAW.parent / path.name) == written_in(path)
             words = {text.get_text() for text in draw[f"draw_{kind}"](drawn).axes[0].texts}
             for row in drawn:
                 figure = f"{row.ratio:.2f}" if kind == "ratios" else f"{100 * row.fraction:,.0f} %"

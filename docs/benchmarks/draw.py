@@ -1,4 +1,7 @@
-"""The plots and tables of ``benchmarks.md``, from what ``aotconv bench --json`` wrote."""
+"""Draw the plots and tables of ``benchmarks.md`` from what ``aotconv bench --json`` wrote.
+
+python docs/benchmarks/draw.py
+"""
 
 from __future__ import annotations
 
@@ -278,4 +281,4 @@ def draw(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    draw(HERE.parent / "_build" / "benchmarks")
+    draw(HERE)

@@ -96,10 +96,10 @@ def trials(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def docs(session: nox.Session) -> None:
-    """The pages, their examples run, in docs/_build; a warning is an error."""
+    """The pages, their examples run, in docs/_build/html; a warning is an error."""
     groups = nox.project.dependency_groups(PROJECT, "docs")
     session.install("-e", ".[dask,keras,onnx]", *groups)
-    session.run("sphinx-build", "-W", "--keep-going", ROOT / "docs", ROOT / "docs/_build")
+    session.run("sphinx-build", "-W", "--keep-going", ROOT / "docs", ROOT / "docs/_build/html")
 
 
 @nox.session(python=list(OLDEST_NUMPY), default=False)

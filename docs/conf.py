@@ -1,4 +1,4 @@
-"""How Sphinx builds these pages: ``sphinx-build -W docs docs/_build``."""
+"""How Sphinx builds these pages: ``sphinx-build -W docs docs/_build/html``."""
 
 from __future__ import annotations
 

@@ -26,14 +26,13 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_build", "examples/GALLERY_HEADER.rst", "gallery/*.ipynb"]
-myst_enable_extensions = ["colon_fence", "deflist"]
+myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"  # the notebook holds its results; a test runs it
 
 autodoc_typehints = "none"  # numpydoc's sections say them
 autosummary_generate = True
 numpydoc_show_class_members = False
-numpydoc_validation_checks: set[str] = set()
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 

@@ -36,7 +36,7 @@ IMAGE_SHAPE, FILTER_SHAPE, STRIDES = (32, 28, 28, 3), (4, 4, 3, 4), (1, 1)  # th
 
 
 OWN = "aotconv"
-COLOURS = {True: "tab:orange", False: "tab:blue"}  # of aotconv, and of all others
+OURS, OTHERS = "tab:orange", "tab:blue"  # colours of aotconv, and of all others
 
 
 class Timing(NamedTuple):
@@ -255,7 +255,7 @@ def draw_comparison(results: Results, title: str, notes: Sequence[str] = ()) -> 
     figure = Figure((width, height))
     axes = figure.add_axes((0, 0, 1, 1), xscale="log", xlim=(start, end))
     for place, (name, timing) in enumerate(timings.items()):
-        axes.barh(place, 1e3 * timing.later, 0.6, color=COLOURS[name == OWN])
+        axes.barh(place, 1e3 * timing.later, 0.6, color=OURS if name == OWN else OTHERS)
         axes.plot(1e3 * timing.first, place, "kd", markersize=5)
         right = max(timing.first, timing.later)
         text = f"first {milliseconds(timing.first)}, then {milliseconds(timing.later)}"
@@ -282,8 +282,8 @@ def _legend(axes) -> None:
     from matplotlib.patches import Patch
 
     handles = [
-        Patch(color=COLOURS[True], label="aotconv, later calls"),
-        Patch(color=COLOURS[False], label="the others, later calls"),
+        Patch(color=OURS, label="aotconv, later calls"),
+        Patch(color=OTHERS, label="the others, later calls"),
         Line2D([], [], color="k", marker="d", ls="", ms=5, label="first call"),
     ]
     at: dict[str, Any] = {

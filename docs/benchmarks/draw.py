@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import csv
 import json
-import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from aotconv._tools.digits import digits
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,41 +101,30 @@ def group_of(board: str, name: str) -> str:
 
 
 def rows(board: str, n_threads: int) -> list[Row]:
-    """What was measured of a board on a number of threads, computed from every round's times."""
+    """What was measured of a board on a number of threads."""
     found = []
     for each in read(board)["results"]:
         if each["n_threads"] != n_threads:
             continue
-        operation, own = each["operation"], each["seconds"].pop("aotconv")
-        flops, later = operation["flops"], statistics.median(own)
         ratios: dict[str, float] = {}
-        for contender, seconds in each["seconds"].items():
+        for contender, ratio in each["ratios"].items():
             peer = PEERS[contender.partition(" ")[0]]
-            ratio = statistics.median(map(float.__truediv__, seconds, own))
             ratios[peer] = min(ratio, ratios.get(peer, ratio))
-        bounds = [
-            max(flops / fma, copy) for fma, copy in zip(each["fma"], each["copy"], strict=True)
-        ]
-        fraction = statistics.median(map(float.__truediv__, bounds, own))
+        name = each["operation"]["name"]
         found.append(
             Row(
-                group_of(board, operation["name"]),
-                operation["name"],
-                operation["text"],
-                1e3 * later,
+                group_of(board, name),
+                name,
+                each["operation"]["text"],
+                1e3 * each["later"],
                 1e3 * each["first"],
-                flops / later / 1e9,
-                fraction,
+                each["flop_rate"] / 1e9,
+                each["fraction"],
                 each["binding"],
                 ratios,
             )
         )
     return found
-
-
-def digits(value: float) -> str:
-    """Three digits at least, without an exponent."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:#.3g}"
 
 
 # --- plots -----------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import aotconv
 
 HERE = Path(__file__).parent
 SOURCE = "https://github.com/aotconv/aotconv"
+SUBJECTS = "photos", "measurements", "large", "networks", "simulations"  # of the gallery, in order
 
 project = "aotconv"
 author = "The aotconv developers"
@@ -25,7 +26,7 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "examples/GALLERY_HEADER.rst", "gallery/*.ipynb"]
+exclude_patterns = ["_build", "examples/**GALLERY_HEADER.rst", "gallery/**.ipynb"]
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"  # the notebook holds its results; a test runs it
@@ -40,6 +41,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "gallery",
     "ignore_pattern": r"^(?!plot_)",  # others are scripts for the command line
+    "subsection_order": [f"examples/{subject}" for subject in SUBJECTS],
     "within_subsection_order": "ExampleTitleSortKey",
     "download_all_examples": False,
     "show_memory": False,
@@ -69,7 +71,7 @@ html_theme_options = {
     "pygments_light_style": "tango",
     "pygments_dark_style": "github-dark",
 }
-html_sidebars = {key: [] for key in ("index", "install", "benchmarks", "gallery/plot_*")}
+html_sidebars = {key: [] for key in ("index", "install", "benchmarks", "gallery/**/plot_*")}
 
 
 def inventory(name: str) -> str:

@@ -25,7 +25,7 @@ def printed_by(example: str, *arguments) -> str:
 
 
 def test_a_volume_in_a_file_is_filtered_into_another_one_with_some_megabytes():
-    printed = printed_by("larger_than_memory.py")
+    printed = printed_by("large/larger_than_memory.py")
     size = re.search(r"([\d,]+) MB, in", printed)
     held = re.search(r"held beside the two files: ([\d.]+) MB", printed)
     assert size and held, printed
@@ -33,7 +33,7 @@ def test_a_volume_in_a_file_is_filtered_into_another_one_with_some_megabytes():
 
 
 def test_a_network_that_was_trained_by_hand_tells_images_apart():
-    printed = printed_by("train.py")
+    printed = printed_by("networks/train.py")
     told = re.search(r"([\d.]+)% of 1000 images", printed)
     assert told and float(told[1]) > 90, printed
 
@@ -41,12 +41,12 @@ def test_a_network_that_was_trained_by_hand_tells_images_apart():
 def test_a_zarr_array_is_filtered_into_another_one_by_workers():
     for package in ("dask", "distributed", "zarr"):
         pytest.importorskip(package, reason=f"needs {package}")
-    assert "MB/s" in printed_by("dask_zarr.py", "--gigabytes", "0.05")
+    assert "MB/s" in printed_by("large/dask_zarr.py", "--gigabytes", "0.05")
 
 
 @pytest.fixture(scope="module")
 def faces():
-    return SimpleNamespace(**runpy.run_path(str(EXAMPLES / "faces.py")))
+    return SimpleNamespace(**runpy.run_path(str(EXAMPLES / "networks" / "faces.py")))
 
 
 # Weights of each layer of a network: filters, matrices of dense layers, and those of its results.

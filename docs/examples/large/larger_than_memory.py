@@ -1,7 +1,7 @@
 """Filter a volume in a file, which may be larger than memory, into another file.
 
-    python docs/examples/larger_than_memory.py
-    python docs/examples/larger_than_memory.py --gigabytes 64 --folder /data
+    python docs/examples/large/larger_than_memory.py
+    python docs/examples/large/larger_than_memory.py --gigabytes 64 --folder /data
 
 `np.memmap` shows a file as an array: the system reads what is looked at, and drops it again when
 memory is wanted.  A filter takes such an array as any other, and a second one as `output`; what it

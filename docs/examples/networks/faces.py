@@ -1,7 +1,7 @@
 """Find the faces of a photo, with NumPy and aotconv alone.
 
     pip install mtcnn==1.0.0 pillow matplotlib
-    python docs/examples/faces.py photo.jpg
+    python docs/examples/networks/faces.py photo.jpg
 
 MTCNN is three small networks (K. Zhang et al., "Joint Face Detection and Alignment Using Multitask
 Cascaded Convolutional Networks", IEEE Signal Processing Letters, 2016).  P-Net looks at windows of

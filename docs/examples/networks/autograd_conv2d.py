@@ -1,6 +1,6 @@
 """Tell HIPS autograd (pip install autograd) the gradients of `aotconv.conv2d`.
 
-    python docs/examples/autograd_conv2d.py
+    python docs/examples/networks/autograd_conv2d.py
 
 autograd differentiates Python code over its own NumPy; of a `primitive` it must be told how a
 gradient by the result becomes one by each argument (`defvjp`).

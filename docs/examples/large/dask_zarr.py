@@ -1,8 +1,8 @@
 """Filter a zarr array that is larger than memory into another one, by workers of a gigabyte each.
 
     pip install "aotconv[dask]" distributed zarr
-    python docs/examples/dask_zarr.py
-    python docs/examples/dask_zarr.py --gigabytes 4 --folder /data
+    python docs/examples/large/dask_zarr.py
+    python docs/examples/large/dask_zarr.py --gigabytes 4 --folder /data
 
 Dask gives each worker some blocks of the result at a time.  What such a block reads of the chunks
 beside its own is sent to where it is computed; neither array is ever in memory as a whole.

@@ -1,6 +1,6 @@
 """Train a small network by hand, with NumPy and aotconv alone.
 
-    python docs/examples/train.py
+    python docs/examples/networks/train.py
 
 The network is a convolution (4 filters of 4 x 4 x 3 on images of 28 x 28 x 3), ReLU, a max pool of
 5 x 5 and a dense layer.  The images are noise in which one of four kinds of stripes is hidden, at a

@@ -350,6 +350,20 @@ def test_weights_of_too_few_bytes_are_refused():
         aotconv.onnx.load(proto)
 
 
+@pytest.mark.parametrize("outputs", [["", "y"], ["z", "y"], ["z", "", "y"]], ids=str)
+@pytest.mark.parametrize("optimize", [False, True])
+def test_a_node_that_gives_less_than_the_model_says_is_named(outputs, optimize):
+    """Found by damage: an input's name had become an output's."""
+    nodes = [
+        helper.make_node("Clip", ["x", "", "six"], outputs, name="clip"),
+        helper.make_node("Neg", ["y"], ["w"]),
+    ]
+    proto = model_of(nodes, {"x": (np.float32, [4])}, ["w"], {"six": np.float32(6)})
+    model = aotconv.onnx.load(proto, optimize=optimize)
+    with pytest.raises(RuntimeError, match="Clip 'clip' gives no output 'y'"):
+        model.run(None, {"x": np.ones(4, np.float32)})
+
+
 TWO = {"a": (np.float32, ["n", 3, None]), "b": (np.int64, ["n"])}
 GOOD = {"a": np.zeros((2, 3, 4), np.float32), "b": np.zeros(2, np.int64)}
 

@@ -165,8 +165,7 @@ class Model:
         with np.errstate(all="ignore"):
             for step in steps:
                 start = 0.0 if times is None else time.perf_counter()
-                outputs = dict(zip(step.outputs, _compute(step, values), strict=False))
-                outputs.pop("", None)  # which stands for what is left out
+                outputs = _compute(step, values)
                 if times is not None:
                     times.append(NodeTime(step.name, step.operator, time.perf_counter() - start))
                 values.update(outputs)
@@ -223,15 +222,21 @@ def runner(node: OpRun) -> Callable[..., tuple[Any, ...]]:
     return node.run
 
 
-def _compute(step: _Step, values: dict[str, Any]) -> tuple[Any, ...]:
-    """The outputs of a node."""
+def _compute(step: _Step, values: dict[str, Any]) -> dict[str, Any]:
+    """The outputs of a node, by their names."""
     inputs = [values[name] for name in step.inputs]
     try:
-        return step.run(*inputs, context=values) if step.in_context else step.run(*inputs)
+        given = step.run(*inputs, context=values) if step.in_context else step.run(*inputs)
     except Exception as error:
         shapes = ", ".join(str(getattr(each, "shape", None)) for each in inputs)
         told = f"{step.operator} {step.name!r}, inputs of shapes {shapes}: {error}"
         raise RuntimeError(told) from error
+    outputs = dict(zip(step.outputs, given, strict=False))
+    outputs.pop("", None)  # which stands for what is left out
+    missing = [name for name in step.outputs if name and name not in outputs]
+    if missing:
+        raise RuntimeError(f"{step.operator} {step.name!r} gives no output {missing[0]!r}")
+    return outputs
 
 
 def _own(value: Any, taken: list[np.ndarray]) -> Any:

@@ -923,13 +923,48 @@ def test_other_libraries_words_are_answered_with_ours(wrong, right):
         ((9, 9), (3, 3, 1, 1), "images[..., None]"),
         ((7, 9, 9), (3, 3, 1, 1), "images[..., None]"),
         ((9, 9, 3), (5, 3, 4, 4), "filter_format='OIHW'"),
-        ((1, 3, 9, 9), (5, 3, 4, 4), "filter_format='OIHW' tells, and data_format='NCHW'"),
+        ((1, 3, 9, 9), (5, 3, 4, 4), "filter_format='OIHW' and data_format='NCHW'"),
         ((1, 3, 9, 9), (4, 4, 3, 5), "they would with data_format='NCHW'"),
+        ((1, 3, 9, 9), (3, 3, 3, 5), "they would with data_format='NCHW'"),
+        ((9, 9, 3), (3, 3, 2, 5), "expect 2 a group"),
+        ((9, 9, 3), (3, 3, 1, 1), "each of 3 channels alike, say groups=3 and filters=np.tile("),
+        (
+            (1, 3, 9, 9),
+            (3, 3, 3, 3),
+            "would with data_format='NCHW', or with filter_format='OIHW' and data_format='NCHW'",
+        ),
     ],
 )
 def test_arrays_that_want_axes_or_another_format_are_told_how(images, filters, cure):
-    with pytest.raises(ValueError, match=re.escape(cure)):
+    with pytest.raises(ValueError, match=re.escape(cure) + (r"$" if "would" in cure else "")):
         aotconv.conv2d(np.ones(images), np.ones(filters))
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 1, 1), (5, 5, 1, 2)])
+def test_the_cure_for_channels_that_are_filtered_alike_is_one(shape):
+    image, filters = np.random.default_rng(0).random((9, 8, 3)), np.ones(shape)
+    with pytest.raises(ValueError, match="groups=3 and filters=np.tile") as told:
+        aotconv.conv2d(image, filters)
+    groups, tiled = re.search(r"groups=(\d+) and filters=(.*)", str(told.value)).groups()
+    result = aotconv.conv2d(image, eval(tiled), groups=int(groups))
+    by_channel = [aotconv.conv2d(image[..., i, None], filters) for i in range(3)]
+    np.testing.assert_allclose(result, np.concatenate(by_channel, axis=-1))
+
+
+@pytest.mark.parametrize(
+    ("call", "filters", "given", "right"),
+    [
+        (aotconv.conv2d, (12, 3, 5, 5), "HWIO", "OIHW"),
+        (aotconv.conv2d, (5, 5, 3, 12), "OIHW", "HWIO"),
+        (aotconv.conv2d_transpose, (3, 12, 5, 5), "HWIO", "OIHW"),
+        (aotconv.conv2d_transpose, (5, 5, 12, 3), "OIHW", "HWIO"),
+    ],
+)
+def test_a_bias_that_belongs_to_filters_of_the_other_format_says_so(call, filters, given, right):
+    arrays = np.ones((3, 9, 9)), np.ones(filters), np.ones(12)
+    with pytest.raises(ValueError, match=f"it would have with filter_format='{right}'$"):
+        call(*arrays, data_format="NCHW", filter_format=given)
+    assert call(*arrays, data_format="NCHW", filter_format=right).shape[0] == 12
 
 
 def test_formats_are_told_in_the_words_of_the_format_that_was_given():
@@ -943,7 +978,7 @@ def test_formats_are_told_in_the_words_of_the_format_that_was_given():
         aotconv.conv2d_transpose(images, np.ones((8, 3, 5, 5)), groups=3, **first)
     with pytest.raises(ValueError, match=r"shape \(3, 2, 3, 5\), HWIO, expect 3 a group$"):
         aotconv.conv2d(images, np.ones((5, 3, 3, 2)), **first)
-    with pytest.raises(ValueError, match="got 9 and 3; they would as PyTorch's"):
+    with pytest.raises(ValueError, match="got 9 and 3; they would with filter_format='OIHW'$"):
         aotconv.conv2d_transpose(images, np.ones((9, 3, 3, 3)))
 
 

@@ -187,14 +187,18 @@ def filters_shape(value, filter_format: str) -> tuple[int, ...]:
     return sizes if last else (*kernel, sizes[1], sizes[0])
 
 
-def bias_array(value, n_filters: int) -> np.ndarray | None:
+def bias_array(value, n_filters: int, filter_format: str, otherwise: int) -> np.ndarray | None:
+    """A bias of so many filters, given in a format; in the other one there were other many."""
     if value is None:
         return None
     bias = array("bias", value)
     if bias.shape != (n_filters,):
+        spatial = filter_format.strip("IO")
+        other = f"OI{spatial}" if filter_format.endswith("IO") else f"{spatial}IO"
+        cure = f"; it would have with filter_format={other!r}"
         raise ValueError(
             f"bias must have one value for each of the {n_filters} channels of the result, shape "
-            f"({n_filters},), got shape {bias.shape}"
+            f"({n_filters},), got shape {bias.shape}{cure if bias.shape == (otherwise,) else ''}"
         )
     return bias
 

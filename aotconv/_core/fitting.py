@@ -25,6 +25,8 @@ from .check import AXES, LARGEST_ITEM, LETTERS, shown
 if TYPE_CHECKING:
     from .layout import Layout
 
+COLOURS = 4  # of so few channels an image is one of colours, rather than many without channels
+
 
 def common_dtype(dtypes, names: str) -> np.dtype:
     """NumPy's common one of arguments."""
@@ -125,24 +127,42 @@ def winograd_dtype(dtype) -> None:
         )
 
 
-def _format_cure(rank: int) -> str:
-    return f"; they would as PyTorch's, of which filter_format='OI{LETTERS[rank]}' tells"
+def _formats(rank: int, filters_first: bool, images_first: bool) -> str:
+    """What to say of arrays that would agree in other formats."""
+    spatial = LETTERS[rank]
+    filters = f"filter_format='OI{spatial}'" if filters_first else ""
+    images = f"data_format='NC{spatial}'" if images_first else ""
+    return " and ".join(filter(None, (filters, images)))
 
 
 def _cure(images_shape, filters_shape, groups: int, channels_last: bool) -> str:
-    """What to say of images whose channels are not those of the filters, if it can be guessed."""
-    rank, channels = len(filters_shape) - 2, filters_shape[1] * groups
-    other = images_shape[-rank - 1] if channels_last else None  # the channels, if they are first
-    if filters_shape[0] % groups == 0:
-        if channels == images_shape[-1]:
-            return _format_cure(rank)
-        if channels == other:
-            return f"{_format_cure(rank)}, and data_format='NC{LETTERS[rank]}' of images"
-    if filters_shape[-2] * groups == other:
-        return f"; they would with data_format='NC{LETTERS[rank]}'"
-    if filters_shape[-2] == groups == 1:
-        return "; images without channels are images[..., None]"
-    return ""
+    """What to say of images whose channels are not those of the filters, as far as it can be
+    guessed; of filters that can be read in several ways, those count whose windows are square."""
+    rank, channels = len(filters_shape) - 2, images_shape[-1]
+    if filters_shape[-2] == groups == 1 and len(set(filters_shape[:-2])) == 1:
+        each = (
+            f"to filter each of {channels} channels alike, say groups={channels} and "
+            f"filters=np.tile(filters, {channels})"
+        )
+        gray = "images without channels are images[..., None]"
+        return f"; {each}" if 1 < channels <= COLOURS else f"; {gray}; {each}"
+    readings = {
+        False: (filters_shape[:-2], filters_shape[-2]),
+        True: (filters_shape[2:], filters_shape[1]),
+    }
+    squares = [first for first, (kernel, _) in readings.items() if len(set(kernel)) == 1]
+    found = []
+    for filters_first, (_, group_channels) in readings.items():
+        if squares and filters_first not in squares:
+            continue
+        if filters_first and filters_shape[0] % groups:
+            continue
+        expected = group_channels * groups
+        if expected == channels:
+            found.append(_formats(rank, filters_first, False))
+        elif channels_last and expected == images_shape[-rank - 1]:
+            found.append(_formats(rank, filters_first, True))
+    return f"; they would with {', or with '.join(found)}" if found else ""
 
 
 def geometry(
@@ -256,7 +276,7 @@ def transposed_geometry(names: tuple[str, str], shape, filters_shape, options) -
     if c != group_channels * options.groups:
         raise ValueError(
             f"{name} and filters must agree in channels, got {c} and "
-            f"{group_channels * options.groups}{_format_cure(rank) if kernel[0] == c else ''}"
+            f"{group_channels * options.groups}{f'; they would with {_formats(rank, True, False)}' if kernel[0] == c else ''}"
         )
     nothing = (None,) * rank
     more, outs = options.output_padding or nothing, options.output_size or nothing

@@ -87,9 +87,10 @@ class Convolution(Spatial):
         algorithm,
     ) -> tuple[np.ndarray, np.ndarray | None, NamedTuple]:
         """What makes a layer of so many spatial axes, of arguments as the user gave them."""
-        filters = check.filters_array(filters, check.filter_format(filter_format, rank))
-        n_filters = filters.shape[-1]
-        bias = check.bias_array(bias, n_filters)
+        filter_format = check.filter_format(filter_format, rank)
+        filters = check.filters_array(filters, filter_format)
+        otherwise = filters.shape[0 if filter_format.endswith("IO") else 1]
+        bias = check.bias_array(bias, filters.shape[-1], filter_format, otherwise)
         modes = check.padding_mode(padding_mode, rank)
         options = Options(
             check.numbers("strides", strides, rank, 1),
@@ -97,7 +98,7 @@ class Convolution(Spatial):
             modes,
             check.padding_value(padding_value, modes),
             check.numbers("dilations", dilations, rank, 1),
-            check.filter_groups(groups, n_filters),
+            check.filter_groups(groups, filters.shape[-1]),
             check.data_format(data_format, rank),
             check.activation(activation),
             check.result_dtype(dtype),

@@ -79,8 +79,9 @@ class Transposed(Convolution):
         )
         axis = "last" if filter_format.endswith("IO") else "first"
         groups = check.filter_groups(groups, filters.shape[-1], f"filters' {axis} axis")
+        otherwise = groups * filters.shape[1 if axis == "last" else 0]
         filters = turned(filters, groups)
-        bias = check.bias_array(bias, filters.shape[-1])
+        bias = check.bias_array(bias, filters.shape[-1], filter_format, otherwise)
         strides = check.numbers("strides", strides, rank, 1)
         dilations = check.numbers("dilations", dilations, rank, 1)
         output_padding = check.output_padding(output_padding, strides, dilations)

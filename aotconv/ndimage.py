@@ -714,6 +714,7 @@ def sobel(
     mode: Modes = "reflect",
     cval: complex = 0.0,
     *,
+    axes: Axes = None,
     saturate: bool = False,
     dtype: Sums = None,
     algorithm: Algorithm = "auto",
@@ -722,21 +723,23 @@ def sobel(
     """Take the difference of an array's elements along an axis as a Sobel filter does.
 
     That is `correlate1d` with [-1, 0, 1] along `axis`, and then with [1, 2, 1] along each
-    other one.
+    other one of `axes`.
 
     Parameters
     ----------
     input : array_like
         Truth values, integers, floats of at most 64 bits, or complex numbers of these.
     axis : int
-        The axis along which the difference is taken.
+        The axis along which the difference is taken, one of `axes`.
     output : ndarray or dtype, optional
         Where the result is written: an array of the input's shape, which may be the input; or the
         result's dtype.  By default that of `input`; complex where `input` or weights are.
     mode : str or sequence of str
-        As in `correlate1d`; one for all axes, or one for each.
+        As in `correlate1d`; one for all axes, or one for each of `axes`.
     cval : number
         The value beyond the ends with the mode "constant".
+    axes : int or sequence of int, optional
+        The axes that are filtered; by default all.  Of photos (H, W, 3) the first two: (0, 1).
     saturate, dtype, algorithm, threads
         As this module's text says.
 
@@ -768,7 +771,7 @@ def sobel(
            [4., 8., 4.]])
     """
     asked = cval, saturate, dtype, algorithm, threads
-    return _SOBEL(input, output, (axis, mode), asked)
+    return _SOBEL(input, output, (axis, axes, mode), asked)
 
 
 def prewitt(
@@ -778,6 +781,7 @@ def prewitt(
     mode: Modes = "reflect",
     cval: complex = 0.0,
     *,
+    axes: Axes = None,
     saturate: bool = False,
     dtype: Sums = None,
     algorithm: Algorithm = "auto",
@@ -786,21 +790,23 @@ def prewitt(
     """Take the difference of an array's elements along an axis as a Prewitt filter does.
 
     That is `correlate1d` with [-1, 0, 1] along `axis`, and then with [1, 1, 1] along each
-    other one.
+    other one of `axes`.
 
     Parameters
     ----------
     input : array_like
         Truth values, integers, floats of at most 64 bits, or complex numbers of these.
     axis : int
-        The axis along which the difference is taken.
+        The axis along which the difference is taken, one of `axes`.
     output : ndarray or dtype, optional
         Where the result is written: an array of the input's shape, which may be the input; or the
         result's dtype.  By default that of `input`; complex where `input` or weights are.
     mode : str or sequence of str
-        As in `correlate1d`; one for all axes, or one for each.
+        As in `correlate1d`; one for all axes, or one for each of `axes`.
     cval : number
         The value beyond the ends with the mode "constant".
+    axes : int or sequence of int, optional
+        The axes that are filtered; by default all.  Of photos (H, W, 3) the first two: (0, 1).
     saturate, dtype, algorithm, threads
         As this module's text says.
 
@@ -832,7 +838,7 @@ def prewitt(
            [3., 6., 3.]])
     """
     asked = cval, saturate, dtype, algorithm, threads
-    return _PREWITT(input, output, (axis, mode), asked)
+    return _PREWITT(input, output, (axis, axes, mode), asked)
 
 
 def laplace(

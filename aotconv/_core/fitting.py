@@ -274,9 +274,10 @@ def transposed_geometry(names: tuple[str, str], shape, filters_shape, options) -
     *sizes, c = shape[-rank - 1 :]
     leading = shape[: -rank - 1]
     if c != group_channels * options.groups:
+        cure = f"; they would with {_formats(rank, True, False)}" if kernel[0] == c else ""
         raise ValueError(
             f"{name} and filters must agree in channels, got {c} and "
-            f"{group_channels * options.groups}{f'; they would with {_formats(rank, True, False)}' if kernel[0] == c else ''}"
+            f"{group_channels * options.groups}{cure}"
         )
     nothing = (None,) * rank
     more, outs = options.output_padding or nothing, options.output_size or nothing

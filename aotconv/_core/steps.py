@@ -136,15 +136,17 @@ def means(ndim: int, size, axes, mode, origin) -> Terms:
     return [steps]
 
 
-def difference(across: Sequence[int], ndim: int, axis, mode) -> Terms:
-    """A central difference along one axis, smoothed by the weights `across` along all others."""
-    number = check_ndimage.axis(axis, ndim)
-    modes = check_ndimage.modes(mode, ndim)
+def difference(across: Sequence[int], ndim: int, axis, axes, mode) -> Terms:
+    """A central difference along one of some axes, smoothed by the weights `across` along the
+    others."""
+    number, numbers = check_ndimage.axis(axis, ndim), check_ndimage.axes(axes, ndim)
+    if number not in numbers:
+        raise ValueError(f"axis must be one of axes, {numbers}, got {number}")
+    modes = dict(zip(numbers, check_ndimage.modes(mode, len(numbers)), strict=True))
     smooth = np.array(across, np.float64)
-    others = [each for each in range(ndim) if each != number]
     steps = [
-        Step.along(ndim, number, np.array([-1.0, 0.0, 1.0]), modes[number]),
-        *(Step.along(ndim, each, smooth, modes[each]) for each in others),
+        Step.along(ndim, number, np.array([-1.0, 0.0, 1.0]), modes.pop(number)),
+        *(Step.along(ndim, other, smooth, name) for other, name in modes.items()),
     ]
     return [steps]
 

@@ -82,10 +82,20 @@ _LATE = ("dask", "ndimage", "onnx", "signal")
 
 
 def __getattr__(name: str) -> Any:
-    """The modules that are loaded when they are first asked for."""
-    if name not in _LATE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return importlib.import_module(f"{__name__}.{name}")
+    """The modules that are loaded when they are first asked for; of what is elsewhere, where."""
+    if name in _LATE:
+        return importlib.import_module(f"{__name__}.{name}")
+    message = f"module {__name__!r} has no attribute {name!r}"
+    if name == "keras":
+        raise AttributeError(f"{message} until aotconv.keras is imported", name=name, obj=None)
+    renamed = name.replace("avg_pool", "average_pool")
+    if renamed in __all__:
+        raise AttributeError(f"{message}: say {renamed}", name=name, obj=None)
+    for module in () if name.startswith("_") else ("ndimage", "signal", "gradients"):
+        if name in importlib.import_module(f"{__name__}.{module}").__all__:
+            elsewhere = f"{__name__}.{module}.{name}"
+            raise AttributeError(f"{message}: it is {elsewhere}", name=name, obj=None)
+    raise AttributeError(message)
 
 
 def __dir__() -> list[str]:

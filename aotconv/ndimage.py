@@ -151,8 +151,15 @@ def correlate(
         As in `correlate1d`; one for all axes, or one for each of `axes`.
     axes : int or sequence of int, optional
         The axes that are filtered; by default all.
-    nan_policy, mask, saturate, dtype, algorithm, threads
-        As this module's text says.
+    nan_policy : {"propagate", "omit"}
+        With "omit" NaN has no weight, and other elements more.
+    mask : array_like of bool, optional
+        Where it is True elements have no weight, and others more.
+    saturate : bool
+        Whether results that are integers are rounded and clipped, instead of truncated after each
+        axis and wrapped.
+    dtype, algorithm, threads
+        As the text of `aotconv.ndimage` says, which tells more of the others, too.
 
     Returns
     -------
@@ -210,8 +217,15 @@ def convolve(
     ----------
     input, weights, output, mode, cval, origin, axes
         As in `correlate`.
-    nan_policy, mask, saturate, dtype, algorithm, threads
-        As this module's text says.
+    nan_policy : {"propagate", "omit"}
+        With "omit" NaN has no weight, and other elements more.
+    mask : array_like of bool, optional
+        Where it is True elements have no weight, and others more.
+    saturate : bool
+        Whether results that are integers are rounded and clipped, instead of truncated after each
+        axis and wrapped.
+    dtype, algorithm, threads
+        As the text of `aotconv.ndimage` says, which tells more of the others, too.
 
     Returns
     -------
@@ -278,8 +292,15 @@ def correlate1d(
     origin : int
         How far the window is shifted to lower indices from where its centre, element ``size // 2``,
         lies on the result's element; at most by half of it.
-    nan_policy, mask, saturate, dtype, algorithm, threads
-        As this module's text says.
+    nan_policy : {"propagate", "omit"}
+        With "omit" NaN has no weight, and other elements more.
+    mask : array_like of bool, optional
+        Where it is True elements have no weight, and others more.
+    saturate : bool
+        Whether results that are integers are rounded and clipped, instead of truncated after each
+        axis and wrapped.
+    dtype, algorithm, threads
+        As the text of `aotconv.ndimage` says, which tells more of the others, too.
 
     Returns
     -------
@@ -337,8 +358,15 @@ def convolve1d(
     ----------
     input, weights, axis, output, mode, cval, origin
         As in `correlate1d`.
-    nan_policy, mask, saturate, dtype, algorithm, threads
-        As this module's text says.
+    nan_policy : {"propagate", "omit"}
+        With "omit" NaN has no weight, and other elements more.
+    mask : array_like of bool, optional
+        Where it is True elements have no weight, and others more.
+    saturate : bool
+        Whether results that are integers are rounded and clipped, instead of truncated after each
+        axis and wrapped.
+    dtype, algorithm, threads
+        As the text of `aotconv.ndimage` says, which tells more of the others, too.
 
     Returns
     -------
@@ -398,8 +426,15 @@ def correlate_separable(
         The value beyond the ends with the mode "constant".
     origin : int or sequence of int
         As in `correlate1d`; one for all axes, or one for each of `axes`.
-    nan_policy, mask, saturate, dtype, algorithm, threads
-        As this module's text says.
+    nan_policy : {"propagate", "omit"}
+        With "omit" NaN has no weight, and other elements more.
+    mask : array_like of bool, optional
+        Where it is True elements have no weight, and others more.
+    saturate : bool
+        Whether results that are integers are rounded and clipped, instead of truncated after each
+        axis and wrapped.
+    dtype, algorithm, threads
+        As the text of `aotconv.ndimage` says, which tells more of the others, too.
 
     Returns
     -------
@@ -468,8 +503,15 @@ def uniform_filter(
         As in `correlate1d`; one for all axes, or one for each of `axes`.
     axes : int or sequence of int, optional
         The axes that are filtered; by default all.
-    nan_policy, mask, saturate, dtype, algorithm, threads
-        As this module's text says.
+    nan_policy : {"propagate", "omit"}
+        With "omit" NaN has no weight, and other elements more.
+    mask : array_like of bool, optional
+        Where it is True elements have no weight, and others more.
+    saturate : bool
+        Whether results that are integers are rounded and clipped, instead of truncated after each
+        axis and wrapped.
+    dtype, algorithm, threads
+        As the text of `aotconv.ndimage` says, which tells more of the others, too.
 
     Returns
     -------
@@ -533,8 +575,15 @@ def uniform_filter1d(
         How many elements, at least 1.
     axis, output, mode, cval, origin
         As in `correlate1d`.
-    nan_policy, mask, saturate, dtype, algorithm, threads
-        As this module's text says.
+    nan_policy : {"propagate", "omit"}
+        With "omit" NaN has no weight, and other elements more.
+    mask : array_like of bool, optional
+        Where it is True elements have no weight, and others more.
+    saturate : bool
+        Whether results that are integers are rounded and clipped, instead of truncated after each
+        axis and wrapped.
+    dtype, algorithm, threads
+        As the text of `aotconv.ndimage` says, which tells more of the others, too.
 
     Returns
     -------
@@ -604,8 +653,15 @@ def gaussian_filter(
         As in `gaussian_filter1d`.
     axes : int or sequence of int, optional
         The axes that are filtered; by default all.
-    nan_policy, mask, saturate, dtype, algorithm, threads
-        As this module's text says.
+    nan_policy : {"propagate", "omit"}
+        With "omit" NaN has no weight, and other elements more.
+    mask : array_like of bool, optional
+        Where it is True elements have no weight, and others more.
+    saturate : bool
+        Whether results that are integers are rounded and clipped, instead of truncated after each
+        axis and wrapped.
+    dtype, algorithm, threads
+        As the text of `aotconv.ndimage` says, which tells more of the others, too.
 
     Returns
     -------
@@ -675,8 +731,15 @@ def gaussian_filter1d(
         How many standard deviations the window reaches on each side.
     radius : int, optional
         How many elements it does, whatever `truncate` is.
-    nan_policy, mask, saturate, dtype, algorithm, threads
-        As this module's text says.
+    nan_policy : {"propagate", "omit"}
+        With "omit" NaN has no weight, and other elements more.
+    mask : array_like of bool, optional
+        Where it is True elements have no weight, and others more.
+    saturate : bool
+        Whether results that are integers are rounded and clipped, instead of truncated after each
+        axis and wrapped.
+    dtype, algorithm, threads
+        As the text of `aotconv.ndimage` says, which tells more of the others, too.
 
     Returns
     -------
@@ -740,8 +803,11 @@ def sobel(
         The value beyond the ends with the mode "constant".
     axes : int or sequence of int, optional
         The axes that are filtered; by default all.  Of photos (H, W, 3) the first two: (0, 1).
-    saturate, dtype, algorithm, threads
-        As this module's text says.
+    saturate : bool
+        Whether results that are integers are rounded and clipped, instead of truncated after each
+        axis and wrapped.
+    dtype, algorithm, threads
+        As the text of `aotconv.ndimage` says, which tells more of the others, too.
 
     Returns
     -------
@@ -807,8 +873,11 @@ def prewitt(
         The value beyond the ends with the mode "constant".
     axes : int or sequence of int, optional
         The axes that are filtered; by default all.  Of photos (H, W, 3) the first two: (0, 1).
-    saturate, dtype, algorithm, threads
-        As this module's text says.
+    saturate : bool
+        Whether results that are integers are rounded and clipped, instead of truncated after each
+        axis and wrapped.
+    dtype, algorithm, threads
+        As the text of `aotconv.ndimage` says, which tells more of the others, too.
 
     Returns
     -------
@@ -867,8 +936,11 @@ def laplace(
         As in `correlate1d`; one for all axes, or one for each of `axes`.
     axes : int or sequence of int, optional
         The axes that are filtered; by default all.
-    saturate, dtype, algorithm, threads
-        As this module's text says.
+    saturate : bool
+        Whether results that are integers are rounded and clipped, instead of truncated after each
+        axis and wrapped.
+    dtype, algorithm, threads
+        As the text of `aotconv.ndimage` says, which tells more of the others, too.
 
     Returns
     -------
@@ -930,8 +1002,11 @@ def gaussian_laplace(
         As in `correlate1d`; one for all axes, or one for each of `axes`.
     axes : int or sequence of int, optional
         The axes that are filtered; by default all.
-    saturate, dtype, algorithm, threads
-        As this module's text says.
+    saturate : bool
+        Whether results that are integers are rounded and clipped, instead of truncated after each
+        axis and wrapped.
+    dtype, algorithm, threads
+        As the text of `aotconv.ndimage` says, which tells more of the others, too.
     **kwargs
         What else `gaussian_filter` is given: `truncate` or `radius`.
 
@@ -997,8 +1072,11 @@ def gaussian_gradient_magnitude(
         As in `correlate1d`; one for all axes, or one for each of `axes`.
     axes : int or sequence of int, optional
         The axes that are filtered; by default all.
-    saturate, dtype, algorithm, threads
-        As this module's text says.
+    saturate : bool
+        Whether results that are integers are rounded and clipped, instead of truncated after each
+        axis and wrapped.
+    dtype, algorithm, threads
+        As the text of `aotconv.ndimage` says, which tells more of the others, too.
     **kwargs
         What else `gaussian_filter` is given: `truncate` or `radius`.
 

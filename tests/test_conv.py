@@ -914,6 +914,14 @@ def test_other_libraries_words_are_answered_with_ours(wrong, right):
         aotconv.conv2d(images, filters, nonsense=2)
     with pytest.raises(TypeError, match=r"no argument mode: say padding$"):
         aotconv.conv2d(images, filters, mode="same")
+    with pytest.raises(TypeError, match=r"no argument stides: say strides$"):
+        aotconv.conv2d(images, filters, stides=2)
+    with pytest.raises(TypeError, match=r"no argument output_padding$"):
+        aotconv.conv2d(images, filters, output_padding=1)
+    with pytest.raises(TypeError, match=r"no argument kernel_size: say filters: the weights"):
+        aotconv.Conv2D(filters=32, kernel_size=3)
+    with pytest.raises(ValueError, match=r"the weights themselves, not how many there are$"):
+        aotconv.Conv2D(32, 3)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,23 @@ def test_dir_and_help_show_the_public_names_alone(name):
     assert output_of(f"NAME = {name!r}\n{HELP}") == "[]"
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("gaussian_filter", "it is aotconv.ndimage.gaussian_filter"),
+        ("convolve", "it is aotconv.ndimage.convolve"),
+        ("savgol_filter", "it is aotconv.signal.savgol_filter"),
+        ("conv2d_filters", "it is aotconv.gradients.conv2d_filters"),
+        ("avg_pool2d", "say average_pool2d"),
+        ("keras", "until aotconv.keras is imported"),
+        ("nonsense", "no attribute 'nonsense'"),
+    ],
+)
+def test_a_name_that_is_elsewhere_is_told_where(name, told):
+    message = f"import aotconv\ntry: aotconv.{name}\nexcept AttributeError as e: print(e)"
+    assert output_of(message).endswith(told)
+
+
 def test_help_needs_no_package_of_an_extra():
     assert output_of(f"{NO_EXTRAS}NAME = 'aotconv'\n{HELP}") == "[]"
 

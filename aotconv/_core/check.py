@@ -51,14 +51,17 @@ _OF_ALL = {
     **dict.fromkeys(("grad_output", "output_grad"), "output_gradient"),
     **dict.fromkeys(("input_size", "input_shape"), "images_shape"),
     **dict.fromkeys(("output", "dst"), "out"),
+    **dict.fromkeys(("output_shape",), "output_size"),
     **dict.fromkeys(("num_threads", "n_threads", "workers"), "threads"),
 }
 OF_FILTERS = {
     **_OF_ALL,
-    **dict.fromkeys(("mode", "boundary", "border_mode", "pad_mode"), "padding_mode"),
+    **dict.fromkeys(("mode", "boundary", "border", "border_mode", "pad_mode"), "padding_mode"),
     **dict.fromkeys(("cval", "fillvalue", "constant_values"), "padding_value"),
     **dict.fromkeys(("weight", "weights", "kernel", "kernels", "filter"), "filters"),
-    **dict.fromkeys(("biases",), "bias"),
+    **dict.fromkeys(("b", "biases"), "bias"),
+    **dict.fromkeys(("kernel_size", "kernel_shape"), "filters: the weights themselves"),
+    **dict.fromkeys(("kernel_format", "weight_format", "kernel_layout"), "filter_format"),
     **dict.fromkeys(("group", "feature_group_count"), "groups"),
     **dict.fromkeys(("weight_size", "weight_shape"), "filters_shape"),
 }
@@ -70,17 +73,23 @@ OF_WINDOWS = {
 
 
 def no_misnamed(given: dict, words: dict = OF_FILTERS) -> None:
-    """Refuse keywords that a function does not have, and say the right one, by what other
-    libraries call it."""
+    """Refuse keywords that the caller, a function, does not have, and say the right one: by what
+    other libraries call it, or by what is spelt alike."""
+    code = sys._getframe(1).f_code
+    own = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     for name in given:
         if name in ("padding_mode", "padding_value"):
             raise ValueError(
                 f"{name} is of convolutions and their gradients: here nothing but zeros surrounds "
                 f"images, got {shown(given[name])}"
             )
-        known = words.get(name)
+        known = words.get(name, "")
         if known == "padding_mode" and _is(given[name], str) and given[name] in PADDINGS:
             known = "padding"
+        if known.partition(":")[0] not in (*own, "padding_mode", "padding_value"):
+            import difflib  # which takes longer to load than to say no
+
+            known = next(iter(difflib.get_close_matches(name, own, 1, 0.8)), "")
         says = f": say {known}" if known else ""
         raise TypeError(f"there is no argument {name}{says}")
 
@@ -158,10 +167,13 @@ def filters_array(
     if filters.ndim != rank + 2:
         axes = (*names, *channels) if last else (*channels[::-1], *names)
         index = (*(":" * rank), "None", "None") if last else ("None", "None", *(":" * rank))
-        cure = f": a single filter is filters[{', '.join(index)}]" if filters.ndim == rank else ""
+        cures = {
+            rank: f": a single filter is filters[{', '.join(index)}]",
+            0: ": they are the weights themselves, not how many there are",
+        }
         raise ValueError(
             f"filters must have {rank + 2} axes ({', '.join(axes)}), "
-            f"got {filters.ndim} axes of shape {filters.shape}{cure}"
+            f"got {filters.ndim} axes of shape {filters.shape}{cures.get(filters.ndim, '')}"
         )
     kernel = filters.shape[:-2] if last else filters.shape[2:]
     if not all(kernel):

@@ -251,7 +251,8 @@ class Conv2D(ForwardLayer):
     """A convolution whose weights are packed once and that is called many times.
 
     The arguments are those of `conv2d`; the arrays are copied, so changing them later does not
-    change the layer.  A layer may be called from several threads at once.
+    change the layer.  A layer may be called from several threads at once, and pickled, for other
+    processes.
 
     Parameters
     ----------
@@ -601,9 +602,10 @@ def conv2d(
 
     References
     ----------
-    .. [1] A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016.
-    .. [2] B. Barabasz, A. Anderson, K. M. Soodhalter, D. Gregg, "Error Analysis and Improving the
-       Accuracy of Winograd Convolution for Deep Neural Networks", ACM TOMS 46(4), 2020.
+    .. [1] Andrew Lavin, Scott Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016.
+    .. [2] Barbara Barabasz, Andrew Anderson, Kirk M. Soodhalter, David Gregg, "Error Analysis and
+       Improving the Accuracy of Winograd Convolution for Deep Neural Networks", ACM TOMS 46(4),
+       2020.
 
     Examples
     --------

@@ -345,7 +345,7 @@ def conv2d_filters(
 
     References
     ----------
-    .. [1] N. J. Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., SIAM 2002.
+    .. [1] Nicholas J. Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., SIAM 2002.
 
     Examples
     --------

@@ -51,8 +51,8 @@ def set_algorithm(algorithm: Literal["auto", "fastest"]) -> None:
 
     See Also
     --------
-    conv2d : says more of `algorithm`.
-    set_num_threads : how many threads convolutions use.
+    aotconv.conv2d : says more of `algorithm`.
+    aotconv.set_num_threads : how many threads convolutions use.
 
     Notes
     -----

@@ -73,8 +73,8 @@ def load(
 
     See Also
     --------
-    conv2d : says more of `algorithm`.
-    set_num_threads : how many threads convolutions use.
+    aotconv.conv2d : says more of `algorithm`.
+    aotconv.set_num_threads : how many threads convolutions use.
 
     Notes
     -----

@@ -208,6 +208,7 @@ def max_pool2d(
     --------
     average_pool2d : the average.
     max_pool1d, max_pool3d : along one axis and three.
+    aotconv.gradients.max_pool2d_images : puts values back to their places, as unpooling does.
 
     Examples
     --------

@@ -31,6 +31,7 @@ myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"  # the notebook holds its results; a test runs it
 
+default_role = "py:obj"  # as NumPy's docstrings mean it
 autodoc_typehints = "none"  # numpydoc's sections say them
 autosummary_generate = True
 numpydoc_show_class_members = False
@@ -68,8 +69,6 @@ html_theme_options = {
     "header_links_before_dropdown": 6,
     "footer_start": ["copyright"],
     "footer_end": [],
-    "pygments_light_style": "tango",
-    "pygments_dark_style": "github-dark",
 }
 html_sidebars = {key: [] for key in ("index", "install", "benchmarks", "gallery/**/plot_*")}
 

@@ -15,18 +15,24 @@ from aotconv._tools.board import TEXTS, WIDE_TEXTS
 DOCS = PACKAGE / "docs"
 PAGE = DOCS / "benchmarks.md"
 DRAW = DOCS / "benchmarks" / "draw.py"
-MEASURED = [("networks", 1), ("networks", 2), ("wide", 1)]
 if not PAGE.is_file():
     pytest.skip("needs the documentation", allow_module_level=True)
 
 draw = runpy.run_path(str(DRAW), run_name="draw")
+LEVELS = draw["LEVELS"]
+FILES = [(level, board) for level in LEVELS for board in ("networks", "wide")]
+MEASURED = [(level, *each) for level in LEVELS for each in draw["MEASURED"]]
 ROWS = {each: draw["rows"](*each) for each in MEASURED}
 RACED = {each: [row for row in rows if row.ratios] for each, rows in ROWS.items()}
 
 
+def page() -> str:
+    return PAGE.read_text(encoding="utf-8")
+
+
 def section(title: str) -> str:
     """The text of a section of the page."""
-    return PAGE.read_text(encoding="utf-8").split(f"\n## {title}\n")[1].split("\n## ")[0]
+    return page().split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 
 def cells(title: str) -> dict[str, list[str]]:
@@ -36,27 +42,32 @@ def cells(title: str) -> dict[str, list[str]]:
     return {first: rest for first, *rest in table}
 
 
-def mean_and_losses(ratios: list[float]) -> tuple[str, int, int]:
-    return f"{statistics.geometric_mean(ratios):.2f}", sum(x < 1 for x in ratios), len(ratios)
+def mean_and_losses(ratios: list[float]) -> str:
+    """As tables say it; nothing of no ratios."""
+    losses = sum(ratio < 1 for ratio in ratios)
+    mean = statistics.geometric_mean(ratios) if ratios else 0
+    return f"{mean:.2f} ({losses} of {len(ratios)})" if ratios else ""
 
 
-def expected_of_groups(measured: tuple[str, int]) -> dict[str, list[str]]:
-    rows = RACED[measured]
+def expected_of_groups(board: str) -> dict[str, list[str]]:
+    """A board's table: a row for each group and for all, a column for each run."""
+    runs = [rows for (_, each, _), rows in RACED.items() if each == board]
     groups = {
-        group: [row.ratio for row in rows if row.group == group]
-        for group in draw["GROUPS"][measured[0]]
+        group: [[row.ratio for row in rows if row.group == group] for rows in runs]
+        for group in draw["GROUPS"][board]
     }
-    groups["all"] = [row.ratio for row in rows]
-    found = {group: mean_and_losses(ratios) for group, ratios in groups.items()}
-    return {group: [mean, f"{losses} of {n}"] for group, (mean, losses, n) in found.items()}
+    groups["all"] = [[row.ratio for row in rows] for rows in runs]
+    return {group: [*map(mean_and_losses, runs)] for group, runs in groups.items()}
 
 
 @pytest.mark.parametrize("measured", MEASURED, ids=str)
 def test_a_file_holds_its_whole_board_and_what_follows_from_the_rounds(measured):
-    board, n_threads = measured
+    level, board, n_threads = measured
     texts = {"networks": TEXTS, "wide": WIDE_TEXTS}[board]
     assert {row.name: row.text for row in ROWS[measured]} == texts
-    results = [each for each in draw["read"](board)["results"] if each["n_threads"] == n_threads]
+    file = draw["read"](level, board)
+    assert file["implementation"] == level
+    results = [each for each in file["results"] if each["n_threads"] == n_threads]
     for row, each in zip(ROWS[measured], results, strict=True):
         own, flops = each["seconds"]["aotconv"], each["operation"]["flops"]
         rounds = zip(each["fma"], each["copy"], own, strict=True)
@@ -78,106 +89,102 @@ def test_a_file_holds_its_whole_board_and_what_follows_from_the_rounds(measured)
             assert not row.ratios and not ratios
 
 
-def test_means_of_networks_are_those_of_the_file():
-    one, two = map(expected_of_groups, MEASURED[:2])
-    assert cells("Networks") == {group: one[group] + two[group] for group in one}
+def test_means_of_networks_are_those_of_the_files():
+    assert cells("Networks") == expected_of_groups("networks")
 
 
-def test_means_of_the_wide_board_are_those_of_the_file():
-    assert cells("Filters and other operators") == expected_of_groups(("wide", 1))
+def test_means_of_the_wide_board_are_those_of_the_files():
+    assert cells("Filters and other operators") == expected_of_groups("wide")
 
 
 def test_means_beside_each_library_are_those_of_the_files():
-    expected = {}
-    for peer in draw["PEERS"].values():
-        expected[peer] = []
-        for measured in MEASURED:
-            ratios = [row.ratios[peer] for row in RACED[measured] if peer in row.ratios]
-            said = "{} ({} of {})".format(*mean_and_losses(ratios)) if ratios else ""
-            expected[peer].append(said)
+    expected = {
+        peer: [
+            mean_and_losses([row.ratios[peer] for row in rows if peer in row.ratios])
+            for rows in RACED.values()
+        ]
+        for peer in draw["PEERS"].values()
+    }
     assert cells("Beside each library") == expected
 
 
-def test_the_first_paragraph_says_what_the_files_say():
-    text = " ".join(PAGE.read_text(encoding="utf-8").partition("\n## ")[0].split())
-    networks, wide = ([row.ratio for row in RACED[each, 1]] for each in ("networks", "wide"))
-    both = [*networks, *wide]
-    assert f"{statistics.geometric_mean(networks):.2f} times aotconv's time" in text
-    assert f"{statistics.geometric_mean(wide):.2f} times on that of {len(wide)} filters" in text
-    assert f"from {min(both):.2f} to {max(both):.2f} times" in text
+def test_the_first_paragraphs_say_what_the_files_say():
+    text = " ".join(page().partition("\n## ")[0].split())
+    means = {
+        (board, n_threads, level): statistics.geometric_mean(row.ratio for row in rows)
+        for (level, board, n_threads), rows in RACED.items()
+    }
+    for board, n_threads in draw["MEASURED"]:
+        with_it, without = (means[board, n_threads, level] for level in LEVELS)
+        assert f"{with_it:.2f} ({without:.2f} without" in text
+    ratios = [row.ratio for rows in RACED.values() for row in rows]
+    assert f"from {min(ratios):.2f} to {max(ratios):.2f} times" in text
 
 
-def test_machine_and_versions_are_those_of_the_files():
-    text = section("What was run")
+@pytest.mark.parametrize("level", LEVELS)
+def test_machine_and_versions_are_those_of_the_files(level):
+    column = 1 + LEVELS.index(level)
+    lines = [line for line in section("What was run").splitlines() if line.startswith("|")]
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    told = " ".join(row[column] for row in table)
     for board in ("networks", "wide"):
-        head = draw["read"](board)
+        head = draw["read"](level, board)
         versions = [version.partition("+")[0] for version in head["peers"].values()]
         versions = [".".join(version.split(".")[:3]) for version in versions]
         names = [*head["peers"]]
         said = [v for name, v in zip(names, versions, strict=True) if name != "onnx"]
-        for each in [head["date"], head["cpu"], head["implementation"], head["python"], *said]:
-            assert each in text, each
-        for n_threads in {each["n_threads"] for each in head["results"]}:
-            results = [each for each in head["results"] if each["n_threads"] == n_threads]
-            rate = statistics.median(x for each in results for x in each["fma"]) / 1e9
-            said = re.search(r"(\d+) GFLOP/s on one thread, (\d+) on two", text)
-            assert float(said[n_threads]) == pytest.approx(rate, abs=1)
+        for each in [head["date"], head["cpu"], level, head["python"], head["numpy"], *said]:
+            assert each in told, each
+    rates = re.search(r"(\d+) GFLOP/s, (\d+) on two", told)
+    for n_threads in (1, 2):
+        results = draw["read"](level, "networks")["results"]
+        every = (x for each in results if each["n_threads"] == n_threads for x in each["fma"])
+        assert float(rates[n_threads]) == pytest.approx(statistics.median(every) / 1e9, abs=1)
 
 
-def test_slower_rows_that_are_named_are_those_of_the_files():
-    """Rows, each with a ratio, in the order of the text; two threads where it says so."""
-    text = " ".join(section("Where it is slower").split())
-    one = {
-        row.name: f"{row.ratio:.2f}" for board in ("networks", "wide") for row in RACED[board, 1]
+@pytest.mark.parametrize("level", LEVELS)
+def test_slower_rows_that_are_named_are_those_of_the_files(level):
+    """Rows, each with a ratio, and those on two threads, each in brackets."""
+    title = {"x86-64-v4": "With AVX-512", "x86-64-v3": "Without"}[level]
+    text = section("Where it is slower").split(f"\n### {title}\n")[1].split("\n### ")[0]
+    boards = ("networks", "wide")
+    one = {row.name: f"{row.ratio:.2f}" for board in boards for row in RACED[level, board, 1]}
+    two = {row.name: f"{row.ratio:.2f}" for row in RACED[level, "networks", 2]}
+    named = re.findall(r"`(\w+)` (?=[\d(])(\d\.\d\d)?(?: ?\((\d\.\d\d)\))?", " ".join(text.split()))
+    assert named
+    for name, alone, paired in named:
+        assert alone in ("", one[name]) and paired in ("", two.get(name)), name
+        assert alone or paired, name
+    lost = {
+        row.name
+        for (at, *_), rows in RACED.items()
+        for row in rows
+        if at == level and row.ratio < 0.97
     }
-    two = {row.name: f"{row.ratio:.2f}" for row in RACED["networks", 2]}
-    named = re.findall(r"`(\w+)`(?: is)? at (\d\.\d\d)", text)
-    assert len(named) == 9
-    for name, ratio in named:
-        assert ratio in (one[name], two.get(name)), name
-    lost = {row.name for rows in RACED.values() for row in rows if row.ratio < 0.97}
-    assert lost <= {name for name, _ in named}
+    assert lost <= {name for name, *_ in named}
+
+
+def test_rows_that_the_benchmark_doubts_are_as_many_as_the_text_says():
+    text = " ".join(section("How it was measured").split())
+    for level in LEVELS:
+        results = draw["read"](level, "networks")["results"]
+        doubts = [sum(bool(x["doubts"]) for x in results if x["n_threads"] == n) for n in (1, 2)]
+        assert "{} and {} of its 20 rows".format(*doubts) in text
 
 
 def test_layout_of_openvino_is_the_cause_that_the_text_says():
-    [row] = [
-        each for each in draw["read"]("wide")["results"] if "112_first" in each["operation"]["name"]
-    ]
+    results = draw["read"]("x86-64-v3", "wide")["results"]
+    [row] = [each for each in results if "112_first" in each["operation"]["name"]]
     assert row["fastest"] == "openvino NHWC"
-    assert f"it takes {row['ratios']['openvino NCHW']:.2f} times" in " ".join(
-        PAGE.read_text().split()
-    )
+    assert f"it takes {row['ratios']['openvino NCHW']:.2f} times" in " ".join(page().split())
 
 
-def test_rounds_that_are_quoted_are_those_of_the_file():
-    def rounds(n_threads, name):
-        results = draw["read"]("networks")["results"]
-        found = [each for each in results if each["n_threads"] == n_threads]
-        return next(each for each in found if each["operation"]["name"] == name)
-
-    def extent(numbers, form):
-        return f"{min(numbers):{form}} to {max(numbers):{form}}"
-
-    text = " ".join(PAGE.read_text(encoding="utf-8").split())
-    seconds = rounds(1, "vgg_3_3x3_256")["seconds"]
-    for contender in ("aotconv", "onnxruntime"):
-        assert f"{extent([1e3 * x for x in seconds[contender]], '.1f')} ms" in text
-    doubtful = [
-        sum(
-            bool(each["doubts"])
-            for each in draw["read"]("networks")["results"]
-            if each["n_threads"] == n
-        )
-        for n in (1, 2)
-    ]
-    assert "calls {} of the 20 rows uncertain on one thread and {} on two".format(*doubtful) in text
-
-
-def test_files_name_no_folder_and_no_host():
-    for board in ("networks", "wide"):
-        text = (DOCS / "benchmarks" / f"{board}.json").read_text()
-        assert not re.search(r"/(home|root|tmp|usr|work|mnt)\b|[\w-]+\.(local|internal)\b", text)
-        assert re.fullmatch(r"Linux-x86_64-with-glibc[\d.]+", draw["read"](board)["platform"])
+@pytest.mark.parametrize(("level", "board"), FILES)
+def test_files_name_no_folder_and_no_host(level, board):
+    text = (DRAW.parent / level / f"{board}.json").read_text()
+    assert not re.search(r"/(home|root|tmp|usr|work|mnt)\b|[\w-]+\.(local|internal)\b", text)
+    platform = draw["read"](level, board)["platform"]
+    assert re.fullmatch(r"Linux-x86_64-with-glibc[\d.]+", platform)
 
 
 def written_in(path) -> list[str]:
@@ -188,19 +195,20 @@ def written_in(path) -> list[str]:
 def test_plots_and_tables_have_every_row_and_are_those_of_the_page(tmp_path):
     pytest.importorskip("matplotlib", reason="needs matplotlib")
     draw["draw"](tmp_path)
-    for (board, n_threads), rows in ROWS.items():
-        name = f"{board}_{n_threads}.csv"
-        lines = (tmp_path / name).read_text(encoding="utf-8").splitlines()
-        assert lines == (DRAW.parent / name).read_text(encoding="utf-8").splitlines()
+    for (level, board, n_threads), rows in ROWS.items():
+        name = f"{level}/{board}_{n_threads}"
+        lines = (tmp_path / f"{name}.csv").read_text(encoding="utf-8").splitlines()
+        kept = (DRAW.parent / f"{name}.csv").read_text(encoding="utf-8").splitlines()
+        assert lines == kept
         assert [line.split(",")[0] for line in lines[1:]] == [row.name for row in rows]
         shown = {"ratios": [row for row in rows if row.ratios]}
         if n_threads == 1:
             shown["bounds"] = rows
         for kind, drawn in shown.items():
-            path = tmp_path / f"{board}_{n_threads}_{kind}.svg"
+            path = tmp_path / f"{name}_{kind}.svg"
             assert ElementTree.parse(path).getroot().tag.endswith("svg")
-            assert f"](benchmarks/{path.name})" in PAGE.read_text(encoding="utf-8")
-            assert written_in(DRAW.parent / path.name) == written_in(path)
+            assert f"](benchmarks/{name}_{kind}.svg)" in page()
+            assert written_in(DRAW.parent / f"{name}_{kind}.svg") == written_in(path)
             words = {text.get_text() for text in draw[f"draw_{kind}"](drawn).axes[0].texts}
             for row in drawn:
                 figure = f"{row.ratio:.2f}" if kind == "ratios" else f"{100 * row.fraction:,.0f} %"

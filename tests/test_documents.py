@@ -274,8 +274,9 @@ def referred_names() -> Iterator[str]:
                 if directive:
                     module = directive[2]
                     yield from [module] if directive[1] == "automodule" else []
-                elif re.match(r"   \w", line):
-                    yield f"{module}.{line.strip()}"
+                name = re.fullmatch(r"(?:   |\.\. py:data:: )(\w+)", line)
+                if name:
+                    yield f"{module}.{name[1]}"
 
 
 def test_the_reference_has_every_public_name_once_and_nothing_else():

@@ -25,7 +25,19 @@ from .check import shown
 
 
 class FallbackWarning(RuntimeWarning):
-    """A slower implementation than the compiled one runs, because the compiled one cannot."""
+    """A slower implementation than the compiled one runs, because the compiled one cannot.
+
+    A RuntimeWarning, given once, at the first call: with the reason, and what to do.  Results are
+    those of compiled kernels, within their bounds.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import aotconv
+    >>> warnings.simplefilter("error", aotconv.FallbackWarning)  # from here on an error
+    """
+
+    __module__ = "aotconv"  # what is printed, and pickled, is where users find it
 
 
 class Implementation(NamedTuple):

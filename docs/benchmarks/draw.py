@@ -6,6 +6,7 @@ python docs/benchmarks/draw.py
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HERE = Path(__file__).parent
+LEVELS = "x86-64-v4", "x86-64-v3"  # with a folder each
+MEASURED = ("networks", 1), ("networks", 2), ("wide", 1)  # boards, and on how many threads
 # Headings of a board's layers and filters, whose names begin so.
 GROUPS = {
     "networks": {
@@ -46,6 +49,7 @@ PEERS = {
     "torch": "PyTorch",
     "onnxruntime": "ONNX Runtime",
     "openvino": "OpenVINO",
+    "litert": "LiteRT",
     "opencv": "OpenCV",
     "scipy": "SciPy",
 }
@@ -92,18 +96,18 @@ class Row(NamedTuple):
         return self.ratios[self.fastest]
 
 
-def read(board: str) -> dict[str, Any]:
-    return json.loads((HERE / f"{board}.json").read_text())
+def read(level: str, board: str) -> dict[str, Any]:
+    return json.loads((HERE / level / f"{board}.json").read_text())
 
 
 def group_of(board: str, name: str) -> str:
     return next(group for group, starts in GROUPS[board].items() if name.startswith(starts))
 
 
-def rows(board: str, n_threads: int) -> list[Row]:
+def rows(level: str, board: str, n_threads: int) -> list[Row]:
     """What was measured of a board on a number of threads."""
     found = []
-    for each in read(board)["results"]:
+    for each in read(level, board)["results"]:
         if each["n_threads"] != n_threads:
             continue
         ratios: dict[str, float] = {}
@@ -196,7 +200,7 @@ def draw_ratios(table: list[Row]) -> Figure:
     ):
         axes.text(1, -0.72, text, ha=ha, va="center", color=color, size=8, weight="bold")
     beside(axes, MIDDLE + 0.06, -0.72, "fastest peer", weight="bold")
-    axes.set_xlabel("its time / aotconv's time (logarithmic)", size=8)
+    axes.set_xlabel("fastest peer's time / aotconv's time (logarithmic)", size=8)
     return figure
 
 
@@ -258,16 +262,17 @@ def draw(folder: Path) -> None:
     """Write all plots and tables into a folder."""
     from matplotlib import rc_context
 
-    folder.mkdir(parents=True, exist_ok=True)
-    for board, n_threads in (("networks", 1), ("networks", 2), ("wide", 1)):
-        table, name = rows(board, n_threads), f"{board}_{n_threads}"
-        write_table(folder / f"{name}.csv", table)
+    for level, (board, n_threads) in itertools.product(LEVELS, MEASURED):
+        table, name = rows(level, board, n_threads), f"{board}_{n_threads}"
+        target = folder / level
+        target.mkdir(parents=True, exist_ok=True)
+        write_table(target / f"{name}.csv", table)
         figures = {"ratios": draw_ratios(table)}
         if n_threads == 1:
             figures["bounds"] = draw_bounds(table)
         with rc_context({"svg.hashsalt": name, "hatch.linewidth": 0.6}):  # the same bytes again
             for kind, figure in figures.items():
-                figure.savefig(folder / f"{name}_{kind}.svg", metadata={"Date": None})
+                figure.savefig(target / f"{name}_{kind}.svg", metadata={"Date": None})
 
 
 if __name__ == "__main__":

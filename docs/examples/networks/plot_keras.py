@@ -11,7 +11,7 @@ together again: a Laplacian pyramid (P. J. Burt, E. H. Adelson, "The Laplacian P
 Image Code", IEEE Transactions on Communications 31, 1983).
 """
 
-import aotconv.keras  # before keras  # isort: skip
+import aotconv.keras  # before keras
 import keras
 import matplotlib.pyplot as plt
 import numpy as np

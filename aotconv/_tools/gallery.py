@@ -34,6 +34,7 @@ Drawn: TypeAlias = Literal["levels", "signs", "sizes"]
 OWN = "aotconv"
 PEERS = ("scipy", "cv2")  # modules
 COLOURS = {OWN: "#d9541e", "SciPy": "#4f6d8a", "OpenCV": "#9fb2c3"}
+PER_ROW = 3  # filters: so wide that a page shows what is written
 ROUNDS, SECONDS = 15, 0.25  # of each filter's race: at least so many turns, unless they take longer
 SIGMA, SIZE = 4.0, 9
 LARGEST_DIFFERENCE = 1e-4  # of results of a photo in [0, 1]
@@ -190,42 +191,40 @@ def footnotes(every: Sequence[Filtered]) -> list[str]:
 
 
 def draw_gallery(photo: Array, every: Sequence[Filtered], notes: Sequence[str] = ()) -> Figure:
-    """Draw a photo and what filters make of it in a row, below each its times, and footnotes with
+    """Draw a photo and what filters make of it in rows, below each its times, and footnotes with
     further notes."""
     from matplotlib.figure import Figure
 
-    libraries, columns = _libraries(every), 1 + len(every)
+    libraries = _libraries(every)
+    rows = [every[start : start + PER_ROW] for start in range(0, len(every), PER_ROW)]
     aspect = min(max(photo.shape[1] / photo.shape[0], 0.5), 2)
     first, *others = footnotes(every)
     notes = [f"{first}; bars relative to the slowest of each filter", *others, *notes]
-    lines = [line for note in notes for line in textwrap.wrap(note, 180)]
-    # In inches, from below: notes, bars, pictures, their names.
-    width, gap, note, names = 16.0, 0.12, 0.12 + 0.18 * len(lines), 0.56
-    side = (width - (columns + 1) * gap) / columns
+    lines = [line for note in notes for line in textwrap.wrap(note, 140)]
+    # In inches: of a row, from below, bars, pictures, their names; below all rows the notes.
+    width, gap, note, names = 9.4, 0.12, 0.12 + 0.18 * len(lines), 0.56
+    side = (width - (PER_ROW + 2) * gap) / (PER_ROW + 1)
     tall, bars = side / aspect, 0.25 * len(libraries)
-    height = note + bars + gap + tall + names
+    row = bars + gap + tall + names
+    height = note + len(rows) * row
     figure = Figure((width, height))
 
-    def place(column: int, bottom: float, size: float):
-        left = gap + column * (side + gap)
+    def place(number: int, column: int, bottom: float, size: float):
+        left, bottom = gap + column * (side + gap), height - (number + 1) * row + bottom
         return figure.add_axes(
             (left / width, bottom / height, side / width, size / height), frame_on=False
         )
 
-    for column in range(columns):
-        each = every[column - 1] if column else None
-        picture, below = place(column, note + bars + gap, tall), place(column, note, bars)
-        if each is None:
-            _picture(picture, photo, {}, "the photo", "its grey is filtered")
-            _legend(below, libraries)
-        else:
+    _picture(place(0, 0, bars + gap, tall), photo, {}, "the photo", "its grey is filtered")
+    for number, some in enumerate(rows):
+        _legend(place(number, 0, 0, bars), libraries)
+        for column, each in enumerate(some, 1):
             shown = each.arguments + ", absolute values" * (each.drawn == "sizes")
-            _picture(picture, *_greys(each), each.name, shown)
-            _bars(below, each.seconds, libraries)
-    left = 2 * gap + side  # where bars begin
+            _picture(place(number, column, bars + gap, tall), *_greys(each), each.name, shown)
+            _bars(place(number, column, 0, bars), each.seconds, libraries)
     at: dict[str, Any] = {"ha": "left", "va": "top", "linespacing": 1.4}
     text = "\n".join(lines)
-    figure.text(left / width, (note - 0.06) / height, text, size=9, color=QUIET, **at)
+    figure.text(gap / width, (note - 0.06) / height, text, size=9, color=QUIET, **at)
     return figure
 
 

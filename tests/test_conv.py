@@ -925,6 +925,27 @@ def test_other_libraries_words_are_answered_with_ours(wrong, right):
 
 
 @pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"padding": "reflect"}, ": say padding_mode='reflect'"),
+        ({"padding": "nonsense"}, "got 'nonsense'"),
+        ({"padding": 1, "padding_mode": "nearest"}, ": say 'edge'"),
+        ({"padding": 1, "padding_mode": "mirror"}, ": say 'reflect'"),
+        ({"activation": "swish"}, ": say 'silu'"),
+        ({"activation": "linear"}, ": say None"),
+        ({"activation": "nonsense"}, "got 'nonsense'"),
+    ],
+    ids=str,
+)
+def test_other_libraries_choices_are_answered_with_ours(wrong, says):
+    with pytest.raises(ValueError, match=f"{says}$"):
+        aotconv.conv2d(np.ones((5, 5, 1)), np.ones((3, 3, 1, 1)), **wrong)
+    if wrong.get("padding") == "reflect":
+        with pytest.raises(ValueError, match=r"got 'reflect'$"):
+            aotconv.conv2d_transpose(np.ones((5, 5, 1)), np.ones((3, 3, 1, 1)), **wrong)
+
+
+@pytest.mark.parametrize(
     ("images", "filters", "cure"),
     [
         ((9, 9, 3), (3, 3), "filters[:, :, None, None]"),

@@ -146,6 +146,18 @@ def test_differences_along_some_axes_are_those_of_each_part_of_the_others(call, 
         np.testing.assert_array_equal(own, call._replace(array=part, arguments=alone)())
 
 
+def test_an_origin_that_does_not_fit_is_told_as_it_was_given():
+    for origin in (5, -3):
+        for name, weights in (("convolve", np.ones((4, 4))), ("convolve1d", np.ones(4))):
+            with pytest.raises(ValueError, match=rf"from -2 to 1 .*, got {origin}$"):
+                getattr(ndimage, name)(np.ones((9, 9)), weights, origin=origin)
+
+
+def test_a_window_of_a_photo_is_told_to_name_axes():
+    with pytest.raises(ValueError, match=r"of photos \(H, W, C\) say axes=\(0, 1\)$"):
+        ndimage.correlate(np.ones((5, 6, 3)), np.ones((3, 3)))
+
+
 def test_a_difference_is_taken_along_one_of_the_axes_that_are_filtered():
     photo = np.random.default_rng(1).random((5, 6, 3))
     for function in (ndimage.sobel, ndimage.prewitt):

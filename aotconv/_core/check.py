@@ -308,7 +308,9 @@ def _padding(value, rank: int, rules: tuple[str, ...], least: int) -> str | tupl
     if _is(value, str):
         rule = str.lower(value)
         if rule not in rules:
-            raise ValueError(f"padding must be {forms}, got {shown(value)}")
+            has_modes = "full" in rules  # as convolutions have that are not transposed
+            says = f": say padding_mode={rule!r}" if has_modes and rule in MODES else ""
+            raise ValueError(f"padding must be {forms}, got {shown(value)}{says}")
         return rule
     number = value if _is(value, (bool, np.bool_)) else _index("padding", value)
     if number is not None:
@@ -497,6 +499,13 @@ def direct(value) -> str:
     return one_of("algorithm", value, ("auto",))
 
 
+# What other libraries call a choice.
+_SYNONYMS = {
+    **{"mirror": "reflect", "grid-mirror": "symmetric", "nearest": "edge", "grid-wrap": "wrap"},
+    **{"swish": "silu", "linear": None, "identity": None},
+}
+
+
 def one_of(name: str, value, choices):
     if type(value) is str and value in choices:
         return value
@@ -506,7 +515,9 @@ def one_of(name: str, value, choices):
         )
     text = None if value is None else str.__str__(value)  # a subclass may equal anything
     if text not in choices:
-        raise ValueError(f"{name} must be one of {choices}, got {shown(value)}")
+        known = _SYNONYMS.get(str.lower(text), text) if text else text
+        says = f": say {known!r}" if known != text and known in choices else ""
+        raise ValueError(f"{name} must be one of {choices}, got {shown(value)}{says}")
     return text
 
 

@@ -89,7 +89,10 @@ def window(ndim: int, weights, axes, mode, origin, flipped: bool = False) -> Ter
     numbers = check_ndimage.axes(axes, ndim)
     window = check_ndimage.weights("weights", weights)
     if window.ndim != len(numbers):
-        raise ArgumentError(f"weights.ndim ({window.ndim}) must match len(axes) ({len(numbers)})")
+        cure = ": of photos (H, W, C) say axes=(0, 1)" if axes is None and window.ndim == 2 else ""
+        raise ArgumentError(
+            f"weights.ndim ({window.ndim}) must match len(axes) ({len(numbers)}){cure}"
+        )
     if window.size == 0:
         raise ArgumentError(f"weights must have an element, got shape {window.shape}")
     # So do origins and modes that are given for all axes; those for some belong to them as named.
@@ -111,6 +114,7 @@ def window(ndim: int, weights, axes, mode, origin, flipped: bool = False) -> Ter
 
 def _flipped(origin: int, size: int) -> int:
     """Where a window's origin is once it is flipped."""
+    check_ndimage.window_before(size, origin)  # which has the same limits, and is what was given
     return -origin - (size % 2 == 0)
 
 

@@ -537,8 +537,8 @@ def conv2d(
         Whether a result of integers is clipped where it would wrap.  Then `dtype` may be integers
         where arguments are floats, too: sums of these are rounded to nearest even, and NaN is 0.
         Results of floats are what they are without.  Sums of integers are exact where the images'
-        dtype and the weights tell that none reaches 2**62; others, as all of 64-bit images, are
-        formed in float64, exactly where they stay below 2**53.
+        dtype and the weights tell that none reaches ``2**62``; others, as all of 64-bit images, are
+        formed in float64, exactly where they stay below ``2**53``.
     algorithm : {"auto", "winograd", "fft", "fastest"}
         "auto": the products of the formula above, summed.  Others have rounding errors of other
         kinds (Notes), and pack filters for longer: layers do that once.

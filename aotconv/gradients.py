@@ -85,7 +85,7 @@ def conv1d_images(
     filters : array_like, shape (K, C / groups, O)
     images_shape : tuple of int
     strides, padding, padding_mode, padding_value, dilations, groups, data_format, filter_format
-        As `conv1d` was given them.
+        As `aotconv.conv1d` was given them.
     out, threads
         As in `conv2d_images`.
 
@@ -122,18 +122,18 @@ def conv2d_images(
     Parameters
     ----------
     output_gradient : array_like, shape (..., OH, OW, O)
-        The gradient by the result of `conv2d`, in `data_format`.
+        The gradient by the result of `aotconv.conv2d`, in `data_format`.
     filters : array_like, shape (KH, KW, C / groups, O)
-        As `conv2d` was given them.
+        As `aotconv.conv2d` was given them.
     images_shape : tuple of int
         Of the images, in `data_format`.
     strides, padding, padding_mode, padding_value, dilations, groups, data_format, filter_format
-        As `conv2d` was given them.  Of a border that repeats pixels each of these gets its copies'
-        gradients, too; what `padding_value` is does not matter here.
+        As `aotconv.conv2d` was given them.  Of a border that repeats pixels each of these gets its
+        copies' gradients, too; what `padding_value` is does not matter here.
     out : ndarray, optional
         Where the result is written; it may overlap the other arrays.
     threads : int, optional
-        As in `conv2d`.
+        As in `aotconv.conv2d`.
 
     Returns
     -------
@@ -143,7 +143,7 @@ def conv2d_images(
     Raises
     ------
     TypeError, ValueError
-        As `conv2d`; where `output_gradient` is none of images of such a shape.
+        As `aotconv.conv2d`; where `output_gradient` is none of images of such a shape.
 
     See Also
     --------
@@ -191,7 +191,7 @@ def conv3d_images(
     filters : array_like, shape (KD, KH, KW, C / groups, O)
     images_shape : tuple of int
     strides, padding, padding_mode, padding_value, dilations, groups, data_format, filter_format
-        As `conv3d` was given them.
+        As `aotconv.conv3d` was given them.
     out, threads
         As in `conv2d_images`.
 
@@ -223,7 +223,7 @@ def conv1d_filters(
     threads: SupportsIndex | None = None,
     **misnamed: NoReturn,
 ) -> np.typing.NDArray[Any]:
-    """Compute the gradient of `conv1d` by its filters.
+    """Compute the gradient of `aotconv.conv1d` by its filters.
 
     As `conv2d_filters` does along two axes.
 
@@ -236,7 +236,7 @@ def conv1d_filters(
     filters_shape : tuple of int
         (K, C / groups, O); with `filter_format` "OIW" (O, C / groups, K).
     strides, padding, padding_mode, padding_value, dilations, groups, data_format, filter_format
-        Those of the convolution, as in `conv1d`.
+        Those of the convolution, as in `aotconv.conv1d`.
     out, threads
         As in `conv2d_filters`.
 
@@ -277,7 +277,7 @@ def conv2d_filters(
     threads: SupportsIndex | None = None,
     **misnamed: NoReturn,
 ) -> np.typing.NDArray[Any]:
-    """Compute the gradient of `conv2d` by its filters.
+    """Compute the gradient of `aotconv.conv2d` by its filters.
 
     For ``y = conv2d(images, filters, ...)`` and a loss whose gradient by y is `output_gradient`::
 
@@ -298,12 +298,13 @@ def conv2d_filters(
     filters_shape : tuple of int
         (KH, KW, C / groups, O); with `filter_format` "OIHW" (O, C / groups, KH, KW).
     strides, padding, padding_mode, padding_value, dilations, groups, data_format, filter_format
-        Those of the convolution, as in `conv2d`.
+        Those of the convolution, as in `aotconv.conv2d`.
     out : ndarray, optional
         Where the result is written: of its shape and dtype, with any strides.  It may overlap
         the other arrays.
     threads : int, optional
-        How many threads compute, at most, as in `conv2d`.  The result does not depend on it.
+        How many threads compute, at most, as in `aotconv.conv2d`.  The result does not depend on
+        it.
 
     Returns
     -------
@@ -385,7 +386,7 @@ def conv3d_filters(
     threads: SupportsIndex | None = None,
     **misnamed: NoReturn,
 ) -> np.typing.NDArray[Any]:
-    """Compute the gradient of `conv3d` by its filters.
+    """Compute the gradient of `aotconv.conv3d` by its filters.
 
     As `conv2d_filters` does along two axes.
 
@@ -398,7 +399,7 @@ def conv3d_filters(
     filters_shape : tuple of int
         (KD, KH, KW, C / groups, O); with `filter_format` "OIDHW" (O, C / groups, KD, KH, KW).
     strides, padding, padding_mode, padding_value, dilations, groups, data_format, filter_format
-        Those of the convolution, as in `conv3d`.
+        Those of the convolution, as in `aotconv.conv3d`.
     out, threads
         As in `conv2d_filters`.
 

@@ -52,7 +52,7 @@ def load(
         activations written in several nodes become one, and what follows from the shapes of feeds
         alone is computed once for each.  Without it each node is computed as it stands.
     algorithm : {"auto", "fastest"}
-        That of convolutions, as in `conv2d`; "fastest" needs `optimize`.
+        That of convolutions, as in `aotconv.conv2d`; "fastest" needs `optimize`.
     new_ops : iterable of onnx.reference.op_run.OpRun classes
         More operators, as onnx' ReferenceEvaluator takes them; they come before ours.
 
@@ -85,8 +85,8 @@ def load(
     result differs from that of the nodes as if each time they changed by half a unit in the last
     place.
 
-    Convolutions use as many threads as `set_num_threads` allows; products of matrices those of
-    NumPy's BLAS.
+    Convolutions use as many threads as `aotconv.set_num_threads` allows; products of matrices those
+    of NumPy's BLAS.
 
     Examples
     --------

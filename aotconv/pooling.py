@@ -405,8 +405,8 @@ def average_pool2d(
     ndarray, shape (..., OH, OW, C), or (..., C, OH, OW) with channels first
         `out` if it was given.  Pixels are summed row by row, and the sum divided, so that the error
         of an average of n pixels is no more than ``n * eps`` times the average of their absolute
-        values; of integers a sum below 2**53 is exact in float64.  A window without any pixel that
-        is counted gives NaN.
+        values; of integers a sum below ``2**53`` is exact in float64.  A window without any pixel
+        that is counted gives NaN.
 
     Raises
     ------

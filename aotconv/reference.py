@@ -246,8 +246,8 @@ def conv_transpose_reference(
     activation: Activation | None = None,
     residual: np.typing.ArrayLike | None = None,
 ) -> np.typing.NDArray[Any]:
-    """Transpose a convolution of any rank as `aotconv.conv2d_transpose` does, in float64 (complex128
-    for complex input).
+    """Transpose a convolution of any rank as `aotconv.conv2d_transpose` does, in float64
+    (complex128 for complex input).
 
     Each tap spreads all pixels, times its (O, C) matrix, over the uncut result; of that the part
     which padding leaves is returned.

@@ -35,6 +35,7 @@ default_role = "py:obj"  # as NumPy's docstrings mean it
 autodoc_typehints = "none"  # numpydoc's sections say them
 autosummary_generate = True
 numpydoc_show_class_members = False
+toc_object_entries_show_parents = "hide"
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 

@@ -86,16 +86,19 @@ def __getattr__(name: str) -> Any:
     if name in _LATE:
         return importlib.import_module(f"{__name__}.{name}")
     message = f"module {__name__!r} has no attribute {name!r}"
-    if name == "keras":
-        raise AttributeError(f"{message} until aotconv.keras is imported", name=name, obj=None)
-    renamed = name.replace("avg_pool", "average_pool")
-    if renamed in __all__:
-        raise AttributeError(f"{message}: say {renamed}", name=name, obj=None)
+    renamed, places = name.replace("avg_pool", "average_pool"), []
     for module in () if name.startswith("_") else ("ndimage", "signal", "gradients"):
         if name in importlib.import_module(f"{__name__}.{module}").__all__:
-            elsewhere = f"{__name__}.{module}.{name}"
-            raise AttributeError(f"{message}: it is {elsewhere}", name=name, obj=None)
-    raise AttributeError(message)
+            places.append(f"{__name__}.{module}.{name}")
+    if name == "keras":
+        message += f" until {__name__}.keras is imported"
+    elif renamed in __all__:
+        message += f": say {renamed}"
+    elif places:
+        message += f": it is {' or '.join(places)}"
+    else:
+        raise AttributeError(message)  # to which Python adds names that are spelt alike
+    raise AttributeError(message, name=name, obj=None)  # it adds none
 
 
 def __dir__() -> list[str]:

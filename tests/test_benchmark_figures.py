@@ -114,16 +114,18 @@ def test_the_first_paragraphs_say_what_the_files_say():
         (board, n_threads, level): statistics.geometric_mean(row.ratio for row in rows)
         for (level, board, n_threads), rows in RACED.items()
     }
-    for board, n_threads in draw["MEASURED"]:
-        with_it, without = (means[board, n_threads, level] for level in LEVELS)
-        assert f"{with_it:.2f} ({without:.2f} with AVX2" in text
     several = [
         statistics.geometric_mean(
             row.ratio for row in RACED[level, "wide", 1] if len(row.ratios) > 1
         )
         for level in LEVELS
     ]
-    assert "{:.2f} ({:.2f} with AVX2)".format(*several) in text
+    told = [[means[(*each, level)] for level in LEVELS] for each in draw["MEASURED"]] + [several]
+    pairs = [f"{with_it:.2f} ({without:.2f} with AVX2" for with_it, without in told]
+    assert re.findall(r"\d\.\d\d \(\d\.\d\d with AVX2", text) == pairs
+    wide = RACED[LEVELS[0], "wide", 1]
+    assert f"{len(wide)} filters and other operators" in text
+    assert f"the {sum(len(row.ratios) > 1 for row in wide)} rows that more than one" in text
     ratios = [row.ratio for rows in RACED.values() for row in rows]
     assert f"from {min(ratios):.2f} to {max(ratios):.2f} times" in text
 
@@ -140,7 +142,10 @@ def test_machine_and_versions_are_those_of_the_files(level):
         versions = [".".join(version.split(".")[:3]) for version in versions]
         names = [*head["peers"]]
         said = [v for name, v in zip(names, versions, strict=True) if name != "onnx"]
-        for each in [head["date"], head["cpu"], level, head["python"], head["numpy"], *said]:
+        about = [head[key] for key in ("date", "cpu", "python", "numpy")]
+        if (level, board) != ("x86-64-v3", "wide"):  # of which the text says more
+            about.append(head["aotconv"])
+        for each in [level, *about, *said]:
             assert each in told, each
     rates = re.search(r"(\d+) GFLOP/s, (\d+) on two", told)
     for n_threads in (1, 2):
@@ -169,6 +174,15 @@ def test_slower_rows_that_are_named_are_those_of_the_files(level):
         if at == level and row.ratio < 0.97
     }
     assert lost <= {name for name, *_ in named}
+
+
+def test_rounds_are_as_many_as_the_text_says():
+    words = {9: "nine"}
+    for level, board in FILES:
+        for each in draw["read"](level, board)["results"]:
+            rounds = len(each["fma"])
+            assert {len(times) for times in each["seconds"].values()} == {rounds}
+            assert f"In each of {words[rounds]} rounds" in section("How it was measured")
 
 
 def test_rows_that_the_benchmark_doubts_are_as_many_as_the_text_says():

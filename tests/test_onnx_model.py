@@ -352,16 +352,30 @@ def test_weights_of_too_few_bytes_are_refused():
 
 @pytest.mark.parametrize("outputs", [["", "y"], ["z", "y"], ["z", "", "y"]], ids=str)
 @pytest.mark.parametrize("optimize", [False, True])
-def test_a_node_that_gives_less_than_the_model_says_is_named(outputs, optimize):
+def test_a_value_that_its_node_does_not_give_is_missed_by_who_reads_it(outputs, optimize):
     """Found by damage: an input's name had become an output's."""
     nodes = [
         helper.make_node("Clip", ["x", "", "six"], outputs, name="clip"),
-        helper.make_node("Neg", ["y"], ["w"]),
+        helper.make_node("Neg", ["y"], ["w"], name="negative"),
     ]
-    proto = model_of(nodes, {"x": (np.float32, [4])}, ["w"], {"six": np.float32(6)})
-    model = aotconv.onnx.load(proto, optimize=optimize)
-    with pytest.raises(RuntimeError, match="Clip 'clip' gives no output 'y'"):
-        model.run(None, {"x": np.ones(4, np.float32)})
+    told = {"w": "Neg 'negative': no node gave 'y'", "y": "no node gave the output 'y'"}
+    for result, message in told.items():
+        some = nodes if result == "w" else nodes[:1]
+        proto = model_of(some, {"x": (np.float32, [4])}, [result], {"six": np.float32(6)})
+        model = aotconv.onnx.load(proto, optimize=optimize)
+        with pytest.raises(RuntimeError, match=message):
+            model.run(None, {"x": np.ones(4, np.float32)})
+
+
+@pytest.mark.parametrize("optimize", [False, True])
+def test_a_value_that_its_node_does_not_give_is_not_missed_where_nobody_reads_it(optimize):
+    names = ["scale", "bias", "mean", "variance"]
+    node = helper.make_node("BatchNormalization", ["x", *names], ["y", "moved", "spread"])
+    weights = {name: np.ones(1, np.float32) for name in names}
+    proto = model_of([node], {"x": (np.float32, [2, 1, 3])}, ["y"], weights)
+    x = np.full((2, 1, 3), 3, np.float32)
+    (y,) = aotconv.onnx.load(proto, optimize=optimize).run(None, {"x": x})
+    np.testing.assert_allclose(y, 1 + 2 / np.sqrt(1 + 1e-5), rtol=1e-5)
 
 
 TWO = {"a": (np.float32, ["n", 3, None]), "b": (np.int64, ["n"])}

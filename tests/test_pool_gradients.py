@@ -285,7 +285,7 @@ OF_BOTH = {
     "out must have the result's dtype": {"out": np.ones(SHAPE, np.float32)},
     "out must be a NumPy array": {"out": [0]},
     "out must be writeable": {"out": np.broadcast_to(0.0, SHAPE)},
-    "there is no argument stride: say strides": {"stride": 2},
+    "there is no argument stride": {"stride": 2},
 }
 OF_AVERAGE = {
     "output_gradient must have the shape of the pool": {"output_gradient": np.ones((2, 3, 2, 4))},

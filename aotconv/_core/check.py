@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import operator
 import sys
+from collections.abc import Callable
 from itertools import islice
 
 import numpy as np
@@ -60,7 +61,6 @@ OF_FILTERS = {
     **dict.fromkeys(("cval", "fillvalue", "constant_values"), "padding_value"),
     **dict.fromkeys(("weight", "weights", "kernel", "kernels", "filter"), "filters"),
     **dict.fromkeys(("b", "biases"), "bias"),
-    **dict.fromkeys(("kernel_size", "kernel_shape"), "filters: the weights themselves"),
     **dict.fromkeys(("kernel_format", "weight_format", "kernel_layout"), "filter_format"),
     **dict.fromkeys(("group", "feature_group_count"), "groups"),
     **dict.fromkeys(("weight_size", "weight_shape"), "filters_shape"),
@@ -72,26 +72,32 @@ OF_WINDOWS = {
 }
 
 
-def no_misnamed(given: dict, words: dict = OF_FILTERS) -> None:
-    """Refuse keywords that the caller, a function, does not have, and say the right one: by what
-    other libraries call it, or by what is spelt alike."""
-    code = sys._getframe(1).f_code
-    own = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    for name in given:
-        if name in ("padding_mode", "padding_value"):
-            raise ValueError(
-                f"{name} is of convolutions and their gradients: here nothing but zeros surrounds "
-                f"images, got {shown(given[name])}"
-            )
-        known = words.get(name, "")
-        if known == "padding_mode" and _is(given[name], str) and given[name] in PADDINGS:
-            known = "padding"
-        if known.partition(":")[0] not in (*own, "padding_mode", "padding_value"):
-            import difflib  # which takes longer to load than to say no
+SIZES_OF_FILTERS = "kernel_size", "kernel_shape"
 
-            known = next(iter(difflib.get_close_matches(name, own, 1, 0.8)), "")
-        says = f": say {known}" if known else ""
-        raise TypeError(f"there is no argument {name}{says}")
+
+def no_misnamed(given: dict, words: dict = OF_FILTERS) -> None:
+    """Refuse keywords that a door does not have, which alone may call this, and say the right one:
+    by what other libraries call it, or by what is spelt alike."""
+    code = sys._getframe(1).f_code
+    own = {*code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]} - {"self"}
+    name, value = next(iter(given.items()))
+    name = str.__str__(name)[:LONGEST_SHOWN]  # whatever a subclass makes of itself
+    known = words.get(name, name)
+    if known == "padding_mode" and _is(value, str) and str.__str__(value).lower() in PADDINGS:
+        known = "padding"
+    if known in ("padding_mode", "padding_value") and known not in own:
+        raise ValueError(
+            f"{name}: a {known} is of convolutions and their gradients; here nothing but zeros "
+            f"surrounds images, got {shown(value)}"
+        )
+    if known not in own:
+        import difflib  # which takes longer to load than to say no
+
+        known = next(iter(difflib.get_close_matches(name, own, 1, 0.8)), "")
+    says = f": say {known}" if known else ""
+    if name in SIZES_OF_FILTERS and "filters" in own:
+        says = ": filters are the weights themselves"
+    raise TypeError(f"there is no argument {name}{says}")
 
 
 def _is(value, kinds) -> bool:
@@ -199,18 +205,15 @@ def filters_shape(value, filter_format: str) -> tuple[int, ...]:
     return sizes if last else (*kernel, sizes[1], sizes[0])
 
 
-def bias_array(value, n_filters: int, filter_format: str, otherwise: int) -> np.ndarray | None:
-    """A bias of so many filters, given in a format; in the other one there were other many."""
+def bias_array(value, n_filters: int, cure: Callable[[int], str]) -> np.ndarray | None:
+    """A bias of so many filters; `cure` says what to do about one of another size."""
     if value is None:
         return None
     bias = array("bias", value)
     if bias.shape != (n_filters,):
-        spatial = filter_format.strip("IO")
-        other = f"OI{spatial}" if filter_format.endswith("IO") else f"{spatial}IO"
-        cure = f"; it would have with filter_format={other!r}"
         raise ValueError(
             f"bias must have one value for each of the {n_filters} channels of the result, shape "
-            f"({n_filters},), got shape {bias.shape}{cure if bias.shape == (otherwise,) else ''}"
+            f"({n_filters},), got shape {bias.shape}{cure(bias.size) if bias.ndim == 1 else ''}"
         )
     return bias
 
@@ -515,7 +518,8 @@ def one_of(name: str, value, choices):
         )
     text = None if value is None else str.__str__(value)  # a subclass may equal anything
     if text not in choices:
-        known = _SYNONYMS.get(str.lower(text), text) if text else text
+        low = str.lower(text or "")
+        known = low if low in choices else _SYNONYMS.get(low, text)
         says = f": say {known!r}" if known != text and known in choices else ""
         raise ValueError(f"{name} must be one of {choices}, got {shown(value)}{says}")
     return text

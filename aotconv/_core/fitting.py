@@ -20,12 +20,12 @@ from .._plan.geometry import FLAT, RANK, Axis, Geometry
 from .._plan.pool import pool_axis
 from .._plan.registry import FLOAT_DTYPES
 from .._plan.transposed import forward_axis
-from .check import AXES, LARGEST_ITEM, LETTERS, shown
+from . import cures
+from .check import AXES, LARGEST_ITEM, shown
 
 if TYPE_CHECKING:
+    from .cures import Given
     from .layout import Layout
-
-COLOURS = 4  # of so few channels an image is one of colours, rather than many without channels
 
 
 def common_dtype(dtypes, names: str) -> np.dtype:
@@ -127,42 +127,26 @@ def winograd_dtype(dtype) -> None:
         )
 
 
-def _formats(rank: int, filters_first: bool, images_first: bool) -> str:
-    """What to say of arrays that would agree in other formats."""
-    spatial = LETTERS[rank]
-    filters = f"filter_format='OI{spatial}'" if filters_first else ""
-    images = f"data_format='NC{spatial}'" if images_first else ""
-    return " and ".join(filter(None, (filters, images)))
-
-
-def _cure(images_shape, filters_shape, groups: int, channels_last: bool) -> str:
-    """What to say of images whose channels are not those of the filters, as far as it can be
-    guessed; of filters that can be read in several ways, those count whose windows are square."""
-    rank, channels = len(filters_shape) - 2, images_shape[-1]
-    if filters_shape[-2] == groups == 1 and len(set(filters_shape[:-2])) == 1:
-        each = (
-            f"to filter each of {channels} channels alike, say groups={channels} and "
-            f"filters=np.tile(filters, {channels})"
+def channels_agree(given: Given, name: str = "images", takes_filters: bool = True) -> None:
+    """Refuse images, which users call `name`, of other channels than filters have, and say how they
+    would agree; `takes_filters`: filters may be changed."""
+    channels, expected = given.channels(given.data_format), given.expected(given.filter_format)
+    if channels == expected:
+        return
+    if given.transposed:
+        has = f"{name} and filters must agree in channels, got {channels} and {expected}"
+    elif channels % given.groups:
+        raise ValueError(
+            f"groups must divide the channels of images, {channels}, got {given.groups}"
         )
-        gray = "images without channels are images[..., None]"
-        return f"; {each}" if 1 < channels <= COLOURS else f"; {gray}; {each}"
-    readings = {
-        False: (filters_shape[:-2], filters_shape[-2]),
-        True: (filters_shape[2:], filters_shape[1]),
-    }
-    squares = [first for first, (kernel, _) in readings.items() if len(set(kernel)) == 1]
-    found = []
-    for filters_first, (_, group_channels) in readings.items():
-        if squares and filters_first not in squares:
-            continue
-        if filters_first and filters_shape[0] % groups:
-            continue
-        expected = group_channels * groups
-        if expected == channels:
-            found.append(_formats(rank, filters_first, False))
-        elif channels_last and expected == images_shape[-rank - 1]:
-            found.append(_formats(rank, filters_first, True))
-    return f"; they would with {', or with '.join(found)}" if found else ""
+    else:
+        _, group_channels, _ = cures.parts(given.filters, given.filter_format)
+        has = (
+            f"images and filters must agree in channels: images have {channels} in "
+            f"{given.groups} group(s), filters of shape {given.filters}, {given.filter_format}, "
+            f"expect {group_channels} a group"
+        )
+    raise ValueError(has + cures.of_channels(given, takes_filters))
 
 
 def geometry(
@@ -174,31 +158,19 @@ def geometry(
     groups,
     *,
     borders=None,
-    channels_last=True,
 ) -> Geometry:
     """The sizes of a convolution of images with any leading axes and channels last, which are taken
-    as one; every other argument checked already.
+    as one; every other argument checked already, and that channels agree.
 
     Parameters
     ----------
     borders : sequence of int, optional
         Of each spatial axis, its place in BORDERS; by default zeros.
-    channels_last : bool
-        Whether they were so in the user's images.
     """
-    *kernel, group_channels, o = filters_shape
+    *kernel, _, o = filters_shape
     rank = len(kernel)
     *sizes, c = images_shape[-rank - 1 :]
     leading = images_shape[: -rank - 1]
-    if c % groups:
-        raise ValueError(f"groups must divide the channels of images, {c}, got {groups}")
-    if c != group_channels * groups:
-        raise ValueError(
-            f"images and filters must agree in channels: images have {c} in {groups} group(s), "
-            f"filters of shape {tuple(filters_shape)}, {LETTERS[rank]}IO, expect "
-            f"{group_channels} a group"
-            f"{_cure(images_shape, filters_shape, groups, channels_last)}"
-        )
     pads = [padding] * rank if isinstance(padding, str) else padding
     axes = [FLAT] * (RANK - rank)
     borders = borders or (ZEROS,) * rank
@@ -258,7 +230,7 @@ def addressable(name: str, shape: tuple[int, ...]) -> None:
 
 def transposed_geometry(names: tuple[str, str], shape, filters_shape, options) -> Geometry:
     """The sizes of the convolution that is transposed, whose outputs are the argument of a shape
-    with any leading axes and channels last.
+    with any leading axes and channels last, which agrees with filters in channels.
 
     Parameters
     ----------
@@ -269,16 +241,10 @@ def transposed_geometry(names: tuple[str, str], shape, filters_shape, options) -
     options : TransposedOptions
     """
     name, sized_by = names
-    *kernel, group_channels, o = filters_shape
+    *kernel, _, o = filters_shape
     rank = len(kernel)
     *sizes, c = shape[-rank - 1 :]
     leading = shape[: -rank - 1]
-    if c != group_channels * options.groups:
-        cure = f"; they would with {_formats(rank, True, False)}" if kernel[0] == c else ""
-        raise ValueError(
-            f"{name} and filters must agree in channels, got {c} and "
-            f"{group_channels * options.groups}{cure}"
-        )
     nothing = (None,) * rank
     more, outs = options.output_padding or nothing, options.output_size or nothing
     pads = [options.padding] * rank if isinstance(options.padding, str) else options.padding

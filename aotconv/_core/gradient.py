@@ -45,6 +45,7 @@ class Options(NamedTuple):
     dilations: tuple[int, ...]
     groups: int
     data_format: str
+    filter_format: str
 
 
 def filter_gradient(rank: int, arrays, filters_shape, out, threads, options) -> np.ndarray:
@@ -62,19 +63,18 @@ def filter_gradient(rank: int, arrays, filters_shape, out, threads, options) -> 
         check.numbers("dilations", dilations, rank, 1),
         check.filter_groups(groups, shape[-1]),
         check.data_format(data_format, rank),
+        filter_format,
     )
     images, output_gradient = arrays
     output_gradient = check.array("output_gradient", output_gradient)
-    operator = _operator(shape, filter_format.endswith("IO"), checked)
+    operator = _operator(shape, checked)
     return operator.apply(images, out, output_gradient, threads)
 
 
 @functools.lru_cache(maxsize=KEPT)
-def _operator(
-    filters_shape: tuple[int, ...], filters_last: bool, options: Options
-) -> FilterGradient:
+def _operator(filters_shape: tuple[int, ...], options: Options) -> FilterGradient:
     """The operator of what was checked; kept."""
-    return FilterGradient(filters_shape, filters_last, options)
+    return FilterGradient(filters_shape, options)
 
 
 class FilterGradient(Spatial):
@@ -84,18 +84,16 @@ class FilterGradient(Spatial):
     ----------
     filters_shape : tuple of int
         (.., C / groups, O), whatever their format.
-    filters_last : bool
-        Whether the result is (.., C / groups, O), and not (O, C / groups, ..).
     options : Options
     """
 
     third = "output_gradient"
+    _takes_filters = False
 
-    def __init__(
-        self, filters_shape: tuple[int, ...], filters_last: bool, options: Options
-    ) -> None:
+    def __init__(self, filters_shape: tuple[int, ...], options: Options) -> None:
         super().__init__(len(filters_shape) - 2, options)
-        self._shape, self._filters_last = filters_shape, filters_last
+        self._shape = filters_shape
+        self._filters_last = options.filter_format.endswith("IO")  # and the result
 
     def _geometry(self, shape: tuple[int, ...]) -> Geometry:
         """The sizes of the convolution, for images of a shape; leading axes taken as one."""
@@ -127,7 +125,7 @@ class FilterGradient(Spatial):
         """Of images with their borders, which are copied."""
         value, zeros = self._options.padding_value, (ZEROS,) * self._rank
         inner = self._options._replace(padding=around.padding, borders=zeros, padding_value=0)
-        operator = _operator(self._shape, self._filters_last, inner)
+        operator = _operator(self._shape, inner)
         bordered = Layout.new(around.shape(images.shape), images.dtype)
         decided = operator._decide(bordered, out, third)
 

@@ -34,10 +34,9 @@ class FallbackWarning(RuntimeWarning):
     --------
     >>> import warnings
     >>> import aotconv
-    >>> warnings.simplefilter("error", aotconv.FallbackWarning)  # from here on an error
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", aotconv.FallbackWarning)  # in here an error
     """
-
-    __module__ = "aotconv"  # what is printed, and pickled, is where users find it
 
 
 class Implementation(NamedTuple):

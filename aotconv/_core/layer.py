@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from functools import partial
 from math import prod
 from typing import Any, NamedTuple, TypeAlias
 
@@ -11,7 +12,7 @@ from .._plan.activations import Activation
 from .._plan.borders import border_of
 from .._plan.geometry import Geometry
 from .._plan.parts import Part
-from . import check, fallback, fitting, frozen, ladder
+from . import check, cures, fallback, fitting, frozen, ladder
 from .copies import copied
 from .dtypes import Reach, clipped_in, computed_in, native_name
 from .jobs import Layouts
@@ -36,6 +37,7 @@ class Options(NamedTuple):
     dilations: tuple[int, ...]
     groups: int
     data_format: str
+    filter_format: str  # in which they were given: here they are (.., C / groups, O)
     activation: Activation
     dtype: np.dtype | None
     saturate: bool
@@ -65,7 +67,7 @@ class Computed(NamedTuple):
 class Convolution(Spatial):
     """Checked filters (.., C / groups, O), a bias (O,) and options."""
 
-    _n_weights, _filter_format = 2, 9  # of `Arguments` how many are weights, and its place
+    _n_weights = 2  # of `Arguments` how many are weights
 
     @classmethod
     def checked(
@@ -89,8 +91,8 @@ class Convolution(Spatial):
         """What makes a layer of so many spatial axes, of arguments as the user gave them."""
         filter_format = check.filter_format(filter_format, rank)
         filters = check.filters_array(filters, filter_format)
-        otherwise = filters.shape[0 if filter_format.endswith("IO") else 1]
-        bias = check.bias_array(bias, filters.shape[-1], filter_format, otherwise)
+        cure = partial(cures.of_bias, filters.shape, filter_format, 1, False)
+        bias = check.bias_array(bias, filters.shape[-1], cure)
         modes = check.padding_mode(padding_mode, rank)
         options = Options(
             check.numbers("strides", strides, rank, 1),
@@ -100,6 +102,7 @@ class Convolution(Spatial):
             check.numbers("dilations", dilations, rank, 1),
             check.filter_groups(groups, filters.shape[-1]),
             check.data_format(data_format, rank),
+            filter_format,
             check.activation(activation),
             check.result_dtype(dtype),
             check.flag("saturate", saturate),
@@ -113,6 +116,7 @@ class Convolution(Spatial):
     def __init__(self, filters: np.ndarray, bias: np.ndarray | None, options: Any) -> None:
         super().__init__(filters.ndim - 2, options)
         self._filters, self._bias = filters, bias
+        self._n_biases = None if bias is None else bias.size
         self._dtypes = [each.dtype for each in (filters, bias) if each is not None]
         fitting.real_activation(options.activation, self._dtypes, "filters or bias")
         self._reach = Reach(filters, bias)
@@ -164,7 +168,7 @@ class Convolution(Spatial):
         if not all(map(frozen.never_changes, options)):
             return None
         filters = self.given_filters
-        if not check.filter_format(arguments[self._filter_format], self._rank).endswith("IO"):
+        if not self._options.filter_format.endswith("IO"):
             filters = filters.transpose(-1, -2, *range(self._rank))
         if not filters.flags.c_contiguous:
             filters = copied(filters)
@@ -326,5 +330,5 @@ def _behind(first: Compute, then: Compute) -> Compute:
 def _of_one_tap(filters: np.ndarray, groups: int) -> Convolution:
     """The layer of filters (1, C / groups, O)."""
     steps, mode = (1,), ("constant",)
-    about = steps, "valid", mode, 0, steps, groups, "NWC", None, None, False, "auto"
+    about = steps, "valid", mode, 0, steps, groups, "NWC", "WIO", None, None, False, "auto"
     return Convolution(filters, None, Options(*about))

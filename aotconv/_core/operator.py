@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .._plan.geometry import RANK, Geometry
-from . import check, fitting, ladder, threads
+from . import check, cures, fitting, ladder, threads
 from .copies import convert
 from .jobs import Layouts
 from .kept import keep
@@ -180,6 +180,9 @@ class Operator(ABC):
 class Spatial(Operator):
     """An operator of images of so many spatial axes, whose options have a data format."""
 
+    _takes_filters = True  # and images beside them; of some operators users give but the shapes
+    _n_biases: int | None = None  # values of a bias, where there is one
+
     def __init__(self, rank: int, options: Any) -> None:
         super().__init__()
         self._rank, self._options = rank, options
@@ -210,10 +213,12 @@ class Spatial(Operator):
     def _convolution(self, images: tuple[int, ...], filters: tuple[int, ...]) -> Geometry:
         """The sizes of a convolution under the options, of images and filters (.., C / groups, O)
         of such shapes; leading axes taken as one."""
-        o, first = self._options, self._channels_first()
+        o = self._options
+        given = cures.in_format(filters, o.filter_format)
+        about = cures.Given(images, given, o.data_format, o.filter_format, o.groups, self._n_biases)
+        fitting.channels_agree(about, takes_filters=self._takes_filters)
         steps = o.strides, o.padding, o.dilations, o.groups
-        sizes = self._channels_last(images)
-        return fitting.geometry(sizes, filters, *steps, borders=o.borders, channels_last=not first)
+        return fitting.geometry(self._channels_last(images), filters, *steps, borders=o.borders)
 
     def _around(self, geometry: Geometry) -> Around:
         """The borders of images."""

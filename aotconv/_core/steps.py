@@ -89,7 +89,8 @@ def window(ndim: int, weights, axes, mode, origin, flipped: bool = False) -> Ter
     numbers = check_ndimage.axes(axes, ndim)
     window = check_ndimage.weights("weights", weights)
     if window.ndim != len(numbers):
-        cure = ": of photos (H, W, C) say axes=(0, 1)" if axes is None and window.ndim == 2 else ""
+        is_photo = axes is None and (ndim, window.ndim) == (3, 2)
+        cure = ": of photos (H, W, C) say axes=(0, 1)" if is_photo else ""
         raise ArgumentError(
             f"weights.ndim ({window.ndim}) must match len(axes) ({len(numbers)}){cure}"
         )
@@ -113,8 +114,9 @@ def window(ndim: int, weights, axes, mode, origin, flipped: bool = False) -> Ter
 
 
 def _flipped(origin: int, size: int) -> int:
-    """Where a window's origin is once it is flipped."""
-    check_ndimage.window_before(size, origin)  # which has the same limits, and is what was given
+    """Where a window's origin is once it is flipped; refused as it was given, for its limits stay
+    the same."""
+    check_ndimage.window_before(size, origin)
     return -origin - (size % 2 == 0)
 
 
@@ -145,7 +147,7 @@ def difference(across: Sequence[int], ndim: int, axis, axes, mode) -> Terms:
     others."""
     number, numbers = check_ndimage.axis(axis, ndim), check_ndimage.axes(axes, ndim)
     if number not in numbers:
-        raise ValueError(f"axis must be one of axes, {numbers}, got {number}")
+        raise ValueError(f"axis must be one of axes, {numbers}, got {check.shown(axis)}")
     modes = dict(zip(numbers, check_ndimage.modes(mode, len(numbers)), strict=True))
     smooth = np.array(across, np.float64)
     steps = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from .._plan.elements import HALVES
 from .._plan.geometry import RANK, Geometry
 from .._plan.parts import Part
 from .._plan.transposed import abutted, are_few_abutting, phases
-from . import check, fitting
+from . import check, cures, fitting
 from .copies import convert
 from .dtypes import native_name
 from .jobs import Layouts
@@ -32,6 +33,7 @@ class TransposedOptions(NamedTuple):
     dilations: tuple[int, ...]
     groups: int
     data_format: str
+    filter_format: str
     activation: Activation
     dtype: np.dtype | None
     saturate: bool
@@ -79,9 +81,9 @@ class Transposed(Convolution):
         )
         axis = "last" if filter_format.endswith("IO") else "first"
         groups = check.filter_groups(groups, filters.shape[-1], f"filters' {axis} axis")
-        otherwise = groups * filters.shape[1 if axis == "last" else 0]
+        cure = partial(cures.of_bias, filters.shape, filter_format, groups, True)
         filters = turned(filters, groups)
-        bias = check.bias_array(bias, filters.shape[-1], filter_format, otherwise)
+        bias = check.bias_array(bias, filters.shape[-1], cure)
         strides = check.numbers("strides", strides, rank, 1)
         dilations = check.numbers("dilations", dilations, rank, 1)
         output_padding = check.output_padding(output_padding, strides, dilations)
@@ -93,6 +95,7 @@ class Transposed(Convolution):
             dilations,
             groups,
             check.data_format(data_format, rank),
+            filter_format,
             check.activation(activation),
             check.result_dtype(dtype),
             check.flag("saturate", saturate),
@@ -106,11 +109,17 @@ class Transposed(Convolution):
 
     def _geometry(self, shape: tuple[int, ...]) -> Geometry:
         """The sizes of the convolution that is transposed: its outputs are the images."""
-        filters = self._filters.shape
-        names = self.first, self._sized_by
-        return fitting.transposed_geometry(
-            names, self._channels_last(shape), filters, self._options
+        o, filters = self._options, self._filters.shape
+        *kernel, group_channels, n_filters = filters
+        given = cures.in_format(
+            (*kernel, n_filters // o.groups, group_channels * o.groups), o.filter_format
         )
+        about = cures.Given(
+            shape, given, o.data_format, o.filter_format, o.groups, self._n_biases, True
+        )
+        fitting.channels_agree(about, self.first)
+        names = self.first, self._sized_by
+        return fitting.transposed_geometry(names, self._channels_last(shape), filters, o)
 
     def _result_shape(self, geometry: Geometry, shape: tuple[int, ...]) -> tuple[int, ...]:
         sizes = (axis.size for axis in geometry.axes[RANK - self._rank :])
@@ -215,6 +224,7 @@ class GradientOptions(NamedTuple):
     dilations: tuple[int, ...]
     groups: int
     data_format: str
+    filter_format: str
     output_padding: None = None
     activation: None = None
     dtype: np.dtype | None = None
@@ -228,8 +238,9 @@ class ImageGradient(Transposed):
     padding, to the size that they have."""
 
     first = "output_gradient"
+    _takes_filters = False  # and the images' shape
     _sized_by = "images_shape"
-    _n_weights, _filter_format = 1, 9
+    _n_weights = 1
 
     @classmethod
     def checked(  # type: ignore[override]
@@ -246,7 +257,8 @@ class ImageGradient(Transposed):
         data_format,
         filter_format,
     ) -> tuple[np.ndarray, None, NamedTuple]:
-        filters = check.filters_array(filters, check.filter_format(filter_format, rank))
+        filter_format = check.filter_format(filter_format, rank)
+        filters = check.filters_array(filters, filter_format)
         groups = check.filter_groups(groups, filters.shape[-1])
         shape = check.images_shape(images_shape, rank, "images_shape")
         modes = check.padding_mode(padding_mode, rank)
@@ -262,6 +274,7 @@ class ImageGradient(Transposed):
             check.numbers("dilations", dilations, rank, 1),
             groups,
             data_format,
+            filter_format,
         )
         return turned(filters, groups), None, options
 

@@ -176,6 +176,9 @@ class Model:
         if kept is None and None not in key and set(arrays) == set(self.input_names):
             self._keep(key, by_shapes)
         taken = [each for each in arrays.values() if isinstance(each, np.ndarray)]
+        missing = [name for name in names if name not in values]
+        if missing:
+            raise RuntimeError(f"no node gave the output {missing[0]!r}")
         return [_own(values[name], taken) for name in names]
 
     def _keep(self, key: tuple[Any, ...], values: dict[str, Any]) -> None:
@@ -224,18 +227,19 @@ def runner(node: OpRun) -> Callable[..., tuple[Any, ...]]:
 
 def _compute(step: _Step, values: dict[str, Any]) -> dict[str, Any]:
     """The outputs of a node, by their names."""
-    inputs = [values[name] for name in step.inputs]
+    try:
+        inputs = [values[name] for name in step.inputs]
+    except KeyError as error:
+        told = f"{step.operator} {step.name!r}: no node gave {error.args[0]!r}, which it reads"
+        raise RuntimeError(told) from error
     try:
         given = step.run(*inputs, context=values) if step.in_context else step.run(*inputs)
     except Exception as error:
         shapes = ", ".join(str(getattr(each, "shape", None)) for each in inputs)
         told = f"{step.operator} {step.name!r}, inputs of shapes {shapes}: {error}"
         raise RuntimeError(told) from error
-    outputs = dict(zip(step.outputs, given, strict=False))
+    outputs = dict(zip(step.outputs, given, strict=False))  # some may be named that are not given
     outputs.pop("", None)  # which stands for what is left out
-    missing = [name for name in step.outputs if name and name not in outputs]
-    if missing:
-        raise RuntimeError(f"{step.operator} {step.name!r} gives no output {missing[0]!r}")
     return outputs
 
 

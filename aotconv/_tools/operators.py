@@ -163,6 +163,7 @@ class Transposed(Convolution):
             dilations=dilations,
             groups=groups,
             data_format=f"N{check.LETTERS[layer.rank]}C",
+            filter_format=f"{check.LETTERS[layer.rank]}IO",
             activation=None,
             dtype=None,
             saturate=False,

@@ -254,6 +254,14 @@ def test_addresses_of_the_repository_are_files_of_it(path):
         assert (ROOT / file).exists(), file
 
 
+def test_no_line_is_taken_for_a_comment_and_no_power_for_bold_letters():
+    for path in DOCUMENTS:
+        prose = re.sub(
+            r"^```.*?^```$|`[^`]*`", "", path.read_text(encoding="utf-8"), flags=re.M | re.S
+        )
+        assert not re.findall(r"^\s*%.*|.*\d\*\*\d.*", prose, re.M), path
+
+
 def public_names() -> Iterator[str]:
     """The names in `__all__` of all doors, modules among them."""
     for path in (ROOT / "aotconv").glob("*.py"):

@@ -176,7 +176,7 @@ def test_faces_of_photos_are_found(package, photo, box, likely, tmp_path):
             pytest.skip(f"{name} is not installed")
     path = Path(importlib.util.find_spec(package).origin).parent / photo
     picture = tmp_path / "faces.png"
-    printed = printed_by("faces.py", path, "--out", picture)
+    printed = printed_by("networks/faces.py", path, "--out", picture)
     found = re.findall(r"a face at (\d+), (\d+) to (\d+), (\d+), ([\d.]+)% likely", printed)
     assert len(found) == 1, printed
     np.testing.assert_allclose(np.float64(found[0]), (*box, likely), rtol=0, atol=1)

@@ -30,6 +30,8 @@ class Given(NamedTuple):
     transposed : bool
         Whether the images' channels belong to the last axis of filters (.., I, O), and not to the
         one before, of which each group has as many.
+    takes_filters : bool
+        Whether the user gave these arrays, and not but their shapes.
     """
 
     images: Shape
@@ -39,6 +41,14 @@ class Given(NamedTuple):
     groups: int
     bias: int | None
     transposed: bool = False
+    takes_filters: bool = True
+
+    @classmethod
+    def of(cls, images: Shape, filters: Shape, groups: int, transposed: bool = False) -> Given:
+        """Arrays whose channels are last."""
+        spatial = LETTERS[len(filters) - 2]
+        formats = f"N{spatial}C", f"{spatial}IO"
+        return cls(tuple(images), tuple(filters), *formats, groups, None, transposed)
 
     @property
     def rank(self) -> int:
@@ -106,7 +116,7 @@ def of_formats(given: Given) -> str:
     return f"they would with {', or with '.join(found)}" if found else ""
 
 
-def of_groups(given: Given, takes_filters: bool) -> str:
+def of_groups(given: Given) -> str:
     """How filters of one channel filter each channel of images, and images without channels get
     an axis for one."""
     _, inputs, outputs = parts(given.filters, given.filter_format)
@@ -119,7 +129,7 @@ def of_groups(given: Given, takes_filters: bool) -> str:
         cures.append(f"images without channels are images[{index}]")
     if outputs and outputs % channels == 0:
         cures.append(f"each channel has filters of its own with groups={channels}")
-    elif takes_filters:
+    elif given.takes_filters:
         last = given.filter_format.endswith("IO")
         times = channels if last else (channels, *[1] * (given.rank + 1))
         tiled = [f"groups={channels}", f"filters=np.tile(filters, {times})"]
@@ -132,10 +142,10 @@ def of_groups(given: Given, takes_filters: bool) -> str:
     return "; ".join(cures)
 
 
-def of_channels(given: Given, takes_filters: bool = True) -> str:
+def of_channels(given: Given) -> str:
     """What to say behind a message that channels do not agree."""
     kernel, *others = parts(given.filters, given.filter_format)
-    cures = [of_formats(given), of_groups(given, takes_filters)]
+    cures = [of_formats(given), of_groups(given)]
     if others == [1, 1] and max(kernel) > 1:  # one window, rather than a product with a matrix
         cures.reverse()
     cure = next(filter(None, cures), "")

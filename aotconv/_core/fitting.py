@@ -127,9 +127,9 @@ def winograd_dtype(dtype) -> None:
         )
 
 
-def channels_agree(given: Given, name: str = "images", takes_filters: bool = True) -> None:
+def channels_agree(given: Given, name: str = "images") -> None:
     """Refuse images, which users call `name`, of other channels than filters have, and say how they
-    would agree; `takes_filters`: filters may be changed."""
+    would agree."""
     channels, expected = given.channels(given.data_format), given.expected(given.filter_format)
     if channels == expected:
         return
@@ -146,7 +146,7 @@ def channels_agree(given: Given, name: str = "images", takes_filters: bool = Tru
             f"{given.groups} group(s), filters of shape {given.filters}, {given.filter_format}, "
             f"expect {group_channels} a group"
         )
-    raise ValueError(has + cures.of_channels(given, takes_filters))
+    raise ValueError(has + cures.of_channels(given))
 
 
 def geometry(
@@ -158,15 +158,19 @@ def geometry(
     groups,
     *,
     borders=None,
+    given: Given | None = None,
 ) -> Geometry:
     """The sizes of a convolution of images with any leading axes and channels last, which are taken
-    as one; every other argument checked already, and that channels agree.
+    as one; every other argument checked already.
 
     Parameters
     ----------
     borders : sequence of int, optional
         Of each spatial axis, its place in BORDERS; by default zeros.
+    given : Given, optional
+        As the user has them; by default channels are last there, too.
     """
+    channels_agree(given or cures.Given.of(images_shape, filters_shape, groups))
     *kernel, _, o = filters_shape
     rank = len(kernel)
     *sizes, c = images_shape[-rank - 1 :]
@@ -228,9 +232,11 @@ def addressable(name: str, shape: tuple[int, ...]) -> None:
         raise ValueError(f"{name} would be too large to address: shape {shape}")
 
 
-def transposed_geometry(names: tuple[str, str], shape, filters_shape, options) -> Geometry:
+def transposed_geometry(
+    names: tuple[str, str], shape, filters_shape, options, given: Given
+) -> Geometry:
     """The sizes of the convolution that is transposed, whose outputs are the argument of a shape
-    with any leading axes and channels last, which agrees with filters in channels.
+    with any leading axes and channels last.
 
     Parameters
     ----------
@@ -239,8 +245,11 @@ def transposed_geometry(names: tuple[str, str], shape, filters_shape, options) -
     filters_shape : tuple of int
         (.., C / groups, O), C the channels of the argument.
     options : TransposedOptions
+    given : Given
+        As the user has them.
     """
     name, sized_by = names
+    channels_agree(given, name)
     *kernel, _, o = filters_shape
     rank = len(kernel)
     *sizes, c = shape[-rank - 1 :]

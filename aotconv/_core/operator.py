@@ -213,12 +213,17 @@ class Spatial(Operator):
     def _convolution(self, images: tuple[int, ...], filters: tuple[int, ...]) -> Geometry:
         """The sizes of a convolution under the options, of images and filters (.., C / groups, O)
         of such shapes; leading axes taken as one."""
-        o = self._options
-        given = cures.in_format(filters, o.filter_format)
-        about = cures.Given(images, given, o.data_format, o.filter_format, o.groups, self._n_biases)
-        fitting.channels_agree(about, takes_filters=self._takes_filters)
-        steps = o.strides, o.padding, o.dilations, o.groups
-        return fitting.geometry(self._channels_last(images), filters, *steps, borders=o.borders)
+        o, sizes = self._options, self._channels_last(images)
+        steps, given = (o.strides, o.padding, o.dilations, o.groups), self._given(images, filters)
+        return fitting.geometry(sizes, filters, *steps, borders=o.borders, given=given)
+
+    def _given(
+        self, images: tuple[int, ...], filters: tuple[int, ...], transposed: bool = False
+    ) -> cures.Given:
+        """Images, and filters (.., I, O), of such shapes as the user gave them."""
+        o, given = self._options, cures.in_format(filters, self._options.filter_format)
+        formats, more = (o.data_format, o.filter_format), (transposed, self._takes_filters)
+        return cures.Given(images, given, *formats, o.groups, self._n_biases, *more)
 
     def _around(self, geometry: Geometry) -> Around:
         """The borders of images."""

@@ -111,15 +111,10 @@ class Transposed(Convolution):
         """The sizes of the convolution that is transposed: its outputs are the images."""
         o, filters = self._options, self._filters.shape
         *kernel, group_channels, n_filters = filters
-        given = cures.in_format(
-            (*kernel, n_filters // o.groups, group_channels * o.groups), o.filter_format
-        )
-        about = cures.Given(
-            shape, given, o.data_format, o.filter_format, o.groups, self._n_biases, True
-        )
-        fitting.channels_agree(about, self.first)
+        turned_back = (*kernel, n_filters // o.groups, group_channels * o.groups)
+        given = self._given(shape, turned_back, transposed=True)
         names = self.first, self._sized_by
-        return fitting.transposed_geometry(names, self._channels_last(shape), filters, o)
+        return fitting.transposed_geometry(names, self._channels_last(shape), filters, o, given)
 
     def _result_shape(self, geometry: Geometry, shape: tuple[int, ...]) -> tuple[int, ...]:
         sizes = (axis.size for axis in geometry.axes[RANK - self._rank :])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 import aotconv
 
-from .._core import check, fitting
+from .._core import check, cures, fitting
 from .._core.transposed import TransposedOptions
 from .._plan.geometry import Geometry
 
@@ -170,7 +170,9 @@ class Transposed(Convolution):
             algorithm="auto",
         )
         turned = (*kernel, channels // groups, group_filters * groups)
-        return fitting.transposed_geometry(("images", "output_size"), layer.images, turned, options)
+        given = cures.Given.of(layer.images, layer.filters, groups, transposed=True)
+        names = "images", "output_size"
+        return fitting.transposed_geometry(names, layer.images, turned, options, given)
 
     def out(self, layer: Layer) -> Shape:
         return (layer.images[0], *(axis.size for axis in layer.axes), layer.geometry.c)

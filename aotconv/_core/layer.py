@@ -28,7 +28,8 @@ Arguments: TypeAlias = tuple[Any, ...]
 
 
 class Options(NamedTuple):
-    """The options of a layer, checked, in their canonical form: equal where they mean the same."""
+    """The options of a layer, checked, in their canonical form: equal where they mean the same, of
+    filters that were given in the same format."""
 
     strides: tuple[int, ...]
     padding: Any

@@ -97,6 +97,6 @@ folder.cleanup()
 # Elsewhere
 # ---------
 # `larger_than_memory.py
-# <https://github.com/aotconv/aotconv/blob/main/docs/examples/large/larger_than_memory.py>`_ does this
-# from the command line with as many gigabytes as it is told.  Where chunks of a compressed format,
+# <https://github.com/aotconv/aotconv/blob/main/docs/examples/large/larger_than_memory.py>`_ does
+# this from the command line with as many gigabytes as it is told.  Where chunks of a compressed format,
 # several processes or several machines are wanted, :mod:`aotconv.dask` has the same filters.

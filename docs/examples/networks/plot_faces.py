@@ -7,9 +7,9 @@ looks at what the one before it left over, so that the large ones have little to
 convolutions, pools and NumPy's arithmetic.
 
 The networks are read and run by `faces.py
-<https://github.com/aotconv/aotconv/blob/main/docs/examples/networks/faces.py>`_, which this page imports:
-put it beside this script.  The weights are in the package mtcnn (``pip install mtcnn==1.0.0``),
-which itself computes by TensorFlow and is not imported.
+<https://github.com/aotconv/aotconv/blob/main/docs/examples/networks/faces.py>`_, which this page
+imports: put it beside this script.  The weights are in the package mtcnn
+(``pip install mtcnn==1.0.0``), which itself computes by TensorFlow and is not imported.
 """
 
 import faces

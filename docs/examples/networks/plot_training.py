@@ -7,8 +7,8 @@ gradients that convolutions need, and those of pools; the rest of a small networ
 NumPy.  No framework takes part, so everything can be looked at.
 
 The network and its training are in `train.py
-<https://github.com/aotconv/aotconv/blob/main/docs/examples/networks/train.py>`_, a short script that this
-page imports: put it beside this script.
+<https://github.com/aotconv/aotconv/blob/main/docs/examples/networks/train.py>`_, a short script
+that this page imports: put it beside this script.
 """
 
 import matplotlib.pyplot as plt

@@ -98,5 +98,6 @@ folder.cleanup()
 # ---------
 # `larger_than_memory.py
 # <https://github.com/aotconv/aotconv/blob/main/docs/examples/large/larger_than_memory.py>`_ does
-# this from the command line with as many gigabytes as it is told.  Where chunks of a compressed format,
-# several processes or several machines are wanted, :mod:`aotconv.dask` has the same filters.
+# this from the command line with as many gigabytes as it is told.  Where chunks of a compressed
+# format, several processes or several machines are wanted, :mod:`aotconv.dask` has the same
+# filters.

@@ -79,6 +79,7 @@ __all__ = [
 
 
 _LATE = ("dask", "ndimage", "onnx", "signal")
+_WITH_NAMES = ("ndimage", "signal", "gradients")  # that may be looked for here
 
 
 def __getattr__(name: str) -> Any:
@@ -86,19 +87,22 @@ def __getattr__(name: str) -> Any:
     if name in _LATE:
         return importlib.import_module(f"{__name__}.{name}")
     message = f"module {__name__!r} has no attribute {name!r}"
-    renamed, places = name.replace("avg_pool", "average_pool"), []
-    for module in () if name.startswith("_") else ("ndimage", "signal", "gradients"):
-        if name in importlib.import_module(f"{__name__}.{module}").__all__:
-            places.append(f"{__name__}.{module}.{name}")
-    if name == "keras":
-        message += f" until {__name__}.keras is imported"
-    elif renamed in __all__:
-        message += f": say {renamed}"
-    elif places:
-        message += f": it is {' or '.join(places)}"
-    else:
+    says = "" if name.startswith("_") else _where(name)
+    if not says:
         raise AttributeError(message)  # to which Python adds names that are spelt alike
-    raise AttributeError(message, name=name, obj=None)  # it adds none
+    raise AttributeError(message + says, name=name, obj=None)  # it adds none
+
+
+def _where(name: str) -> str:
+    """What to say of a name that is not here, but elsewhere or called otherwise."""
+    if name == "keras":
+        return f" until {__name__}.keras is imported"
+    renamed = name.replace("avg_pool", "average_pool")
+    if renamed in __all__:
+        return f": say {renamed}"
+    modules = (importlib.import_module(f"{__name__}.{each}") for each in _WITH_NAMES)
+    places = [f"{each.__name__}.{name}" for each in modules if name in each.__all__]
+    return f": it is {' or '.join(places)}" if places else ""
 
 
 def __dir__() -> list[str]:

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
+from strategies import filter_formats
 
 import aotconv
 from aotconv import gradients
+from aotconv._core.check import DATA_FORMATS
 
-LETTERS = {1: "W", 2: "HW", 3: "DHW"}
 CHANNELS = r"must agree in channels|groups must divide|bias must have"
 ARGUMENT = re.compile(r"(\w+)=('\w+'|\d+|np\.tile\(\w+, (?:\d+|\([\d, ]+\))\))")
 
@@ -23,7 +24,10 @@ ARGUMENT = re.compile(r"(\w+)=('\w+'|\d+|np\.tile\(\w+, (?:\d+|\([\d, ]+\))\))")
 def layer_of(name: str) -> Callable[..., Any]:
     """A layer's call, as a function of images and of what makes it."""
     kind = getattr(aotconv, name)
-    call = lambda images, **about: kind(**about)(images)  # noqa: E731
+
+    def call(images, **about):
+        return kind(**about)(images)
+
     parameters = [inspect.Parameter("images", inspect.Parameter.KEYWORD_ONLY)]
     parameters += inspect.signature(kind).parameters.values()
     call.__signature__ = inspect.Signature(parameters, __validate_parameters__=False)
@@ -65,10 +69,9 @@ def calls(draw):
     for place in places if square else ():
         sizes[place] = 3
     shape = [draw(size) for _ in range(rank + draw(st.integers(1, 2)))]
-    spatial = LETTERS[rank]
     about: dict[str, Any] = {
-        "filter_format": draw(st.sampled_from([f"{spatial}IO", f"OI{spatial}"])),
-        "data_format": draw(st.sampled_from([f"N{spatial}C", f"NC{spatial}"])),
+        "filter_format": draw(filter_formats(rank)),
+        "data_format": draw(st.sampled_from(DATA_FORMATS[rank])),  # each by one of its names
         "groups": draw(st.sampled_from([1, 1, 1, 2, 3])),
         "output_gradient" if name == "images" else "images": np.ones(shape),
     }

@@ -181,7 +181,7 @@ def filters_array(
             f"filters must have {rank + 2} axes ({', '.join(axes)}), "
             f"got {filters.ndim} axes of shape {filters.shape}{cures.get(filters.ndim, '')}"
         )
-    kernel = filters.shape[:-2] if last else filters.shape[2:]
+    kernel, *_ = filter_parts(filters.shape, filter_format)
     if not all(kernel):
         raise ValueError(
             f"filters must have a {' and a '.join(names)} of at least 1, got shape {filters.shape}"
@@ -194,15 +194,14 @@ def filters_shape(value, filter_format: str) -> tuple[int, ...]:
     rank = len(filter_format) - 2
     items = _counted("filters_shape", value, (rank + 2,), f"a tuple of {rank + 2} integers")
     sizes = tuple(integer("each size of filters_shape", size, 0) for size in items)
-    last = filter_format.endswith("IO")
-    kernel = sizes[:-2] if last else sizes[2:]
+    kernel, *channels = filter_parts(sizes, filter_format)
     if not all(kernel):
         raise ValueError(
             f"filters_shape must have a {' and a '.join(AXES[rank])} of at least 1, got {sizes}"
         )
     if math.prod(max(size, 1) for size in sizes) > sys.maxsize // LARGEST_ITEM:
         raise ValueError(f"filters_shape would be too large to address: {sizes}")
-    return sizes if last else (*kernel, sizes[1], sizes[0])
+    return (*kernel, *channels)
 
 
 def bias_array(value, n_filters: int, cure: Callable[[int], str]) -> np.ndarray | None:
@@ -362,21 +361,31 @@ def data_format(value, rank: int) -> str:
     return names[one_of("data_format", value, tuple(names))]
 
 
+# With channels last, and first.
+DATA_FORMATS = {rank: (f"N{axes}C", f"NC{axes}") for rank, axes in LETTERS.items()}
+FILTER_FORMATS = {rank: (f"{axes}IO", f"OI{axes}") for rank, axes in LETTERS.items()}
 _DATA_FORMATS = {
-    rank: {
-        f"N{axes}C": f"N{axes}C",
-        f"NC{axes}": f"NC{axes}",
-        "channels_last": f"N{axes}C",
-        "channels_first": f"NC{axes}",
-    }
-    for rank, axes in LETTERS.items()
+    rank: {last: last, first: first, "channels_last": last, "channels_first": first}
+    for rank, (last, first) in DATA_FORMATS.items()
 }
-_FILTER_FORMATS = {rank: (f"{axes}IO", f"OI{axes}") for rank, axes in LETTERS.items()}
 
 
 def filter_format(value, rank: int) -> str:
     """'HWIO' or 'OIHW', or what it is called for that rank."""
-    return one_of("filter_format", value, _FILTER_FORMATS[rank])
+    return one_of("filter_format", value, FILTER_FORMATS[rank])
+
+
+def filter_parts(shape: tuple[int, ...], filter_format: str) -> tuple[tuple[int, ...], int, int]:
+    """A window's sizes, and those of the axes I and O, of filters of a shape in a format."""
+    if filter_format.endswith("IO"):
+        return shape[:-2], shape[-2], shape[-1]
+    return shape[2:], shape[1], shape[0]
+
+
+def filters_in(filter_format: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape in a format of filters (.., I, O)."""
+    *kernel, inputs, outputs = shape
+    return shape if filter_format.endswith("IO") else (outputs, inputs, *kernel)
 
 
 def padding_mode(value, rank: int) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-from .check import LETTERS
+from .check import DATA_FORMATS, FILTER_FORMATS, filter_parts, filters_in
 
 Shape: TypeAlias = tuple[int, ...]
 
@@ -46,8 +46,8 @@ class Given(NamedTuple):
     @classmethod
     def of(cls, images: Shape, filters: Shape, groups: int, transposed: bool = False) -> Given:
         """Arrays whose channels are last."""
-        spatial = LETTERS[len(filters) - 2]
-        formats = f"N{spatial}C", f"{spatial}IO"
+        rank = len(filters) - 2
+        formats = DATA_FORMATS[rank][0], FILTER_FORMATS[rank][0]
         return cls(tuple(images), tuple(filters), *formats, groups, None, transposed)
 
     @property
@@ -61,7 +61,7 @@ class Given(NamedTuple):
     def expected(self, filter_format: str) -> int | None:
         """The channels of images that filters in a format want; None where these are no filters, or
         not of the bias."""
-        _, inputs, outputs = parts(self.filters, filter_format)
+        _, inputs, outputs = filter_parts(self.filters, filter_format)
         if outputs % self.groups:
             return None
         inputs *= self.groups
@@ -69,46 +69,28 @@ class Given(NamedTuple):
         return wanted if self.bias in (None, given) else None
 
 
-def parts(filters: Shape, filter_format: str) -> tuple[Shape, int, int]:
-    """A window's sizes, and the axes I and O of filters in a format."""
-    if filter_format.endswith("IO"):
-        return filters[:-2], filters[-2], filters[-1]
-    return filters[2:], filters[1], filters[0]
-
-
-def in_format(canonical: Shape, filter_format: str) -> Shape:
-    """The shape of filters (.., I, O) in a format."""
-    if filter_format.endswith("IO"):
-        return canonical
-    *kernel, inputs, outputs = canonical
-    return (outputs, inputs, *kernel)
-
-
-def other_filter_format(filter_format: str) -> str:
-    spatial = filter_format.strip("IO")
-    return f"OI{spatial}" if filter_format.endswith("IO") else f"{spatial}IO"
-
-
-def _other_data_format(data_format: str) -> str:
-    spatial = LETTERS[len(data_format) - 2]
-    return f"NC{spatial}" if data_format.endswith("C") else f"N{spatial}C"
+def other_of(formats: tuple[str, str], one: str) -> str:
+    """The other one of two."""
+    last, first = formats
+    return first if one == last else last
 
 
 def is_plausible(filters: Shape, filter_format: str) -> bool:
     """Whether filters may be in that format, rather than the other one."""
-    kernel, others = (
-        parts(filters, each)[0] for each in (filter_format, other_filter_format(filter_format))
-    )
+    other = other_of(FILTER_FORMATS[len(filters) - 2], filter_format)
+    kernel, others = (filter_parts(filters, each)[0] for each in (filter_format, other))
     return len(set(kernel)) == 1 or len(set(others)) > 1
 
 
 def of_formats(given: Given) -> str:
     """The formats in which channels would agree, those with the fewest changes first."""
     found = []
-    for filter_format in (given.filter_format, other_filter_format(given.filter_format)):
+    filter_formats = given.filter_format, other_of(FILTER_FORMATS[given.rank], given.filter_format)
+    data_formats = given.data_format, other_of(DATA_FORMATS[given.rank], given.data_format)
+    for filter_format in filter_formats:
         if not is_plausible(given.filters, filter_format):
             continue
-        for data_format in (given.data_format, _other_data_format(given.data_format)):
+        for data_format in data_formats:
             if given.expected(filter_format) == given.channels(data_format):
                 changes = {"filter_format": filter_format, "data_format": data_format}
                 said = (f"{k}={v!r}" for k, v in changes.items() if v != getattr(given, k))
@@ -119,7 +101,7 @@ def of_formats(given: Given) -> str:
 def of_groups(given: Given) -> str:
     """How filters of one channel filter each channel of images, and images without channels get
     an axis for one."""
-    _, inputs, outputs = parts(given.filters, given.filter_format)
+    _, inputs, outputs = filter_parts(given.filters, given.filter_format)
     channels, cures = given.channels(given.data_format), []
     if inputs != 1 or given.groups != 1 or given.transposed or channels < 2:
         return ""
@@ -144,7 +126,7 @@ def of_groups(given: Given) -> str:
 
 def of_channels(given: Given) -> str:
     """What to say behind a message that channels do not agree."""
-    kernel, *others = parts(given.filters, given.filter_format)
+    kernel, *others = filter_parts(given.filters, given.filter_format)
     cures = [of_formats(given), of_groups(given)]
     if others == [1, 1] and max(kernel) > 1:  # one window, rather than a product with a matrix
         cures.reverse()
@@ -155,8 +137,9 @@ def of_channels(given: Given) -> str:
 def of_bias(canonical: Shape, filter_format: str, groups: int, transposed: bool, size: int) -> str:
     """What to say of a bias that has another size than filters (.., I, O) want, which were given in
     a format."""
-    filters, other = in_format(canonical, filter_format), other_filter_format(filter_format)
-    _, inputs, outputs = parts(filters, other)
+    filters = filters_in(filter_format, canonical)
+    other = other_of(FILTER_FORMATS[len(filters) - 2], filter_format)
+    _, inputs, outputs = filter_parts(filters, other)
     fits = size == (inputs * groups if transposed else outputs)
     says = f"; it would have with filter_format={other!r}"
     return says if fits and is_plausible(filters, other) else ""

@@ -21,10 +21,10 @@ from .._plan.pool import pool_axis
 from .._plan.registry import FLOAT_DTYPES
 from .._plan.transposed import forward_axis
 from . import cures
-from .check import AXES, LARGEST_ITEM, shown
+from .check import AXES, LARGEST_ITEM, filter_parts, shown
+from .cures import Given
 
 if TYPE_CHECKING:
-    from .cures import Given
     from .layout import Layout
 
 
@@ -140,7 +140,7 @@ def channels_agree(given: Given, name: str = "images") -> None:
             f"groups must divide the channels of images, {channels}, got {given.groups}"
         )
     else:
-        _, group_channels, _ = cures.parts(given.filters, given.filter_format)
+        _, group_channels, _ = filter_parts(given.filters, given.filter_format)
         has = (
             f"images and filters must agree in channels: images have {channels} in "
             f"{given.groups} group(s), filters of shape {given.filters}, {given.filter_format}, "
@@ -170,7 +170,7 @@ def geometry(
     given : Given, optional
         As the user has them; by default channels are last there, too.
     """
-    channels_agree(given or cures.Given.of(images_shape, filters_shape, groups))
+    channels_agree(given or Given.of(images_shape, filters_shape, groups))
     *kernel, _, o = filters_shape
     rank = len(kernel)
     *sizes, c = images_shape[-rank - 1 :]

@@ -109,8 +109,7 @@ class FilterGradient(Spatial):
         if geometry.has_borders:
             return self._decide_bordered(self._around(geometry), images, out, third)
         dtype = fitting.common_dtype([images.dtype, third.dtype], "images, output_gradient")
-        *kernel, channels, o = self._shape
-        shape = self._shape if self._filters_last else (o, channels, *kernel)
+        shape = check.filters_in(self._options.filter_format, self._shape)
         if out is not None:
             fitting.out_fits(out, shape, dtype)
         arrays = Layouts(images, out or Layout.new(shape, dtype), third)

@@ -117,7 +117,6 @@ class Convolution(Spatial):
     def __init__(self, filters: np.ndarray, bias: np.ndarray | None, options: Any) -> None:
         super().__init__(filters.ndim - 2, options)
         self._filters, self._bias = filters, bias
-        self._n_biases = None if bias is None else bias.size
         self._dtypes = [each.dtype for each in (filters, bias) if each is not None]
         fitting.real_activation(options.activation, self._dtypes, "filters or bias")
         self._reach = Reach(filters, bias)

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from .._plan.geometry import RANK, Geometry
-from . import check, cures, fitting, ladder, threads
+from . import check, fitting, ladder, threads
 from .copies import convert
+from .cures import Given
 from .jobs import Layouts
 from .kept import keep
 from .layout import Layout, key_of
@@ -181,7 +182,7 @@ class Spatial(Operator):
     """An operator of images of so many spatial axes, whose options have a data format."""
 
     _takes_filters = True  # and images beside them; of some operators users give but the shapes
-    _n_biases: int | None = None  # values of a bias, where there is one
+    _bias: np.ndarray | None = None  # of those that have one
 
     def __init__(self, rank: int, options: Any) -> None:
         super().__init__()
@@ -219,11 +220,12 @@ class Spatial(Operator):
 
     def _given(
         self, images: tuple[int, ...], filters: tuple[int, ...], transposed: bool = False
-    ) -> cures.Given:
+    ) -> Given:
         """Images, and filters (.., I, O), of such shapes as the user gave them."""
-        o, given = self._options, cures.in_format(filters, self._options.filter_format)
+        o, bias = self._options, None if self._bias is None else self._bias.size
+        shapes = images, check.filters_in(o.filter_format, filters)
         formats, more = (o.data_format, o.filter_format), (transposed, self._takes_filters)
-        return cures.Given(images, given, *formats, o.groups, self._n_biases, *more)
+        return Given(*shapes, *formats, o.groups, bias, *more)
 
     def _around(self, geometry: Geometry) -> Around:
         """The borders of images."""

@@ -182,7 +182,7 @@ class AverageGradient(_PoolGradient):
             options.dilations,
             channels,
             options.data_format,
-            f"{check.LETTERS[self._rank]}IO",
+            check.FILTER_FORMATS[self._rank][0],
             dtype=dtype,
         )
         return ImageGradient(np.ones((*options.window, 1, channels), summed), None, transposed)

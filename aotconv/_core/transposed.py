@@ -41,11 +41,16 @@ class TransposedOptions(NamedTuple):
     padding_value: int = 0
 
 
+def turned_shape(filters: tuple[int, ...], groups: int) -> tuple[int, ...]:
+    """The shape of filters (.., C / groups, O) with channels exchanged: (.., O / groups, C)."""
+    *kernel, group_channels, n_filters = filters
+    return (*kernel, n_filters // groups, groups * group_channels)
+
+
 def turned(filters: np.ndarray, groups: int) -> np.ndarray:
-    """Filters (.., C / groups, O) with channels exchanged: (.., O / groups, C)."""
-    *kernel, group_channels, n_filters = filters.shape
-    split = filters.reshape(*kernel, group_channels, groups, n_filters // groups)
-    return split.swapaxes(-3, -1).reshape(*kernel, n_filters // groups, groups * group_channels)
+    """Such filters."""
+    split = filters.reshape(*filters.shape[:-1], groups, filters.shape[-1] // groups)
+    return split.swapaxes(-3, -1).reshape(turned_shape(filters.shape, groups))
 
 
 class Transposed(Convolution):
@@ -110,9 +115,7 @@ class Transposed(Convolution):
     def _geometry(self, shape: tuple[int, ...]) -> Geometry:
         """The sizes of the convolution that is transposed: its outputs are the images."""
         o, filters = self._options, self._filters.shape
-        *kernel, group_channels, n_filters = filters
-        turned_back = (*kernel, n_filters // o.groups, group_channels * o.groups)
-        given = self._given(shape, turned_back, transposed=True)
+        given = self._given(shape, turned_shape(filters, o.groups), transposed=True)
         names = self.first, self._sized_by
         return fitting.transposed_geometry(names, self._channels_last(shape), filters, o, given)
 

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 import aotconv
 
-from .._core import check, cures, fitting
-from .._core.transposed import TransposedOptions
+from .._core import check, fitting
+from .._core.cures import Given
+from .._core.transposed import TransposedOptions, turned_shape
 from .._plan.geometry import Geometry
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def steps(layer: Layer) -> tuple[Shape, Shape]:
 
 def check_filters(shape: Shape) -> None:
     """Raise ValueError if filters cannot have this shape."""
-    last = f"{check.LETTERS[len(shape) - 2]}IO"
+    last = check.FILTER_FORMATS[len(shape) - 2][0]
     check.filters_array(np.broadcast_to(np.float32(0), shape), last)
 
 
@@ -152,8 +153,7 @@ class Transposed(Convolution):
 
     def geometry(self, layer: Layer) -> Geometry:
         check_filters(layer.filters)
-        *kernel, group_filters, channels = layer.filters
-        groups = check.filter_groups(layer.groups, channels, "filters' last axis")
+        groups = check.filter_groups(layer.groups, layer.filters[-1], "filters' last axis")
         strides, dilations = steps(layer)
         options = TransposedOptions(
             strides=strides,
@@ -162,17 +162,17 @@ class Transposed(Convolution):
             output_size=None,
             dilations=dilations,
             groups=groups,
-            data_format=f"N{check.LETTERS[layer.rank]}C",
-            filter_format=f"{check.LETTERS[layer.rank]}IO",
+            data_format=check.DATA_FORMATS[layer.rank][0],
+            filter_format=check.FILTER_FORMATS[layer.rank][0],
             activation=None,
             dtype=None,
             saturate=False,
             algorithm="auto",
         )
-        turned = (*kernel, channels // groups, group_filters * groups)
-        given = cures.Given.of(layer.images, layer.filters, groups, transposed=True)
+        filters = turned_shape(layer.filters, groups)
+        given = Given.of(layer.images, layer.filters, groups, transposed=True)
         names = "images", "output_size"
-        return fitting.transposed_geometry(names, layer.images, turned, options, given)
+        return fitting.transposed_geometry(names, layer.images, filters, options, given)
 
     def out(self, layer: Layer) -> Shape:
         return (layer.images[0], *(axis.size for axis in layer.axes), layer.geometry.c)
